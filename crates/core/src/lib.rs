@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The Microsoft 365 audit collection protocol as a sans-IO state machine.
+//!
+//! [`Collector`] takes [`Input`]s and yields [`Output`]s; [`run`] connects it to anything that
+//! implements [`Io`]. Time, randomness, the network and the state are the driver's: this crate does
+//! no I/O and reads no clock, so that the native client, the WASM component and a simulation run
+//! the very same code.
+//!
+//! # The rule that everything serves
+//!
+//! Progress is recorded only when the host has taken the data ([`Input::Delivered`]), and
+//! whatever cannot be delivered is reported as an ERROR with a count and a reason.
+
+#![forbid(unsafe_code)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod batch;
+mod collector;
+pub mod config;
+mod event;
+mod io;
+pub mod json;
+mod metrics;
+pub mod options;
+mod origin;
+mod request;
+mod secret;
+mod state;
+mod time;
+
+pub use batch::{Batch, BatchId, ContentRef, ContentType, Record};
+pub use collector::{Collector, Outcome};
+pub use config::{Config, ConfigError, RawOptions};
+pub use event::{Event, Level};
+pub use io::{Input, Io, Output, run};
+pub use metrics::{LaneMetrics, Metrics};
+pub use origin::{Origin, OriginError};
+pub use request::{
+    Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,
+};
+pub use secret::Secret;
+pub use state::{Commit, StateError, Stored};
+pub use time::{Now, Utc};

@@ -1,0 +1,491 @@
+//! Settings from text: parsed once, completely, with every mistake reported at once.
+//!
+//! Reads no file and no environment; packagings resolve those first.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::batch::ContentType;
+use crate::options::{self, Kind, OPTIONS, Scope};
+use crate::origin::Origin;
+use crate::secret::Secret;
+
+/// Options as somebody wrote them: name to text. Names are those of [`OPTIONS`].
+pub type RawOptions = BTreeMap<String, String>;
+
+/// One mistake in a configuration: which option, what it says, what is wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The option's name.
+    pub option: String,
+    /// Its value as written; `None` if it is missing or secret.
+    pub value: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl ConfigError {
+    /// A mistake in `option`. A secret's value is left out.
+    #[must_use]
+    pub fn new(option: &str, value: Option<&str>, problem: &str, remedy: &str) -> Self {
+        let secret = options::find(option).is_some_and(|spec| spec.kind == Kind::Secret);
+        Self {
+            option: option.into(),
+            value: value.filter(|_| !secret).map(Into::into),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{} = {value:?}", self.option)?,
+            None => f.write_str(&self.option)?,
+        }
+        write!(f, ": {}; {}", self.problem, self.remedy)
+    }
+}
+
+/// What the core needs to know. Made by [`Config::parse`] only, so that every value is in bounds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) tenant_id: Arc<str>,
+    pub(crate) client_id: Box<str>,
+    pub(crate) credential: Credential,
+    pub(crate) content_types: Vec<ContentType>,
+    pub(crate) login: Origin,
+    pub(crate) api: Origin,
+    pub(crate) resource: Box<str>,
+    pub(crate) publisher_id: Box<str>,
+    pub(crate) interval: Duration,
+    pub(crate) lookback: Duration,
+    pub(crate) start_subscriptions: bool,
+    pub(crate) requests_per_minute: u32,
+    pub(crate) max_in_flight: usize,
+    pub(crate) request_timeout: Duration,
+    pub(crate) dedupe_records: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) buffer_bytes: usize,
+    pub(crate) record_bytes_max: usize,
+    pub(crate) once: bool,
+}
+
+/// How the app proves who it is. The seam for certificates and federated identities.
+#[derive(Clone, Debug)]
+pub(crate) enum Credential {
+    /// A shared secret, sent in the token request's form.
+    ClientSecret(Secret<String>),
+}
+
+/// The addresses of one Microsoft cloud.
+struct Cloud {
+    login: &'static str,
+    api: &'static str,
+}
+
+/// Microsoft's reference names all but China's API host, which is known from the field only.
+fn cloud(name: &str) -> Cloud {
+    let (login, api) = match name {
+        "gcc" => ("https://login.microsoftonline.com", "https://manage-gcc.office.com"),
+        "gcc-high" => ("https://login.microsoftonline.us", "https://manage.office365.us"),
+        "dod" => ("https://login.microsoftonline.us", "https://manage.protection.apps.mil"),
+        "china" => ("https://login.partner.microsoftonline.cn", "https://manage.office365.cn"),
+        _ => ("https://login.microsoftonline.com", "https://manage.office.com"),
+    };
+    Cloud { login, api }
+}
+
+impl Config {
+    /// Reads the options of scope [`Scope::Core`] and checks the names of all.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of [`OPTIONS`]; unknown names last.
+    pub fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
+        let mut reader = Reader::new(raw);
+        let cloud = cloud(&reader.word("cloud"));
+        let tenant_id = reader.guid("tenant_id", true);
+        let client_id = reader.guid("client_id", true);
+        let secret = reader.secret();
+        let content_types = reader.content_types();
+        let login = reader.origin("login_url", cloud.login);
+        let api = reader.origin("api_url", cloud.api);
+        let resource = reader.optional("resource").unwrap_or_else(|| cloud.api.to_owned());
+        let publisher_id = reader.guid("publisher_id", false);
+        let interval = reader.duration("interval_sec");
+        let lookback = reader.duration("lookback");
+        let start_subscriptions = reader.boolean("start_subscriptions");
+        let requests_per_minute = reader.number("requests_per_minute");
+        let max_in_flight = reader.number("max_in_flight");
+        let request_timeout = reader.duration("request_timeout");
+        let dedupe_records = reader.number("dedupe_records");
+        let batch_bytes = reader.number("batch_bytes");
+        let buffer_bytes = reader.number("buffer_bytes");
+        let record_bytes_max = reader.number("record_bytes_max");
+        reader.finish()?;
+        Ok(Self {
+            publisher_id: publisher_id.unwrap_or_else(|| tenant_id.clone().unwrap_or_default()).into(),
+            tenant_id: tenant_id.unwrap_or_default().into(),
+            client_id: client_id.unwrap_or_default().into(),
+            credential: Credential::ClientSecret(Secret::new(secret)),
+            content_types,
+            login,
+            api,
+            resource: resource.into(),
+            interval,
+            lookback,
+            start_subscriptions,
+            requests_per_minute: u32::try_from(requests_per_minute).unwrap_or(u32::MAX),
+            max_in_flight: size(max_in_flight),
+            request_timeout,
+            dedupe_records: size(dedupe_records),
+            batch_bytes: size(batch_bytes),
+            buffer_bytes: size(buffer_bytes),
+            record_bytes_max: size(record_bytes_max),
+            once: false,
+        })
+    }
+
+    /// Finish as soon as everything that existed at the start is delivered, instead of going on
+    /// for ever. Default: go on.
+    #[must_use]
+    pub const fn once(mut self, once: bool) -> Self {
+        self.once = once;
+        self
+    }
+
+    /// The tenant's GUID, in lower case.
+    #[must_use]
+    pub fn tenant_id(&self) -> &str {
+        &self.tenant_id
+    }
+
+    /// The feeds that are collected, each once.
+    #[must_use]
+    pub fn content_types(&self) -> &[ContentType] {
+        &self.content_types
+    }
+}
+
+fn size(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// Reads options one by one and gathers mistakes, so that all are told at once.
+///
+/// Packagings use it for the options of their own scopes.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    raw: &'a RawOptions,
+    errors: Vec<ConfigError>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of `raw`.
+    #[must_use]
+    pub const fn new(raw: &'a RawOptions) -> Self {
+        Self { raw, errors: Vec::new() }
+    }
+
+    /// Adds a mistake that the caller found.
+    pub fn report(&mut self, error: ConfigError) {
+        self.errors.push(error);
+    }
+
+    /// The mistakes so far, without a look at unknown names: for a second reader of the same
+    /// options.
+    ///
+    /// # Errors
+    /// Every mistake that was found.
+    pub fn finish_known(self) -> Result<(), Vec<ConfigError>> {
+        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+
+    /// The mistakes so far, and names that do not exist.
+    ///
+    /// # Errors
+    /// Every mistake that was found.
+    pub fn finish(mut self) -> Result<(), Vec<ConfigError>> {
+        for name in self.raw.keys().filter(|name| options::find(name).is_none()) {
+            let remedy = match nearest(name) {
+                Some(known) => format!("did you mean {known}?"),
+                None => "see the list of options in the README".into(),
+            };
+            self.errors.push(ConfigError::new(name, None, "no such option", &remedy));
+        }
+        self.finish_known()
+    }
+
+    /// The text of an option, trimmed; `None` if absent or empty.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        let text = self.raw.get(name)?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn text_or_default(&self, name: &str) -> String {
+        let default = options::find(name).and_then(|spec| spec.default).unwrap_or_default();
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A value that its kind does not take.
+    fn refuse(&mut self, name: &str, value: &str) {
+        let kind = options::find(name).map(|spec| spec.kind.describe()).unwrap_or_default();
+        self.errors.push(ConfigError::new(
+            name,
+            Some(value),
+            "not a value of this option",
+            &format!("write a {kind}"),
+        ));
+    }
+
+    /// An option of [`Kind::Choice`], in lower case.
+    pub fn word(&mut self, name: &str) -> String {
+        let text = self.text_or_default(name).to_ascii_lowercase();
+        if let Some(Kind::Choice(words)) = options::find(name).map(|spec| spec.kind) {
+            if !words.contains(&&*text) {
+                self.refuse(name, &text);
+            }
+        }
+        text
+    }
+
+    /// An option of [`Kind::Boolean`].
+    pub fn boolean(&mut self, name: &str) -> bool {
+        let text = self.text_or_default(name);
+        match &*text.to_ascii_lowercase() {
+            "on" | "true" | "yes" => true,
+            "off" | "false" | "no" => false,
+            _ => {
+                self.refuse(name, &text);
+                false
+            }
+        }
+    }
+
+    /// An option of [`Kind::Duration`].
+    pub fn duration(&mut self, name: &str) -> Duration {
+        Duration::from_secs(self.number(name))
+    }
+
+    /// An option of [`Kind::Integer`], [`Kind::Duration`] (in seconds) or [`Kind::Size`] (in
+    /// bytes).
+    pub fn number(&mut self, name: &str) -> u64 {
+        let text = self.text_or_default(name);
+        let spec = options::find(name).map(|spec| spec.kind);
+        let (units, min, max): (&[(&str, u64)], u64, u64) = match spec {
+            Some(Kind::Integer { min, max }) => (&[], min, max),
+            Some(Kind::Duration { min, max }) => {
+                (&[("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)], min, max)
+            }
+            Some(Kind::Size { min, max }) => (
+                &[
+                    ("kb", 1_000), ("mb", 1_000_000), ("gb", 1_000_000_000),
+                    ("k", 1_000), ("m", 1_000_000), ("g", 1_000_000_000),
+                ],
+                min,
+                max,
+            ),
+            _ => (&[], 0, u64::MAX),
+        };
+        match parse_with_unit(&text, units) {
+            Some(value) if (min..=max).contains(&value) => value,
+            _ => {
+                self.refuse(name, &text);
+                min
+            }
+        }
+    }
+
+    fn guid(&mut self, name: &str, required: bool) -> Option<String> {
+        let Some(text) = self.optional(name) else {
+            if required {
+                self.errors.push(ConfigError::new(
+                    name,
+                    None,
+                    "required and missing",
+                    "write the GUID that the Entra admin center shows for it",
+                ));
+            }
+            return None;
+        };
+        if !is_guid(&text) {
+            self.errors.push(ConfigError::new(
+                name,
+                Some(&text),
+                "not a GUID",
+                "write it like 00000000-0000-0000-0000-000000000000",
+            ));
+        }
+        Some(text.to_ascii_lowercase())
+    }
+
+    fn secret(&mut self) -> String {
+        let secret = self.optional("client_secret");
+        if secret.is_none() {
+            self.errors.push(ConfigError::new(
+                "client_secret",
+                None,
+                "required and missing",
+                "set client_secret, or client_secret_file to a file that holds it",
+            ));
+        }
+        secret.unwrap_or_default()
+    }
+
+    fn content_types(&mut self) -> Vec<ContentType> {
+        let text = self.text_or_default("content_types");
+        let mut types = Vec::new();
+        for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
+            match ContentType::parse(word) {
+                Some(content_type) if types.contains(&content_type) => {}
+                Some(content_type) => types.push(content_type),
+                None => self.refuse("content_types", word),
+            }
+        }
+        types
+    }
+
+    fn origin(&mut self, name: &str, default: &str) -> Origin {
+        let text = self.optional(name).unwrap_or_else(|| default.to_owned());
+        match Origin::parse(&text) {
+            Ok(origin) => origin,
+            Err(problem) => {
+                let problem = problem.to_string();
+                self.errors.push(ConfigError::new(
+                    name,
+                    Some(&text),
+                    &problem,
+                    "write https://HOST (http:// only to 127.0.0.1, [::1] or localhost)",
+                ));
+                Origin::unusable()
+            }
+        }
+    }
+}
+
+/// `90`, `10m`, `512K`: a whole number and, if there are any, one of `units`.
+fn parse_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let text = text.to_ascii_lowercase();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[digits.len()..].trim();
+    let number: u64 = digits.trim().parse().ok()?;
+    if unit.is_empty() {
+        return Some(number);
+    }
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*factor)
+}
+
+fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(i, byte)| match i {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// The option whose name is closest to `name`, if it is close enough to be a typing error.
+fn nearest(name: &str) -> Option<&'static str> {
+    const TYPING_ERRORS_MAX: usize = 3;
+    OPTIONS
+        .iter()
+        .map(|option| (edit_distance(name, option.name), option.name))
+        .min()
+        .filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX)
+        .map(|(_, known)| known)
+}
+
+/// Levenshtein's distance. Quadratic; names are short.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.chars().enumerate() {
+            let substitution = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// Whether the native options need to be looked at in this scope.
+#[must_use]
+pub fn is_native(name: &str) -> bool {
+    options::find(name).is_some_and(|spec| spec.scope != Scope::Core)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
+
+    fn raw(pairs: &[(&str, &str)]) -> RawOptions {
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    #[track_caller]
+    fn check(pairs: &[(&str, &str)], expect: Expect) {
+        let errors = match Config::parse(&raw(pairs)) {
+            Ok(_) => String::new(),
+            Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect(),
+        };
+        expect.assert_eq(&errors);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        check(
+            &[
+                ("tenant_id", "contoso"),
+                ("content_types", "Audit.Exchange, Audit.Teams"),
+                ("interval_sec", "0"),
+                ("lookback", "8d"),
+                ("api_url", "http://manage.office.com"),
+                ("clientid", TENANT),
+            ],
+            expect![[r#"
+                tenant_id = "contoso": not a GUID; write it like 00000000-0000-0000-0000-000000000000
+                client_id: required and missing; write the GUID that the Entra admin center shows for it
+                client_secret: required and missing; set client_secret, or client_secret_file to a file that holds it
+                content_types = "Audit.Teams": not a value of this option; write a list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
+                api_url = "http://manage.office.com": http:// would send the token in the clear; write https://HOST (http:// only to 127.0.0.1, [::1] or localhost)
+                interval_sec = "0": not a value of this option; write a time from 1s to 1h
+                lookback = "8d": not a value of this option; write a time from 0s to 7d
+                clientid: no such option; did you mean client_id?
+            "#]],
+        );
+    }
+
+    #[test]
+    fn defaults_need_only_the_credentials() {
+        let config = Config::parse(&raw(&[
+            ("tenant_id", &TENANT.to_uppercase()),
+            ("client_id", TENANT),
+            ("client_secret", "s3cret"),
+        ]))
+        .unwrap();
+        assert_eq!(config.tenant_id(), TENANT);
+        assert_eq!(&*config.publisher_id, TENANT);
+        assert_eq!(config.content_types().len(), 4);
+        assert_eq!(config.lookback, Duration::from_secs(7 * 86_400));
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn units_are_those_of_fluent_bit() {
+        const SIZES: &[(&str, u64)] = &[("k", 1_000), ("m", 1_000_000)];
+        assert_eq!(parse_with_unit("512K", SIZES), Some(512_000));
+        assert_eq!(parse_with_unit("10x", SIZES), None);
+        assert_eq!(parse_with_unit("", SIZES), None);
+        assert_eq!(parse_with_unit("18446744073709551615k", SIZES), None);
+    }
+}

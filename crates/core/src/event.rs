@@ -1,0 +1,318 @@
+//! What an operator should hear about, as values. Levels follow one rule: WARN means no data is
+//! lost, ERROR means data is lost or somebody must act.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::batch::ContentType;
+use crate::request::Operation;
+use crate::time::Utc;
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Data is lost, or an operator must act.
+    Error,
+    /// Out of the ordinary; no data is lost.
+    Warn,
+    /// A start, a stop, a change.
+    Info,
+    /// For whoever looks into a problem.
+    Debug,
+}
+
+/// Something that happened. The text form is the log line; it never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The collector begins.
+    CollectorStarted {
+        /// The feeds it collects.
+        content_types: Vec<ContentType>,
+        /// Whether it continues from a stored state.
+        resumed: bool,
+    },
+    /// Entra ID gave a token.
+    TokenAcquired {
+        /// For how long it is valid.
+        lifetime: Duration,
+    },
+    /// Entra ID refused the credentials. Nothing can be collected until somebody acts.
+    TokenRefusedError {
+        /// `AADSTS…`, or the OAuth error where there is no number.
+        code: String,
+        /// Entra's first line.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A subscription was started.
+    SubscriptionStarted {
+        /// The feed.
+        content_type: ContentType,
+    },
+    /// A subscription is missing and starting it was not allowed or must wait.
+    SubscriptionMissing {
+        /// The feed.
+        content_type: ContentType,
+        /// When it is tried next.
+        retry_in: Duration,
+    },
+    /// Microsoft does not let this app read this feed. The others go on.
+    FeedDeniedError {
+        /// The feed.
+        content_type: ContentType,
+        /// Microsoft's code.
+        code: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A feed that was denied works again.
+    FeedRestored {
+        /// The feed.
+        content_type: ContentType,
+    },
+    /// One listing window was read to its last page.
+    WindowListed {
+        /// The feed.
+        content_type: ContentType,
+        /// First moment of the window.
+        start: Utc,
+        /// End of the window, exclusive.
+        end: Utc,
+        /// Blobs in the listing.
+        blobs: u64,
+        /// Blobs that were not known before.
+        new: u64,
+    },
+    /// Everything from the start of the look-back until now is delivered.
+    BacklogDelivered {
+        /// The feed.
+        content_type: ContentType,
+    },
+    /// Microsoft asks for fewer requests.
+    Throttled {
+        /// The operation that was answered so.
+        operation: Operation,
+        /// Requests a minute from now on.
+        requests_per_minute: u32,
+        /// Nothing is sent for this long.
+        pause: Duration,
+    },
+    /// A request failed and is repeated.
+    RequestRetried {
+        /// The operation.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// What went wrong.
+        reason: String,
+        /// When it is repeated.
+        retry_in: Duration,
+    },
+    /// A service keeps failing. Collection goes on when it recovers.
+    RetriesMounting {
+        /// The operation.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// Failures in a row.
+        failures: u32,
+        /// The last failure.
+        reason: String,
+        /// What to do, if that is known.
+        remedy: &'static str,
+    },
+    /// A blob could not be read several times. It is retried on its own until it expires.
+    BlobQuarantined {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// The last failure.
+        reason: String,
+        /// Until when it can be retried.
+        expiration: Utc,
+    },
+    /// A quarantined blob was read and delivered after all.
+    BlobRecovered {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+    },
+    /// A blob expired before it could be read; its records are lost.
+    ContentLostError {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// How many of its records were delivered before.
+        records_delivered: u64,
+        /// The last failure.
+        reason: String,
+    },
+    /// Content of this interval was never listed, and Microsoft no longer lists it.
+    ListingGapError {
+        /// The feed.
+        content_type: ContentType,
+        /// Start of the gap.
+        start: Utc,
+        /// End of the gap, exclusive.
+        end: Utc,
+    },
+    /// Records were dropped.
+    RecordsDroppedError {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Microsoft named an address outside the configured origin. It was not followed.
+    AddressRefusedError {
+        /// The feed.
+        content_type: ContentType,
+        /// The address, without its query.
+        address: String,
+    },
+    /// The local clock differs from Microsoft's; Microsoft's is used.
+    ClockCorrected {
+        /// Seconds by which the local clock is ahead (negative: behind).
+        seconds: i64,
+    },
+    /// The host lost batches that it had been given; they are collected again.
+    BatchesReturned {
+        /// How many.
+        batches: u64,
+    },
+}
+
+impl Event {
+    /// How much it matters.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::TokenRefusedError { .. }
+            | Self::FeedDeniedError { .. }
+            | Self::ContentLostError { .. }
+            | Self::ListingGapError { .. }
+            | Self::RecordsDroppedError { .. }
+            | Self::AddressRefusedError { .. } => Level::Error,
+            Self::SubscriptionMissing { .. }
+            | Self::Throttled { .. }
+            | Self::RetriesMounting { .. }
+            | Self::BlobQuarantined { .. }
+            | Self::ClockCorrected { .. }
+            | Self::BatchesReturned { .. } => Level::Warn,
+            Self::CollectorStarted { .. }
+            | Self::SubscriptionStarted { .. }
+            | Self::FeedRestored { .. }
+            | Self::BacklogDelivered { .. }
+            | Self::BlobRecovered { .. } => Level::Info,
+            Self::TokenAcquired { .. }
+            | Self::WindowListed { .. }
+            | Self::RequestRetried { .. } => Level::Debug,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CollectorStarted { content_types, resumed } => {
+                let names: Vec<_> = content_types.iter().map(|ct| ct.as_str()).collect();
+                let how = if *resumed { "continuing" } else { "starting" };
+                write!(f, "{how} to collect {}", names.join(", "))
+            }
+            Self::TokenAcquired { lifetime } => {
+                write!(f, "signed in; the token is valid for {} s", lifetime.as_secs())
+            }
+            Self::TokenRefusedError { code, message, remedy } => {
+                write!(f, "sign-in refused: {code}: {message}; remedy: {remedy}")
+            }
+            Self::SubscriptionStarted { content_type } => {
+                write!(f, "{content_type}: subscription started")
+            }
+            Self::SubscriptionMissing { content_type, retry_in } => write!(
+                f,
+                "{content_type}: no enabled subscription; looking again in {} s",
+                retry_in.as_secs()
+            ),
+            Self::FeedDeniedError { content_type, code, remedy } => {
+                write!(f, "{content_type}: not collected: {code}; remedy: {remedy}")
+            }
+            Self::FeedRestored { content_type } => write!(f, "{content_type}: collected again"),
+            Self::WindowListed { content_type, start, end, blobs, new } => {
+                write!(f, "{content_type}: listed {start} to {end}: {blobs} blobs, {new} new")
+            }
+            Self::BacklogDelivered { content_type } => {
+                write!(f, "{content_type}: the backlog is delivered")
+            }
+            Self::Throttled { operation, requests_per_minute, pause } => write!(
+                f,
+                "Microsoft throttles {}: {requests_per_minute} requests a minute from now on, \
+                 none for {} s",
+                operation.as_str(),
+                pause.as_secs()
+            ),
+            Self::RequestRetried { operation, content_type, reason, retry_in } => {
+                name(f, *operation, *content_type)?;
+                write!(f, ": {reason}; again in {} ms", retry_in.as_millis())
+            }
+            Self::RetriesMounting { operation, content_type, failures, reason, remedy } => {
+                name(f, *operation, *content_type)?;
+                write!(f, " failed {failures} times in a row, last: {reason}")?;
+                if remedy.is_empty() { Ok(()) } else { write!(f, "; remedy: {remedy}") }
+            }
+            Self::BlobQuarantined { content_type, content_id, reason, expiration } => write!(
+                f,
+                "{content_type}: blob {content_id} cannot be read: {reason}; retrying until it \
+                 expires at {expiration}"
+            ),
+            Self::BlobRecovered { content_type, content_id } => {
+                write!(f, "{content_type}: blob {content_id} was read after all")
+            }
+            Self::ContentLostError { content_type, content_id, records_delivered, reason } => {
+                write!(
+                    f,
+                    "{content_type}: blob {content_id} is lost, it expired unread \
+                     ({records_delivered} of its records were delivered): {reason}"
+                )
+            }
+            Self::ListingGapError { content_type, start, end } => write!(
+                f,
+                "{content_type}: content from {start} to {end} ({} min) is lost: it was not \
+                 listed in the 7 days for which Microsoft keeps listings",
+                end.since(*start).as_secs().div_ceil(60)
+            ),
+            Self::RecordsDroppedError { content_type, content_id, count, reason } => {
+                write!(f, "{content_type}: {count} records of blob {content_id} dropped: {reason}")
+            }
+            Self::AddressRefusedError { content_type, address } => write!(
+                f,
+                "{content_type}: not following {address}: it is not on the configured api_url"
+            ),
+            Self::ClockCorrected { seconds } => write!(
+                f,
+                "the local clock differs from Microsoft's by {seconds} s; using Microsoft's"
+            ),
+            Self::BatchesReturned { batches } => {
+                write!(f, "the host lost {batches} batches; collecting them again")
+            }
+        }
+    }
+}
+
+fn name(
+    f: &mut fmt::Formatter<'_>,
+    operation: Operation,
+    content_type: Option<ContentType>,
+) -> fmt::Result {
+    if let Some(content_type) = content_type {
+        write!(f, "{content_type}: ")?;
+    }
+    f.write_str(operation.as_str())
+}

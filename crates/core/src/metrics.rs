@@ -1,0 +1,88 @@
+//! Counters and gauges of one collector. Plain numbers: drivers read them whenever they wait.
+
+use std::time::Duration;
+
+use crate::batch::ContentType;
+use crate::request::Operation;
+use crate::time::Utc;
+
+/// What one collector has done, and where it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Requests sent, by operation in the order of [`Operation::ALL`].
+    pub requests: [u64; Operation::ALL.len()],
+    /// Answers that asked for fewer requests.
+    pub throttled: u64,
+    /// Requests that failed and were (or will be) repeated.
+    pub retries: u64,
+    /// Requests a minute that are allowed at present.
+    pub requests_per_minute: u32,
+    /// Batches handed to the host and not yet delivered.
+    pub undelivered_batches: u64,
+    /// Bytes of records in those batches.
+    pub undelivered_bytes: u64,
+    /// One entry per feed, in the order of the configuration.
+    pub lanes: Vec<LaneMetrics>,
+}
+
+/// What one feed has done, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneMetrics {
+    /// The feed.
+    pub content_type: ContentType,
+    /// Windows that were listed to their last page.
+    pub windows_listed: u64,
+    /// Blobs that listings named for the first time.
+    pub blobs_listed: u64,
+    /// Blobs delivered to the last record.
+    pub blobs_delivered: u64,
+    /// Attempts to read a blob that failed.
+    pub blob_failures: u64,
+    /// Blobs that expired before they could be read. Data was lost.
+    pub blobs_lost: u64,
+    /// Records delivered to the host.
+    pub records_delivered: u64,
+    /// Bytes of the records delivered.
+    pub bytes_delivered: u64,
+    /// Records left out because a record of the same id was delivered before.
+    pub records_deduplicated: u64,
+    /// Records dropped for another reason. Data was lost.
+    pub records_dropped: u64,
+    /// Now: blobs known and not delivered yet.
+    pub blobs_pending: u64,
+    /// Now: blobs in quarantine.
+    pub blobs_quarantined: u64,
+    /// Now: length of the part of the look-back that is not delivered completely.
+    pub backlog: Duration,
+    /// Now: the time since the newest moment up to which listings are complete.
+    pub lag: Duration,
+    /// When the newest delivered content was created.
+    pub newest_content: Option<Utc>,
+    /// Now: whether Microsoft denies this feed to this app.
+    pub denied: bool,
+}
+
+impl LaneMetrics {
+    /// All zero.
+    #[must_use]
+    pub const fn new(content_type: ContentType) -> Self {
+        Self {
+            content_type,
+            windows_listed: 0,
+            blobs_listed: 0,
+            blobs_delivered: 0,
+            blob_failures: 0,
+            blobs_lost: 0,
+            records_delivered: 0,
+            bytes_delivered: 0,
+            records_deduplicated: 0,
+            records_dropped: 0,
+            blobs_pending: 0,
+            blobs_quarantined: 0,
+            backlog: Duration::ZERO,
+            lag: Duration::ZERO,
+            newest_content: None,
+            denied: false,
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! Every option, once: names, kinds, defaults and help. Fluent Bit's config map, the command line's
+//! flags and environment, the component's JSON Schema and the tables in the documentation all
+//! come from here. Parsing lives in [`crate::config`].
+
+/// What kind of text an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Free text.
+    Text,
+    /// Text that is never printed.
+    Secret,
+    /// A file's path.
+    Path,
+    /// An `https://` address (`http://` only to loopback).
+    Url,
+    /// A whole number within bounds, both inclusive.
+    Integer {
+        /// The smallest value.
+        min: u64,
+        /// The largest value.
+        max: u64,
+    },
+    /// `on`/`off`, `true`/`false`, `yes`/`no`.
+    Boolean,
+    /// A number of seconds, or one with `s`, `m`, `h` or `d`; bounds in seconds.
+    Duration {
+        /// The shortest, in seconds.
+        min: u64,
+        /// The longest, in seconds.
+        max: u64,
+    },
+    /// A number of bytes, or one with `K`, `M` or `G` (thousands, as in Fluent Bit).
+    Size {
+        /// The smallest, in bytes.
+        min: u64,
+        /// The largest, in bytes.
+        max: u64,
+    },
+    /// One of these words, in any case.
+    Choice(&'static [&'static str]),
+    /// Words separated by commas or spaces, each one of these, in any case.
+    List(&'static [&'static str]),
+}
+
+/// Who reads an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The core: every packaging has it.
+    Core,
+    /// The native client: the Fluent Bit plugin and the command line have it.
+    Native,
+    /// The Fluent Bit plugin alone.
+    FluentBit,
+}
+
+/// One option.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// Its name in configuration files: lower snake case.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Its value when absent; `None` for no value.
+    pub default: Option<&'static str>,
+    /// Who reads it.
+    pub scope: Scope,
+    /// What it does, when to change it. One or two sentences.
+    pub help: &'static str,
+}
+
+const fn option(
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    scope: Scope,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec { name, kind, default, scope, help }
+}
+
+const CONTENT_TYPES: &[&str] = &[
+    "Audit.AzureActiveDirectory",
+    "Audit.Exchange",
+    "Audit.SharePoint",
+    "Audit.General",
+    "DLP.All",
+];
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// The largest number of record ids that can be remembered per content type: 64 MB of memory.
+const DEDUPE_RECORDS_MAX: u64 = 2_000_000;
+
+/// Every option, in the order in which documentation shows them.
+pub const OPTIONS: &[OptionSpec] = &[
+    option(
+        "tenant_id",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "GUID of the tenant to collect from. Required.",
+    ),
+    option(
+        "client_id",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "GUID of the app registration to sign in as. Required.",
+    ),
+    option(
+        "client_secret",
+        Kind::Secret,
+        None,
+        Scope::Core,
+        "Secret value (not the secret's id) of the app registration. This or client_secret_file is \
+         required.",
+    ),
+    option(
+        "client_secret_file",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "File that holds the client secret; white space around it is ignored.",
+    ),
+    option(
+        "content_types",
+        Kind::List(CONTENT_TYPES),
+        Some("Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General"),
+        Scope::Core,
+        "Feeds to collect. DLP.All must be asked for: it needs ActivityFeed.ReadDlp, and its \
+         records hold the sensitive values that were matched.",
+    ),
+    option(
+        "cloud",
+        Kind::Choice(&["enterprise", "gcc", "gcc-high", "dod", "china"]),
+        Some("enterprise"),
+        Scope::Core,
+        "Microsoft cloud that holds the tenant; decides login_url, api_url and resource.",
+    ),
+    option(
+        "login_url",
+        Kind::Url,
+        None,
+        Scope::Core,
+        "Base address of the Entra ID authority, if not the cloud's own.",
+    ),
+    option(
+        "api_url",
+        Kind::Url,
+        None,
+        Scope::Core,
+        "Base address of the Management Activity API, if not the cloud's own.",
+    ),
+    option(
+        "resource",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "Resource that tokens are asked for, if not the cloud's own.",
+    ),
+    option(
+        "publisher_id",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "GUID sent as PublisherIdentifier with every request. Default: tenant_id, which gives the \
+         tenant a request budget of its own.",
+    ),
+    option(
+        "interval_sec",
+        Kind::Duration { min: 1, max: 3_600 },
+        Some("60"),
+        Scope::Core,
+        "How often each content type is listed for new content.",
+    ),
+    option(
+        "lookback",
+        Kind::Duration { min: 0, max: 7 * DAY },
+        Some("7d"),
+        Scope::Core,
+        "How far into the past the very first run collects. Microsoft keeps listings for 7 days. \
+         Later runs continue where the state ends.",
+    ),
+    option(
+        "start_subscriptions",
+        Kind::Boolean,
+        Some("on"),
+        Scope::Core,
+        "Start the subscriptions that are missing. Off: only read what somebody else has started.",
+    ),
+    option(
+        "requests_per_minute",
+        Kind::Integer { min: 10, max: 100_000 },
+        Some("2000"),
+        Scope::Core,
+        "Most requests sent in any minute. Microsoft's baseline is 2,000 per tenant, more for \
+         large ones. Halved for a while when Microsoft throttles.",
+    ),
+    option(
+        "max_in_flight",
+        Kind::Integer { min: 2, max: 256 },
+        Some("16"),
+        Scope::Core,
+        "Most requests under way at once.",
+    ),
+    option(
+        "request_timeout",
+        Kind::Duration { min: 1, max: 600 },
+        Some("60"),
+        Scope::Core,
+        "Longest silence of the service within a request before it is tried again.",
+    ),
+    option(
+        "dedupe_records",
+        Kind::Integer { min: 0, max: DEDUPE_RECORDS_MAX },
+        Some("50000"),
+        Scope::Core,
+        "How many record ids to remember per content type, to drop records that Microsoft \
+         delivers again in other content. 0 turns it off; content ids are always remembered.",
+    ),
+    option(
+        "batch_bytes",
+        Kind::Size { min: 1_000, max: 16_000_000 },
+        Some("512K"),
+        Scope::Core,
+        "Size at which a batch of records is handed over. A larger record travels alone.",
+    ),
+    option(
+        "buffer_bytes",
+        Kind::Size { min: 100_000, max: 1_000_000_000 },
+        Some("8M"),
+        Scope::Core,
+        "Most bytes handed over and not yet delivered; reading stops above it. Raise it for \
+         throughput, lower it for memory.",
+    ),
+    option(
+        "record_bytes_max",
+        Kind::Size { min: 100_000, max: 256_000_000 },
+        Some("16M"),
+        Scope::Core,
+        "Largest record that is collected; a larger one is dropped with an ERROR.",
+    ),
+    option(
+        "db",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "SQLite file that holds the state. Without it every start collects from lookback again.",
+    ),
+    option(
+        "db.sync",
+        Kind::Choice(&["extra", "full", "normal", "off"]),
+        Some("full"),
+        Scope::Native,
+        "SQLite's synchronous mode. Full survives power loss; normal survives a crash.",
+    ),
+    option(
+        "db.journal_mode",
+        Kind::Choice(&["delete", "truncate", "persist", "memory", "wal", "off"]),
+        Some("wal"),
+        Scope::Native,
+        "SQLite's journal mode.",
+    ),
+    option(
+        "db.locking",
+        Kind::Boolean,
+        Some("off"),
+        Scope::Native,
+        "Lock the database file for this process alone. Two collectors of one tenant on one file \
+         are refused in any case.",
+    ),
+    option(
+        "proxy_url",
+        Kind::Text,
+        None,
+        Scope::Native,
+        "HTTP proxy for all requests. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the \
+         environment.",
+    ),
+    option(
+        "ca_file",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "PEM file with further root certificates to trust.",
+    ),
+    option(
+        "verify_tls",
+        Kind::Boolean,
+        Some("on"),
+        Scope::Native,
+        "Check server certificates. Off exposes the client secret to anyone in between.",
+    ),
+    option(
+        "tag_per_content_type",
+        Kind::Boolean,
+        Some("off"),
+        Scope::FluentBit,
+        "Append the content type to the input's tag: m365 becomes m365.Audit.Exchange.",
+    ),
+    option(
+        "commit_delay",
+        Kind::Duration { min: 0, max: 3_600 },
+        Some("0"),
+        Scope::FluentBit,
+        "How long after Fluent Bit took the events progress is recorded. With memory storage, as \
+         long as outputs may need; 0 with storage.type filesystem.",
+    ),
+];
+
+/// The option called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|option| option.name == name)
+}
+
+impl Kind {
+    /// What a value may look like, for messages and tables.
+    #[must_use]
+    pub fn describe(self) -> String {
+        match self {
+            Self::Text | Self::Secret => "text".into(),
+            Self::Path => "path".into(),
+            Self::Url => "https:// address".into(),
+            Self::Integer { min, max } => format!("number from {min} to {max}"),
+            Self::Boolean => "on or off".into(),
+            Self::Duration { min, max } => {
+                format!("time from {} to {}", seconds(min), seconds(max))
+            }
+            Self::Size { min, max } => format!("size from {} to {}", bytes(min), bytes(max)),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::List(words) => format!("list of {}", words.join(", ")),
+        }
+    }
+}
+
+/// `604800` as `7d`: the largest unit that divides it.
+fn seconds(seconds: u64) -> String {
+    match seconds {
+        s if s > 0 && s.is_multiple_of(DAY) => format!("{}d", s / DAY),
+        s if s > 0 && s.is_multiple_of(3_600) => format!("{}h", s / 3_600),
+        s if s > 0 && s.is_multiple_of(60) => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+/// `512000` as `512K`: the largest unit that divides it.
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        b if b > 0 && b.is_multiple_of(1_000_000_000) => format!("{}G", b / 1_000_000_000),
+        b if b > 0 && b.is_multiple_of(1_000_000) => format!("{}M", b / 1_000_000),
+        b if b > 0 && b.is_multiple_of(1_000) => format!("{}K", b / 1_000),
+        b => b.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_snake_case() {
+        for (i, option) in OPTIONS.iter().enumerate() {
+            let legal = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+            assert!(option.name.chars().all(legal), "{}", option.name);
+            assert!(OPTIONS[..i].iter().all(|other| other.name != option.name));
+        }
+    }
+
+    #[test]
+    fn bounds_read_as_users_write_them() {
+        assert_eq!(Kind::Duration { min: 0, max: 604_800 }.describe(), "time from 0s to 7d");
+        assert_eq!(Kind::Size { min: 1_000, max: 16_000_000 }.describe(), "size from 1K to 16M");
+    }
+}

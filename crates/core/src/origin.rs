@@ -1,0 +1,139 @@
+//! Addresses are pinned: what Microsoft names is followed only to the configured origin, so that
+//! a token never goes elsewhere.
+
+use std::fmt;
+
+/// Scheme, host and port of a service, and nothing else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `https://host[:port]`, in lower case, without the scheme's default port.
+    text: Box<str>,
+}
+
+/// Why a text is no usable origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// Neither `https://` nor `http://`.
+    #[error("not an https:// address")]
+    Scheme,
+    /// `http://` to a host other than loopback.
+    #[error("http:// would send the token in the clear")]
+    Insecure,
+    /// No host, user information, or characters that do not belong there.
+    #[error("not a host, with or without a port")]
+    Host,
+}
+
+impl Origin {
+    /// Parses `https://host[:port]`; one trailing slash is allowed.
+    ///
+    /// # Errors
+    /// See [`OriginError`].
+    pub fn parse(text: &str) -> Result<Self, OriginError> {
+        let text = text.trim().to_ascii_lowercase();
+        let (scheme, rest) = text.split_once("://").ok_or(OriginError::Scheme)?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (default_port, secure) = match scheme {
+            "https" => (":443", true),
+            "http" => (":80", false),
+            _ => return Err(OriginError::Scheme),
+        };
+        let authority = authority.strip_suffix(default_port).unwrap_or(authority);
+        let host = host_of(authority).ok_or(OriginError::Host)?;
+        if !secure && !is_loopback(host) {
+            return Err(OriginError::Insecure);
+        }
+        Ok(Self { text: format!("{scheme}://{authority}").into() })
+    }
+
+    /// Stands in for an origin that could not be parsed; the error has been reported.
+    pub(crate) fn unusable() -> Self {
+        Self { text: "".into() }
+    }
+
+    /// The origin as the start of a URL, without a trailing slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether `url` lies on this origin. Anything that a URL parser might read differently
+    /// (white space, control characters, back-slashes, user information) does not.
+    #[must_use]
+    pub fn owns(&self, url: &str) -> bool {
+        let Some((scheme, rest)) = url.split_once("://") else { return false };
+        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let clean = url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        let path = &rest[authority_end..];
+        clean
+            && path.starts_with('/')
+            && Self::parse(&format!("{scheme}://{}", &rest[..authority_end]))
+                .is_ok_and(|origin| origin == *self)
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The host of `host[:port]` or `[v6][:port]`.
+fn host_of(authority: &str) -> Option<&str> {
+    let (host, port) = if authority.starts_with('[') {
+        let end = authority.find(']')? + 1;
+        (&authority[..end], &authority[end..])
+    } else {
+        authority.split_at(authority.find(':').unwrap_or(authority.len()))
+    };
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':');
+    let port_legal = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+    (!host.is_empty() && host.chars().all(legal) && port_legal).then_some(host)
+}
+
+/// `localhost`, `127.0.0.0/8` or `[::1]`.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host == "[::1]"
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_or_loopback_is_accepted() {
+        let check = |text: &str| Origin::parse(text).map(|origin| origin.as_str().to_owned());
+        assert_eq!(check("HTTPS://Manage.Office.com:443/"), Ok("https://manage.office.com".into()));
+        assert_eq!(check("http://127.0.0.1:8080"), Ok("http://127.0.0.1:8080".into()));
+        assert_eq!(check("http://[::1]:1"), Ok("http://[::1]:1".into()));
+        assert_eq!(check("http://manage.office.com"), Err(OriginError::Insecure));
+        assert_eq!(check("http://127.evil.example"), Err(OriginError::Insecure));
+        assert_eq!(check("ftp://x"), Err(OriginError::Scheme));
+        assert_eq!(check("https://user@host"), Err(OriginError::Host));
+        assert_eq!(check("https://host/path"), Err(OriginError::Host));
+        assert_eq!(check("https://"), Err(OriginError::Host));
+    }
+
+    #[test]
+    fn a_url_elsewhere_is_not_owned_however_it_is_written() {
+        let origin = Origin::parse("https://manage.office.com").unwrap();
+        assert!(origin.owns("https://manage.office.com/api/v1.0/x$y?nextpage=1$2"));
+        assert!(origin.owns("https://MANAGE.office.com:443/api"));
+        for url in [
+            "http://manage.office.com/api",
+            "https://manage.office.com.evil.example/api",
+            "https://manage.office.com@evil.example/api",
+            "https://manage.office.com:444/api",
+            "https://evil.example/https://manage.office.com/",
+            "https://manage.office.com\\@evil.example/",
+            "https://manage.office.com /api",
+            "//manage.office.com/api",
+            "https://manage.office.com",
+        ] {
+            assert!(!origin.owns(url), "{url}");
+        }
+    }
+}

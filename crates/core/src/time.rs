@@ -1,0 +1,185 @@
+//! Wall-clock time as Microsoft means it, and the two clocks a driver shows to the core.
+//!
+//! Reads no clock: every `now` is an argument.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A moment in UTC, in whole milliseconds since 1970-01-01T00:00:00Z.
+///
+/// Microsoft's `contentCreated` has millisecond precision, so nothing finer is needed to plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Utc(i64);
+
+impl Utc {
+    /// The earliest moment that can be expressed; stands for "since ever".
+    pub const MIN: Self = Self(i64::MIN);
+
+    /// A moment from milliseconds since the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Parses an RFC 3339 timestamp, or one without a zone, which Microsoft means as UTC.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let millis = if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
+            timestamp.as_millisecond()
+        } else {
+            let civil: jiff::civil::DateTime = text.parse().ok()?;
+            jiff::tz::Offset::UTC.to_timestamp(civil).ok()?.as_millisecond()
+        };
+        Some(Self(millis))
+    }
+
+    /// Parses the value of an HTTP `Date` header (RFC 9110, IMF-fixdate).
+    #[must_use]
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let timestamp = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        Some(Self(timestamp.as_millisecond()))
+    }
+
+    /// Whole hours since the epoch, rounded down: the bucket in which seen content is kept.
+    #[must_use]
+    pub const fn hour(self) -> i64 {
+        self.0.div_euclid(3_600_000)
+    }
+
+    /// The time from `earlier` to `self`; zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let millis = self.0.saturating_sub(earlier.0).max(0);
+        Duration::from_millis(millis.unsigned_abs())
+    }
+}
+
+impl Add<Duration> for Utc {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Utc {
+    type Output = Self;
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// `2026-07-15T20:45:11.875Z`: the form of Microsoft's descriptors, accepted in every query too.
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp:.3}"),
+            Err(_) => f.write_str(if self.0 < 0 { "since ever" } else { "for ever" }),
+        }
+    }
+}
+
+/// What the driver's clocks read when it calls the core.
+///
+/// Two clocks, because each lies in its own way: timers run on `monotonic`, which never jumps, and
+/// `wall` is only the first guess of Microsoft's time until a response's `Date` header corrects it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Time since an arbitrary fixed moment of this process. Never goes back.
+    pub monotonic: Duration,
+    /// The machine's idea of UTC. May jump in both directions.
+    pub wall: Utc,
+}
+
+/// Microsoft's clock, inferred from the `Date` headers of its responses.
+///
+/// Windows are checked against the server's clock, so a wrong local clock would otherwise mean
+/// refused windows (AF20055) or content that is never asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerClock {
+    anchor: Option<Now>,
+}
+
+/// A `Date` header within this distance of the prediction confirms it. The header counts whole
+/// seconds and is as old as the response's way back.
+const CONFIRMED_EARLY: Duration = Duration::from_secs(1);
+const CONFIRMED_LATE: Duration = Duration::from_secs(3);
+
+impl ServerClock {
+    pub(crate) const fn new() -> Self {
+        Self { anchor: None }
+    }
+
+    /// Microsoft's time at `now`.
+    pub(crate) fn at(&self, now: Now) -> Utc {
+        match self.anchor {
+            // Once anchored, only the monotonic clock counts: a jump of the wall clock is harmless.
+            Some(anchor) => anchor.wall + now.monotonic.saturating_sub(anchor.monotonic),
+            None => now.wall,
+        }
+    }
+
+    /// Learns from the `Date` header of a response that arrived at `now`. Answers by how much the
+    /// local wall clock is off, in seconds, if that changed what is believed.
+    pub(crate) fn observe(&mut self, now: Now, date: Utc) -> Option<i64> {
+        let predicted = self.at(now);
+        let confirmed =
+            date <= predicted + CONFIRMED_EARLY && predicted <= date + CONFIRMED_LATE;
+        let server = if confirmed { predicted } else { date + Duration::from_millis(500) };
+        let first = self.anchor.is_none();
+        if confirmed && !first {
+            return None;
+        }
+        self.anchor = Some(Now { monotonic: now.monotonic, wall: server });
+        (!confirmed).then(|| (now.wall.as_millis() - server.as_millis()) / 1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(monotonic_s: u64, wall_s: i64) -> Now {
+        Now {
+            monotonic: Duration::from_secs(monotonic_s),
+            wall: Utc::from_millis(wall_s * 1_000),
+        }
+    }
+
+    #[test]
+    fn zone_less_times_are_utc() {
+        let zoned = Utc::parse("2026-07-15T20:45:11.875Z").unwrap();
+        assert_eq!(Utc::parse("2026-07-15T20:45:11.875"), Some(zoned));
+        assert_eq!(Utc::parse("2026-07-15T22:45:11.875+02:00"), Some(zoned));
+        assert_eq!(zoned.to_string(), "2026-07-15T20:45:11.875Z");
+        assert_eq!(Utc::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn the_date_header_is_understood() {
+        let date = Utc::parse_http_date("Wed, 15 Jul 2026 20:45:11 GMT").unwrap();
+        assert_eq!(date.to_string(), "2026-07-15T20:45:11.000Z");
+    }
+
+    #[test]
+    fn a_wrong_wall_clock_is_corrected_once() {
+        let mut clock = ServerClock::new();
+        let at = now(10, 1_000_000);
+        assert_eq!(clock.observe(at, Utc::from_millis(900_000_000)), Some(99_999));
+        assert_eq!(clock.at(at), Utc::from_millis(900_000_500));
+        assert_eq!(clock.observe(now(20, 1_000_010), Utc::from_millis(900_010_000)), None);
+    }
+
+    #[test]
+    fn a_jump_of_the_wall_clock_changes_nothing_once_anchored() {
+        let mut clock = ServerClock::new();
+        assert_eq!(clock.observe(now(0, 1_000), Utc::from_millis(1_000_000)), None);
+        assert_eq!(clock.at(now(60, 999_999)), Utc::from_millis(1_060_000));
+    }
+}
