@@ -174,9 +174,7 @@ mod swar {
 
     #[inline(always)]
     pub(super) fn string_stops(block: &[u8; STRING_STEP]) -> u32 {
-        half(words(block, |word| {
-            eq(word, b'"') | eq(word, b'\\') | control(word) | word & HIGHS
-        }))
+        half(words(block, |word| eq(word, b'"') | eq(word, b'\\') | control(word) | word & HIGHS))
     }
 
     #[inline(always)]

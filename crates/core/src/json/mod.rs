@@ -1,0 +1,32 @@
+//! JSON as bytes: cutting arrays into records, lifting fields, walking without a DOM.
+//!
+//! Two layers, for two moments:
+//!
+//! - [`Splitter`] runs while a body arrives. It knows brackets, strings and escapes, yields each
+//!   record as a slice of the received bytes and lifts six top-level fields on the way. It does
+//!   not judge a record: one that is no valid JSON inside, but balanced, is yielded like others.
+//! - [`walk()`] runs when a record leaves. It is strict (RFC 8259), allocates nothing but room for
+//!   unescaped text, and drives a [`Visit`]: a transcoder becomes one pass over the bytes.
+//!
+//! Nothing here changes a record, does I/O, or knows what the bytes are transcoded to.
+
+mod lift;
+mod line;
+mod nest;
+mod number;
+mod simd;
+mod split;
+mod time;
+mod unescape;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind};
+pub use line::line_into;
+pub use number::Number;
+pub use simd::STRING_STEP;
+pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};
+pub use time::{Timestamp, parse_timestamp};
+pub use walk::{DEPTH_MAX, NullVisitor, Text, Visit, WalkError, WalkFault, Walker, walk};

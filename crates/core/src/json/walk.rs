@@ -1,0 +1,433 @@
+//! A strict walk over one JSON text (RFC 8259) that builds nothing.
+//!
+//! The walker validates and tells a [`Visit`] what it sees; a transcoder that implements `Visit`
+//! is compiled into the walk and makes one pass. Must not allocate, except room for text that has
+//! escapes in it, and must not recurse deeper than it is told.
+
+use super::lift::is_blank;
+use super::number::{self, Number};
+use super::simd::{self, STRING_STEP};
+use super::unescape;
+
+/// A depth that every host survives: the walk's recursion takes a few hundred bytes a level.
+pub const DEPTH_MAX: usize = 512;
+
+/// What is told about a JSON text, in the order in which it stands there.
+pub trait Visit {
+    /// What the visitor wants back when a container ends.
+    type Mark;
+
+    /// `{`
+    fn begin_object(&mut self) -> Self::Mark;
+    /// A key of the object that was begun last and not ended. Duplicates come as they are.
+    fn key(&mut self, text: Text<'_>);
+    /// `}` behind so many members.
+    fn end_object(&mut self, mark: Self::Mark, members: usize);
+    /// `[`
+    fn begin_array(&mut self) -> Self::Mark;
+    /// `]` behind so many elements.
+    fn end_array(&mut self, mark: Self::Mark, elements: usize);
+    /// A string.
+    fn string(&mut self, text: Text<'_>);
+    /// A number.
+    fn number(&mut self, number: Number<'_>);
+    /// `true` or `false`.
+    fn bool(&mut self, value: bool);
+    /// `null`
+    fn null(&mut self);
+}
+
+/// A visitor that looks away: what is left of the walk is validation.
+#[derive(Clone, Copy, Debug)]
+pub struct NullVisitor;
+
+impl Visit for NullVisitor {
+    type Mark = ();
+
+    fn begin_object(&mut self) {}
+    fn key(&mut self, _: Text<'_>) {}
+    fn end_object(&mut self, (): (), _: usize) {}
+    fn begin_array(&mut self) {}
+    fn end_array(&mut self, (): (), _: usize) {}
+    fn string(&mut self, _: Text<'_>) {}
+    fn number(&mut self, _: Number<'_>) {}
+    fn bool(&mut self, _: bool) {}
+    fn null(&mut self) {}
+}
+
+/// Text of a string or key: unescaped, always valid UTF-8. A surrogate escape without its partner
+/// keeps its six literal characters.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// The text and whatever stands behind it in the buffer.
+    rest: &'a [u8],
+    length: usize,
+}
+
+impl<'a> Text<'a> {
+    /// The text's bytes.
+    #[inline(always)]
+    pub fn as_bytes(self) -> &'a [u8] {
+        &self.rest[..self.length]
+    }
+
+    /// The text.
+    pub fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.as_bytes()).expect("the walker validated the text")
+    }
+
+    /// Its length in bytes.
+    #[inline(always)]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(self) -> usize {
+        self.length
+    }
+
+    /// The text and bytes behind it that mean nothing, [`STRING_STEP`] together: who copies short
+    /// texts in one step of constant size saves most of the time. `None` if the text is longer, or
+    /// too near the end of the buffer.
+    #[inline(always)]
+    pub fn block(self) -> Option<&'a [u8; STRING_STEP]> {
+        if self.length > STRING_STEP {
+            return None;
+        }
+        self.rest.first_chunk()
+    }
+}
+
+/// What is wrong with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalkFault {
+    /// It ends inside a value.
+    Truncated,
+    /// A byte that cannot stand there.
+    Unexpected,
+    /// A control character in a string.
+    Control,
+    /// An escape that JSON does not have.
+    Escape,
+    /// A string that is not UTF-8.
+    Utf8,
+    /// A number that JSON does not have.
+    Number,
+    /// Deeper nesting than allowed.
+    Depth,
+}
+
+/// Why a record is not valid JSON, or cannot be walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not valid JSON at byte {offset}: {fault:?}")]
+pub struct WalkError {
+    /// What is wrong.
+    pub fault: WalkFault,
+    /// Where it was noticed.
+    pub offset: usize,
+}
+
+/// A walker whose buffer for unescaped text is used again.
+#[derive(Debug)]
+pub struct Walker {
+    depth_max: usize,
+    scratch: Vec<u8>,
+}
+
+impl Walker {
+    /// A walker that follows at most `depth_max` containers into each other, and never more than
+    /// [`DEPTH_MAX`].
+    pub fn new(depth_max: usize) -> Self {
+        Self { depth_max: depth_max.min(DEPTH_MAX), scratch: Vec::new() }
+    }
+
+    /// Walks the JSON text that `raw` is, whitespace around it included.
+    ///
+    /// # Errors
+    /// At the first thing that is not JSON. The visitor has seen what comes before.
+    pub fn walk(&mut self, raw: &[u8], visitor: &mut impl Visit) -> Result<(), WalkError> {
+        let mut walk = Walk { raw, scratch: &mut self.scratch, fault: WalkFault::Truncated, at: 0 };
+        match walk.document(self.depth_max, visitor) {
+            Ok(()) => Ok(()),
+            Err(Stopped) => Err(WalkError { fault: walk.fault, offset: walk.at }),
+        }
+    }
+}
+
+/// Walks `raw` with a fresh [`Walker`].
+///
+/// # Errors
+/// See [`Walker::walk`].
+pub fn walk(raw: &[u8], depth_max: usize, visitor: &mut impl Visit) -> Result<(), WalkError> {
+    Walker::new(depth_max).walk(raw, visitor)
+}
+
+/// One walk. Positions travel as arguments and results, to stay in registers.
+struct Walk<'a> {
+    raw: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+    /// Why and where the walk stopped, once it did.
+    fault: WalkFault,
+    at: usize,
+}
+
+/// The walk stopped, `fault` and `at` say why: an error of no size keeps results in registers.
+struct Stopped;
+
+impl Walk<'_> {
+    fn document<V: Visit>(&mut self, depth: usize, visitor: &mut V) -> Result<(), Stopped> {
+        let at = self.blanks_end(0);
+        let at = self.value(at, depth, visitor)?;
+        let at = self.blanks_end(at);
+        if at < self.raw.len() {
+            return self.stop(WalkFault::Unexpected, at);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stop<T>(&mut self, fault: WalkFault, at: usize) -> Result<T, Stopped> {
+        self.fault = if at < self.raw.len() { fault } else { WalkFault::Truncated };
+        self.at = at;
+        Err(Stopped)
+    }
+
+    /// The first byte from `at` that is no whitespace.
+    #[inline(always)]
+    fn blanks_end(&self, mut at: usize) -> usize {
+        while let Some(byte) = self.raw.get(at)
+            && *byte <= b' '
+            && is_blank(*byte)
+        {
+            at += 1;
+        }
+        at
+    }
+
+    /// The byte at `at`; zero, which begins nothing, where the text ends.
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        self.raw.get(at).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn value<V: Visit>(
+        &mut self,
+        at: usize,
+        depth: usize,
+        visitor: &mut V,
+    ) -> Result<usize, Stopped> {
+        match self.byte(at) {
+            b'"' => {
+                let (text, at) = self.text(at + 1)?;
+                visitor.string(text);
+                Ok(at)
+            }
+            b'-' | b'0'..=b'9' => match number::number(self.raw, at) {
+                Some((number, at)) => {
+                    visitor.number(number);
+                    Ok(at)
+                }
+                None => self.stop(WalkFault::Number, at),
+            },
+            b'{' => self.object(at, depth, visitor),
+            b'[' => self.array(at, depth, visitor),
+            b't' => {
+                let at = self.word(at, b"true")?;
+                visitor.bool(true);
+                Ok(at)
+            }
+            b'f' => {
+                let at = self.word(at, b"false")?;
+                visitor.bool(false);
+                Ok(at)
+            }
+            b'n' => {
+                let at = self.word(at, b"null")?;
+                visitor.null();
+                Ok(at)
+            }
+            _ => self.stop(WalkFault::Unexpected, at),
+        }
+    }
+
+    #[inline(always)]
+    fn word<const N: usize>(&mut self, at: usize, word: &[u8; N]) -> Result<usize, Stopped> {
+        match self.raw.get(at..).and_then(<[u8]>::first_chunk::<N>) {
+            Some(found) if found == word => Ok(at + N),
+            Some(_) | None => self.stop(WalkFault::Unexpected, at),
+        }
+    }
+
+    fn object<V: Visit>(
+        &mut self,
+        at: usize,
+        depth: usize,
+        visitor: &mut V,
+    ) -> Result<usize, Stopped> {
+        if depth == 0 {
+            return self.stop(WalkFault::Depth, at);
+        }
+        let mark = visitor.begin_object();
+        let mut members = 0;
+        let mut at = self.blanks_end(at + 1);
+        if self.byte(at) == b'}' {
+            visitor.end_object(mark, members);
+            return Ok(at + 1);
+        }
+        loop {
+            if self.byte(at) != b'"' {
+                return self.stop(WalkFault::Unexpected, at);
+            }
+            let (key, behind) = self.text(at + 1)?;
+            visitor.key(key);
+            members += 1;
+            at = self.blanks_end(behind);
+            if self.byte(at) != b':' {
+                return self.stop(WalkFault::Unexpected, at);
+            }
+            at = self.blanks_end(at + 1);
+            at = self.value(at, depth - 1, visitor)?;
+            at = self.blanks_end(at);
+            match self.byte(at) {
+                b',' => at = self.blanks_end(at + 1),
+                b'}' => break,
+                _ => return self.stop(WalkFault::Unexpected, at),
+            }
+        }
+        visitor.end_object(mark, members);
+        Ok(at + 1)
+    }
+
+    fn array<V: Visit>(
+        &mut self,
+        at: usize,
+        depth: usize,
+        visitor: &mut V,
+    ) -> Result<usize, Stopped> {
+        if depth == 0 {
+            return self.stop(WalkFault::Depth, at);
+        }
+        let mark = visitor.begin_array();
+        let mut elements = 0;
+        let mut at = self.blanks_end(at + 1);
+        if self.byte(at) == b']' {
+            visitor.end_array(mark, elements);
+            return Ok(at + 1);
+        }
+        loop {
+            at = self.value(at, depth - 1, visitor)?;
+            elements += 1;
+            at = self.blanks_end(at);
+            match self.byte(at) {
+                b',' => at = self.blanks_end(at + 1),
+                b']' => break,
+                _ => return self.stop(WalkFault::Unexpected, at),
+            }
+        }
+        visitor.end_array(mark, elements);
+        Ok(at + 1)
+    }
+
+    /// The text behind a quote at `at - 1`, and where the byte behind its closing quote is.
+    #[inline(always)]
+    fn text(&mut self, at: usize) -> Result<(Text<'_>, usize), Stopped> {
+        let rest = self.raw.get(at..).unwrap_or_default();
+        if let Some(block) = rest.first_chunk::<STRING_STEP>() {
+            let length = simd::string_stops(block).trailing_zeros() as usize;
+            if block.get(length) == Some(&b'"') {
+                return Ok((Text { rest, length }, at + length + 1));
+            }
+        }
+        self.long_text(at)
+    }
+
+    /// Text that is long, not ASCII, escaped, wrong, or near the end.
+    #[inline(never)]
+    fn long_text(&mut self, start: usize) -> Result<(Text<'_>, usize), Stopped> {
+        let (end, ascii) = self.run_end(start, true);
+        match self.byte(end) {
+            b'"' if ascii => {}
+            b'"' => self.utf8(start, end)?,
+            b'\\' => return self.escaped_text(start, end, ascii),
+            _ => return self.stop(WalkFault::Control, end),
+        }
+        let rest = self.raw.get(start..).unwrap_or_default();
+        Ok((Text { rest, length: end - start }, end + 1))
+    }
+
+    /// The first byte from `at` that is a quote, a backslash or a control, and whether all before
+    /// it are ASCII (or were not to be looked at: `ascii` false).
+    #[inline(always)]
+    fn run_end(&self, mut at: usize, mut ascii: bool) -> (usize, bool) {
+        loop {
+            let rest = self.raw.get(at..).unwrap_or_default();
+            let Some(block) = rest.first_chunk::<STRING_STEP>() else {
+                return tail_end(self.raw, at, ascii);
+            };
+            let stops = if ascii { simd::string_stops(block) } else { simd::string_ends(block) };
+            if stops == 0 {
+                at += STRING_STEP;
+                continue;
+            }
+            at += stops.trailing_zeros() as usize;
+            if ascii && !self.byte(at).is_ascii() {
+                ascii = false;
+                continue;
+            }
+            return (at, ascii);
+        }
+    }
+
+    fn utf8(&mut self, start: usize, end: usize) -> Result<(), Stopped> {
+        match std::str::from_utf8(&self.raw[start..end]) {
+            Ok(_) => Ok(()),
+            Err(error) => self.stop(WalkFault::Utf8, start + error.valid_up_to()),
+        }
+    }
+
+    /// Text whose first backslash is at `at`.
+    fn escaped_text(
+        &mut self,
+        start: usize,
+        mut at: usize,
+        mut ascii: bool,
+    ) -> Result<(Text<'_>, usize), Stopped> {
+        self.scratch.clear();
+        let mut from = start;
+        loop {
+            let (end, still_ascii) = self.run_end(at, ascii);
+            ascii = still_ascii;
+            self.scratch.extend_from_slice(&self.raw[from..end]);
+            match self.byte(end) {
+                b'"' => {
+                    // Escapes are ASCII: what they stand for is whole letters, so that the raw
+                    // text is UTF-8 exactly if the unescaped one is.
+                    if !ascii {
+                        self.utf8(start, end)?;
+                    }
+                    let text = Text { rest: self.scratch, length: self.scratch.len() };
+                    return Ok((text, end + 1));
+                }
+                b'\\' => match unescape::escape(&self.raw[end..], self.scratch) {
+                    Some(length) => at = end + length,
+                    None => return self.stop(WalkFault::Escape, end),
+                },
+                _ => return self.stop(WalkFault::Control, end),
+            }
+            from = at;
+        }
+    }
+}
+
+/// [`Walk::run_end`] for the last bytes.
+#[inline(never)]
+fn tail_end(raw: &[u8], mut at: usize, mut ascii: bool) -> (usize, bool) {
+    while let Some(byte) = raw.get(at)
+        && *byte >= b' '
+        && *byte != b'"'
+        && *byte != b'\\'
+    {
+        ascii &= byte.is_ascii();
+        at += 1;
+    }
+    (at, ascii)
+}
