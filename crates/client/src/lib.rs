@@ -1,1 +1,51 @@
-//! Placeholder.
+//! The native driver of `m365-audit-core`: HTTPS by reqwest and rustls, state in SQLite.
+//!
+//! [`Client`] runs a collector on the calling thread and gives what it collects to a [`Sink`];
+//! other threads reach it through a [`Handle`]. What to request, when to retry and what is done are
+//! the core's decisions: nothing here retries, follows a redirect or looks into an answer.
+//!
+//! ```no_run
+//! use m365_audit_client::{Client, Settings, Sink};
+//! use m365_audit_core::{Batch, Level, RawOptions};
+//!
+//! struct Print(m365_audit_client::Handle);
+//!
+//! impl Sink for Print {
+//!     fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
+//!         println!("{} records", batch.records.len());
+//!         self.0.delivered(batch.id);
+//!         Ok(())
+//!     }
+//!     fn log(&mut self, level: Level, message: &str) {
+//!         eprintln!("{level:?} {message}");
+//!     }
+//! }
+//!
+//! let settings = Settings::parse(&RawOptions::new()).expect("tenant_id and the like are set");
+//! let mut client = Client::open(settings, Print)?;
+//! client.run_until_shutdown()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod driver;
+mod failure;
+mod handle;
+mod http;
+mod lock;
+mod proxy;
+mod runtime;
+mod settings;
+mod sink;
+mod sqlite;
+mod store;
+mod tls;
+
+pub use client::{Client, OpenError, RunError};
+pub use handle::Handle;
+pub use proxy::Proxy;
+pub use settings::{DbOptions, NativeOptions, Settings, in_order};
+pub use sink::Sink;
+pub use store::{StoreError, inspect};

@@ -1,0 +1,187 @@
+//! Runs collectors: one to its end, or one after another until shutdown.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::time::{Duration, Instant};
+
+use m365_audit_core::{Collector, Level, Outcome, StateError, TransportError};
+
+use crate::driver::{Clocks, Driver, Inbox};
+use crate::handle::Handle;
+use crate::http::{self, Http};
+use crate::runtime::Runtime;
+use crate::settings::Settings;
+use crate::sink::Sink;
+use crate::store::{Store, StoreError};
+
+/// Pauses before a run is started again; doubled from one to the other.
+const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A run that lasted this long was healthy: the pause starts over.
+const HEALTHY_RUN: Duration = Duration::from_secs(300);
+
+/// Collects one tenant's records into a sink, on the calling thread.
+///
+/// Holds the lock of its `db` until it is dropped.
+#[derive(Debug)]
+pub struct Client<S> {
+    sink: S,
+    settings: Settings,
+    clocks: Clocks,
+    http: reqwest::Client,
+    inbox: Inbox,
+    runtime: Runtime,
+    runs: u64,
+    // Last: whoever waits for the lock may rely on everything else being gone.
+    store: Store,
+}
+
+/// Why a client could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state file is not usable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The HTTP client refused its settings.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Http(#[from] TransportError),
+    /// The system gave no thread or no event queue.
+    #[error("the runtime cannot be set up: {0}")]
+    Runtime(#[from] io::Error),
+}
+
+/// Why a run ended before its collector did. What was delivered and committed stays so.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state file failed.
+    #[error("the state was not stored: {0}")]
+    Store(#[source] StoreError),
+    /// The stored state cannot be continued from.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The sink failed.
+    #[error("the records were not taken: {0:#}")]
+    Sink(#[source] anyhow::Error),
+    /// The grace of [`Handle::shutdown`] has passed.
+    #[error("stopped before everything that was emitted was confirmed")]
+    Stopped,
+}
+
+impl RunError {
+    /// Whether another run may fare better without anybody's help.
+    const fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Sink(_) => true,
+            Self::State(_) | Self::Stopped => false,
+        }
+    }
+}
+
+impl<S: Sink> Client<S> {
+    /// Opens the state and prepares the network; sends nothing yet. `sink` is made with the handle
+    /// by which other threads reach the client.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A state file is left as it was.
+    pub fn open(settings: Settings, sink: impl FnOnce(Handle) -> S) -> Result<Self, OpenError> {
+        let store = Store::open(settings.native.db.as_ref(), settings.config.tenant_id())?;
+        let http = http::client(&settings.native)?;
+        let runtime = Runtime::new()?;
+        let inbox = Inbox::new();
+        let mut sink = sink(inbox.handle.clone());
+        if settings.native.db.is_none() {
+            sink.log(
+                Level::Warn,
+                "no db is set: progress is kept in memory only, and every start collects from \
+                 lookback again",
+            );
+        }
+        if !settings.native.verify_tls {
+            sink.log(
+                Level::Warn,
+                "verify_tls is off: anyone on the way can read the client secret",
+            );
+        }
+        Ok(Self { sink, settings, clocks: Clocks::new(), http, inbox, runtime, runs: 0, store })
+    }
+
+    /// Reaches this client from other threads.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.inbox.handle.clone()
+    }
+
+    /// The sink.
+    pub const fn sink(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// Runs a collector from the stored state to its end: never, unless the settings say `once` or
+    /// [`Handle::shutdown`] is called.
+    ///
+    /// # Errors
+    /// The first failure of the store or the sink. Another run continues from what is stored.
+    pub fn run(&mut self) -> Result<Outcome, RunError> {
+        self.runs += 1;
+        self.inbox.begin_run();
+        let stored = self.store.load().map_err(RunError::Store)?;
+        let config = self.settings.config.clone();
+        let mut collector = Collector::new(config, stored, seed(), self.clocks.now())?;
+        let spawner = self.runtime.spawner();
+        let http = Http::new(self.http.clone(), spawner, self.inbox.handle.clone(), self.runs);
+        let mut driver = Driver {
+            clocks: &self.clocks,
+            http,
+            inbox: &mut self.inbox,
+            runtime: &self.runtime,
+            sink: &mut self.sink,
+            store: &mut self.store,
+            flushed: Vec::new(),
+            shutdown_told: false,
+        };
+        m365_audit_core::run(&mut collector, &mut driver)?;
+        self.sink.metrics(collector.metrics());
+        Ok(collector.outcome())
+    }
+
+    /// Runs collectors until one comes to its end, as [`Client::run`] does; after a failure of the
+    /// store or the sink, another one starts from the stored state after a pause of 1 to 60 s.
+    ///
+    /// # Errors
+    /// A stored state that cannot be continued from, and whatever fails after
+    /// [`Handle::shutdown`].
+    pub fn run_until_shutdown(&mut self) -> Result<Outcome, RunError> {
+        let mut pause = RESTART_PAUSE_MIN;
+        loop {
+            let start = Instant::now();
+            let error = match self.run() {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => error,
+            };
+            if !error.is_passing() || self.inbox.stop_at.is_some() {
+                return Err(error);
+            }
+            if HEALTHY_RUN < start.elapsed() {
+                pause = RESTART_PAUSE_MIN;
+            }
+            let seconds = pause.as_secs();
+            self.sink.log(
+                Level::Error,
+                &format!("{error}; starting again from the stored state in {seconds} s"),
+            );
+            self.sink.reset();
+            if self.inbox.pause(&self.runtime, pause) {
+                return Err(error);
+            }
+            pause = (pause * 2).min(RESTART_PAUSE_MAX);
+        }
+    }
+}
+
+/// A number from the system's random source, for the jitter of retries: nothing secret hangs on it.
+fn seed() -> u64 {
+    // The standard library keys its hash maps from that source.
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,216 @@
+//! The native [`Io`]: connects one run of a collector to the wire, the store and the sink.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use m365_audit_core::{
+    Batch, BatchId, Collector, Commit, Event, Input, Io, Now, Request, RequestId, Utc,
+};
+use tokio::sync::mpsc;
+use tokio::task::yield_now;
+use tokio::time::timeout as within;
+
+use crate::client::RunError;
+use crate::handle::{Handle, Message};
+use crate::http::Http;
+use crate::runtime::Runtime;
+use crate::sink::Sink;
+use crate::store::Store;
+
+/// How often the sink sees the metrics when nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Most inputs that one wait answers, so that deliveries are written out in between.
+const INPUTS_PER_WAIT_MAX: usize = 256;
+
+/// Both clocks of this process.
+#[derive(Debug)]
+pub(crate) struct Clocks {
+    start: Instant,
+}
+
+impl Clocks {
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let wall = SystemTime::now();
+        let millis = match wall.duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |m| -m),
+        };
+        Now { monotonic: self.start.elapsed(), wall: Utc::from_millis(millis) }
+    }
+}
+
+/// What outlives a run, apart from the store and the sink.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) handle: Handle,
+    pub(crate) messages: mpsc::UnboundedReceiver<Message>,
+    /// When the run must have ended, once that is asked for.
+    pub(crate) stop_at: Option<Instant>,
+    /// The host sees ids that count up over all runs; a run's own begin at zero.
+    pub(crate) batches_before: u64,
+    /// The id that the host has not seen yet.
+    pub(crate) batches_next: u64,
+}
+
+/// One run's [`Io`].
+pub(crate) struct Driver<'a, S> {
+    pub(crate) clocks: &'a Clocks,
+    pub(crate) http: Http,
+    pub(crate) inbox: &'a mut Inbox,
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) sink: &'a mut S,
+    pub(crate) store: &'a mut Store,
+    /// Scratch space for [`Sink::flush`].
+    pub(crate) flushed: Vec<BatchId>,
+    /// Whether the core has been told to finish.
+    pub(crate) shutdown_told: bool,
+}
+
+impl<S: Sink> Io for Driver<'_, S> {
+    type Error = RunError;
+
+    fn now(&mut self) -> Now {
+        self.clocks.now()
+    }
+
+    fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
+        self.http.send(id, request, timeout);
+    }
+
+    fn read(&mut self, id: RequestId) {
+        self.http.read(id);
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.http.cancel(id);
+    }
+
+    fn emit(&mut self, mut batch: Batch) -> Result<(), RunError> {
+        batch.id = self.inbox.outward(batch.id);
+        self.sink.emit(batch).map_err(RunError::Sink)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), RunError> {
+        self.store.commit(commit).map_err(RunError::Store)
+    }
+
+    fn observe(&mut self, event: Event) {
+        self.sink.observe(&event);
+    }
+
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        collector: &Collector,
+        inputs: &mut Vec<Input>,
+    ) -> Result<(), RunError> {
+        self.sink.flush(&mut self.flushed).map_err(RunError::Sink)?;
+        let inbox = &mut *self.inbox;
+        inputs
+            .extend(self.flushed.drain(..).filter_map(|id| inbox.inward(id)).map(Input::Delivered));
+        self.sink.metrics(collector.metrics());
+        if self.inbox.stop_at.is_some() && !self.shutdown_told {
+            self.shutdown_told = true;
+            inputs.push(Input::Shutdown);
+        }
+        let idle =
+            if inputs.is_empty() { timeout.unwrap_or(TICK).min(TICK) } else { Duration::ZERO };
+        let runtime = self.runtime;
+        let first = runtime.block_on(self.inbox.next(idle));
+        if let Some(first) = first {
+            self.take(first, inputs);
+        }
+        while inputs.len() < INPUTS_PER_WAIT_MAX
+            && let Ok(message) = self.inbox.messages.try_recv()
+        {
+            self.take(message, inputs);
+        }
+        match self.inbox.stop_at {
+            Some(at) if at <= Instant::now() => Err(RunError::Stopped),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S> Driver<'_, S> {
+    /// Turns a message into an input, if it is of this run.
+    fn take(&mut self, message: Message, inputs: &mut Vec<Input>) {
+        let input = match message {
+            Message::Wire { run, input } => self.http.admits(run, &input).then_some(input),
+            Message::Delivered(batch) => self.inbox.inward(batch).map(Input::Delivered),
+            Message::Returned(batch) => self.inbox.inward(batch).map(Input::Returned),
+            Message::Hint(content) => {
+                self.inbox.handle.hint_taken();
+                Some(Input::Hint(content))
+            }
+            Message::Shutdown(grace) => {
+                self.inbox.stop_within(grace);
+                let first = !std::mem::replace(&mut self.shutdown_told, true);
+                first.then_some(Input::Shutdown)
+            }
+        };
+        inputs.extend(input);
+    }
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        let (handle, messages) = Handle::new();
+        Self { handle, messages, stop_at: None, batches_before: 0, batches_next: 0 }
+    }
+
+    /// The next message, or `None` if none comes in time. Gives the requests' tasks a turn even if
+    /// messages are waiting: they run only here.
+    async fn next(&mut self, idle: Duration) -> Option<Message> {
+        yield_now().await;
+        let until_stop = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let idle = until_stop.map_or(idle, |until_stop| idle.min(until_stop));
+        // The inbox itself holds a sender, so that the channel is never closed.
+        within(idle, self.messages.recv()).await.ok().flatten()
+    }
+
+    /// Waits between two runs. Answers whether the end was asked for.
+    pub(crate) fn pause(&mut self, runtime: &Runtime, pause: Duration) -> bool {
+        let resume_at = Instant::now() + pause;
+        while self.stop_at.is_none() {
+            let left = resume_at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            match runtime.block_on(self.next(left)) {
+                Some(Message::Shutdown(grace)) => self.stop_within(grace),
+                Some(Message::Hint(_)) => self.handle.hint_taken(),
+                // About a run that is over.
+                Some(Message::Wire { .. } | Message::Delivered(_) | Message::Returned(_))
+                | None => {}
+            }
+        }
+        self.stop_at.is_some()
+    }
+
+    /// Begins the ids of another run.
+    pub(crate) const fn begin_run(&mut self) {
+        self.batches_before = self.batches_next;
+    }
+
+    /// The id by which the host knows a batch of this run.
+    fn outward(&mut self, batch: BatchId) -> BatchId {
+        let id = self.batches_before + batch.0;
+        self.batches_next = self.batches_next.max(id + 1);
+        BatchId(id)
+    }
+
+    /// The core's name of a batch that the host speaks of; `None` if it is of an earlier run.
+    fn inward(&self, batch: BatchId) -> Option<BatchId> {
+        batch.0.checked_sub(self.batches_before).map(BatchId)
+    }
+
+    fn stop_within(&mut self, grace: Duration) {
+        let at = Instant::now() + grace;
+        self.stop_at = Some(self.stop_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}

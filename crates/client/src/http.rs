@@ -1,0 +1,224 @@
+//! Requests on the wire: one task each, which sends once and then reads only when asked.
+//!
+//! Must not decide anything: no retry, no redirect, no look into an answer.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use m365_audit_core::{
+    Headers, Input, Method, Request, RequestId, TransportError, TransportErrorKind,
+};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, redirect, retry};
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use url::Url;
+
+use crate::failure;
+use crate::handle::{Handle, Message};
+use crate::settings::NativeOptions;
+use crate::tls;
+
+const USER_AGENT: &str = concat!("m365-audit/", env!("CARGO_PKG_VERSION"));
+
+/// Longest time for name resolution, TCP and TLS together. Shorter than a request's own timeout:
+/// Microsoft's front ends answer within a second, so a slower one is best left for another.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long an unused connection is kept. Below the 120 s after which Microsoft's front ends close.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Keeps NAT entries alive while a body waits to be read.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// The requests of one run of a collector.
+#[derive(Debug)]
+pub(crate) struct Http {
+    client: Client,
+    spawner: runtime::Handle,
+    handle: Handle,
+    run: u64,
+    /// What is under way. Bounded by `max_in_flight`, which the core holds.
+    flights: HashMap<RequestId, Flight>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    reads: mpsc::UnboundedSender<()>,
+    task: AbortHandle,
+}
+
+/// A client as [`Http`] needs it.
+pub(crate) fn client(options: &NativeOptions) -> Result<Client, TransportError> {
+    let tls = tls::client_config(options)
+        .map_err(|error| refused(TransportErrorKind::Tls, error.to_string()))?;
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(USER_AGENT)
+        .http1_only()
+        .gzip(true)
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(options.in_flight_max)
+        .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+        .tcp_keepalive(TCP_KEEPALIVE);
+    if let Some(proxy) = &options.proxy {
+        let proxy = proxy.to_reqwest().map_err(|error| failure::classify(&error))?;
+        builder = builder.no_proxy().proxy(proxy);
+    }
+    builder.build().map_err(|error| failure::classify(&error))
+}
+
+impl Http {
+    /// Requests whose inputs are marked as those of `run`.
+    pub(crate) fn new(client: Client, spawner: runtime::Handle, handle: Handle, run: u64) -> Self {
+        Self { client, spawner, handle, run, flights: HashMap::new() }
+    }
+
+    pub(crate) fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
+        let (reads, asked) = mpsc::unbounded_channel();
+        let report = Report { handle: self.handle.clone(), run: self.run, id };
+        let client = self.client.clone();
+        let task = self.spawner.spawn(async move {
+            let result = match prepare(&request) {
+                Ok(request) => exchange(&client, request, timeout, asked, &report).await,
+                Err(error) => Err(error),
+            };
+            report.send(Input::End { id, result });
+        });
+        self.flights.insert(id, Flight { reads, task: task.abort_handle() });
+    }
+
+    pub(crate) fn read(&self, id: RequestId) {
+        if let Some(flight) = self.flights.get(&id) {
+            // Fails only if the request has just ended, and then its end is on its way.
+            let _ = flight.reads.send(());
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, id: RequestId) {
+        if let Some(flight) = self.flights.remove(&id) {
+            flight.task.abort();
+        }
+    }
+
+    /// Whether `input` is of this run and still wanted. Forgets requests that have ended.
+    pub(crate) fn admits(&mut self, run: u64, input: &Input) -> bool {
+        if run != self.run {
+            return false;
+        }
+        match input {
+            Input::Head { id, .. } | Input::Body { id, .. } => self.flights.contains_key(id),
+            Input::End { id, .. } => self.flights.remove(id).is_some(),
+            Input::Delivered(_)
+            | Input::Returned(_)
+            | Input::Hint(_)
+            | Input::Timeout
+            | Input::Shutdown => true,
+        }
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        for flight in self.flights.values() {
+            flight.task.abort();
+        }
+    }
+}
+
+struct Report {
+    handle: Handle,
+    run: u64,
+    id: RequestId,
+}
+
+impl Report {
+    fn send(&self, input: Input) {
+        self.handle.send(Message::Wire { run: self.run, input });
+    }
+}
+
+/// The request as reqwest sends it.
+fn prepare(request: &Request) -> Result<reqwest::Request, TransportError> {
+    let unfit = |what: &str| refused(TransportErrorKind::Connect, what.to_owned());
+    let url = Url::parse(&request.url).map_err(|_| unfit("the request's address is no URL"))?;
+    let method = match request.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+    };
+    let mut prepared = reqwest::Request::new(method, url);
+    let headers = prepared.headers_mut();
+    if let Some(token) = &request.bearer {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+            .map_err(|_| unfit("the access token has characters that no header can hold"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    if let Some(content_type) = request.content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    match &request.body {
+        Some(body) if !body.expose().is_empty() => {
+            *prepared.body_mut() = Some(body.expose().clone().into());
+        }
+        // Microsoft's front ends answer 411 to a POST that does not say how long it is.
+        _ if request.method == Method::Post => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        _ => {}
+    }
+    Ok(prepared)
+}
+
+/// Sends the request, reports its head, and a chunk for each that is asked for.
+async fn exchange(
+    client: &Client,
+    request: reqwest::Request,
+    timeout: Duration,
+    mut asked: mpsc::UnboundedReceiver<()>,
+    report: &Report,
+) -> Result<(), TransportError> {
+    let mut response = within(timeout, client.execute(request)).await?;
+    let headers = response.headers().iter();
+    let headers: Headers = headers
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
+        .map(|(name, value)| (name, value.into_owned()))
+        .collect();
+    let status = response.status().as_u16();
+    report.send(Input::Head { id: report.id, status, headers });
+    while asked.recv().await.is_some() {
+        let chunk = loop {
+            match within(timeout, response.chunk()).await? {
+                Some(chunk) if chunk.is_empty() => {}
+                chunk => break chunk,
+            }
+        };
+        match chunk {
+            Some(chunk) => report.send(Input::Body { id: report.id, chunk }),
+            None => return Ok(()),
+        }
+    }
+    // The run has ended; nobody listens.
+    Ok(())
+}
+
+async fn within<T>(
+    timeout: Duration,
+    step: impl Future<Output = reqwest::Result<T>>,
+) -> Result<T, TransportError> {
+    match tokio::time::timeout(timeout, step).await {
+        Ok(result) => result.map_err(|error| failure::classify(&error)),
+        Err(_) => {
+            let message = format!("nothing arrived for {} s", timeout.as_secs_f32());
+            Err(refused(TransportErrorKind::Timeout, message))
+        }
+    }
+}
+
+const fn refused(kind: TransportErrorKind, message: String) -> TransportError {
+    TransportError { kind, message }
+}

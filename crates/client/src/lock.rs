@@ -1,0 +1,43 @@
+//! One collector per state file and tenant: two would each skip what the other has taken.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::store::StoreError;
+
+/// An exclusive lock beside the state file. The system releases it when the process dies, however
+/// it dies; the file stays, since removing it would race with the next owner.
+#[derive(Debug)]
+pub(crate) struct TenantLock {
+    _file: File,
+}
+
+impl TenantLock {
+    /// Locks `<db>.<tenant>.lock`.
+    pub(crate) fn acquire(db: &Path, tenant: &str) -> Result<Self, StoreError> {
+        let mut path = db.as_os_str().to_owned();
+        path.push(format!(".{tenant}.lock"));
+        let path = PathBuf::from(path);
+        let failed = |error: std::io::Error| StoreError::Access {
+            path: path.clone(),
+            problem: format!("the lock file cannot be used: {error}"),
+        };
+        let file = private(OpenOptions::new().create(true).truncate(false).write(true))
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(StoreError::InUse { path: db.into(), tenant: tenant.into(), lock: path })
+            }
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}
+
+/// New files are for their owner alone: the state tells what a tenant is collected for.
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}

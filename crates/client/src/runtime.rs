@@ -1,0 +1,47 @@
+//! The one thread's asynchronous runtime. Runs only while the client waits.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+/// Name resolution is the only blocking work; a few at once are enough.
+const RESOLVER_THREADS_MAX: usize = 4;
+
+/// How long closing waits for a name resolution that is under way. The system's resolver cannot be
+/// interrupted, and may take longer than a shutdown is allowed to.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// A current-thread runtime that never holds up its owner's end.
+#[derive(Debug)]
+pub(crate) struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Runtime {
+    pub(crate) fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(RESOLVER_THREADS_MAX)
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner().block_on(future)
+    }
+
+    pub(crate) fn spawner(&self) -> tokio::runtime::Handle {
+        self.inner().handle().clone()
+    }
+
+    fn inner(&self) -> &tokio::runtime::Runtime {
+        self.0.as_ref().expect("the runtime is taken only when it is dropped")
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(CLOSE_TIMEOUT);
+        }
+    }
+}

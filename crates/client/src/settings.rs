@@ -1,0 +1,370 @@
+//! From options to settings: the core's and the native client's, every mistake told at once.
+//!
+//! Reads the files that options name (`client_secret_file`, `ca_file`), no environment and no other
+//! configuration: the packagings do that.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use m365_audit_core::config::Reader;
+use m365_audit_core::options::OPTIONS;
+use m365_audit_core::{Config, ConfigError, RawOptions};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::proxy::Proxy;
+
+/// The largest file of a secret that is read. Entra's secrets have 40 characters.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// The largest `ca_file` that is read; the bundle of a whole operating system has 0.3 MB.
+const CA_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Everything a [`Client`](crate::Client) needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The core's part.
+    pub config: Config,
+    /// This crate's part.
+    pub native: NativeOptions,
+}
+
+/// The options of scope `Native`, checked.
+#[derive(Clone, Debug)]
+pub struct NativeOptions {
+    /// Where the state is stored; `None`: nowhere.
+    pub db: Option<DbOptions>,
+    /// The proxy for all requests; `None`: what the environment says.
+    pub proxy: Option<Proxy>,
+    /// Root certificates to trust beyond Mozilla's and the system's.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// Whether server certificates are checked.
+    pub verify_tls: bool,
+    /// How many requests may be under way, and so how many connections are worth keeping.
+    pub in_flight_max: usize,
+}
+
+/// Where and how the state is stored.
+#[derive(Clone, Debug)]
+pub struct DbOptions {
+    /// The SQLite file.
+    pub path: PathBuf,
+    /// SQLite's `synchronous`: one of the words of `db.sync`.
+    pub synchronous: Box<str>,
+    /// SQLite's `journal_mode`: one of the words of `db.journal_mode`.
+    pub journal_mode: Box<str>,
+    /// Whether the file is locked against every other process.
+    pub exclusive: bool,
+}
+
+impl Settings {
+    /// Reads the options of the core and of the native client, and the files that they name.
+    ///
+    /// # Errors
+    /// Every mistake in both, in the order of [`OPTIONS`], unknown names last. None shows a secret.
+    pub fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
+        let mut raw = raw.clone();
+        let mut errors = Vec::new();
+        if let Err(error) = resolve_secret(&mut raw) {
+            errors.push(error);
+        }
+        let native = NativeOptions::parse(&raw).map_err(|found| errors.extend(found));
+        let config = Config::parse(&raw).map_err(|found| errors.extend(found));
+        match (config, native) {
+            (Ok(config), Ok(native)) if errors.is_empty() => Ok(Self { config, native }),
+            _ => Err(in_order(errors)),
+        }
+    }
+}
+
+/// Mistakes in the order of [`OPTIONS`], unknown names last: for packagings that add their own.
+#[must_use]
+pub fn in_order(mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
+    let position = |error: &ConfigError| {
+        OPTIONS.iter().position(|option| option.name == error.option).unwrap_or(OPTIONS.len())
+    };
+    errors.sort_by_key(position);
+    errors
+}
+
+impl NativeOptions {
+    fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
+        let mut reader = Reader::new(raw);
+        let db = db_options(&mut reader);
+        let proxy = reader.optional("proxy_url").map(|text| Proxy::parse(&text)).transpose();
+        let proxy = proxy.unwrap_or_else(|error| {
+            reader.report(error);
+            None
+        });
+        let roots = reader.optional("ca_file").map_or_else(
+            || Ok(Vec::new()),
+            |path| {
+                read_roots(Path::new(&path)).map_err(|problem| {
+                    ConfigError::new(
+                        "ca_file",
+                        Some(&path),
+                        &problem,
+                        "name a PEM file with the certificate of your authority",
+                    )
+                })
+            },
+        );
+        let roots = roots.unwrap_or_else(|error| {
+            reader.report(error);
+            Vec::new()
+        });
+        let verify_tls = reader.boolean("verify_tls");
+        reader.finish_known()?;
+        // The core has the say over this option and reports its mistakes.
+        let in_flight_max = Reader::new(raw).number("max_in_flight");
+        let in_flight_max = usize::try_from(in_flight_max).unwrap_or(usize::MAX);
+        Ok(Self { db, proxy, roots, verify_tls, in_flight_max })
+    }
+}
+
+fn db_options(reader: &mut Reader<'_>) -> Option<DbOptions> {
+    let path = reader.optional("db");
+    let synchronous = reader.word("db.sync").into();
+    let journal_mode = reader.word("db.journal_mode").into();
+    let exclusive = reader.boolean("db.locking");
+    let text = path?;
+    let path = PathBuf::from(&text);
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut refuse = |problem: &str, remedy: &str| {
+        reader.report(ConfigError::new("db", Some(&text), problem, remedy));
+    };
+    if path.is_dir() {
+        refuse("a directory", "name a file in it");
+    } else if !directory.is_dir() {
+        let directory = directory.display();
+        refuse(&format!("there is no directory {directory}"), "create it, or name another file");
+    }
+    Some(DbOptions { path, synchronous, journal_mode, exclusive })
+}
+
+/// Puts the content of `client_secret_file` where the core looks for the secret.
+fn resolve_secret(raw: &mut RawOptions) -> Result<(), ConfigError> {
+    let Some(path) = Reader::new(raw).optional("client_secret_file") else { return Ok(()) };
+    if Reader::new(raw).optional("client_secret").is_some() {
+        return Err(ConfigError::new(
+            "client_secret_file",
+            Some(&path),
+            "client_secret is set too",
+            "keep one of the two",
+        ));
+    }
+    let secret = read_secret(Path::new(&path)).map_err(|problem| {
+        ConfigError::new(
+            "client_secret_file",
+            Some(&path),
+            &problem,
+            "name a readable file that holds the secret's value and nothing else",
+        )
+    });
+    // The core shall not call missing what is only unreadable.
+    let text = secret.as_ref().map_or("unreadable", |secret| secret).to_owned();
+    raw.insert("client_secret".into(), text);
+    secret.map(|_| ())
+}
+
+fn read_secret(path: &Path) -> Result<String, String> {
+    let bytes = read_bounded(path, SECRET_BYTES_MAX)?;
+    let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())?;
+    // Editors of one platform put a byte order mark in front.
+    let secret = text.trim_start_matches('\u{feff}').trim();
+    if secret.is_empty() {
+        return Err("the file is empty".into());
+    }
+    if secret.contains(['\n', '\r']) {
+        return Err("the file has several lines".into());
+    }
+    Ok(secret.to_owned())
+}
+
+fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = read_bounded(path, CA_BYTES_MAX)?;
+    let mut store = rustls::RootCertStore::empty();
+    let mut roots = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        let certificate = certificate.map_err(|error| format!("not a PEM file: {error}"))?;
+        store
+            .add(certificate.clone())
+            .map_err(|error| format!("certificate {}: {error}", roots.len() + 1))?;
+        roots.push(certificate);
+    }
+    if roots.is_empty() {
+        return Err("no certificate in the file".into());
+    }
+    Ok(roots)
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = |bytes: &mut Vec<u8>| -> io::Result<usize> {
+        File::open(path)?.take(bytes_max + 1).read_to_end(bytes)
+    };
+    read(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes_max < bytes.len() as u64 {
+        return Err(format!("larger than {bytes_max} bytes"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use std::fs;
+
+    const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
+
+    /// Parses `pairs` beside the credentials; `{dir}` stands for `dir`.
+    #[track_caller]
+    fn check(dir: &Path, pairs: &[(&str, &str)], expect: Expect) {
+        let dir = dir.to_str().unwrap();
+        let mut raw = RawOptions::from([("client_id".to_owned(), TENANT.to_owned())]);
+        for (name, value) in [("tenant_id", TENANT)].iter().chain(pairs) {
+            raw.insert((*name).into(), value.replace("{dir}", dir));
+        }
+        let text = match Settings::parse(&raw) {
+            Ok(settings) => {
+                let text = format!("{settings:?}");
+                assert!(!text.contains("s3cret"), "{text}");
+                "accepted\n".into()
+            }
+            // Remedies are the core's or in the code above.
+            Err(errors) => errors
+                .iter()
+                .map(|error| format!("{} {:?}: {}\n", error.option, error.value, error.problem))
+                .collect::<String>(),
+        };
+        assert!(!text.contains("s3cret"), "{text}");
+        expect.assert_eq(&text.replace(dir, "{dir}"));
+    }
+
+    #[test]
+    fn mistakes_of_the_core_and_the_client_come_together_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("not.pem"), "s3cret").unwrap();
+        check(
+            dir.path(),
+            &[
+                ("client_secret_file", "{dir}/missing"),
+                ("content_types", "Audit.Teams"),
+                ("max_in_flight", "1"),
+                ("db", "{dir}/none/state.db"),
+                ("db.sync", "never"),
+                ("db.journal_mode", "log"),
+                ("db.locking", "maybe"),
+                ("proxy_url", "ftp://alice:s3cret@proxy.example"),
+                ("ca_file", "{dir}/not.pem"),
+                ("verify_tls", "perhaps"),
+                ("verify_tsl", "on"),
+            ],
+            expect![[r#"
+                client_secret_file Some("{dir}/missing"): cannot be read: No such file or directory (os error 2)
+                content_types Some("Audit.Teams"): not a value of this option
+                max_in_flight Some("1"): not a value of this option
+                db Some("{dir}/none/state.db"): there is no directory {dir}/none
+                db.sync Some("never"): not a value of this option
+                db.journal_mode Some("log"): not a value of this option
+                db.locking Some("maybe"): not a value of this option
+                proxy_url Some("ftp://[redacted]@proxy.example"): not an http:// or https:// address
+                ca_file Some("{dir}/not.pem"): no certificate in the file
+                verify_tls Some("perhaps"): not a value of this option
+                verify_tsl None: no such option
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_secret_comes_from_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| fs::write(dir.path().join(name), content).unwrap();
+        write("good", "\u{feff}s3cret~value\r\n".as_bytes());
+        write("empty", b" \n");
+        write("lines", b"s3cret\nmore\n");
+        write("binary", b"\xff\xfes\0");
+        write("large", &vec![b'x'; 70_000]);
+        check(
+            dir.path(),
+            &[("client_secret_file", "{dir}/good")],
+            expect![[r#"
+            accepted
+        "#]],
+        );
+        check(
+            dir.path(),
+            &[("client_secret_file", "{dir}/good"), ("client_secret", "s3cret")],
+            expect![[r#"
+                client_secret_file Some("{dir}/good"): client_secret is set too
+            "#]],
+        );
+        check(
+            dir.path(),
+            &[("client_secret_file", "{dir}/empty")],
+            expect![[r#"
+            client_secret_file Some("{dir}/empty"): the file is empty
+        "#]],
+        );
+        check(
+            dir.path(),
+            &[("client_secret_file", "{dir}/lines")],
+            expect![[r#"
+            client_secret_file Some("{dir}/lines"): the file has several lines
+        "#]],
+        );
+        check(
+            dir.path(),
+            &[("client_secret_file", "{dir}/binary")],
+            expect![[r#"
+            client_secret_file Some("{dir}/binary"): not UTF-8 text
+        "#]],
+        );
+        check(
+            dir.path(),
+            &[("client_secret_file", "{dir}/large")],
+            expect![[r#"
+            client_secret_file Some("{dir}/large"): larger than 65536 bytes
+        "#]],
+        );
+        check(
+            dir.path(),
+            &[("client_secret_file", "{dir}")],
+            expect![[r#"
+            client_secret_file Some("{dir}"): cannot be read: Is a directory (os error 21)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_db_needs_a_directory_and_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = ("client_secret", "s3cret");
+        check(
+            dir.path(),
+            &[secret, ("db", "{dir}/state.db")],
+            expect![[r#"
+            accepted
+        "#]],
+        );
+        check(
+            dir.path(),
+            &[secret, ("db", "state.db")],
+            expect![[r#"
+            accepted
+        "#]],
+        );
+        check(
+            dir.path(),
+            &[secret, ("db", "{dir}")],
+            expect![[r#"
+            db Some("{dir}"): a directory
+        "#]],
+        );
+    }
+}

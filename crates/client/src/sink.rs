@@ -1,0 +1,40 @@
+//! What a packaging offers to the client: somewhere for records, log lines and numbers to go.
+
+use m365_audit_core::{Batch, BatchId, Event, Level, Metrics};
+
+/// Takes what a [`Client`](crate::Client) collects. All calls come from the thread that runs it.
+pub trait Sink {
+    /// Takes a batch. Delivery is confirmed later, by [`Sink::flush`] or by
+    /// [`Handle::delivered`](crate::Handle::delivered); the number of unconfirmed batches is
+    /// bounded by the option `buffer_bytes`.
+    ///
+    /// # Errors
+    /// If the batch cannot be taken. The run ends; nothing of it counts as delivered.
+    fn emit(&mut self, batch: Batch) -> anyhow::Result<()>;
+
+    /// Nothing more is emitted for the moment: a good time to write out what was, all at once.
+    /// What is safe now goes into `delivered`. Default: nothing.
+    ///
+    /// # Errors
+    /// If what was emitted cannot be made safe. The run ends as in [`Sink::emit`].
+    fn flush(&mut self, _delivered: &mut Vec<BatchId>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// The run has failed and another one starts from the stored state. Batches that are not
+    /// confirmed will be produced again under new ids; confirming the old ones has no effect.
+    /// Default: nothing.
+    fn reset(&mut self) {}
+
+    /// Shows a line to the operator. Holds no secret.
+    fn log(&mut self, level: Level, message: &str);
+
+    /// Shows an event of the core. Default: logs its text.
+    fn observe(&mut self, event: &Event) {
+        self.log(event.level(), &event.to_string());
+    }
+
+    /// Shows where the collector stands. Called whenever it waits, and at least once a second:
+    /// must be cheap. Default: nothing.
+    fn metrics(&mut self, _metrics: &Metrics) {}
+}

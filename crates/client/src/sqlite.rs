@@ -1,0 +1,436 @@
+//! The state in a SQLite file: one row a key, one transaction a commit.
+//!
+//! A file that is not ours, damaged or newer is refused before anything is written to it.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use m365_audit_core::{Commit, Stored};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+
+use crate::lock::{TenantLock, private};
+use crate::settings::DbOptions;
+use crate::store::StoreError;
+
+/// `M365` in ASCII: marks a file as ours (SQLite's `application_id`).
+const APPLICATION_ID: i64 = 0x4D33_3635;
+
+/// The version of the table below (SQLite's `user_version`).
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE m365_audit_state (
+        tenant TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (tenant, key)
+    ) WITHOUT ROWID;";
+
+/// The first bytes of every SQLite file.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// How long a commit waits for another process on the same file, a collector of another tenant
+/// or a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The state of one tenant in a file. Fields are dropped in order: the lock goes last.
+#[derive(Debug)]
+pub(crate) struct SqliteStore {
+    connection: Connection,
+    path: PathBuf,
+    tenant: Box<str>,
+    _lock: TenantLock,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file and locks the tenant in it.
+    pub(crate) fn open(options: &DbOptions, tenant: &str) -> Result<Self, StoreError> {
+        let path = locate(&options.path)?;
+        let lock = TenantLock::acquire(&path, tenant)?;
+        let connection = connect(&path, options)?;
+        Ok(Self { connection, path, tenant: tenant.into(), _lock: lock })
+    }
+
+    /// Everything stored for the tenant.
+    pub(crate) fn load(&self) -> Result<Stored, StoreError> {
+        let read = || -> rusqlite::Result<Stored> {
+            self.connection
+                .prepare_cached("SELECT key, value FROM m365_audit_state WHERE tenant = ?1")?
+                .query_map([&*self.tenant], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        };
+        read().map_err(|error| explain(&self.path, &error))
+    }
+
+    /// Stores all changes or, in case of an error, none.
+    pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        let tenant = &*self.tenant;
+        let connection = &mut self.connection;
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for (key, value) in &commit.changes {
+                match value {
+                    Some(value) => transaction
+                        .prepare_cached("REPLACE INTO m365_audit_state VALUES (?1, ?2, ?3)")?
+                        .execute(params![tenant, key, value])?,
+                    None => transaction
+                        .prepare_cached(
+                            "DELETE FROM m365_audit_state WHERE tenant = ?1 AND key = ?2",
+                        )?
+                        .execute(params![tenant, key])?,
+                };
+            }
+            transaction.commit()
+        };
+        write().map_err(|error| explain(&self.path, &error))
+    }
+}
+
+/// The state of every tenant in the file at `path`, by tenant. Takes no lock and changes nothing:
+/// for a look at a file that may be in use.
+///
+/// # Errors
+/// If the file cannot be read, or is not a state file that this version knows.
+pub fn inspect(path: &Path) -> Result<BTreeMap<String, Stored>, StoreError> {
+    require_magic(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    match identify(&connection, path)? {
+        Identity::Empty => return Ok(BTreeMap::new()),
+        Identity::Ours => {}
+    }
+    let read = || -> rusqlite::Result<BTreeMap<String, Stored>> {
+        let mut tenants: BTreeMap<String, Stored> = BTreeMap::new();
+        let mut rows = connection.prepare("SELECT tenant, key, value FROM m365_audit_state")?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            tenants.entry(row.get(0)?).or_default().insert(row.get(1)?, row.get(2)?);
+        }
+        Ok(tenants)
+    };
+    read().map_err(failed)
+}
+
+/// The file's one true path, so that two ways to name it meet at one lock. Creates it if need be.
+fn locate(path: &Path) -> Result<PathBuf, StoreError> {
+    let access = |error: std::io::Error| StoreError::Access {
+        path: path.into(),
+        problem: format!("cannot be opened: {error}"),
+    };
+    match private(OpenOptions::new().create_new(true).write(true)).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => require_magic(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let directory = path.parent().unwrap_or(path).into();
+            return Err(StoreError::NoDirectory { directory });
+        }
+        Err(error) => return Err(access(error)),
+    }
+    path.canonicalize().map_err(access)
+}
+
+/// Refuses a file that is neither empty nor begins as SQLite's do, before SQLite sees it.
+fn require_magic(path: &Path) -> Result<(), StoreError> {
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
+        .map_err(|error| StoreError::Access {
+            path: path.into(),
+            problem: format!("cannot be read: {error}"),
+        })?;
+    if start.is_empty() || start == MAGIC {
+        Ok(())
+    } else {
+        Err(StoreError::NotSqlite { path: path.into() })
+    }
+}
+
+fn connect(path: &Path, options: &DbOptions) -> Result<Connection, StoreError> {
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    // Before the first access: only then does SQLite do without shared memory.
+    let locking = if options.exclusive { "EXCLUSIVE" } else { "NORMAL" };
+    pragma(&connection, "locking_mode", locking).map_err(failed)?;
+    // Otherwise closing a file that was refused would write its log back into it.
+    no_checkpoint_on_close(&connection, true).map_err(failed)?;
+    if identify(&connection, path)? == Identity::Empty {
+        create_schema(&mut connection, path)?;
+    }
+    verify(&connection, path)?;
+    no_checkpoint_on_close(&connection, false).map_err(failed)?;
+    let mode = pragma(&connection, "journal_mode", &options.journal_mode).map_err(failed)?;
+    if !mode.eq_ignore_ascii_case(&options.journal_mode) {
+        return Err(StoreError::Access {
+            path: path.into(),
+            problem: format!(
+                "SQLite cannot use journal mode {} here, only {mode}; remedy: set db.journal_mode \
+                 to {mode}, or set db to a file on a local disk",
+                options.journal_mode
+            ),
+        });
+    }
+    connection.pragma_update(None, "synchronous", &*options.synchronous).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Sets a pragma and answers its value.
+fn pragma(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<String> {
+    connection.pragma_update_and_check(None, name, value, |row| row.get(0))
+}
+
+fn no_checkpoint_on_close(connection: &Connection, on: bool) -> rusqlite::Result<bool> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identity {
+    /// No table and no mark: a new file.
+    Empty,
+    /// A state file of this version.
+    Ours,
+}
+
+/// Whose file it is. Reads only.
+fn identify(connection: &Connection, path: &Path) -> Result<Identity, StoreError> {
+    let read = || -> rusqlite::Result<(i64, i64, i64)> {
+        Ok((
+            connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
+            connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+        ))
+    };
+    let (application, version, tables) = read().map_err(|error| explain(path, &error))?;
+    match (application, version, tables) {
+        (0, 0, 0) => Ok(Identity::Empty),
+        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(Identity::Ours),
+        (APPLICATION_ID, found, _) => {
+            Err(StoreError::Newer { path: path.into(), found, known: SCHEMA_VERSION })
+        }
+        _ => Err(StoreError::Foreign { path: path.into() }),
+    }
+}
+
+fn create_schema(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // Another process may have been faster, for another tenant.
+    if identify(&transaction, path)? == Identity::Empty {
+        let create = || -> rusqlite::Result<()> {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)
+        };
+        create().map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+/// Refuses a file in which SQLite finds damage. Takes milliseconds: the state is small.
+fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| explain(path, &error))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Damaged { path: path.into(), problem: verdict })
+}
+
+fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    let problem = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, problem },
+        Some(ErrorCode::NotADatabase) => StoreError::NotSqlite { path },
+        // SQLite's general error: our statements do not fit the schema.
+        Some(ErrorCode::Unknown) => StoreError::Damaged { path, problem },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
+        _ => match error {
+            rusqlite::Error::InvalidColumnType(..) => StoreError::Damaged { path, problem },
+            _ => StoreError::Access { path, problem },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
+    const OTHER: &str = "ebac1a16-0000-4000-8000-000000000000";
+
+    fn options(path: &Path) -> DbOptions {
+        DbOptions {
+            path: path.into(),
+            synchronous: "full".into(),
+            journal_mode: "wal".into(),
+            exclusive: false,
+        }
+    }
+
+    fn commit(pairs: &[(&str, Option<&str>)]) -> Commit {
+        let change = |&(key, value): &(&str, Option<&str>)| {
+            (key.to_owned(), value.map(|value| value.as_bytes().to_vec()))
+        };
+        Commit { changes: pairs.iter().map(change).collect() }
+    }
+
+    /// Opens a file with this content, which must fail and leave it as it was.
+    #[track_caller]
+    fn refused(path: &Path, content: &[u8]) -> String {
+        fs::write(path, content).unwrap();
+        let error = SqliteStore::open(&options(path), TENANT).unwrap_err().to_string();
+        assert!(fs::read(path).unwrap() == content, "the file was changed: {error}");
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
+        assert!(error.contains("remedy: "), "{error}");
+        error
+    }
+
+    #[test]
+    fn what_was_committed_is_there_again() {
+        let dir = tempfile::tempdir().unwrap();
+        for journal_mode in ["wal", "delete", "truncate", "persist", "memory", "off"] {
+            for exclusive in [false, true] {
+                let path = dir.path().join(format!("{journal_mode}-{exclusive}.db"));
+                let options =
+                    DbOptions { journal_mode: journal_mode.into(), exclusive, ..options(&path) };
+                let mut store = SqliteStore::open(&options, TENANT).unwrap();
+                assert!(store.load().unwrap().is_empty());
+                store.commit(&commit(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
+                store.commit(&commit(&[("a", None), ("b", Some("3")), ("c", None)])).unwrap();
+                drop(store);
+                let store = SqliteStore::open(&options, TENANT).unwrap();
+                let expected = Stored::from([("b".to_owned(), b"3".to_vec())]);
+                assert_eq!(store.load().unwrap(), expected);
+                drop(store);
+                assert_eq!(inspect(&path).unwrap()[TENANT], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn tenants_share_a_file_and_see_only_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut one = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let mut two = SqliteStore::open(&options(&path), OTHER).unwrap();
+        one.commit(&commit(&[("a", Some("1"))])).unwrap();
+        two.commit(&commit(&[("a", Some("2"))])).unwrap();
+        assert_eq!(one.load().unwrap()["a"], b"1");
+        assert_eq!(two.load().unwrap()["a"], b"2");
+        // While both are at work.
+        assert_eq!(inspect(&path).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_second_collector_is_refused_until_the_first_has_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let first = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let detour = dir.path().join(".").join("state.db");
+        for way in [&path, &detour] {
+            let error = SqliteStore::open(&options(way), TENANT).unwrap_err();
+            assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+            assert!(error.to_string().contains("state.db"), "{error}");
+        }
+        drop(first);
+        SqliteStore::open(&options(&path), TENANT).unwrap();
+    }
+
+    #[test]
+    fn an_exclusively_locked_file_is_refused_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let exclusive = DbOptions { exclusive: true, ..options(&path) };
+        let _first = SqliteStore::open(&exclusive, TENANT).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        let error = identify(&connection, &path).unwrap_err();
+        assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+    }
+
+    #[test]
+    fn files_that_are_not_ours_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let text = refused(&path, b"# my notes\n");
+        assert!(text.contains("not a SQLite file"), "{text}");
+
+        let other = dir.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE in_tail (x)").unwrap();
+        let text = refused(&path, &fs::read(&other).unwrap());
+        assert!(text.contains("another application"), "{text}");
+    }
+
+    #[test]
+    fn a_newer_schema_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let newer = dir.path().join("newer.db");
+        drop(SqliteStore::open(&options(&newer), TENANT).unwrap());
+        Connection::open(&newer).unwrap().pragma_update(None, "user_version", 7).unwrap();
+        let text = refused(&dir.path().join("state.db"), &fs::read(&newer).unwrap());
+        assert!(text.contains("schema 7"), "{text}");
+    }
+
+    #[test]
+    fn damage_is_found_before_anything_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = dir.path().join("whole.db");
+        let mut store = SqliteStore::open(&options(&whole), TENANT).unwrap();
+        let large = "x".repeat(100_000);
+        store.commit(&commit(&[("a", Some(&large)), ("b", Some(&large))])).unwrap();
+        drop(store);
+        let whole = fs::read(&whole).unwrap();
+
+        let path = dir.path().join("state.db");
+        let mut broken = whole.clone();
+        broken[4_096..8_192].fill(0xff);
+        let text = refused(&path, &broken);
+        assert!(text.contains("damaged"), "{text}");
+
+        let text = refused(&path, &whole[..whole.len() / 2]);
+        assert!(text.contains("damaged"), "{text}");
+
+        let text = refused(&path, &whole[..50]);
+        assert!(text.contains("damaged"), "{text}");
+
+        drop(SqliteStore::open(&options(&dir.path().join("bare.db")), TENANT).unwrap());
+        let bare = dir.path().join("bare.db");
+        Connection::open(&bare).unwrap().execute_batch("DROP TABLE m365_audit_state").unwrap();
+        let error = SqliteStore::open(&options(&bare), TENANT).unwrap().load().unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("missing").join("state.db");
+        let error = SqliteStore::open(&options(&path), TENANT).unwrap_err().to_string();
+        assert!(error.contains("missing: there is no such directory"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn new_files_are_for_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&options(&dir.path().join("state.db")), TENANT).unwrap();
+        store.commit(&commit(&[("a", Some("1"))])).unwrap();
+        let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(Result::unwrap).collect();
+        assert!(3 <= files.len());
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{file:?}");
+        }
+    }
+}
