@@ -165,7 +165,7 @@ impl Inbox {
 
     /// The next message, or `None` if none comes in time. Gives the requests' tasks a turn even if
     /// messages are waiting: they run only here.
-    async fn next(&mut self, idle: Duration) -> Option<Message> {
+    pub(crate) async fn next(&mut self, idle: Duration) -> Option<Message> {
         yield_now().await;
         let until_stop = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
         let idle = until_stop.map_or(idle, |until_stop| idle.min(until_stop));

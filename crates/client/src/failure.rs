@@ -4,33 +4,27 @@ use std::error::Error;
 use std::io;
 
 use m365_audit_core::{TransportError, TransportErrorKind};
+use rustls::CertificateError;
+
+/// Added where a certificate does not lead to a trusted root.
+const CA_REMEDY: &str = "; remedy: if a proxy or gateway opens TLS on the way, set ca_file to its \
+                         root certificate";
 
 /// The kind of `error` and its causes in words, without its URL.
 ///
 /// None of the causes knows a header or the proxy's credentials: they are errors of name
 /// resolution, TCP, TLS and HTTP framing.
 pub(crate) fn classify(error: &reqwest::Error) -> TransportError {
-    let kind = kind(error);
     let mut message = causes(error).join(": ");
-    if kind == TransportErrorKind::Tls && message.contains("UnknownIssuer") {
-        message.push_str(
-            "; remedy: if a proxy or gateway opens TLS on the way, set ca_file to its root \
-             certificate",
-        );
+    if chain(error).any(is_untrusted) {
+        message.push_str(CA_REMEDY);
     }
-    TransportError { kind, message }
+    TransportError { kind: kind(error), message }
 }
 
 fn kind(error: &reqwest::Error) -> TransportErrorKind {
     if error.is_connect() {
-        let tls = chain(error).any(|cause| {
-            let cause = inner(cause);
-            // A peer that hangs up in the handshake leaves no TLS error behind.
-            let hung_up = cause
-                .downcast_ref::<io::Error>()
-                .is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof);
-            hung_up || cause.is::<rustls::Error>()
-        });
+        let tls = chain(error).any(|cause| is_hang_up(cause) || cause.is::<rustls::Error>());
         if tls { TransportErrorKind::Tls } else { TransportErrorKind::Connect }
     } else if error.is_builder() {
         TransportErrorKind::Connect
@@ -41,16 +35,30 @@ fn kind(error: &reqwest::Error) -> TransportErrorKind {
     }
 }
 
-/// The error under an [`io::Error`]: `source` would skip it.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => inner,
-        None => error,
-    }
+/// Whether the peer hung up. In a handshake that leaves no TLS error behind.
+fn is_hang_up(cause: &(dyn Error + 'static)) -> bool {
+    let io = cause.downcast_ref::<io::Error>();
+    io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
 }
 
+fn is_untrusted(cause: &(dyn Error + 'static)) -> bool {
+    matches!(
+        cause.downcast_ref(),
+        // A bad signature: by a root that only has the name of a trusted one.
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature
+        ))
+    )
+}
+
+/// All causes. Includes those inside an [`io::Error`], which `source` skips.
 fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause: &&'a (dyn Error + 'static)| (*cause).source())
+    std::iter::successors(error.source(), |cause: &&'a (dyn Error + 'static)| {
+        match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => (*cause).source(),
+        }
+    })
 }
 
 /// The causes' words, each once. reqwest's own first line is only its URL.

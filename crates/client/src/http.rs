@@ -222,3 +222,8 @@ async fn within<T>(
 const fn refused(kind: TransportErrorKind, message: String) -> TransportError {
     TransportError { kind, message }
 }
+
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+mod tests;
