@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Microsoft, simulated: the Entra token endpoints and the Office 365 Management Activity API as
+//! a deterministic service without I/O, with faults, and (feature `server`) a loopback server.
+//!
+//! [`Microsoft::handle`] answers a [`Request`] at a moment that the caller names. Everything
+//! random follows from the seed. The service enforces Microsoft's rules, answers requests that
+//! break them as Microsoft would, and records them in its [`Report`]. It knows every record that
+//! it published ([`Microsoft::owed`]), so a test can tell what a collector lost or invented.
+//!
+//! It must know nothing of any collector: shared types would hide shared misreadings.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod blob;
+mod body;
+mod config;
+mod content_type;
+mod draw;
+mod entra;
+mod faults;
+mod guid;
+mod http;
+mod listing;
+mod operations;
+mod owed;
+mod publish;
+mod records;
+mod report;
+mod service;
+mod subscriptions;
+mod time;
+mod webhooks;
+
+pub use body::Body;
+pub use config::{
+    AppConfig, Credential, DefaultWindow, IllegalWindow, ListingOrder, PageUri, Rules, SimConfig,
+    Span, TenantConfig, Texts, ThrottleStatus,
+};
+pub use content_type::ContentType;
+pub use faults::{Fault, FaultPlan, Rate, Schedule};
+pub use guid::Guid;
+pub use http::{Delivery, Header, Piece, Reply, Request, Transport};
+pub use owed::Owed;
+pub use report::{ILLEGAL_KEPT_MAX, Illegal, Report, Rule};
+pub use service::{Microsoft, Published};
+pub use webhooks::{Ticket, WebhookAnswer, WebhookCall};

@@ -1,0 +1,313 @@
+//! The token endpoints of Entra, v1 and v2, for the client-credentials grant: who may have a
+//! token, for which resource, and what a token says. Knows nothing of the audit API.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use crate::answer::{Answer, aadsts, quoted};
+use crate::config::{AppConfig, Credential, SimConfig, TenantConfig};
+use crate::draw;
+use crate::guid::Guid;
+use crate::http::{Query, Request};
+use crate::time::SECOND_MS;
+
+/// Tokens remembered; beyond, those that have expired are forgotten.
+const TOKENS_MAX: usize = 50_000;
+/// Resources by which the Management Activity API is known, its own application id among them.
+const AUDIT_RESOURCES: [&str; 6] = [
+    "https://manage.office.com",
+    "https://manage-gcc.office.com",
+    "https://manage.office365.us",
+    "https://manage.protection.apps.mil",
+    "https://manage.office365.cn",
+    "c5393580-f805-4401-95e8-94b7a6ef2fc2",
+];
+/// Resources that exist but are not the Management Activity API.
+const OTHER_RESOURCES: [&str; 2] =
+    ["https://graph.microsoft.com", "05a65629-4c1b-48c1-a78b-804c4abdd4af"];
+/// The authorities of Microsoft's clouds; one that is not ours answers for another cloud.
+const CLOUD_AUTHORITIES: [&str; 4] = [
+    "login.microsoftonline.com",
+    "login.windows.net",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+];
+
+/// A token that was issued.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) tenant: usize,
+    pub(crate) app: Guid,
+    pub(crate) roles: Vec<String>,
+    pub(crate) for_audit: bool,
+    pub(crate) expires_ms: i64,
+    pub(crate) revoked: bool,
+}
+
+/// All tokens, by hash.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    by_hash: HashMap<u128, Token>,
+    forgot: bool,
+}
+
+impl Tokens {
+    pub(crate) fn find(&mut self, text: &str) -> Option<&mut Token> {
+        self.by_hash.get_mut(&hash(text))
+    }
+
+    /// Whether a token that is not found was certainly never issued.
+    pub(crate) fn remembers_all(&self) -> bool {
+        !self.forgot
+    }
+
+    fn insert(&mut self, text: &str, token: Token, now_ms: i64) {
+        if self.by_hash.len() >= TOKENS_MAX {
+            self.by_hash.retain(|_, known| known.expires_ms > now_ms);
+            self.forgot = true;
+        }
+        self.by_hash.insert(hash(text), token);
+    }
+}
+
+fn hash(text: &str) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(text.as_bytes())
+}
+
+/// A request for a token.
+pub(crate) struct Grant<'a> {
+    pub(crate) now_ms: i64,
+    pub(crate) counter: u64,
+    pub(crate) request: &'a Request,
+    /// The tenant of the path: id or domain.
+    pub(crate) tenant: &'a str,
+    pub(crate) v2: bool,
+    pub(crate) lifetime_s: u32,
+    pub(crate) odd_types: bool,
+    /// Refuse with this AADSTS code, whatever the credentials.
+    pub(crate) refuse: Option<u32>,
+}
+
+struct Refusal(u16, &'static str, u32, String);
+
+/// The client's name and what it proves it with.
+struct Presented {
+    client_id: String,
+    secret: Option<String>,
+    assertion: bool,
+}
+
+impl Grant<'_> {
+    /// Answers the request; a token that is issued is entered in `tokens`.
+    pub(crate) fn answer(
+        &self,
+        config: &SimConfig,
+        tenants: &[TenantConfig],
+        tokens: &mut Tokens,
+    ) -> Answer {
+        let issued = match self.refuse {
+            Some(code) => Err(self.refusal(code, "", "")),
+            None => self.check(config, tenants),
+        };
+        match issued {
+            Ok((tenant, app, resource)) => {
+                let for_audit = is_audit(&resource, config);
+                self.issue(tenant, &tenants[tenant], app, &resource, for_audit, tokens)
+            }
+            Err(Refusal(status, error, code, message)) => {
+                let trace = Guid::drawn(config.seed, self.counter ^ 0x7ACE);
+                aadsts(status, error, code, &message, self.now_ms, trace)
+            }
+        }
+    }
+
+    fn check<'t>(
+        &self,
+        config: &SimConfig,
+        tenants: &'t [TenantConfig],
+    ) -> Result<(usize, &'t AppConfig, String), Refusal> {
+        let form = Query::parse(&self.request.body);
+        let foreign = CLOUD_AUTHORITIES.contains(&self.request.authority.as_str())
+            && !config.login_hosts.is_empty()
+            && !config.login_hosts.contains(&self.request.authority);
+        if foreign {
+            return Err(self.refusal(900_382, "", ""));
+        }
+        let named = |tenant: &TenantConfig| {
+            Guid::parse(self.tenant) == Some(tenant.id)
+                || tenant.domain.eq_ignore_ascii_case(self.tenant)
+        };
+        let tenant = tenants.iter().position(named);
+        let tenant = tenant.ok_or_else(|| self.refusal(90_002, "", ""))?;
+        match form.get("grant_type") {
+            None => return Err(self.refusal(900_144, "", "grant_type")),
+            Some("client_credentials") => {}
+            Some(other) => return Err(self.refusal(70_003, "", other)),
+        }
+        let presented = self.presented(&form)?;
+        let resource = self.resource(&form)?;
+        let app = Guid::parse(&presented.client_id)
+            .and_then(|id| tenants[tenant].apps.iter().find(|app| app.client_id == id));
+        let app = app.ok_or_else(|| self.refusal(700_016, &presented.client_id, ""))?;
+        if app.disabled {
+            return Err(self.refusal(7_000_112, &presented.client_id, ""));
+        }
+        self.prove(app, &presented)?;
+        let known = is_audit(&resource, config) || OTHER_RESOURCES.contains(&resource.as_str());
+        if !known {
+            return Err(self.refusal(500_011, "", &resource));
+        }
+        Ok((tenant, app, resource))
+    }
+
+    fn presented(&self, form: &Query) -> Result<Presented, Refusal> {
+        let basic = self.request.find("authorization").and_then(|value| {
+            let encoded = value.strip_prefix("Basic ")?;
+            let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+            let (id, secret) = decoded.split_once(':')?;
+            // RFC 6749, 2.3.1: both parts are form-encoded first.
+            let pair = format!("i={id}&s={secret}");
+            let pair = Query::parse(pair.as_bytes());
+            Some((pair.get("i")?.to_owned(), pair.get("s")?.to_owned()))
+        });
+        let (client_id, secret) = match (form.get("client_id"), basic) {
+            (Some(id), None) => (id.to_owned(), form.get("client_secret").map(str::to_owned)),
+            (_, Some((id, secret))) => (id, Some(secret)),
+            (None, None) => return Err(self.refusal(900_144, "", "client_id")),
+        };
+        Ok(Presented { client_id, secret, assertion: form.get("client_assertion").is_some() })
+    }
+
+    /// What the token is for: `resource` (v1) or a `scope` that ends in `/.default` (v2).
+    fn resource(&self, form: &Query) -> Result<String, Refusal> {
+        if !self.v2 {
+            let resource = form.get("resource").filter(|resource| !resource.is_empty());
+            let resource = resource.ok_or_else(|| self.refusal(900_144, "", "resource"))?;
+            return Ok(resource.trim_end_matches('/').to_owned());
+        }
+        let Some(scope) = form.get("scope").filter(|scope| !scope.is_empty()) else {
+            let code = if form.get("resource").is_some() { 901_002 } else { 900_144 };
+            return Err(self.refusal(code, "", "scope"));
+        };
+        let resource = scope.strip_suffix("/.default").filter(|resource| !resource.contains(' '));
+        let resource = resource.ok_or_else(|| self.refusal(70_011, "", scope))?;
+        Ok(resource.trim_end_matches('/').to_owned())
+    }
+
+    /// Compares what was presented with the application's credentials. Certificates and federated
+    /// identities are further variants of [`Credential`].
+    fn prove(&self, app: &AppConfig, presented: &Presented) -> Result<(), Refusal> {
+        if presented.assertion {
+            return Err(self.refusal(700_027, &presented.client_id, ""));
+        }
+        let Some(given) = &presented.secret else {
+            return Err(self.refusal(7_000_218, &presented.client_id, ""));
+        };
+        for credential in &app.credentials {
+            match credential {
+                Credential::Secret { value, expires_ms } if value == given => {
+                    if expires_ms.is_some_and(|end| end <= self.now_ms) {
+                        return Err(self.refusal(7_000_222, &presented.client_id, ""));
+                    }
+                    return Ok(());
+                }
+                Credential::Secret { .. } => {}
+            }
+        }
+        Err(self.refusal(7_000_215, &presented.client_id, ""))
+    }
+
+    fn refusal(&self, code: u32, app: &str, what: &str) -> Refusal {
+        let tenant = self.tenant;
+        let not_installed = "This can happen if the application has not been installed by the \
+             administrator of the tenant or consented to by any user in the tenant.";
+        let (status, error, message) = match code {
+            7_000_215 => (401, "invalid_client", format!("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{app}'.")),
+            7_000_222 => (401, "invalid_client", format!("The provided client secret keys for app '{app}' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds.")),
+            7_000_218 => (401, "invalid_client", "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.".to_owned()),
+            700_016 => (400, "unauthorized_client", format!("Application with identifier '{app}' was not found in the directory '{tenant}'. {not_installed} You may have sent your authentication request to the wrong tenant.")),
+            7_000_112 => (400, "unauthorized_client", format!("Application '{app}' is disabled.")),
+            90_002 => (400, "invalid_request", format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.")),
+            500_011 => (400, "invalid_resource", format!("The resource principal named {what} was not found in the tenant named {tenant}. {not_installed} You might have sent your authentication request to the wrong tenant.")),
+            70_011 => (400, "invalid_scope", format!("The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope {what} is not valid.")),
+            900_144 => (400, "invalid_request", format!("The request body must contain the following parameter: '{what}'.")),
+            901_002 => (400, "invalid_request", "The 'resource' request parameter is not supported.".to_owned()),
+            700_027 => (401, "invalid_client", "The certificate with identifier used to sign the client assertion is not registered on application.".to_owned()),
+            700_024 => (401, "invalid_client", "Client assertion is not within its valid time range.".to_owned()),
+            900_382 => (400, "invalid_request", "Confidential Client is not supported in Cross Cloud request.".to_owned()),
+            70_003 => (400, "unsupported_grant_type", format!("The app requested an unsupported grant type '{what}'.")),
+            53_003 => (400, "access_denied", "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.".to_owned()),
+            650_057 => (400, "invalid_resource", "Invalid resource. The client has requested access to a resource which is not listed in the requested permissions in the client's application registration.".to_owned()),
+            90_033 => (503, "temporarily_unavailable", "A transient error has occurred. Please try again.".to_owned()),
+            _ => (400, "invalid_request", "The request is not valid.".to_owned()),
+        };
+        Refusal(status, error, code, message)
+    }
+
+    fn issue(
+        &self,
+        tenant_at: usize,
+        tenant: &TenantConfig,
+        app: &AppConfig,
+        resource: &str,
+        for_audit: bool,
+        tokens: &mut Tokens,
+    ) -> Answer {
+        let text = self.sign(tenant, app, resource);
+        let now_s = self.now_ms.div_euclid(SECOND_MS);
+        let life = self.lifetime_s;
+        let expires_ms = self.now_ms + i64::from(life) * SECOND_MS;
+        let roles = app.roles.clone();
+        let token = Token {
+            tenant: tenant_at,
+            app: app.client_id,
+            roles,
+            for_audit,
+            expires_ms,
+            revoked: false,
+        };
+        tokens.insert(&text, token, self.now_ms);
+        // v1 answers strings, v2 integers; the fault gives each the other's.
+        let body = if self.v2 != self.odd_types {
+            format!(
+                r#"{{"token_type":"Bearer","expires_in":{life},"ext_expires_in":{life},"access_token":"{text}"}}"#
+            )
+        } else {
+            format!(
+                r#"{{"token_type":"Bearer","expires_in":"{life}","ext_expires_in":"{life}","expires_on":"{}","not_before":"{}","resource":{},"access_token":"{text}"}}"#,
+                now_s + i64::from(life),
+                now_s - 300,
+                quoted(resource),
+            )
+        };
+        Answer::json(200, body)
+            .header("Strict-Transport-Security", "max-age=31536000; includeSubDomains".to_owned())
+            .header("x-ms-request-id", Guid::drawn(self.counter, 0x1D).to_string())
+    }
+
+    /// A token of the shape and with the claims of a real one. The signature is no signature: the
+    /// service knows its tokens by heart.
+    fn sign(&self, tenant: &TenantConfig, app: &AppConfig, resource: &str) -> String {
+        let now_s = self.now_ms.div_euclid(SECOND_MS);
+        let object = Guid(app.client_id.0 ^ tenant.id.0);
+        let roles = app.roles.iter().map(|role| quoted(role)).collect::<Vec<_>>().join(",");
+        let claims = format!(
+            r#"{{"aud":{},"iss":"https://sts.windows.net/{tid}/","iat":{now_s},"nbf":{now_s},"exp":{exp},"appid":"{app}","appidacr":"1","idp":"https://sts.windows.net/{tid}/","oid":"{object}","roles":[{roles}],"sub":"{object}","tid":"{tid}","uti":"{uti:x}","ver":"1.0"}}"#,
+            quoted(resource),
+            tid = tenant.id,
+            exp = now_s + i64::from(self.lifetime_s),
+            app = app.client_id,
+            uti = draw::mix(self.counter, 0x0741),
+        );
+        let header = r#"{"typ":"JWT","alg":"RS256","kid":"c2ltdWxhdGVk"}"#;
+        let (header, claims) = (URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = hash(&claims).to_be_bytes().repeat(8);
+        format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn is_audit(resource: &str, config: &SimConfig) -> bool {
+    AUDIT_RESOURCES.contains(&resource) || config.resources.iter().any(|known| known == resource)
+}

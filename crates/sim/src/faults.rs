@@ -1,0 +1,383 @@
+//! What goes wrong, and how often. A fault is drawn from (seed, fault, request counter) or, for
+//! faults that belong to a blob, from (seed, fault, blob); so a run can be repeated. Decides only
+//! *whether* a fault happens; the modules it concerns give it its form.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::draw;
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
+        /// Everything that can be switched on to go wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Fault {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Fault {
+            /// All faults.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name in fault files and reports.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// Token endpoint: 429, plain text, `Retry-After`.
+    TokenThrottled = "token_throttled",
+    /// Token endpoint: 500, 502, 503 or 504 with a body that is not JSON.
+    TokenServerError = "token_server_error",
+    /// Token endpoint: AADSTS90033, `temporarily_unavailable`.
+    TokenTransient = "token_transient",
+    /// Token endpoint: refuses good credentials with `token_refusal`.
+    TokenRefused = "token_refused",
+    /// Token endpoint: the token lives for `short_token_seconds` only.
+    TokenShort = "token_short",
+    /// Token endpoint: `expires_in` in the other endpoint's type (string for integer).
+    TokenOddTypes = "token_odd_types",
+    /// The token is revoked: this request and all later ones with it get 401.
+    Unauthorized = "unauthorized",
+    /// 403 with AF429 and no `Retry-After`.
+    Throttled403 = "throttled_403",
+    /// 429 with AF429 and no `Retry-After`.
+    Throttled429 = "throttled_429",
+    /// 429 with AF429 and `Retry-After`.
+    ThrottledRetryAfter = "throttled_retry_after",
+    /// 408 with an empty body.
+    RequestTimeout = "request_timeout",
+    /// 500 with AF50000, AF50005 or AF50006.
+    InternalError = "internal_error",
+    /// `burst_requests` consecutive requests answered 500 AF50000.
+    InternalErrorBurst = "internal_error_burst",
+    /// 500 with AF50000 that asks to come back in an hour.
+    InternalErrorHour = "internal_error_hour",
+    /// 502 with HTML.
+    BadGateway = "bad_gateway",
+    /// 503 with HTML.
+    Unavailable = "unavailable",
+    /// 504 with an empty body.
+    GatewayTimeout = "gateway_timeout",
+    /// Connection reset before the request was worked on.
+    Refused = "refused",
+    /// Connection reset in the middle of the answer; the request took effect.
+    Reset = "reset",
+    /// The body ends too early.
+    Truncated = "truncated",
+    /// No answer ever comes.
+    Stall = "stall",
+    /// Head and some of the body come, then nothing.
+    StallBody = "stall_body",
+    /// The body dribbles.
+    Slow = "slow",
+    /// 200 with a body that is not JSON.
+    NotJson = "not_json",
+    /// 200 with an error object.
+    ErrorInOk = "error_in_ok",
+    /// Header names in another case.
+    HeaderCase = "header_case",
+    /// `Content-Type: application/octet-stream`, or none.
+    OctetStream = "octet_stream",
+    /// A UTF-8 byte-order mark before the body.
+    Bom = "bom",
+    /// The body is compressed if the client accepts gzip (by the loopback server).
+    Gzip = "gzip",
+    /// The `Date` header is off by `clock_skew_ms`.
+    ClockSkew = "clock_skew",
+    /// Start: auditing is off, with Microsoft's mangled error.
+    AuditOff = "audit_off",
+    /// Start: "Too many frequent subscription start requests" out of the blue.
+    StartThrottled = "start_throttled",
+    /// Content: the subscription has vanished: AF20022 until it is started again.
+    SubscriptionVanished = "subscription_vanished",
+    /// Content: somebody disabled the subscription: AF20023 until it is started again.
+    SubscriptionDisabled = "subscription_disabled",
+    /// DLP.All: 401 AF10001 while the other types work.
+    DlpForbidden = "dlp_forbidden",
+    /// A 401 with an empty body; the token stays good.
+    EmptyUnauthorized = "empty_unauthorized",
+    /// Listing: a page without entries that has a next page.
+    EmptyPage = "empty_page",
+    /// Listing: a page whose next page is itself.
+    SelfReferentialPage = "self_referential_page",
+    /// Listing: the last entry of a page again on the next page.
+    RepeatedEntry = "repeated_entry",
+    /// Listing: an entry from just before the window.
+    NeighbourEntry = "neighbour_entry",
+    /// Listing: an entry under a second content id, with the suffix webhooks give it.
+    TwinEntry = "twin_entry",
+    /// Listing: an entry that has expired; getting it answers AF20051.
+    ExpiredEntry = "expired_entry",
+    /// Listing: the entries of a page in no order.
+    ShuffledPage = "shuffled_page",
+    /// Listing: `NextPageUri` in the documented form (`/api/v1/`, camel case).
+    DocumentedPageUri = "documented_page_uri",
+    /// Listing: `NextPageUri` under `/api/v1/`, otherwise as observed.
+    ApiV1PageUri = "api_v1_page_uri",
+    /// Listing: a good page token is refused with AF20031.
+    PageRefused = "page_refused",
+    /// Listing: a window of exactly 24 hours is refused with AF20055.
+    Exactly24h = "exactly_24h",
+    /// Listing: an address at another host. A token sent there is recorded as illegal.
+    ForeignUri = "foreign_uri",
+    /// Blob: 404 AF20050 although it is there.
+    BlobNotFound = "blob_not_found",
+    /// Blob: AF20051 although it has not expired.
+    BlobExpired = "blob_expired",
+    /// Blob: AF20052 although the address is right.
+    BlobInvalid = "blob_invalid",
+    /// A blob (drawn per blob) that fails `poison_times` times.
+    PoisonBlob = "poison_blob",
+    /// A blob (drawn per blob) that fails until the world heals.
+    PoisonBlobForever = "poison_blob_forever",
+    /// Publishing: a blob available up to `late_minutes` after its creation.
+    LateBlob = "late_blob",
+    /// Publishing: a blob available up to `very_late_minutes` after its creation.
+    VeryLateBlob = "very_late_blob",
+    /// Publishing: an earlier blob's records again, other id, other key order.
+    RedeliveredBlob = "redelivered_blob",
+    /// Publishing: a blob whose events are days older than itself.
+    OldEvents = "old_events",
+    /// Publishing: a blob `[]`.
+    EmptyBlob = "empty_blob",
+    /// Publishing: a blob `null`.
+    NullBlob = "null_blob",
+}
+
+/// How often a fault happens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Rate {
+    /// With this probability each time it could.
+    Probability(f64),
+    /// By a schedule.
+    Schedule(Schedule),
+}
+
+/// A schedule: all conditions must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schedule {
+    /// With this probability. Default 1.
+    pub probability: f64,
+    /// Only each n-th time that it could happen. Default 1.
+    pub every: u64,
+    /// Not before this many seconds after the start of the world. Default 0.
+    pub from_s: i64,
+    /// Not after this many seconds. Default: for ever.
+    pub until_s: Option<i64>,
+    /// At most so many times. Default: no bound.
+    pub times: Option<u64>,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { probability: 1.0, every: 1, from_s: 0, until_s: None, times: None }
+    }
+}
+
+/// All faults and their settings. Serialises as TOML or JSON; unknown names are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaultPlan {
+    /// How often each fault happens; those not named never do.
+    pub rates: BTreeMap<Fault, Rate>,
+    /// Seconds that a token lives under `token_short`. Default 30.
+    pub short_token_seconds: u32,
+    /// AADSTS code given under `token_refused`. Default 7000215.
+    pub token_refusal: u32,
+    /// Requests in one `internal_error_burst`. Default 20.
+    pub burst_requests: u64,
+    /// How far `clock_skew` moves the `Date` header. Default 90,000 ms, forward.
+    pub clock_skew_ms: i64,
+    /// How often a `poison_blob` fails. Default 5.
+    pub poison_times: u32,
+    /// Bound of `late_blob`. Default 180 minutes.
+    pub late_minutes: u32,
+    /// Bound of `very_late_blob`. Default 7,200 minutes (5 days).
+    pub very_late_minutes: u32,
+    /// Share of records that are not valid JSON inside a balanced array. Default 0. Fixed when
+    /// the world is made: healing does not change what was published.
+    pub malformed_records: f64,
+    /// Seconds of `Retry-After` under `throttled_retry_after` and `token_throttled`. Default 10.
+    pub retry_after_seconds: u32,
+    /// Pause between the pieces of a `slow` body. Default 200 ms.
+    pub slow_pause_ms: u64,
+}
+
+impl Default for FaultPlan {
+    fn default() -> Self {
+        Self {
+            rates: BTreeMap::new(),
+            short_token_seconds: 30,
+            token_refusal: 7_000_215,
+            burst_requests: 20,
+            clock_skew_ms: 90_000,
+            poison_times: 5,
+            late_minutes: 180,
+            very_late_minutes: 7_200,
+            malformed_records: 0.0,
+            retry_after_seconds: 10,
+            slow_pause_ms: 200,
+        }
+    }
+}
+
+/// What is seen in the field, in moderation.
+const FIELD: &[(Fault, f64)] = &[
+    (Fault::TokenThrottled, 0.02),
+    (Fault::TokenServerError, 0.02),
+    (Fault::Unauthorized, 0.003),
+    (Fault::Throttled403, 0.005),
+    (Fault::Throttled429, 0.005),
+    (Fault::RequestTimeout, 0.003),
+    (Fault::InternalError, 0.005),
+    (Fault::InternalErrorBurst, 0.005),
+    (Fault::Unavailable, 0.003),
+    (Fault::GatewayTimeout, 0.003),
+    (Fault::Reset, 0.003),
+    (Fault::Truncated, 0.003),
+    (Fault::HeaderCase, 0.2),
+    (Fault::OctetStream, 0.05),
+    (Fault::Gzip, 0.5),
+    (Fault::SubscriptionDisabled, 0.0005),
+    (Fault::EmptyPage, 0.02),
+    (Fault::RepeatedEntry, 0.02),
+    (Fault::TwinEntry, 0.01),
+    (Fault::ExpiredEntry, 0.01),
+    (Fault::Exactly24h, 1.0),
+    (Fault::BlobNotFound, 0.005),
+    (Fault::PoisonBlob, 0.005),
+    (Fault::LateBlob, 0.1),
+    (Fault::VeryLateBlob, 0.005),
+    (Fault::RedeliveredBlob, 0.03),
+    (Fault::OldEvents, 0.02),
+    (Fault::EmptyBlob, 0.005),
+];
+
+/// Faults that no preset includes: they need the operator of a collector, or they make some
+/// content unreachable in that listing, so a test switches them on by name.
+const BY_NAME_ONLY: &[Fault] = &[Fault::ForeignUri, Fault::TokenRefused, Fault::AuditOff];
+
+impl FaultPlan {
+    /// Nothing goes wrong.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// What collectors meet in the field, in moderation.
+    pub fn field() -> Self {
+        let rates = FIELD.iter().map(|(fault, p)| (*fault, Rate::Probability(*p))).collect();
+        Self { rates, malformed_records: 0.0005, ..Self::default() }
+    }
+
+    /// Everything, often; except what no collector can overcome alone.
+    pub fn hostile() -> Self {
+        let rate = |fault: Fault| match fault {
+            Fault::TokenShort | Fault::HeaderCase | Fault::Gzip | Fault::OctetStream => 0.5,
+            Fault::Exactly24h => 1.0,
+            Fault::LateBlob | Fault::TokenOddTypes | Fault::ShuffledPage | Fault::Bom => 0.25,
+            Fault::DocumentedPageUri | Fault::ApiV1PageUri | Fault::ClockSkew => 0.1,
+            Fault::SubscriptionVanished | Fault::SubscriptionDisabled => 0.002,
+            Fault::InternalErrorHour | Fault::Stall | Fault::StallBody => 0.005,
+            Fault::StartThrottled | Fault::DlpForbidden => 0.05,
+            Fault::PoisonBlobForever => 0.01,
+            Fault::InternalErrorBurst => 0.02,
+            _ => 0.03,
+        };
+        let named = |fault: &&Fault| !BY_NAME_ONLY.contains(fault);
+        let rates = Fault::ALL.iter().filter(named).map(|f| (*f, Rate::Probability(rate(*f))));
+        Self { rates: rates.collect(), malformed_records: 0.01, ..Self::default() }
+    }
+
+    /// Adds a fault of a probability.
+    #[must_use]
+    pub fn with(mut self, fault: Fault, probability: f64) -> Self {
+        self.rates.insert(fault, Rate::Probability(probability));
+        self
+    }
+
+    /// Adds a fault by schedule.
+    #[must_use]
+    pub fn with_schedule(mut self, fault: Fault, schedule: Schedule) -> Self {
+        self.rates.insert(fault, Rate::Schedule(schedule));
+        self
+    }
+}
+
+/// The plan at work: counts chances, draws, and counts what was given.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    pub(crate) plan: FaultPlan,
+    schedules: Vec<Option<Schedule>>,
+    chances: Vec<u64>,
+    given: Vec<u64>,
+    seed: u64,
+    start_ms: i64,
+    healed: bool,
+}
+
+impl Faults {
+    pub(crate) fn new(plan: FaultPlan, seed: u64, start_ms: i64) -> Self {
+        let schedules = Fault::ALL.iter().map(|fault| {
+            plan.rates.get(fault).map(|rate| match rate {
+                Rate::Probability(p) => Schedule { probability: *p, ..Schedule::default() },
+                Rate::Schedule(schedule) => schedule.clone(),
+            })
+        });
+        let count = Fault::ALL.len();
+        Self {
+            schedules: schedules.collect(),
+            chances: vec![0; count],
+            given: vec![0; count],
+            seed: draw::mix(seed, 0xFA17),
+            start_ms,
+            healed: false,
+            plan,
+        }
+    }
+
+    /// Whether `fault` happens to the thing named `key`, at a moment. Counts it when it does.
+    pub(crate) fn hit(&mut self, fault: Fault, key: u64, now_ms: i64) -> bool {
+        let at = fault as usize;
+        let Some(schedule) = &self.schedules[at] else {
+            return false;
+        };
+        if self.healed {
+            return false;
+        }
+        self.chances[at] += 1;
+        let since_s = (now_ms - self.start_ms) / 1_000;
+        let happens = self.chances[at].is_multiple_of(schedule.every.max(1))
+            && since_s >= schedule.from_s
+            && schedule.until_s.is_none_or(|until| since_s <= until)
+            && schedule.times.is_none_or(|times| self.given[at] < times)
+            && draw::chance(schedule.probability, draw::mix(self.seed, at as u64), key);
+        if happens {
+            self.given[at] += 1;
+        }
+        happens
+    }
+
+    /// Faults off from now on.
+    pub(crate) fn heal(&mut self) {
+        self.healed = true;
+    }
+
+    /// How often each fault was given, by name; those never given are left out.
+    pub(crate) fn given(&self) -> BTreeMap<&'static str, u64> {
+        let counted = Fault::ALL.iter().map(|fault| (fault.name(), self.given[*fault as usize]));
+        counted.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// How far a client that trusts the `Date` header may be off.
+    pub(crate) fn skew_bound_ms(&self) -> i64 {
+        let skewed = self.schedules[Fault::ClockSkew as usize].is_some();
+        if skewed { self.plan.clock_skew_ms.abs() } else { 0 }
+    }
+}

@@ -1,0 +1,798 @@
+//! The service as a whole: routes a request, applies quota, faults and the checks that all
+//! operations share, and keeps the books. What an operation does is in `operations`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::answer::{self, Answer};
+use crate::blob::Blob;
+use crate::config::{SimConfig, TenantConfig, ThrottleStatus};
+use crate::content_type::ContentType;
+use crate::draw;
+use crate::entra::{Grant, Tokens};
+use crate::faults::{Fault, Faults};
+use crate::guid::Guid;
+use crate::http::{Query, Reply, Request, Transport};
+use crate::owed::{Owed, Walk};
+use crate::publish::{Feed, Press};
+use crate::records::Recipe;
+use crate::report::{Report, Rule, SlidingMinute};
+use crate::subscriptions::Subscription;
+use crate::time;
+use crate::webhooks::{Descriptor, HISTORY_MAX, Ticket, WebhookAnswer, WebhookCall};
+
+/// Microsoft: the token endpoints and the audit API of some tenants.
+#[derive(Debug)]
+pub struct Microsoft {
+    pub(crate) config: SimConfig,
+    pub(crate) tenants: Vec<Tenant>,
+    tenant_configs: Vec<TenantConfig>,
+    pub(crate) tokens: Tokens,
+    pub(crate) faults: Faults,
+    pub(crate) report: Report,
+    /// Hashes of the next-page addresses that were given.
+    pub(crate) pages: HashSet<u64>,
+    /// How often each poisoned blob has failed.
+    pub(crate) poison: HashMap<u64, u32>,
+    now_ms: i64,
+    pub(crate) counter: u64,
+    plain_webhooks: bool,
+}
+
+/// The state of a tenant.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) id: Guid,
+    pub(crate) auditing: bool,
+    pub(crate) recipe: Arc<Recipe>,
+    pub(crate) feeds: Vec<Feed>,
+    pub(crate) subscriptions: HashMap<(Guid, ContentType), Subscription>,
+    requests: SlidingMinute,
+    quota: HashMap<Guid, SlidingMinute>,
+    notified_ms: i64,
+}
+
+/// A blob that was published on demand.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Its id.
+    pub content_id: String,
+    /// Its creation, ms since the epoch.
+    pub created_ms: i64,
+    /// The ids of its records, where they have one.
+    pub record_ids: Vec<Option<Guid>>,
+}
+
+/// An operation of the audit API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Start,
+    Stop,
+    List,
+    Content,
+    Notifications,
+    DlpTypes,
+    Blob(String),
+}
+
+impl Operation {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::List => "list",
+            Self::Content => "content",
+            Self::Notifications => "notifications",
+            Self::DlpTypes => "dlp_types",
+            Self::Blob(_) => "blob",
+        }
+    }
+
+    /// The name in throttling errors; `GetBlob` and `GetContents` were seen.
+    const fn method(&self) -> &'static str {
+        match self {
+            Self::Start => "StartSubscription",
+            Self::Stop => "StopSubscription",
+            Self::List => "ListSubscriptions",
+            Self::Content => "GetContents",
+            Self::Notifications => "GetNotifications",
+            Self::DlpTypes => "GetResources",
+            Self::Blob(_) => "GetBlob",
+        }
+    }
+}
+
+/// Where a request goes.
+enum Route<'a> {
+    Token { tenant: &'a str, v2: bool },
+    Api { tenant: &'a str, operation: Operation },
+    Unknown,
+}
+
+/// A request of the audit API on its way through the service.
+pub(crate) struct Call<'a> {
+    pub(crate) now_ms: i64,
+    pub(crate) request: &'a Request,
+    pub(crate) query: Query,
+    pub(crate) operation: Operation,
+    pub(crate) publisher: Guid,
+    pub(crate) webhook: WebhookAnswer,
+    /// Index of the tenant, and the application, once the token is checked.
+    pub(crate) tenant: usize,
+    pub(crate) app: Guid,
+    pub(crate) roles: Vec<String>,
+}
+
+impl Microsoft {
+    /// A world with its history before `now_ms` (ms since the epoch).
+    ///
+    /// # Panics
+    /// When two tenants have the same id: the configuration is a constant of the test.
+    pub fn new(config: SimConfig, now_ms: i64) -> Self {
+        let tenant_configs = if config.tenants.is_empty() {
+            vec![TenantConfig::seeded(config.seed, 0)]
+        } else {
+            config.tenants.clone()
+        };
+        let ids: HashSet<Guid> = tenant_configs.iter().map(|tenant| tenant.id).collect();
+        assert_eq!(ids.len(), tenant_configs.len(), "tenant ids are unique");
+        let mut faults = Faults::new(config.faults.clone(), config.seed, now_ms);
+        let mut press = Press { config: &config, faults: &mut faults };
+        let tenants =
+            tenant_configs.iter().map(|tenant| Tenant::new(tenant, now_ms, &mut press)).collect();
+        Self {
+            tenants,
+            tenant_configs,
+            tokens: Tokens::default(),
+            faults,
+            report: Report::default(),
+            pages: HashSet::new(),
+            poison: HashMap::new(),
+            now_ms,
+            counter: 0,
+            plain_webhooks: false,
+            config,
+        }
+    }
+
+    /// The tenants with their applications, as configured or as drawn from the seed.
+    pub fn tenants(&self) -> &[TenantConfig] {
+        &self.tenant_configs
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &SimConfig {
+        &self.config
+    }
+
+    /// Accepts webhooks at `http://`, for a server on loopback.
+    pub fn allow_plain_webhooks(&mut self) {
+        self.plain_webhooks = true;
+    }
+
+    /// Adds audiences that open the API, such as the addresses of a loopback server.
+    pub fn add_resources(&mut self, resources: impl IntoIterator<Item = String>) {
+        self.config.resources.extend(resources);
+    }
+
+    /// Answers a request; a webhook that is to be validated is taken to answer 200.
+    pub fn handle(&mut self, now_ms: i64, request: &Request) -> Reply {
+        self.handle_answered(now_ms, request, WebhookAnswer::Status(200))
+    }
+
+    /// Answers a request of which [`Microsoft::validation_call`] was answered by `webhook`.
+    /// Time never runs backwards: an earlier `now_ms` counts as the latest.
+    pub fn handle_answered(
+        &mut self,
+        now_ms: i64,
+        request: &Request,
+        webhook: WebhookAnswer,
+    ) -> Reply {
+        self.advance(now_ms);
+        let now_ms = self.now_ms;
+        self.counter += 1;
+        self.report.requests += 1;
+        let (name, (answer, transport)) = match route(request) {
+            Route::Token { tenant, v2 } => ("token", self.token(now_ms, request, tenant, v2)),
+            Route::Api { tenant, operation } => {
+                let name = operation.name();
+                (name, self.api(now_ms, request, tenant, operation, webhook))
+            }
+            Route::Unknown => {
+                self.check_host(now_ms, request, false);
+                self.illegal(now_ms, request, Rule::UnknownAddress, "no such address");
+                ("unknown", (Answer::empty(404), Transport::Whole))
+            }
+        };
+        *self.report.operations.entry(name).or_default() += 1;
+        let outcome = match &answer.code {
+            Some(code) => format!("{name} {} {code}", answer.status),
+            None => format!("{name} {}", answer.status),
+        };
+        *self.report.outcomes.entry(outcome).or_default() += 1;
+        self.send(now_ms, answer, transport)
+    }
+
+    /// Publishes what is due up to `now_ms`, and queues notifications of it.
+    pub fn advance(&mut self, now_ms: i64) {
+        self.now_ms = now_ms.max(self.now_ms);
+        let mut press = Press { config: &self.config, faults: &mut self.faults };
+        for tenant in &mut self.tenants {
+            tenant.advance(self.now_ms, &mut press);
+        }
+    }
+
+    /// Publishes a blob now. `None` when there is no such tenant.
+    pub fn publish(
+        &mut self,
+        now_ms: i64,
+        tenant: Guid,
+        content_type: ContentType,
+    ) -> Option<Published> {
+        self.advance(now_ms);
+        let now_ms = self.now_ms;
+        let mut press = Press { config: &self.config, faults: &mut self.faults };
+        let tenant = self.tenants.iter_mut().find(|known| known.id == tenant)?;
+        let blob = tenant.feeds[content_type.index()].publish_now(now_ms, &mut press);
+        tenant.notify(std::slice::from_ref(&blob), now_ms, &self.config);
+        let (content_id, created_ms) = (blob.content_id(), blob.created.ms);
+        let walk = Walk::new(vec![(Arc::clone(&tenant.recipe), blob)]);
+        Some(Published { content_id, created_ms, record_ids: walk.map(|owed| owed.id).collect() })
+    }
+
+    /// Every record that was published and is available by now.
+    pub fn owed(&self) -> impl Iterator<Item = Owed> + Send + use<> {
+        let mut blobs = Vec::new();
+        for tenant in &self.tenants {
+            for feed in &tenant.feeds {
+                let due = feed.blobs().iter().filter(|blob| blob.available_ms <= self.now_ms);
+                blobs.extend(due.map(|blob| (Arc::clone(&tenant.recipe), blob.clone())));
+            }
+        }
+        Walk::new(blobs)
+    }
+
+    /// What the service saw so far.
+    pub fn report(&mut self) -> &Report {
+        self.report.faults = self.faults.given();
+        &self.report
+    }
+
+    /// Faults off from now on; poisoned blobs recover, subscriptions that a fault took away stay
+    /// away until they are started.
+    pub fn heal(&mut self) {
+        self.faults.heal();
+    }
+
+    /// The next notification to send, if any is due.
+    pub fn poll_notification(&mut self) -> Option<(Ticket, WebhookCall)> {
+        let now_ms = self.now_ms;
+        for (at, tenant) in self.tenants.iter_mut().enumerate() {
+            // A HashMap has no order; the choice must follow from the seed alone.
+            let mut keys: Vec<_> = tenant.subscriptions.keys().copied().collect();
+            keys.sort_unstable();
+            for (app, content_type) in keys {
+                let subscription = tenant.subscriptions.get_mut(&(app, content_type));
+                let webhook = subscription.and_then(|known| known.webhook.as_mut());
+                let call =
+                    webhook.and_then(|hook| hook.next_call(now_ms, tenant.id, app, content_type));
+                if let Some((number, call)) = call {
+                    return Some((Ticket { tenant: at, app, content_type, number }, call));
+                }
+            }
+        }
+        None
+    }
+
+    /// Says how a notification was answered. Only 200 is success; failures are repeated with
+    /// growing pauses until the webhook is disabled.
+    pub fn notified(&mut self, now_ms: i64, ticket: Ticket, answer: WebhookAnswer) {
+        self.advance(now_ms);
+        let tenant = &mut self.tenants[ticket.tenant];
+        let Some(known) = tenant.subscriptions.get_mut(&(ticket.app, ticket.content_type)) else {
+            return;
+        };
+        let webhook = known.webhook.as_mut();
+        let attempt = webhook.and_then(|hook| hook.answered(ticket.number, answer, self.now_ms));
+        if let Some(attempt) = attempt {
+            if known.history.len() == HISTORY_MAX {
+                known.history.pop_front();
+            }
+            known.history.push_back(attempt);
+        }
+    }
+
+    /// The call that validates the webhook a request asks for; none when it asks for none. A
+    /// driver performs it before [`Microsoft::handle_answered`].
+    pub fn validation_call(&self, request: &Request) -> Option<WebhookCall> {
+        let Route::Api { operation: Operation::Start, .. } = route(request) else {
+            return None;
+        };
+        let webhook = self.read_webhook(request, self.now_ms).ok()??;
+        Some(webhook.validation(Guid::drawn(self.config.seed, self.counter ^ 0x3A11)))
+    }
+
+    pub(crate) fn read_webhook(
+        &self,
+        request: &Request,
+        now_ms: i64,
+    ) -> Result<Option<crate::webhooks::Webhook>, Answer> {
+        crate::webhooks::Webhook::parse(&request.body, now_ms, self.plain_webhooks)
+    }
+
+    /// Draws a fault for the request in hand.
+    pub(crate) fn fault(&mut self, fault: Fault) -> bool {
+        self.faults.hit(fault, self.counter, self.now_ms)
+    }
+
+    pub(crate) fn illegal(&mut self, now_ms: i64, request: &Request, rule: Rule, why: &str) {
+        let Request { method, authority, path_and_query, .. } = request;
+        let line = format!("{method} {authority}{path_and_query}");
+        self.report.illegal(now_ms, line, rule, why.to_owned());
+    }
+
+    /// Whether the request is at the right host. A bearer token elsewhere is a leak.
+    fn check_host(&mut self, now_ms: i64, request: &Request, api: bool) -> bool {
+        let hosts = if api { &self.config.api_hosts } else { &self.config.login_hosts };
+        let known = |hosts: &[String]| {
+            hosts.is_empty() || hosts.iter().any(|h| h.eq_ignore_ascii_case(&request.authority))
+        };
+        let at_home = known(hosts);
+        let bearer = bearer(request).is_some();
+        if bearer && !known(&self.config.api_hosts) {
+            self.illegal(now_ms, request, Rule::TokenLeak, "a token at a host not of the API");
+        }
+        at_home
+    }
+
+    fn token(
+        &mut self,
+        now_ms: i64,
+        request: &Request,
+        tenant: &str,
+        v2: bool,
+    ) -> (Answer, Transport) {
+        self.check_host(now_ms, request, false);
+        if request.query().to_ascii_lowercase().contains("client_secret=") {
+            self.illegal(now_ms, request, Rule::SecretInAddress, "client_secret in the address");
+        }
+        if let Some(transport) = self.lost_request() {
+            return (Answer::empty(200), transport);
+        }
+        if let Some(answer) = self.token_fault() {
+            return (answer, Transport::Whole);
+        }
+        let short = self.fault(Fault::TokenShort);
+        let grant = Grant {
+            now_ms,
+            counter: self.counter,
+            request,
+            tenant,
+            v2,
+            lifetime_s: if short {
+                self.faults.plan.short_token_seconds
+            } else {
+                self.config.token_seconds
+            },
+            odd_types: self.fault(Fault::TokenOddTypes),
+            refuse: self.fault(Fault::TokenRefused).then_some(self.faults.plan.token_refusal),
+        };
+        let answer = grant.answer(&self.config, &self.tenant_configs, &mut self.tokens);
+        if answer.status == 200 {
+            self.report.tokens_issued += 1;
+        }
+        let transport = self.lossy_answer(&answer);
+        (answer, transport)
+    }
+
+    fn token_fault(&mut self) -> Option<Answer> {
+        if self.fault(Fault::TokenThrottled) {
+            let retry_after = self.faults.plan.retry_after_seconds.to_string();
+            let answer = Answer::text(429, "text/plain", "Too Many Requests");
+            return Some(answer.header("Retry-After", retry_after));
+        }
+        if self.fault(Fault::TokenServerError) {
+            let status = [500, 502, 503, 504][self.pick(4)];
+            return Some(Answer::text(status, "text/html", "<html><body>Oops</body></html>"));
+        }
+        if self.fault(Fault::TokenTransient) {
+            let trace = Guid::drawn(self.config.seed, self.counter);
+            let text = "A transient error has occurred. Please try again.";
+            let error = "temporarily_unavailable";
+            return Some(answer::aadsts(503, error, 90_033, text, self.now_ms, trace));
+        }
+        None
+    }
+
+    fn api(
+        &mut self,
+        now_ms: i64,
+        request: &Request,
+        tenant: &str,
+        operation: Operation,
+        webhook: WebhookAnswer,
+    ) -> (Answer, Transport) {
+        let whole = |answer| (answer, Transport::Whole);
+        if !self.check_host(now_ms, request, true) {
+            return whole(Answer::empty(421));
+        }
+        let query = Query::parse(request.query().as_bytes());
+        let named = Guid::parse(tenant);
+        let tenant_at = self.tenants.iter().position(|known| Some(known.id) == named);
+        if let Some(at) = tenant_at {
+            self.count(at, now_ms);
+        }
+        let publisher = match self.publisher(now_ms, request, &query) {
+            Ok(publisher) => publisher,
+            Err(answer) => return whole(answer),
+        };
+        if let Some(at) = tenant_at
+            && let Some(answer) = self.over_quota(at, now_ms, request, publisher, &operation)
+        {
+            return whole(answer);
+        }
+        if let Some(transport) = self.lost_request() {
+            return (Answer::empty(200), transport);
+        }
+        if let Some(answer) = self.front_fault(&operation, publisher) {
+            return whole(answer);
+        }
+        let mut call = Call {
+            now_ms,
+            request,
+            query,
+            operation,
+            publisher,
+            webhook,
+            tenant: usize::MAX,
+            app: Guid::ZERO,
+            roles: Vec::new(),
+        };
+        let answer = match self.authorize(&mut call, tenant) {
+            Ok(()) => self.operate(&call),
+            Err(answer) => answer,
+        };
+        let transport = self.lossy_answer(&answer);
+        (answer, transport)
+    }
+
+    /// Counts a request for the tenant's peak.
+    fn count(&mut self, tenant: usize, now_ms: i64) {
+        let tenant = &mut self.tenants[tenant];
+        tenant.requests.add(now_ms);
+        let count = tenant.requests.count(now_ms);
+        self.report.peak(tenant.id, count);
+    }
+
+    fn publisher(&mut self, now_ms: i64, request: &Request, query: &Query) -> Result<Guid, Answer> {
+        match query.get("PublisherIdentifier") {
+            None => {
+                self.illegal(now_ms, request, Rule::NoPublisher, "no PublisherIdentifier");
+                Ok(Guid::ZERO)
+            }
+            Some(text) => Guid::parse(text).ok_or_else(|| {
+                let why = format!("PublisherIdentifier is {text:?}");
+                self.illegal(now_ms, request, Rule::BadPublisher, &why);
+                answer::bad_parameter("PublisherIdentifier", "guid")
+            }),
+        }
+    }
+
+    fn over_quota(
+        &mut self,
+        tenant: usize,
+        now_ms: i64,
+        request: &Request,
+        publisher: Guid,
+        operation: &Operation,
+    ) -> Option<Answer> {
+        let used = self.tenants[tenant].quota.entry(publisher).or_default();
+        let quota = u64::from(self.config.quota_per_minute);
+        if used.count(now_ms) < quota {
+            used.add(now_ms);
+            return None;
+        }
+        let why = format!("more than {quota} requests in a minute");
+        self.illegal(now_ms, request, Rule::Quota, &why);
+        Some(answer::throttled(self.throttle_status(), operation.method(), publisher))
+    }
+
+    fn throttle_status(&self) -> u16 {
+        match self.config.rules.throttle_status {
+            ThrottleStatus::Forbidden => 403,
+            ThrottleStatus::TooManyRequests => 429,
+            ThrottleStatus::Both => [403, 429][self.pick(2)],
+        }
+    }
+
+    /// A choice that follows from the seed and the request counter.
+    pub(crate) fn pick(&self, count: usize) -> usize {
+        let drawn = draw::mix(self.config.seed, draw::mix(self.counter, 0x91C4));
+        usize::try_from(drawn % count as u64).expect("below a usize")
+    }
+
+    /// Faults that take the request before the service sees it.
+    fn lost_request(&mut self) -> Option<Transport> {
+        if self.fault(Fault::Refused) {
+            Some(Transport::Refuse)
+        } else if self.fault(Fault::Stall) {
+            Some(Transport::Stall)
+        } else {
+            None
+        }
+    }
+
+    /// Faults in front of the API: the request takes no effect.
+    fn front_fault(&mut self, operation: &Operation, publisher: Guid) -> Option<Answer> {
+        const INTERNAL: &str = "An internal error occurred.  Retry the request.";
+        const HOUR: &str = "Please retry the request again in an hour. We have been notified and \
+                            would be resolved soon.";
+        let method = operation.method();
+        let burst = self.counter / self.faults.plan.burst_requests.max(1);
+        if self.fault(Fault::RequestTimeout) {
+            return Some(Answer::empty(408));
+        }
+        if self.faults.hit(Fault::InternalErrorBurst, burst, self.now_ms) {
+            return Some(answer::af(500, "AF50000", INTERNAL));
+        }
+        if self.fault(Fault::InternalError) {
+            let code = ["AF50000", "AF50005", "AF50006"][self.pick(3)];
+            return Some(answer::af(500, code, INTERNAL));
+        }
+        if self.fault(Fault::InternalErrorHour) {
+            return Some(answer::af(500, "AF50000", HOUR));
+        }
+        if self.fault(Fault::BadGateway) {
+            let body = "<html><head><title>502 Bad Gateway</title></head></html>";
+            return Some(Answer::text(502, "text/html", body));
+        }
+        if self.fault(Fault::Unavailable) {
+            let body = "<!DOCTYPE html><html><body><h2>Our services aren't available right now\
+                        </h2></body></html>";
+            return Some(Answer::text(503, "text/html", body));
+        }
+        if self.fault(Fault::GatewayTimeout) {
+            return Some(Answer::empty(504));
+        }
+        if self.fault(Fault::Throttled403) {
+            return Some(answer::throttled(403, method, publisher));
+        }
+        if self.fault(Fault::Throttled429) {
+            return Some(answer::throttled(429, method, publisher));
+        }
+        if self.fault(Fault::ThrottledRetryAfter) {
+            let seconds = self.faults.plan.retry_after_seconds.to_string();
+            let answer = answer::throttled(429, method, publisher);
+            return Some(answer.header("Retry-After", seconds));
+        }
+        if self.fault(Fault::EmptyUnauthorized) {
+            return Some(Answer::empty(401));
+        }
+        if self.fault(Fault::NotJson) {
+            let body = "<html><body>Sign in to your account</body></html>";
+            return Some(Answer::text(200, "text/html; charset=utf-8", body));
+        }
+        if self.fault(Fault::ErrorInOk) {
+            let mut answer = answer::af(500, "AF50000", INTERNAL);
+            answer.status = 200;
+            return Some(answer);
+        }
+        None
+    }
+
+    /// Checks the token against the tenant of the address.
+    fn authorize(&mut self, call: &mut Call<'_>, tenant: &str) -> Result<(), Answer> {
+        let revoke = self.fault(Fault::Unauthorized);
+        let Some(text) = bearer(call.request) else {
+            let why = "no bearer token";
+            self.illegal(call.now_ms, call.request, Rule::NoToken, why);
+            return Err(answer::denied());
+        };
+        let Some(token) = self.tokens.find(text) else {
+            if self.tokens.remembers_all() {
+                let why = "a token that was never issued";
+                self.illegal(call.now_ms, call.request, Rule::ForgedToken, why);
+            }
+            return Err(answer::denied());
+        };
+        token.revoked |= revoke;
+        if token.revoked || token.expires_ms <= call.now_ms || !token.for_audit {
+            return Err(answer::denied());
+        }
+        call.tenant = token.tenant;
+        call.app = token.app;
+        call.roles.clone_from(&token.roles);
+        self.check_tenant(call, tenant)?;
+        if !call.roles.iter().any(|role| role == "ActivityFeed.Read") {
+            return Err(answer::missing_permission(self.config.rules.texts, &call.roles));
+        }
+        Ok(())
+    }
+
+    fn check_tenant(&mut self, call: &Call<'_>, tenant: &str) -> Result<(), Answer> {
+        // `common` stands for the tenant of the token.
+        if tenant.eq_ignore_ascii_case("common") {
+            return Ok(());
+        }
+        let own = self.tenants[call.tenant].id;
+        let Some(named) = Guid::parse(tenant) else {
+            let message =
+                format!("The tenant ID passed in the URL ({tenant}) is not a valid GUID.");
+            self.illegal(call.now_ms, call.request, Rule::ForeignTenant, &message);
+            return Err(answer::af(400, "AF20013", &message));
+        };
+        if named == own {
+            return Ok(());
+        }
+        self.illegal(call.now_ms, call.request, Rule::ForeignTenant, "another tenant's address");
+        if !self.tenants.iter().any(|known| known.id == named) {
+            let message = format!(
+                "Specified tenant ID ({named}) does not exist in the system or has been deleted."
+            );
+            return Err(answer::af(400, "AF20011", &message));
+        }
+        // The observed answer for a blob under a wrong tenant.
+        if let Operation::Blob(id) = &call.operation {
+            return Err(answer::invalid_blob(self.config.rules.texts, id));
+        }
+        let message = format!(
+            "The tenant ID passed in the URL ({named}) does not match the tenant ID passed in the \
+             access token ({own})."
+        );
+        Err(answer::af(400, "AF20010", &message))
+    }
+
+    /// Faults on the way back: the request took effect.
+    fn lossy_answer(&mut self, answer: &Answer) -> Transport {
+        let length = answer.body.known_len().unwrap_or(1 << 20).max(1);
+        let after = draw::mix(self.counter, 0xC07) % length;
+        if self.fault(Fault::Reset) {
+            Transport::Reset { after }
+        } else if self.fault(Fault::Truncated) {
+            Transport::Truncate { after }
+        } else if self.fault(Fault::StallBody) {
+            Transport::StallBody { after }
+        } else if self.fault(Fault::Slow) {
+            let pause_ms = self.faults.plan.slow_pause_ms;
+            Transport::Slow { piece: (length / 8).max(512), pause_ms }
+        } else {
+            Transport::Whole
+        }
+    }
+
+    /// Gives an answer its headers.
+    fn send(&mut self, now_ms: i64, answer: Answer, transport: Transport) -> Reply {
+        let Answer { status, content_type, headers: extra, mut body, .. } = answer;
+        let skewed = self.fault(Fault::ClockSkew);
+        let skew_ms = if skewed { self.faults.plan.clock_skew_ms } else { 0 };
+        let mut headers = vec![
+            ("Cache-Control".into(), "no-cache".into()),
+            ("Pragma".into(), "no-cache".into()),
+            ("Expires".into(), "-1".into()),
+            ("Server".into(), "Microsoft-IIS/10.0".into()),
+            ("X-AspNet-Version".into(), "4.0.30319".into()),
+            ("X-Powered-By".into(), "ASP.NET".into()),
+            ("Date".into(), time::http_date(now_ms + skew_ms).into()),
+        ];
+        if status == 200 && content_type.is_some() {
+            if self.fault(Fault::Bom) {
+                body.prepend(b"\xEF\xBB\xBF");
+            }
+            if self.fault(Fault::OctetStream) {
+                if self.pick(2) == 0 {
+                    headers.push(("Content-Type".into(), "application/octet-stream".into()));
+                }
+            } else if let Some(content_type) = content_type {
+                headers.push(("Content-Type".into(), content_type.into()));
+            }
+        } else if let Some(content_type) = content_type {
+            headers.push(("Content-Type".into(), content_type.into()));
+        }
+        if let Some(length) = body.known_len() {
+            headers.push(("Content-Length".into(), length.to_string().into()));
+        }
+        headers.extend(extra);
+        if self.fault(Fault::HeaderCase) {
+            let upper = self.pick(2) == 0;
+            for (name, _) in &mut headers {
+                let text: &str = name;
+                let text = if upper { text.to_uppercase() } else { text.to_lowercase() };
+                *name = text.into();
+            }
+        }
+        let gzip = self.fault(Fault::Gzip);
+        Reply { status, headers, body, latency_ms: self.config.latency_ms, transport, gzip }
+    }
+}
+
+impl Tenant {
+    fn new(config: &TenantConfig, now_ms: i64, press: &mut Press<'_>) -> Self {
+        let recipe = Recipe::new(press.config, config.id, &config.domain);
+        let seed = recipe.seed;
+        let mut feeds: Vec<Feed> =
+            ContentType::ALL.map(|ct| Feed::new(ct, seed, now_ms, press)).into();
+        if let (Some(bytes), Some(first)) =
+            (press.config.blob_bytes, press.config.content_types.first())
+        {
+            feeds[first.index()].publish_big(bytes, now_ms, press);
+        }
+        let mut subscriptions = HashMap::new();
+        if press.config.subscribed {
+            for app in &config.apps {
+                for content_type in ContentType::ALL {
+                    subscriptions.insert((app.client_id, content_type), Subscription::ancient());
+                }
+            }
+        }
+        Self {
+            id: config.id,
+            auditing: config.auditing,
+            recipe: Arc::new(recipe),
+            feeds,
+            subscriptions,
+            requests: SlidingMinute::default(),
+            quota: HashMap::new(),
+            notified_ms: now_ms,
+        }
+    }
+
+    fn advance(&mut self, now_ms: i64, press: &mut Press<'_>) {
+        for content_type in &press.config.content_types.clone() {
+            self.feeds[content_type.index()].advance(now_ms, press);
+        }
+        let since_ms = std::mem::replace(&mut self.notified_ms, now_ms);
+        if since_ms < now_ms && self.subscriptions.values().any(|known| known.webhook.is_some()) {
+            let fresh = |blob: &&Blob| blob.available_ms > since_ms && blob.available_ms <= now_ms;
+            let blobs: Vec<Blob> =
+                self.feeds.iter().flat_map(|f| f.blobs().iter().filter(fresh)).cloned().collect();
+            self.notify(&blobs, now_ms, press.config);
+        }
+    }
+
+    fn notify(&mut self, blobs: &[Blob], now_ms: i64, config: &SimConfig) {
+        let host = config.api_hosts.first().map_or("manage.office.com", String::as_str);
+        let origin = format!("https://{host}");
+        for ((_, content_type), subscription) in &mut self.subscriptions {
+            if subscription.state != crate::subscriptions::State::Enabled {
+                continue;
+            }
+            if let Some(webhook) = &mut subscription.webhook {
+                for blob in blobs.iter().filter(|blob| blob.content_type == *content_type) {
+                    let descriptor = Descriptor::notified(blob, &origin, self.id);
+                    webhook.enqueue(descriptor, now_ms);
+                }
+            }
+        }
+    }
+}
+
+/// The bearer token of a request.
+fn bearer(request: &Request) -> Option<&str> {
+    let value = request.find("authorization")?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Reads the address. Doubled slashes are tolerated: Microsoft's own sample has one.
+fn route(request: &Request) -> Route<'_> {
+    let parts: Vec<&str> = request.path().split('/').filter(|part| !part.is_empty()).collect();
+    let post = request.method == "POST";
+    match parts.as_slice() {
+        [tenant, "oauth2", "token"] if post => Route::Token { tenant, v2: false },
+        [tenant, "oauth2", "v2.0", "token"] if post => Route::Token { tenant, v2: true },
+        ["api", "v1.0" | "v1", tenant, "activity", "feed", rest @ ..] => {
+            let operation = match (rest, post) {
+                (["subscriptions", "start"], true) => Operation::Start,
+                (["subscriptions", "stop"], true) => Operation::Stop,
+                (["subscriptions", "list"], false) => Operation::List,
+                (["subscriptions", "content"], false) => Operation::Content,
+                (["subscriptions", "notifications"], false) => Operation::Notifications,
+                (["resources", "dlpSensitiveTypes"], false) => Operation::DlpTypes,
+                (["audit", id], false) => Operation::Blob((*id).to_owned()),
+                _ => return Route::Unknown,
+            };
+            Route::Api { tenant, operation }
+        }
+        _ => Route::Unknown,
+    }
+}
