@@ -46,6 +46,28 @@ pub struct flb_plugin_proxy_def {
     pub config_map: *mut flb_config_map,
 }
 
+/// The part of [`flb_plugin_proxy_def`] that every version from 2.0.0 allocates: 32 bytes.
+#[repr(C)]
+#[derive(Debug)]
+#[allow(non_camel_case_types)]
+pub struct flb_plugin_proxy_def_head {
+    /// [`FLB_PROXY_INPUT_PLUGIN`].
+    pub r#type: c_int,
+    /// [`FLB_PROXY_GOLANG`].
+    pub proxy: c_int,
+    /// Plugin flags; the host adds `FLB_INPUT_THREADED`.
+    pub flags: c_int,
+    /// The name users write. The host copies it.
+    pub name: *const c_char,
+    /// One line for `--help`. Kept by reference until the host exits.
+    pub description: *const c_char,
+}
+
+const _: () = {
+    assert!(size_of::<flb_plugin_proxy_def_head>() == 32);
+    assert!(offset_of!(flb_plugin_proxy_def_head, name) == offset_of!(flb_plugin_proxy_def, name));
+};
+
 /// The host allocated at least this much if it knows `config_map`.
 pub const FLB_PLUGIN_PROXY_DEF_SIZE_WITH_CONFIG_MAP: usize = size_of::<flb_plugin_proxy_def>();
 

@@ -1,0 +1,343 @@
+//! One running instance: carries batches from the worker to the host and notices back, on the
+//! input thread. Never blocks for long: pause and exit wait for it.
+
+use std::fmt;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::abi::{self, Host};
+use crate::failure::Failure;
+use crate::input::Setup;
+use crate::ledger::{Ledger, Reading, Signal};
+use crate::log::{Level, Logger};
+use crate::metrics::{Counter, Gauge, Registry};
+use crate::outbox::{self, Batch, Inbox, Outbox};
+
+/// How long one collect goes on taking batches. Pause and exit are messages to the same thread.
+const DRAIN_MAX: Duration = Duration::from_millis(200);
+/// The same with `threaded off`, where the whole engine waits.
+const DRAIN_ON_ENGINE_MAX: Duration = Duration::from_millis(10);
+/// How long one collect waits, in total, for a worker that is just refilling an empty queue.
+const REFILL_MAX: Duration = Duration::from_millis(5);
+/// Bytes in one handover where the host has no append of our own.
+const HANDOVER_BYTES_MAX: usize = 4 << 20;
+/// How long an exit waits for the worker.
+const WORKER_STOP_MAX: Duration = Duration::from_secs(5);
+
+type Work = Box<dyn FnOnce(Outbox) -> Result<(), Failure> + Send>;
+
+enum Worker {
+    /// Starts with the first collect: by then the whole pipeline is up.
+    Ready(Work, Outbox),
+    Running {
+        thread: JoinHandle<()>,
+        ended: Receiver<()>,
+    },
+    Gone,
+}
+
+/// Numbers about delivery that every input shows.
+#[derive(Debug)]
+struct Gauges {
+    settled: Counter,
+    returned: Counter,
+    unsettled: Gauge,
+    queued_bytes: Gauge,
+}
+
+/// One `[INPUT]` section.
+pub(crate) struct Instance {
+    host: Host,
+    logger: Logger,
+    registry: Registry,
+    gauges: Gauges,
+    worker: Worker,
+    inbox: Inbox,
+    ledger: Ledger,
+    /// Taken from the queue, not yet by the host.
+    held: Option<Batch>,
+    /// What the host reads between collect and cleanup.
+    handed: Option<Vec<u8>>,
+    started: Instant,
+    drain_max: Duration,
+    paused: bool,
+    stopped: bool,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+/// What an author's `new` left behind, without the borrow of the host.
+pub(crate) struct Plan {
+    logger: Logger,
+    registry: Registry,
+    gauges: Gauges,
+    limits: outbox::Limits,
+    commit_delay: Duration,
+}
+
+impl Plan {
+    pub(crate) fn new(mut setup: Setup<'_>) -> Self {
+        let gauges = Gauges {
+            settled: setup.counter("batches_settled_total", "Batches safe in Fluent Bit."),
+            returned: setup.counter("batches_returned_total", "Times that Fluent Bit lost some."),
+            unsettled: setup.gauge("batches_unsettled", "Batches handed over, not yet safe."),
+            queued_bytes: setup.gauge("queued_bytes", "Bytes that wait to be handed over."),
+        };
+        Self {
+            logger: setup.logger,
+            registry: setup.registry,
+            gauges,
+            limits: setup.limits,
+            commit_delay: setup.commit_delay,
+        }
+    }
+}
+
+impl Instance {
+    pub(crate) fn new(host: Host, plan: Plan, work: Work) -> Self {
+        let signal = if host.can_count() { Signal::Counters } else { Signal::Time };
+        plan.logger.debug(format_args!("batches settle by {signal:?}"));
+        let drain_max = if host.is_threaded() { DRAIN_MAX } else { DRAIN_ON_ENGINE_MAX };
+        let (outbox, inbox) = outbox::channel(plan.limits);
+        let limits = plan.limits;
+        Self {
+            host,
+            logger: plan.logger,
+            registry: plan.registry,
+            gauges: plan.gauges,
+            worker: Worker::Ready(work, outbox),
+            inbox,
+            ledger: Ledger::new(
+                signal,
+                plan.commit_delay,
+                limits.in_flight_batches,
+                limits.in_flight_bytes,
+            ),
+            held: None,
+            handed: None,
+            started: Instant::now(),
+            drain_max,
+            paused: false,
+            stopped: false,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The pipeline is up: the worker may start.
+    pub(crate) fn start(&mut self) {
+        if !matches!(self.worker, Worker::Ready(..)) || self.stopped {
+            return;
+        }
+        let Worker::Ready(work, outbox) = std::mem::replace(&mut self.worker, Worker::Gone) else {
+            return;
+        };
+        let (ending, ended) = mpsc::channel();
+        let logger = self.logger.clone();
+        // Linux cuts a thread's name at 15 bytes.
+        let name = format!("w-{}", self.host.plugin());
+        let spawned = thread::Builder::new().name(name).spawn(move || {
+            let stopping = outbox.clone();
+            match abi::contain(|| work(outbox)) {
+                Ok(Ok(())) if stopping.is_stopped() => {}
+                Ok(Err(failure)) if failure.is_stop() => {}
+                Ok(Ok(())) => logger.info("finished: nothing more to collect"),
+                Ok(Err(failure)) => logger.error(format_args!("stopped collecting: {failure}")),
+                Err(panic) => logger.error(format_args!("stopped collecting: panic: {panic}")),
+            }
+            // Nobody listens if the exit gave up waiting.
+            let _ = ending.send(());
+        });
+        match spawned {
+            Ok(thread) => self.worker = Worker::Running { thread, ended },
+            Err(error) => self.logger.error(format_args!("cannot start a thread: {error}")),
+        }
+    }
+
+    /// Once a collect: settles, then hands over what is queued.
+    pub(crate) fn tick(&mut self) {
+        self.start();
+        if !self.stopped {
+            let reading = if self.ledger.wants_reading() { self.host.counters() } else { None };
+            self.observe(reading);
+            if !self.paused && self.host.can_append() {
+                self.drain();
+            }
+        }
+        self.publish();
+    }
+
+    /// For hosts without an append of our own: what the host shall append. The host reads it until
+    /// [`Instance::clean_up`].
+    pub(crate) fn hand_over(&mut self) -> Option<&[u8]> {
+        if self.stopped || self.paused || self.host.can_append() {
+            return None;
+        }
+        let before = self.host.counters().unwrap_or_default();
+        let now = self.now();
+        let mut handed = Vec::new();
+        while let Some(batch) = self.held.take().or_else(|| self.inbox.take(Duration::ZERO)) {
+            let full =
+                !handed.is_empty() && handed.len() + batch.msgpack.len() > HANDOVER_BYTES_MAX;
+            if full || !self.ledger.has_room(batch.msgpack.len()) {
+                self.held = Some(batch);
+                break;
+            }
+            let entry = (batch.ticket, batch.records, batch.msgpack.len());
+            self.ledger.appended(now, entry, before, None);
+            if handed.is_empty() {
+                handed = batch.msgpack;
+            } else {
+                handed.extend_from_slice(&batch.msgpack);
+            }
+        }
+        self.handed = (!handed.is_empty()).then_some(handed);
+        self.handed.as_deref()
+    }
+
+    /// The host has copied what [`Instance::hand_over`] gave it.
+    pub(crate) fn clean_up(&mut self) {
+        self.handed = None;
+    }
+
+    pub(crate) fn pause(&mut self) {
+        if !self.paused {
+            self.logger.debug("paused");
+        }
+        self.observe(None);
+        self.paused = true;
+        self.publish();
+    }
+
+    pub(crate) fn resume(&mut self) {
+        if self.paused {
+            self.logger.debug("resumed");
+        }
+        self.observe(None);
+        self.paused = false;
+        self.publish();
+    }
+
+    /// The engine waits for this thread, so the counters are final. Safe to repeat.
+    pub(crate) fn stop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        self.stopped = true;
+        let now = self.now();
+        self.ledger.close(now, self.host.counters());
+        self.settle(now);
+        self.inbox.stop();
+        self.held = None;
+        if let Worker::Running { thread, ended } = std::mem::replace(&mut self.worker, Worker::Gone)
+        {
+            match ended.recv_timeout(WORKER_STOP_MAX) {
+                // The thread has nothing left to do but to end; its panics were contained.
+                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => drop(thread.join()),
+                Err(mpsc::RecvTimeoutError::Timeout) => self.logger.error(format_args!(
+                    "the worker did not stop within {} s and was left behind",
+                    WORKER_STOP_MAX.as_secs()
+                )),
+            }
+        }
+        self.publish();
+    }
+
+    /// The exit callback: nothing of the host is touched afterwards.
+    pub(crate) fn exit(mut self) {
+        self.stop();
+        self.host.release();
+    }
+
+    fn observe(&mut self, reading: Option<Reading>) {
+        let now = self.now();
+        let altered = self.ledger.is_altered();
+        let lost = self.ledger.observe(now, reading, self.paused);
+        self.settle(now);
+        if let Some(ticket) = lost {
+            self.logger.warn("Fluent Bit did not take what it was given: producing it again");
+            self.gauges.returned.inc();
+            self.held = None;
+            self.inbox.returned(ticket);
+        }
+        if !altered && self.ledger.is_altered() {
+            self.logger.warn(
+                "a processor changes the number of records: delivering one batch at a time; use a \
+                 filter instead of a processor for full speed",
+            );
+        }
+    }
+
+    fn settle(&mut self, now: Duration) {
+        while let Some(ticket) = self.ledger.pop_settled(now) {
+            self.gauges.settled.inc();
+            self.inbox.settled(ticket);
+        }
+    }
+
+    /// Appends what is queued, and what the worker refills meanwhile.
+    fn drain(&mut self) {
+        let begin = Instant::now();
+        let mut patience = REFILL_MAX;
+        let mut before = None;
+        while begin.elapsed() < self.drain_max {
+            // Only a worker that was busy a moment ago is worth waiting for.
+            let wait = if before.is_some() { patience } else { Duration::ZERO };
+            let waiting = Instant::now();
+            let Some(batch) = self.held.take().or_else(|| self.inbox.take(wait)) else { break };
+            patience = patience.saturating_sub(waiting.elapsed());
+            if !self.ledger.has_room(batch.msgpack.len()) {
+                self.held = Some(batch);
+                break;
+            }
+            let reading = before.unwrap_or_else(|| self.host.counters().unwrap_or_default());
+            if !batch.msgpack.is_empty() && !self.host.append(batch.tag.as_deref(), &batch.msgpack)
+            {
+                self.logger.debug("the ring buffer is full: trying again");
+                self.ledger.refused();
+                self.held = Some(batch);
+                break;
+            }
+            let after = self.host.counters();
+            let entry = (batch.ticket, batch.records, batch.msgpack.len());
+            self.ledger.appended(self.now(), entry, reading, after);
+            before = after;
+        }
+        self.settle(self.now());
+    }
+
+    /// Metrics and log lines, which only this thread may hand to the host.
+    #[allow(clippy::cast_precision_loss)] // Gauges are doubles.
+    fn publish(&mut self) {
+        self.gauges.unsettled.set(self.ledger.unsettled() as f64);
+        self.gauges.queued_bytes.set(self.inbox.queued().1 as f64);
+        self.registry.push(&self.host);
+        self.logger.print(&self.host);
+    }
+
+    /// A callback panicked: says so. What it was doing is retried by the next one.
+    pub(crate) fn panicked(&mut self, callback: &str, panic: &str) {
+        self.logger.log(Level::Error, format_args!("panic in {callback}: {panic}"));
+        self.logger.print(&self.host);
+    }
+}
+
+impl Drop for Instance {
+    /// A thread that ends without an exit callback (the engine failed to start): stop the worker,
+    /// but leave the host alone, which may be half gone.
+    fn drop(&mut self) {
+        self.inbox.stop();
+        if let Worker::Running { thread, ended } = std::mem::replace(&mut self.worker, Worker::Gone)
+            && ended.recv_timeout(WORKER_STOP_MAX).is_ok()
+        {
+            drop(thread.join());
+        }
+    }
+}

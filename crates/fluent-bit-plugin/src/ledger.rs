@@ -1,0 +1,338 @@
+//! Decides when a batch is safe in the host, and when it is lost. Pure: time and the host's
+//! counters are arguments.
+//!
+//! The proxy ABI acknowledges nothing. What can be seen is `records_total` of the instance, which
+//! the engine raises when it moves a batch from the ring buffer into a chunk. Batches are moved in
+//! order, each whole, so the ledger keeps for each the value at which it has been moved: its mark.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// `records_total` rises just before the batch is filtered and written. It counts as written when
+/// a later batch was counted too (one thread does both), or after this time.
+const WRITTEN_AFTER: Duration = Duration::from_millis(500);
+
+/// `records_total` that does not move for so long, while the host is not paused, means that the
+/// rest is lost.
+const LOST_AFTER: Duration = Duration::from_secs(30);
+
+/// The engine empties the ring buffer every 250 ms. A count that rests between two marks for so
+/// long shows that a processor changes the number of records.
+const ALTERED_AFTER: Duration = Duration::from_secs(2);
+
+/// Without counters: how long after the handover a batch is believed to be in a chunk. Eight times
+/// the interval in which the engine empties the ring buffer.
+const BELIEVED_AFTER: Duration = Duration::from_secs(2);
+
+/// Batches that are not settled, whatever they wait for (`commit_delay` included). Small entries.
+pub(crate) const UNSETTLED_MAX: usize = 65_536;
+
+/// How the host shows that a batch is in a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// `records_total` passes the batch's mark.
+    Counters,
+    /// Nothing: time has to pass.
+    Time,
+}
+
+/// The host's counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// `fluentbit_input_records_total`: records moved into chunks.
+    pub(crate) records: u64,
+    /// `fluentbit_input_ring_buffer_writes_total` (4.1+): batches put into the ring buffer.
+    pub(crate) writes: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    ticket: u64,
+    records: u32,
+    bytes: usize,
+    /// `records_total` when this batch and all before it are in chunks.
+    mark: u64,
+    /// `records_total` when it was appended.
+    base: u64,
+    /// Processors dropped all of it: there is nothing to wait for but its predecessors.
+    dropped: bool,
+    /// On the clock of unpaused time.
+    appended: Duration,
+    /// When `records_total` was first seen at the mark.
+    reached: Option<Duration>,
+    /// When it was known to be in a chunk.
+    ingested: Option<Duration>,
+}
+
+/// The batches that were handed to the host and are not settled, oldest first.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    signal: Signal,
+    commit_delay: Duration,
+    in_flight_batches: usize,
+    in_flight_bytes: usize,
+    entries: VecDeque<Entry>,
+    /// Entries (a prefix) that are in chunks.
+    ingested: usize,
+    /// Bytes of the others.
+    pending_bytes: usize,
+    /// `records_total` when everything appended is in chunks.
+    target: u64,
+    last: Reading,
+    /// Time that was not spent paused.
+    active: Duration,
+    observed: Duration,
+    /// On the clock of unpaused time.
+    moved: Duration,
+    /// A batch alone in flight moved `records_total` by exactly its number of records.
+    verified: bool,
+    /// Processors change the number of records: one batch at a time, any rise is its own.
+    altered: bool,
+    /// Batches were returned; they may still turn up, so the next one waits for quiet.
+    recovering: bool,
+}
+
+impl Ledger {
+    pub(crate) fn new(
+        signal: Signal,
+        commit_delay: Duration,
+        in_flight_batches: usize,
+        in_flight_bytes: usize,
+    ) -> Self {
+        Self {
+            signal,
+            commit_delay,
+            in_flight_batches: in_flight_batches.max(1),
+            in_flight_bytes,
+            entries: VecDeque::new(),
+            ingested: 0,
+            pending_bytes: 0,
+            target: 0,
+            last: Reading::default(),
+            active: Duration::ZERO,
+            observed: Duration::ZERO,
+            moved: Duration::ZERO,
+            verified: false,
+            altered: false,
+            recovering: false,
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.entries.len() - self.ingested
+    }
+
+    /// Batches that are not settled.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn is_altered(&self) -> bool {
+        self.altered
+    }
+
+    /// Whether counters have to be read now: only while a batch waits for them.
+    pub(crate) fn wants_reading(&self) -> bool {
+        self.signal == Signal::Counters && self.pending() > 0
+    }
+
+    /// Whether the host may be given a batch of this size.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let one_at_a_time =
+            self.signal == Signal::Counters && (!self.verified || self.altered || self.recovering);
+        let batches_max = if one_at_a_time { 1 } else { self.in_flight_batches };
+        self.entries.len() < UNSETTLED_MAX
+            && self.pending() < batches_max
+            && (self.pending() == 0 || self.pending_bytes + bytes <= self.in_flight_bytes)
+    }
+
+    /// The ring buffer was full: it holds fewer batches than was thought.
+    pub(crate) fn refused(&mut self) {
+        self.in_flight_batches = self.in_flight_batches.min(self.pending().max(1));
+    }
+
+    /// A batch was handed over, with the counters before and (if the append was our own) after.
+    pub(crate) fn appended(
+        &mut self,
+        now: Duration,
+        (ticket, records, bytes): (u64, u32, usize),
+        before: Reading,
+        after: Option<Reading>,
+    ) {
+        let dropped = bytes == 0
+            || after.is_some_and(|after| after.writes.is_some() && after.writes == before.writes);
+        if self.pending() == 0 {
+            // Nothing is under way: whatever processors did to earlier counts is over.
+            self.target = before.records;
+            self.moved = self.active;
+        }
+        self.last.records = self.last.records.max(before.records);
+        if !dropped {
+            self.target += u64::from(records);
+        }
+        self.pending_bytes += bytes;
+        self.entries.push_back(Entry {
+            ticket,
+            records,
+            bytes,
+            mark: self.target,
+            base: before.records,
+            dropped,
+            appended: self.active,
+            reached: None,
+            ingested: None,
+        });
+        self.ingest_dropped(now);
+    }
+
+    /// The clock moved, and the counters may have. Returns the first ticket of what was lost.
+    pub(crate) fn observe(
+        &mut self,
+        now: Duration,
+        reading: Option<Reading>,
+        paused: bool,
+    ) -> Option<u64> {
+        if !paused {
+            self.active += now.saturating_sub(self.observed);
+        }
+        self.observed = now;
+        match self.signal {
+            Signal::Time => {
+                self.ingest_while(now, |ledger, entry| {
+                    ledger.active.saturating_sub(entry.appended) >= BELIEVED_AFTER
+                });
+                None
+            }
+            Signal::Counters => {
+                if let Some(reading) = reading {
+                    self.count(now, reading);
+                }
+                self.lost()
+            }
+        }
+    }
+
+    /// The last reading, with the engine waiting for us: what was counted is written.
+    pub(crate) fn close(&mut self, now: Duration, reading: Option<Reading>) {
+        if self.signal == Signal::Counters
+            && let Some(reading) = reading
+        {
+            self.last = reading;
+            self.ingest_while(now, |ledger, entry| ledger.is_counted(entry));
+        }
+    }
+
+    /// The next ticket to settle.
+    pub(crate) fn pop_settled(&mut self, now: Duration) -> Option<u64> {
+        let ingested = self.entries.front()?.ingested?;
+        if now < ingested.saturating_add(self.commit_delay) {
+            return None;
+        }
+        self.ingested -= 1;
+        self.entries.pop_front().map(|entry| entry.ticket)
+    }
+
+    fn count(&mut self, now: Duration, reading: Reading) {
+        if reading.records != self.last.records {
+            self.moved = self.active;
+        }
+        self.last = reading;
+        if self.pending() == 0 {
+            return;
+        }
+        if reading.records > self.target && !self.recovering {
+            self.altered = true;
+        }
+        if !self.verified && self.pending() == 1 && reading.records == self.target {
+            self.verified = true;
+        }
+        for index in self.ingested..self.entries.len() {
+            if !self.is_counted(&self.entries[index]) {
+                break;
+            }
+            let entry = &mut self.entries[index];
+            entry.reached.get_or_insert(now);
+        }
+        self.ingest_while(now, |ledger, entry| {
+            let Some(reached) = entry.reached else { return false };
+            let followed = ledger.last.records > entry.mark && !ledger.altered;
+            let quiet = now.saturating_sub(reached) >= WRITTEN_AFTER
+                && (!ledger.recovering || ledger.at_rest() >= WRITTEN_AFTER);
+            (followed && !ledger.recovering) || quiet
+        });
+    }
+
+    /// Whether `records_total` shows that the engine has this batch.
+    fn is_counted(&self, entry: &Entry) -> bool {
+        if entry.dropped {
+            return true;
+        }
+        // Alone in flight, so any rise is its own; in recovery earlier ones may add to it.
+        let risen = self.last.records.saturating_sub(entry.base);
+        if self.altered {
+            return risen > 0;
+        }
+        if self.recovering {
+            return risen >= u64::from(entry.records);
+        }
+        self.last.records >= entry.mark
+    }
+
+    fn at_rest(&self) -> Duration {
+        self.active.saturating_sub(self.moved)
+    }
+
+    fn ingest_while(&mut self, now: Duration, is_ingested: impl Fn(&Self, &Entry) -> bool) {
+        while let Some(entry) = self.entries.get(self.ingested) {
+            if !entry.dropped && !is_ingested(self, entry) {
+                break;
+            }
+            if !entry.dropped {
+                self.recovering = false;
+            }
+            self.ingest_next(now);
+        }
+    }
+
+    fn ingest_dropped(&mut self, now: Duration) {
+        while self.entries.get(self.ingested).is_some_and(|entry| entry.dropped) {
+            self.ingest_next(now);
+        }
+    }
+
+    fn ingest_next(&mut self, now: Duration) {
+        let entry = &mut self.entries[self.ingested];
+        entry.ingested = Some(now);
+        self.pending_bytes -= entry.bytes;
+        self.ingested += 1;
+    }
+
+    /// Gives up waiting: forgets the batches that are not in chunks and names the first.
+    fn lost(&mut self) -> Option<u64> {
+        let first = self.entries.get(self.ingested)?;
+        if first.reached.is_some() {
+            return None;
+        }
+        let rest = self.at_rest().min(self.active.saturating_sub(first.appended));
+        let is_mark = |records| self.entries.iter().any(|entry| entry.mark == records);
+        let start = first.mark - u64::from(first.records);
+        let between = self.last.records != start && !is_mark(self.last.records);
+        if rest >= ALTERED_AFTER && between && !self.recovering {
+            self.altered = true;
+            if self.pending() == 1 {
+                return None; // Any rise is its own: the next reading settles it.
+            }
+        } else if rest < LOST_AFTER {
+            return None;
+        }
+        let ticket = first.ticket;
+        self.entries.truncate(self.ingested);
+        self.pending_bytes = 0;
+        self.recovering = true;
+        Some(ticket)
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;
