@@ -54,6 +54,8 @@ struct Entry {
     mark: u64,
     /// `records_total` when it was appended.
     base: u64,
+    /// Nothing else was under way when it was appended.
+    alone: bool,
     /// Processors dropped all of it: there is nothing to wait for but its predecessors.
     dropped: bool,
     /// On the clock of unpaused time.
@@ -161,7 +163,8 @@ impl Ledger {
     ) {
         let dropped = bytes == 0
             || after.is_some_and(|after| after.writes.is_some() && after.writes == before.writes);
-        if self.pending() == 0 {
+        let alone = self.pending() == 0;
+        if alone {
             // Nothing is under way: whatever processors did to earlier counts is over.
             self.target = before.records;
             self.moved = self.active;
@@ -177,6 +180,7 @@ impl Ledger {
             bytes,
             mark: self.target,
             base: before.records,
+            alone,
             dropped,
             appended: self.active,
             reached: None,
@@ -256,9 +260,12 @@ impl Ledger {
         self.ingest_while(now, |ledger, entry| {
             let Some(reached) = entry.reached else { return false };
             let followed = ledger.last.records > entry.mark && !ledger.altered;
+            // Where the count may be another batch's, the ring buffer has to be empty: the engine
+            // does not stop before that.
+            let certain = !ledger.recovering && (entry.alone || !ledger.altered);
             let quiet = now.saturating_sub(reached) >= WRITTEN_AFTER
-                && (!ledger.recovering || ledger.at_rest() >= WRITTEN_AFTER);
-            (followed && !ledger.recovering) || quiet
+                && (certain || ledger.at_rest() >= WRITTEN_AFTER);
+            (followed && certain) || quiet
         });
     }
 
@@ -267,9 +274,9 @@ impl Ledger {
         if entry.dropped {
             return true;
         }
-        // Alone in flight, so any rise is its own; in recovery earlier ones may add to it.
+        // Alone in flight, any rise is its own; in recovery earlier ones may add to it.
         let risen = self.last.records.saturating_sub(entry.base);
-        if self.altered {
+        if self.altered && entry.alone {
             return risen > 0;
         }
         if self.recovering {
@@ -319,7 +326,7 @@ impl Ledger {
         let between = self.last.records != start && !is_mark(self.last.records);
         if rest >= ALTERED_AFTER && between && !self.recovering {
             self.altered = true;
-            if self.pending() == 1 {
+            if first.alone {
                 return None; // Any rise is its own: the next reading settles it.
             }
         } else if rest < LOST_AFTER {

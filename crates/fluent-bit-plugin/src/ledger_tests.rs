@@ -254,6 +254,20 @@ fn a_processor_that_multiplies_records_settles_nothing_that_is_not_in_a_chunk() 
 }
 
 #[test]
+fn a_processor_that_starts_multiplying_later_settles_nothing_before_the_ring_is_empty() {
+    let mut world = World::new(Signal::Counters).warm();
+    world.append_altered(1, 10, 30);
+    world.append_altered(2, 10, 30);
+    world.append_altered(3, 10, 30);
+    world.engine_takes(2);
+    assert_eq!(world.collect_after(200), (vec![], None));
+    world.engine_takes(1);
+    assert_eq!(world.collect_after(400), (vec![], None));
+    assert_eq!(world.collect_after(499), (vec![], None));
+    assert_eq!(world.collect_after(1), (vec![1, 2, 3], None));
+}
+
+#[test]
 fn a_processor_that_starts_dropping_later_costs_one_repetition() {
     let mut world = World::new(Signal::Counters).warm();
     world.append(1, 10);
