@@ -1,0 +1,154 @@
+//! Audit records to Fluent Bit events: JSON to msgpack in one pass, no DOM between.
+//!
+//! An event is `[[time, metadata], body]` (Fluent Bit's v2 form). Must not change a record: what
+//! msgpack cannot hold exactly travels as text, what is no JSON travels whole, as text, marked.
+//!
+//! | JSON | msgpack |
+//! |---|---|
+//! | whole number in 64 bits | the shortest integer |
+//! | other number | float 64, or, if beyond that, str of its characters |
+//! | string, key | str, UTF-8; a lone surrogate escape stays as its six characters |
+//! | object | map; duplicate keys stay, in order |
+//! | array, `true`, `false`, `null` | array, bool, nil |
+
+#[path = "encode_body.rs"]
+mod body;
+
+use self::body::{Body, put_bin, put_map, put_str};
+use m365_audit_core::json::{Timestamp, Walker};
+
+/// Where the event time's eight bytes are in an event: behind two array headers and the header of
+/// ext type 0.
+const TIME_AT: usize = 4;
+
+/// `[[ext 0 of 8 bytes …`: array of two, array of two, fixext 8, type 0.
+const EVENT_HEAD: [u8; TIME_AT] = [0x92, 0x92, 0xd7, 0x00];
+
+/// What all events of a batch say beside their bodies.
+#[derive(Clone, Copy, Debug)]
+pub struct Metadata<'a> {
+    /// `content_type`: the feed, as Microsoft calls it.
+    pub content_type: &'a str,
+    /// `content_id`: the blob.
+    pub content_id: &'a str,
+    /// `content_created`: when Microsoft published the blob, RFC 3339.
+    pub content_created: &'a str,
+    /// `tenant_id`: a GUID.
+    pub tenant_id: &'a str,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoded {
+    /// Its members are the event's body.
+    Members,
+    /// It is no JSON object, or nests too deep. The event's body is `{"raw": …}` with the whole
+    /// record as str, or as bin if it is not UTF-8, and the metadata says `malformed: true`.
+    Malformed,
+}
+
+/// Encodes the events of one batch after the other into one buffer.
+#[derive(Debug)]
+pub struct Encoder {
+    walker: Walker,
+    /// An event up to its body, with the metadata of the batch.
+    head: Vec<u8>,
+    /// The same for a record that is malformed.
+    head_malformed: Vec<u8>,
+    events: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder for bodies that nest at most `depth_max` deep, the body's own map included.
+    pub fn new(depth_max: usize) -> Self {
+        Self {
+            walker: Walker::new(depth_max),
+            head: Vec::new(),
+            head_malformed: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Events from here on carry this metadata.
+    pub fn set_metadata(&mut self, metadata: &Metadata<'_>) {
+        write_head(&mut self.head, metadata, false);
+        write_head(&mut self.head_malformed, metadata, true);
+    }
+
+    /// Appends the event of one record: its JSON text and the time at which it happened.
+    pub fn push(&mut self, record: &[u8], time: Timestamp) -> Encoded {
+        let start = self.events.len();
+        self.events.reserve(self.head_malformed.len() + record.len());
+        self.events.extend_from_slice(&self.head);
+        let mut body = Body::new(&mut self.events);
+        let whole = record.first() == Some(&b'{') && self.walker.walk(record, &mut body).is_ok();
+        if !whole {
+            self.events.truncate(start);
+            self.events.extend_from_slice(&self.head_malformed);
+            put_raw(&mut self.events, record);
+        }
+        self.events[start + TIME_AT..][..8].copy_from_slice(&event_time(time));
+        if whole { Encoded::Members } else { Encoded::Malformed }
+    }
+
+    /// The events so far, one behind the other.
+    pub fn events(&self) -> &[u8] {
+        &self.events
+    }
+
+    /// Takes the events; the next ones begin anew.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Forgets the events, keeps their room.
+    pub fn clear(&mut self) {
+        self.events.clear();
+    }
+}
+
+fn write_head(head: &mut Vec<u8>, metadata: &Metadata<'_>, malformed: bool) {
+    head.clear();
+    head.extend_from_slice(&EVENT_HEAD);
+    head.extend_from_slice(&[0; 8]);
+    let members = [
+        ("content_type", metadata.content_type),
+        ("content_id", metadata.content_id),
+        ("content_created", metadata.content_created),
+        ("tenant_id", metadata.tenant_id),
+    ];
+    put_map(head, members.len() + usize::from(malformed));
+    for (key, value) in members {
+        put_str(head, key.as_bytes());
+        put_str(head, value.as_bytes());
+    }
+    if malformed {
+        put_str(head, b"malformed");
+        head.push(body::TRUE);
+    }
+}
+
+/// `{"raw": record}`.
+fn put_raw(out: &mut Vec<u8>, record: &[u8]) {
+    put_map(out, 1);
+    put_str(out, b"raw");
+    match std::str::from_utf8(record) {
+        Ok(text) => put_str(out, text.as_bytes()),
+        Err(_) => put_bin(out, record),
+    }
+}
+
+/// Fluent Bit's event time: seconds and nanoseconds, 32 bits each, big-endian. What is before 1970
+/// or after 2106 becomes the nearest second that it can say.
+fn event_time(time: Timestamp) -> [u8; 8] {
+    let seconds = time.seconds.clamp(0, i64::from(u32::MAX));
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&seconds.to_be_bytes());
+    bytes[4..].copy_from_slice(&time.nanoseconds.to_be_bytes());
+    bytes
+}
+
+#[cfg(test)]
+#[path = "encode_tests.rs"]
+mod tests;

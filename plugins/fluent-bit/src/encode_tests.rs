@@ -1,0 +1,276 @@
+//! Events as a msgpack reader sees them.
+
+use super::*;
+use proptest::prelude::*;
+use rmpv::Value;
+
+const METADATA: Metadata<'_> = Metadata {
+    content_type: "Audit.General",
+    content_id: "a$b",
+    content_created: "2026-07-29T21:35:19.875Z",
+    tenant_id: "b86ab9d4-fcf1-4b11-8a06-7a8f91b47fbd",
+};
+const TIME: Timestamp = Timestamp { seconds: 1_785_360_919, nanoseconds: 123_456_789 };
+const DEPTH_MAX: usize = 31;
+
+/// The events that come out for records, read back.
+fn events(records: &[&[u8]]) -> Vec<Value> {
+    let mut encoder = Encoder::new(DEPTH_MAX);
+    encoder.set_metadata(&METADATA);
+    for record in records {
+        encoder.push(record, TIME);
+    }
+    let mut rest = encoder.events();
+    let mut events = Vec::new();
+    while !rest.is_empty() {
+        events.push(rmpv::decode::read_value(&mut rest).unwrap());
+    }
+    events
+}
+
+/// The one event of a record: metadata and body.
+fn event(record: &[u8]) -> (Value, Value) {
+    let events = events(&[record]);
+    let [Value::Array(event)] = events.as_slice() else { panic!("one event: {events:?}") };
+    let [Value::Array(head), body] = event.as_slice() else { panic!("two parts: {event:?}") };
+    let [time, metadata] = head.as_slice() else { panic!("two parts: {head:?}") };
+    let seconds = [0x6a, 0x6a, 0x72, 0x17];
+    let nanoseconds = [0x07, 0x5b, 0xcd, 0x15];
+    assert_eq!(*time, Value::Ext(0, [seconds, nanoseconds].concat()));
+    (metadata.clone(), body.clone())
+}
+
+fn metadata(malformed: bool) -> Value {
+    let mut members: Vec<(Value, Value)> = vec![
+        ("content_type".into(), "Audit.General".into()),
+        ("content_id".into(), "a$b".into()),
+        ("content_created".into(), "2026-07-29T21:35:19.875Z".into()),
+        ("tenant_id".into(), "b86ab9d4-fcf1-4b11-8a06-7a8f91b47fbd".into()),
+    ];
+    if malformed {
+        members.push(("malformed".into(), true.into()));
+    }
+    Value::Map(members)
+}
+
+/// The body's one member is what `json` becomes.
+#[track_caller]
+fn check(json: &str, expected: impl Into<Value>) {
+    let (found, body) = event(format!("{{\"k\":{json}}}").as_bytes());
+    assert_eq!(found, metadata(false));
+    assert_eq!(body, Value::Map(vec![("k".into(), expected.into())]), "{json}");
+}
+
+#[track_caller]
+fn check_malformed(record: &[u8], raw: impl Into<Value>) {
+    let (found, body) = event(record);
+    assert_eq!(found, metadata(true));
+    assert_eq!(body, Value::Map(vec![("raw".into(), raw.into())]));
+}
+
+#[test]
+fn values_become_their_counterparts() {
+    check("null", Value::Nil);
+    check("true", true);
+    check("false", false);
+    check("1.5", 1.5);
+    check("-0", -0.0);
+    check(r#""a\"\u00e4\ud83d\ude00""#, "a\"ä😀");
+    check(
+        r#"[{},[],{"a":[1]}]"#,
+        Value::Array(vec![
+            Value::Map(vec![]),
+            Value::Array(vec![]),
+            Value::Map(vec![("a".into(), Value::Array(vec![1.into()]))]),
+        ]),
+    );
+}
+
+#[test]
+fn what_msgpack_cannot_hold_exactly_travels_as_text() {
+    check("18446744073709551615", u64::MAX);
+    check("18446744073709551616", "18446744073709551616");
+    check("-9223372036854775808", i64::MIN);
+    check("-9223372036854775809", "-9223372036854775809");
+    check("9007199254740993", 9_007_199_254_740_993_u64);
+    check("1e400", "1e400");
+    check(r#""\ud83d""#, r"\ud83d");
+}
+
+#[test]
+fn duplicate_keys_stay() {
+    let (_, body) = event(br#"{"a":1,"A":2,"a":3}"#);
+    let members = [("a", 1), ("A", 2), ("a", 3)].map(|(key, value)| (key.into(), value.into()));
+    assert_eq!(body, Value::Map(members.into()));
+}
+
+#[test]
+fn integers_take_the_shortest_form() {
+    for value in [0, 127, 128, 255, 256, 65_535, 65_536, u32::MAX.into(), u64::MAX >> 20] {
+        check_bytes(&value.to_string(), &Value::from(value));
+    }
+    for value in [-1, -32, -33, -128, -129, -32_768, -32_769, i32::MIN.into(), i64::MIN >> 9] {
+        check_bytes(&value.to_string(), &Value::from(value));
+    }
+}
+
+/// `json` takes as many bytes as the reference writer needs for `value`.
+#[track_caller]
+fn check_bytes(json: &str, value: &Value) {
+    let mut encoder = Encoder::new(DEPTH_MAX);
+    encoder.set_metadata(&METADATA);
+    encoder.push(format!("{{\"k\":{json}}}").as_bytes(), TIME);
+    let mut expected = Vec::new();
+    rmpv::encode::write_value(&mut expected, value).unwrap();
+    assert!(encoder.events().ends_with(&expected), "{value}");
+    check(json, value.clone());
+}
+
+#[test]
+fn strings_of_every_length_take_the_shortest_header() {
+    for length in (0..300).chain([65_535, 65_536, 70_000]) {
+        for tail in ["", "                                                                "] {
+            let text = "x".repeat(length);
+            check_bytes(&format!("\"{text}\"{tail}"), &text.as_str().into());
+            let text = text.replacen('x', "\n", 1);
+            let json = text.replace('\n', "\\n");
+            check_bytes(&format!("\"{json}\"{tail}"), &text.as_str().into());
+        }
+    }
+}
+
+#[test]
+fn containers_of_every_size_count_right() {
+    for count in [0, 1, 15, 16, 17, 300, 65_535, 65_536] {
+        let list = vec!["1"; count].join(",");
+        check(&format!("[{list}]"), Value::Array(vec![1.into(); count]));
+        let members = vec!["\"a\":1"; count].join(",");
+        let expected = Value::Map(vec![("a".into(), 1.into()); count]);
+        check(&format!("{{{members}}}"), expected.clone());
+        let (_, body) = event(format!("{{{members}}}").as_bytes());
+        assert_eq!(body, expected);
+    }
+}
+
+#[test]
+fn headers_that_grow_inside_each_other_stay_in_place() {
+    let wide = |inner: &str| format!("[{inner}{}]", ",2".repeat(20));
+    let json = wide(&wide(&wide("1")));
+    let expect = |inner: Value| {
+        let mut elements = vec![inner];
+        elements.resize(21, 2.into());
+        Value::Array(elements)
+    };
+    check(&json, expect(expect(expect(1.into()))));
+}
+
+#[test]
+fn a_record_that_is_no_object_travels_as_text_and_says_so() {
+    for record in ["", "1", "null", "[1]", "\"x\"", "{", "{\"a\":01}", "{\"a\":\"\n\"}", "{}x"] {
+        check_malformed(record.as_bytes(), record);
+    }
+    check_malformed(b"{\"a\":\"\xff\"}", Value::Binary(b"{\"a\":\"\xff\"}".to_vec()));
+}
+
+#[test]
+fn a_record_that_nests_too_deep_travels_as_text() {
+    let deep = |depth: usize| ["{\"a\":".repeat(depth), "1".into(), "}".repeat(depth)].concat();
+    let (found, _) = event(deep(DEPTH_MAX).as_bytes());
+    assert_eq!(found, metadata(false));
+    let too_deep = deep(DEPTH_MAX + 1);
+    check_malformed(too_deep.as_bytes(), too_deep.as_str());
+}
+
+#[test]
+fn a_malformed_record_leaves_its_neighbours_alone() {
+    let good = br#"{"a":1}"#.as_slice();
+    let bad = br#"{"a":[1,{"b":tru"#.as_slice();
+    let alone = events(&[good]);
+    let together = events(&[good, bad, good]);
+    assert_eq!([&together[0], &together[2]], [&alone[0], &alone[0]]);
+}
+
+#[test]
+fn the_event_time_stays_within_what_fluent_bit_can_say() {
+    let at = |seconds| event_time(Timestamp { seconds, nanoseconds: 1 });
+    assert_eq!(at(-62_135_510_400), [0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(at(1), [0, 0, 0, 1, 0, 0, 0, 1]);
+    assert_eq!(at(i64::from(u32::MAX) + 1), [255, 255, 255, 255, 0, 0, 0, 1]);
+}
+
+#[test]
+fn taking_the_events_begins_anew() {
+    let mut encoder = Encoder::new(DEPTH_MAX);
+    encoder.set_metadata(&METADATA);
+    assert_eq!(encoder.push(b"{}", TIME), Encoded::Members);
+    let first = encoder.take();
+    assert!(encoder.events().is_empty());
+    assert_eq!(encoder.push(b"{}", TIME), Encoded::Members);
+    assert_eq!(encoder.events(), first);
+    encoder.clear();
+    assert_eq!(encoder.push(b"[]", TIME), Encoded::Malformed);
+    assert_ne!(encoder.events(), first);
+}
+
+/// Values whose text serde_json writes.
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        (-1000..1000_i16).prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        any::<String>().prop_map(Into::into),
+        "[a-zA-Z0-9 @.:/-]{0,90}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 100, 20, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..20).prop_map(Into::into),
+            prop::collection::btree_map("[a-zA-Z]{0,40}", inner, 0..20)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+/// What a JSON value is in msgpack.
+fn counterpart(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Nil,
+        serde_json::Value::Bool(value) => (*value).into(),
+        serde_json::Value::Number(number) => number
+            .as_u64()
+            .map(Value::from)
+            .or_else(|| number.as_i64().map(Value::from))
+            .unwrap_or_else(|| number.as_f64().unwrap().into()),
+        serde_json::Value::String(text) => text.as_str().into(),
+        serde_json::Value::Array(elements) => elements.iter().map(counterpart).collect(),
+        serde_json::Value::Object(members) => {
+            let members = members.iter();
+            Value::Map(members.map(|(k, v)| (k.as_str().into(), counterpart(v))).collect())
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn bodies_are_what_the_records_say(value in json(), pretty: bool) {
+        let record = serde_json::json!({ "k": value });
+        let text = if pretty {
+            serde_json::to_string_pretty(&record).unwrap()
+        } else {
+            record.to_string()
+        };
+        let (found, body) = event(text.as_bytes());
+        prop_assert_eq!(found, metadata(false));
+        prop_assert_eq!(body, counterpart(&record));
+    }
+
+    #[test]
+    fn any_bytes_become_one_event(record: Vec<u8>) {
+        let (_, body) = event(&record);
+        prop_assert!(body.is_map());
+    }
+}
