@@ -26,7 +26,6 @@ mod tests;
 pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind};
 pub use line::line_into;
 pub use number::Number;
-pub use simd::STRING_STEP;
 pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};
 pub use time::{Timestamp, parse_timestamp};
 pub use walk::{DEPTH_MAX, NullVisitor, Text, Visit, WalkError, WalkFault, Walker, walk};

@@ -4,8 +4,8 @@
 //! else takes eight bytes at a time in a `u64`. Must not know JSON beyond single bytes: no state,
 //! no positions, no lengths.
 
-/// Bytes that one string step looks at: what fits a msgpack `fixstr`, plus its closing quote.
-pub const STRING_STEP: usize = 32;
+/// Bytes that one step over strings looks at: the names and short values of records fit in.
+pub(super) const STRING_STEP: usize = 32;
 
 /// Bytes that one step over brackets looks at.
 pub(super) const BRACKET_STEP: usize = 64;

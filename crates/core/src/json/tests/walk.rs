@@ -29,7 +29,9 @@ impl Visit for Journal {
         self.0.push_str(&format!("]{elements} "));
     }
     fn string(&mut self, text: Text<'_>) {
-        assert!(text.block().is_none_or(|block| block.starts_with(text.as_bytes())));
+        let quoted = format!("\"{}", text.as_str());
+        let block = text.block::<32>();
+        assert!(block.is_none_or(|block| block.starts_with(quoted.as_bytes())));
         assert_eq!(text.len(), text.as_bytes().len());
         self.0.push_str(&format!("{:?} ", text.as_str()));
     }
