@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::json::Lifted;
+use crate::json::{Lifted, RecordKind};
 use crate::time::Utc;
 
 /// One of the feeds of the Management Activity API.
@@ -97,4 +97,6 @@ pub struct Record {
     pub raw: Bytes,
     /// The few top-level fields that are lifted during the one scan.
     pub fields: Lifted,
+    /// Whether it is an object at all.
+    pub kind: RecordKind,
 }

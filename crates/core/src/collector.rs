@@ -1,15 +1,61 @@
 //! The collector of one tenant: takes inputs, yields outputs, owns every machine.
+//!
+//! Three files share the type: this one routes, `schedule` decides what to send next, and `answer`
+//! decides what an ended exchange means.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::batch::{Batch, BatchId, ContentRef};
+use crate::budget::Budget;
 use crate::config::Config;
+use crate::event::Event;
+use crate::exchange::{Body, Exchange, Purpose};
+use crate::expand::Expanded;
 use crate::io::{Input, Output};
+use crate::key::Key;
+use crate::lane::{Lane, Stage, Subscription};
+use crate::ledger::{Entry, Ledger};
 use crate::metrics::Metrics;
-use crate::state::{StateError, Stored};
-use crate::time::Now;
+use crate::plan::Urgency;
+use crate::random::Random;
+use crate::request::{Headers, Request, RequestId};
+use crate::state::{self, Changes, StateError, Stored};
+use crate::time::{Now, ServerClock, Utc};
+use crate::token::TokenMachine;
 
 /// The collector of one tenant.
+///
+/// # Contract
+/// See [`crate::run`]. Memory is bounded by `max_in_flight` chunks and unfinished batches, plus
+/// `buffer_bytes`, plus the listings of some thousand blobs.
 #[derive(Debug)]
 pub struct Collector {
-    metrics: Metrics,
+    pub(crate) config: Config,
+    pub(crate) clock: ServerClock,
+    pub(crate) random: Random,
+    pub(crate) tokens: TokenMachine,
+    pub(crate) budget: Budget,
+    pub(crate) lanes: Vec<Lane>,
+    /// The lane that is asked first, so that all get their turn.
+    pub(crate) first_lane: usize,
+    pub(crate) exchanges: BTreeMap<RequestId, Exchange>,
+    /// Responses that wait for room before more of them is read.
+    stalled: BTreeSet<(Urgency, RequestId)>,
+    pub(crate) ledger: Ledger,
+    pub(crate) changes: Changes,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) metrics: Metrics,
+    /// Failures of the list of subscriptions in a row, and when it may be asked for again.
+    pub(crate) subscription_list_failures: u32,
+    pub(crate) subscription_list_not_before: Duration,
+    /// For [`Config::once`]: the moment up to which everything is to be collected.
+    pub(crate) target: Option<Utc>,
+    next_request: u64,
+    stopping: bool,
+    finished: bool,
 }
 
 /// How a collector stands when it has finished.
@@ -17,7 +63,7 @@ pub struct Collector {
 pub enum Outcome {
     /// Everything that was to be collected is delivered.
     Complete,
-    /// Some feeds were denied, or some blobs could not be read yet.
+    /// It was stopped, or feeds were denied, or blobs could not be read or were lost.
     Incomplete,
 }
 
@@ -28,19 +74,96 @@ impl Collector {
     ///
     /// # Errors
     /// If `stored` is damaged or was written by a newer version. Nothing is changed then.
-    pub fn new(_config: Config, _stored: Stored, _seed: u64, _now: Now) -> Result<Self, StateError> {
-        Ok(Self { metrics: Metrics::default() })
+    pub fn new(config: Config, stored: &Stored, seed: u64, now: Now) -> Result<Self, StateError> {
+        let mut changes = Changes::default();
+        let new = state::check_version(stored, &mut changes)?;
+        let lanes = config
+            .content_types
+            .iter()
+            .map(|ct| Lane::load(*ct, &config, stored, now.wall, now.monotonic))
+            .collect::<Result<Vec<_>, _>>()?;
+        let started =
+            Event::CollectorStarted { content_types: config.content_types.clone(), resumed: !new };
+        let metrics = Metrics {
+            requests_per_minute: config.requests_per_minute,
+            lanes: lanes.iter().map(|lane| lane.metrics.clone()).collect(),
+            ..Metrics::default()
+        };
+        Ok(Self {
+            clock: ServerClock::new(),
+            random: Random::new(seed),
+            tokens: TokenMachine::new(),
+            budget: Budget::new(config.requests_per_minute, now.monotonic),
+            config,
+            lanes,
+            first_lane: 0,
+            exchanges: BTreeMap::new(),
+            stalled: BTreeSet::new(),
+            ledger: Ledger::default(),
+            changes,
+            outputs: VecDeque::from([Output::Event(started)]),
+            metrics,
+            subscription_list_failures: 0,
+            subscription_list_not_before: Duration::ZERO,
+            target: None,
+            next_request: 0,
+            stopping: false,
+            finished: false,
+        })
     }
 
     /// Takes in what happened. Outputs that follow from it come from [`Self::poll_output`].
-    pub fn handle_input(&mut self, _now: Now, _input: Input) {}
-
-    /// The next thing to do. See [`crate::run`].
-    pub fn poll_output(&mut self, _now: Now) -> Output {
-        Output::Finished
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Head { id, status, headers } => self.handle_head(now, id, status, &headers),
+            Input::Body { id, chunk } => self.handle_body(now, id, chunk),
+            Input::End { id, result } => {
+                if let Some(exchange) = self.remove_exchange(id) {
+                    self.handle_end(now, exchange, result);
+                }
+            }
+            Input::Delivered(id) => {
+                self.ledger.deliver(id);
+                self.settle();
+            }
+            Input::Returned(id) => self.handle_returned(id),
+            Input::Hint(content) => self.handle_hint(content),
+            Input::Timeout => {}
+            Input::Shutdown => self.stop(),
+        }
     }
 
-    /// What was done so far, and where things stand as of the last output.
+    /// The next thing to do. See [`crate::run`].
+    pub fn poll_output(&mut self, now: Now) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        let server_now = self.clock.at(now);
+        for lane in &mut self.lanes {
+            lane.flush(&mut self.changes, server_now);
+        }
+        if !self.changes.is_empty() {
+            return Output::Commit(self.changes.take());
+        }
+        if self.finished {
+            return Output::Finished;
+        }
+        self.read_stalled();
+        let wake = if self.stopping { None } else { self.schedule(now) };
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        self.finished = self.ledger.is_empty() && (self.stopping || self.is_done(now));
+        if self.finished {
+            self.cancel_all();
+            self.measure(now);
+            return self.outputs.pop_front().unwrap_or(Output::Finished);
+        }
+        self.measure(now);
+        Output::Wait(wake.map(|at| at.saturating_sub(now.monotonic)))
+    }
+
+    /// What was done so far, and where things stand as of the last [`Output::Wait`].
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -48,7 +171,278 @@ impl Collector {
 
     /// How it ended, once [`Output::Finished`] was given.
     #[must_use]
-    pub const fn outcome(&self) -> Outcome {
-        Outcome::Complete
+    pub fn outcome(&self) -> Outcome {
+        let whole = |lane: &Lane| {
+            lane.denied.is_none()
+                && lane.metrics.blobs_quarantined == 0
+                && lane.metrics.blobs_lost == 0
+                && lane.metrics.records_dropped == 0
+        };
+        let complete = !self.stopping && self.tokens.refused().is_none();
+        if complete && self.lanes.iter().all(whole) {
+            Outcome::Complete
+        } else {
+            Outcome::Incomplete
+        }
+    }
+
+    // Requests.
+
+    /// Sends a request.
+    pub(crate) fn send(
+        &mut self,
+        request: Request,
+        purpose: Purpose,
+        urgency: Urgency,
+    ) -> RequestId {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.metrics.requests[request.operation as usize] += 1;
+        let generation = self.tokens.generation();
+        let exchange = Exchange::new(request.operation, purpose, generation, urgency);
+        self.exchanges.insert(id, exchange);
+        let timeout = self.config.request_timeout;
+        self.outputs.push_back(Output::Request { id, request, timeout });
+        id
+    }
+
+    fn remove_exchange(&mut self, id: RequestId) -> Option<Exchange> {
+        let mut exchange = self.exchanges.remove(&id)?;
+        exchange.stalled = self.stalled.remove(&(exchange.urgency, id));
+        Some(exchange)
+    }
+
+    /// Drops a request whose answer is not wanted any more.
+    pub(crate) fn cancel(&mut self, id: RequestId) -> Option<Exchange> {
+        let exchange = self.remove_exchange(id)?;
+        self.outputs.push_back(Output::Cancel(id));
+        Some(exchange)
+    }
+
+    fn handle_head(&mut self, now: Now, id: RequestId, status: u16, headers: &Headers) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        exchange.head(status, headers);
+        if (200..300).contains(&status) {
+            exchange.body = match exchange.purpose {
+                Purpose::Page { .. } => Body::page(),
+                Purpose::Blob { lane, key } => {
+                    let resume = self.lanes[lane].blobs.get(&key).map(|blob| blob.emitted);
+                    Body::blob(resume.unwrap_or_default(), &self.config)
+                }
+                Purpose::Token | Purpose::ListSubscriptions | Purpose::StartSubscription { .. } => {
+                    Body::small()
+                }
+            };
+        }
+        if let Some(date) = headers.value("date").and_then(Utc::parse_http_date)
+            && let Some(seconds) = self.clock.observe(now, date)
+        {
+            self.event(Event::ClockCorrected { seconds });
+        }
+        self.read_on(id);
+    }
+
+    fn handle_body(&mut self, now: Now, id: RequestId, chunk: Bytes) {
+        let Some(mut exchange) = self.exchanges.remove(&id) else { return };
+        let enough = match (&mut exchange.body, &exchange.purpose) {
+            (Body::Small(bytes), _) => bytes.extend(&chunk),
+            (Body::Page(page), Purpose::Page { lane, run }) => {
+                let (lane, run) = (*lane, *run);
+                page.push(chunk);
+                self.read_page(lane, run, page)
+            }
+            (Body::Blob(expander), Purpose::Blob { lane, key }) => {
+                let (lane, key) = (*lane, *key);
+                expander.push(chunk);
+                loop {
+                    match expander.step(&mut self.lanes[lane].records) {
+                        Ok(Some(expanded)) => self.emit(lane, key, expanded, false),
+                        Ok(None) => break false,
+                        // The error stays in the expander, and `handle_end` finds it there.
+                        Err(_) => break true,
+                    }
+                }
+            }
+            (Body::Page(_) | Body::Blob(_), _) => true,
+        };
+        self.exchanges.insert(id, exchange);
+        if enough {
+            if let Some(exchange) = self.cancel(id) {
+                self.handle_end(now, exchange, Ok(()));
+            }
+        } else {
+            self.read_on(id);
+        }
+    }
+
+    /// Asks for the next chunk, now or when there is room for what it holds.
+    fn read_on(&mut self, id: RequestId) {
+        let Some(exchange) = self.exchanges.get(&id) else { return };
+        if matches!(exchange.body, Body::Blob(_)) && !self.has_room() {
+            self.stalled.insert((exchange.urgency, id));
+        } else {
+            self.outputs.push_back(Output::Read(id));
+        }
+    }
+
+    fn read_stalled(&mut self) {
+        // Every chunk may fill the room that is left; each is looked at before the next is asked.
+        if self.has_room() {
+            while let Some((_, id)) = self.stalled.pop_first() {
+                self.outputs.push_back(Output::Read(id));
+            }
+        }
+    }
+
+    /// Whether the host has taken enough to be given more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.ledger.bytes() < self.config.buffer_bytes as u64
+    }
+
+    // Delivery.
+
+    /// Hands records to the host. `last` says that they end their blob.
+    pub(crate) fn emit(&mut self, lane: usize, key: Key, expanded: Expanded, last: bool) {
+        let Some(blob) = self.lanes[lane].blobs.get_mut(&key) else { return };
+        blob.emitted = expanded.progress;
+        let content = blob.content.clone();
+        let id = self.ledger.next_id();
+        if expanded.records.is_empty() && !last {
+            return;
+        }
+        self.ledger.push(Entry {
+            id,
+            lane,
+            blob: key,
+            progress: expanded.progress,
+            last,
+            keys: expanded.keys,
+            records: expanded.records.len() as u64,
+            bytes: expanded.bytes,
+            delivered: expanded.records.is_empty(),
+        });
+        if !expanded.records.is_empty() {
+            self.outputs.push_back(Output::Batch(Batch {
+                id,
+                tenant_id: self.config.tenant_id.clone(),
+                content,
+                records: expanded.records,
+            }));
+        }
+    }
+
+    /// Counts what the host has taken, in the order of emission.
+    pub(crate) fn settle(&mut self) {
+        while let Some(entry) = self.ledger.pop_delivered() {
+            let lane = &mut self.lanes[entry.lane];
+            lane.records.deliver(&entry.keys);
+            lane.metrics.records_delivered += entry.records;
+            lane.metrics.bytes_delivered += entry.bytes;
+            let event = lane.deliver(entry.blob, entry.progress, entry.last, &mut self.changes);
+            self.outputs.extend(event.map(Output::Event));
+        }
+    }
+
+    fn handle_returned(&mut self, id: BatchId) {
+        let back = self.ledger.take_back(id);
+        if back.is_empty() {
+            return;
+        }
+        let batches = back.iter().filter(|entry| entry.records > 0).count() as u64;
+        self.event(Event::BatchesReturned { batches });
+        for entry in back {
+            self.lanes[entry.lane].records.take_back(&entry.keys);
+            if let Some(id) = self.lanes[entry.lane].take_back(entry.blob) {
+                self.abandon(id);
+            }
+        }
+        // A blob may have left out records that a returned batch held: all that is being read
+        // starts over from what was delivered.
+        let reading: Vec<_> = self
+            .exchanges
+            .iter()
+            .filter_map(|(id, exchange)| match exchange.purpose {
+                Purpose::Blob { lane, key } => Some((*id, lane, key)),
+                Purpose::Token
+                | Purpose::ListSubscriptions
+                | Purpose::StartSubscription { .. }
+                | Purpose::Page { .. } => None,
+            })
+            .collect();
+        for (id, lane, key) in reading {
+            self.abandon(id);
+            self.lanes[lane].set_stage(key, Stage::Ready);
+        }
+    }
+
+    /// Drops a request for a blob, and what was read and not emitted.
+    pub(crate) fn abandon(&mut self, id: RequestId) {
+        if let Some(exchange) = self.cancel(id) {
+            self.forget_unclaimed(&exchange);
+        }
+    }
+
+    /// Records that were read, and will not be emitted by this attempt, may be emitted by another.
+    pub(crate) fn forget_unclaimed(&mut self, exchange: &Exchange) {
+        if let (Body::Blob(expander), Purpose::Blob { lane, .. }) =
+            (&exchange.body, &exchange.purpose)
+        {
+            self.lanes[*lane].records.take_back(expander.unclaimed());
+        }
+    }
+
+    fn handle_hint(&mut self, content: ContentRef) {
+        let Some(index) =
+            self.lanes.iter().position(|lane| lane.content_type == content.content_type)
+        else {
+            return;
+        };
+        if self.check_address(index, &content.uri, &content.id) {
+            self.lanes[index].list_blob(content, None, Urgency::Fresh);
+        }
+    }
+
+    // The end.
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.cancel_all();
+    }
+
+    fn cancel_all(&mut self) {
+        while let Some(id) = self.exchanges.keys().next().copied() {
+            self.abandon(id);
+        }
+    }
+
+    /// For [`Config::once`]: whether nothing is left that could still be collected.
+    fn is_done(&self, now: Now) -> bool {
+        if !self.config.once {
+            return false;
+        }
+        if self.tokens.refused().is_some() {
+            return true;
+        }
+        let Some(target) = self.target else { return false };
+        let server_now = self.clock.at(now);
+        self.lanes.iter().all(|lane| {
+            matches!(lane.subscription, Subscription::Denied { .. })
+                || lane.is_settled_until(target, server_now)
+        })
+    }
+
+    fn measure(&mut self, now: Now) {
+        let server_now = self.clock.at(now);
+        self.metrics.requests_per_minute = self.budget.rate();
+        self.metrics.undelivered_batches = self.ledger.batches();
+        self.metrics.undelivered_bytes = self.ledger.bytes();
+        for (lane, shown) in self.lanes.iter_mut().zip(&mut self.metrics.lanes) {
+            lane.measure(server_now);
+            shown.clone_from(&lane.metrics);
+        }
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
     }
 }

@@ -129,7 +129,9 @@ impl Config {
         let record_bytes_max = reader.number("record_bytes_max");
         reader.finish()?;
         Ok(Self {
-            publisher_id: publisher_id.unwrap_or_else(|| tenant_id.clone().unwrap_or_default()).into(),
+            publisher_id: publisher_id
+                .unwrap_or_else(|| tenant_id.clone().unwrap_or_default())
+                .into(),
             tenant_id: tenant_id.unwrap_or_default().into(),
             client_id: client_id.unwrap_or_default().into(),
             credential: Credential::ClientSecret(Secret::new(secret)),
@@ -246,10 +248,10 @@ impl<'a> Reader<'a> {
     /// An option of [`Kind::Choice`], in lower case.
     pub fn word(&mut self, name: &str) -> String {
         let text = self.text_or_default(name).to_ascii_lowercase();
-        if let Some(Kind::Choice(words)) = options::find(name).map(|spec| spec.kind) {
-            if !words.contains(&&*text) {
-                self.refuse(name, &text);
-            }
+        if let Some(Kind::Choice(words)) = options::find(name).map(|spec| spec.kind)
+            && !words.contains(&&*text)
+        {
+            self.refuse(name, &text);
         }
         text
     }
@@ -284,8 +286,12 @@ impl<'a> Reader<'a> {
             }
             Some(Kind::Size { min, max }) => (
                 &[
-                    ("kb", 1_000), ("mb", 1_000_000), ("gb", 1_000_000_000),
-                    ("k", 1_000), ("m", 1_000_000), ("g", 1_000_000_000),
+                    ("kb", 1_000),
+                    ("mb", 1_000_000),
+                    ("gb", 1_000_000_000),
+                    ("k", 1_000),
+                    ("m", 1_000_000),
+                    ("g", 1_000_000_000),
                 ],
                 min,
                 max,

@@ -171,6 +171,13 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// Entries of a listing could not be read, so that their blobs are not known.
+    ListingEntriesDroppedError {
+        /// The feed.
+        content_type: ContentType,
+        /// How many.
+        count: u64,
+    },
     /// Microsoft named an address outside the configured origin. It was not followed.
     AddressRefusedError {
         /// The feed.
@@ -200,6 +207,7 @@ impl Event {
             | Self::ContentLostError { .. }
             | Self::ListingGapError { .. }
             | Self::RecordsDroppedError { .. }
+            | Self::ListingEntriesDroppedError { .. }
             | Self::AddressRefusedError { .. } => Level::Error,
             Self::SubscriptionMissing { .. }
             | Self::Throttled { .. }
@@ -290,6 +298,9 @@ impl fmt::Display for Event {
             ),
             Self::RecordsDroppedError { content_type, content_id, count, reason } => {
                 write!(f, "{content_type}: {count} records of blob {content_id} dropped: {reason}")
+            }
+            Self::ListingEntriesDroppedError { content_type, count } => {
+                write!(f, "{content_type}: {count} entries of a listing cannot be read")
             }
             Self::AddressRefusedError { content_type, address } => write!(
                 f,

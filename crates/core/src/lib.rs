@@ -13,19 +13,35 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod answer;
 mod batch;
+mod budget;
 mod collector;
 pub mod config;
 mod event;
+mod exchange;
+mod expand;
+mod interval;
 mod io;
 pub mod json;
+mod judge;
+mod key;
+mod lane;
+mod ledger;
 mod metrics;
 pub mod options;
 mod origin;
+mod plan;
+mod random;
+mod remedy;
 mod request;
+mod schedule;
 mod secret;
+mod seen;
 mod state;
 mod time;
+mod token;
+mod wire;
 
 pub use batch::{Batch, BatchId, ContentRef, ContentType, Record};
 pub use collector::{Collector, Outcome};
@@ -34,9 +50,10 @@ pub use event::{Event, Level};
 pub use io::{Input, Io, Output, run};
 pub use metrics::{LaneMetrics, Metrics};
 pub use origin::{Origin, OriginError};
+pub use remedy::{KNOWN_ERRORS, KnownError};
 pub use request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,
 };
 pub use secret::Secret;
-pub use state::{Commit, StateError, Stored};
+pub use state::{Commit, LaneSummary, StateError, Stored, summarize};
 pub use time::{Now, Utc};

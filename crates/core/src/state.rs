@@ -1,8 +1,31 @@
-//! What outlives the process: a small map from keys to bytes, and how its values are written.
+//! What outlives the process: a small map from keys to bytes. This is the only place that knows how
+//! keys are spelt and values are written.
+//!
+//! | key | value |
+//! |---|---|
+//! | `version` | format version, decimal |
+//! | `lane/TYPE` | JSON: start of the look-back, intervals delivered completely, relisting |
+//! | `start/TYPE` | time of the last subscription start, milliseconds since the epoch |
+//! | `seen/TYPE/HOUR` | keys of the contents created in that hour, 16 bytes each |
+//! | `records/TYPE/N` | keys of records in the order of their delivery, 16 bytes each |
+//! | `blob/TYPE/KEY` | JSON: a blob that is delivered in part, or in quarantine |
 
 use std::collections::BTreeMap;
 
-/// The whole stored state of one collector. Keys are short ASCII; see `ARCHITECTURE.md`, "State".
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{ContentRef, ContentType};
+use crate::expand::Progress;
+use crate::interval::{Interval, IntervalSet};
+use crate::key::Key;
+use crate::time::Utc;
+
+/// The version of the format that is read and written here.
+pub(crate) const VERSION: u32 = 1;
+
+const VERSION_KEY: &str = "version";
+
+/// The whole stored state of one collector: keys are short ASCII.
 pub type Stored = BTreeMap<String, Vec<u8>>;
 
 /// Changes to be stored atomically.
@@ -22,6 +45,202 @@ impl Commit {
             };
         }
     }
+}
+
+/// Gathers changes until the next commit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changes(Commit);
+
+impl Changes {
+    pub(crate) fn put(&mut self, key: String, value: Vec<u8>) {
+        self.0.changes.insert(key, Some(value));
+    }
+
+    pub(crate) fn delete(&mut self, key: String) {
+        self.0.changes.insert(key, None);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.changes.is_empty()
+    }
+
+    pub(crate) fn take(&mut self) -> Commit {
+        std::mem::take(&mut self.0)
+    }
+}
+
+/// Checks the version of a stored state; notes it in a new one. Answers whether it is new.
+pub(crate) fn check_version(stored: &Stored, changes: &mut Changes) -> Result<bool, StateError> {
+    let Some(value) = stored.get(VERSION_KEY) else {
+        if let Some(key) = stored.keys().next() {
+            return Err(StateError::damaged(key, "it stands in a state without a version"));
+        }
+        changes.put(VERSION_KEY.into(), VERSION.to_string().into_bytes());
+        return Ok(true);
+    };
+    let found = text(VERSION_KEY, value)?
+        .parse()
+        .map_err(|_| StateError::damaged(VERSION_KEY, "not a number"))?;
+    if found == VERSION {
+        Ok(false)
+    } else if found > VERSION {
+        Err(StateError::Newer { found, known: VERSION })
+    } else {
+        Err(StateError::damaged(VERSION_KEY, "no such version"))
+    }
+}
+
+/// The keys of one lane.
+#[derive(Clone, Debug)]
+pub(crate) struct LaneKeys {
+    name: &'static str,
+}
+
+/// One stored entry below a prefix: its key, the key's last part, its value.
+type Found<'a> = (&'a str, &'a str, &'a [u8]);
+
+impl LaneKeys {
+    pub(crate) const fn new(content_type: ContentType) -> Self {
+        Self { name: content_type.as_str() }
+    }
+
+    pub(crate) fn lane(&self) -> String {
+        format!("lane/{}", self.name)
+    }
+
+    pub(crate) fn start(&self) -> String {
+        format!("start/{}", self.name)
+    }
+
+    pub(crate) fn seen(&self, hour: i64) -> String {
+        format!("seen/{}/{hour}", self.name)
+    }
+
+    pub(crate) fn records(&self, piece: u64) -> String {
+        format!("records/{}/{piece:016x}", self.name)
+    }
+
+    pub(crate) fn blob(&self, key: Key) -> String {
+        format!("blob/{}/{:032x}", self.name, key.0)
+    }
+
+    pub(crate) fn seen_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
+        below(stored, format!("seen/{}/", self.name))
+    }
+
+    pub(crate) fn records_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
+        below(stored, format!("records/{}/", self.name))
+    }
+
+    pub(crate) fn blobs_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
+        below(stored, format!("blob/{}/", self.name))
+    }
+}
+
+fn below(stored: &Stored, prefix: String) -> impl Iterator<Item = Found<'_>> {
+    let length = prefix.len();
+    stored
+        .range(prefix.clone()..)
+        .take_while(move |(key, _)| key.starts_with(&prefix))
+        .map(move |(key, value)| (key.as_str(), &key[length..], value.as_slice()))
+}
+
+/// The stored part of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LaneRecord {
+    begin: i64,
+    covered: Vec<(i64, i64)>,
+    /// The next window of the round that lists the whole retention again.
+    sweep: u32,
+}
+
+impl LaneRecord {
+    pub(crate) fn new(begin: Utc, covered: &IntervalSet, sweep: u32) -> Self {
+        let pair = |interval: Interval| (interval.start.as_millis(), interval.end.as_millis());
+        Self { begin: begin.as_millis(), covered: covered.iter().map(pair).collect(), sweep }
+    }
+
+    pub(crate) const fn begin(&self) -> Utc {
+        Utc::from_millis(self.begin)
+    }
+
+    pub(crate) const fn sweep(&self) -> u32 {
+        self.sweep
+    }
+
+    pub(crate) fn covered(&self) -> IntervalSet {
+        let interval = |(start, end): &(i64, i64)| {
+            Interval::new(Utc::from_millis(*start), Utc::from_millis(*end))
+        };
+        self.covered.iter().filter_map(interval).collect()
+    }
+}
+
+/// The stored part of a blob that is not delivered whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BlobRecord {
+    id: Box<str>,
+    uri: Box<str>,
+    created: i64,
+    expiration: i64,
+    records: u64,
+    digest: String,
+    quarantined: bool,
+}
+
+impl BlobRecord {
+    pub(crate) fn new(content: &ContentRef, progress: Progress, quarantined: bool) -> Self {
+        Self {
+            id: content.id.clone(),
+            uri: content.uri.clone(),
+            created: content.created.as_millis(),
+            expiration: content.expiration.as_millis(),
+            records: progress.records,
+            digest: format!("{:032x}", progress.digest.0),
+            quarantined,
+        }
+    }
+
+    pub(crate) const fn quarantined(&self) -> bool {
+        self.quarantined
+    }
+
+    pub(crate) fn content(&self, content_type: ContentType) -> ContentRef {
+        ContentRef {
+            content_type,
+            id: self.id.clone(),
+            uri: self.uri.clone(),
+            created: Utc::from_millis(self.created),
+            expiration: Utc::from_millis(self.expiration),
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        let digest = Key(u128::from_str_radix(&self.digest, 16).ok()?);
+        Some(Progress { records: self.records, digest })
+    }
+}
+
+/// Writes a value as JSON.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("numbers, texts and lists always have a JSON form")
+}
+
+/// Reads a value that [`encode`] wrote.
+pub(crate) fn decode<T: for<'a> Deserialize<'a>>(key: &str, value: &[u8]) -> Result<T, StateError> {
+    serde_json::from_slice(value).map_err(|error| StateError::damaged(key, error))
+}
+
+/// Reads a moment that was written in decimal milliseconds.
+pub(crate) fn decode_time(key: &str, value: &[u8]) -> Result<Utc, StateError> {
+    let millis = text(key, value)?.parse().map_err(|error| StateError::damaged(key, error))?;
+    Ok(Utc::from_millis(millis))
+}
+
+fn text<'a>(key: &str, value: &'a [u8]) -> Result<&'a str, StateError> {
+    std::str::from_utf8(value).map_err(|error| StateError::damaged(key, error))
 }
 
 /// A stored state that cannot be continued from. It is left as it is.
@@ -49,4 +268,94 @@ pub enum StateError {
         /// What is wrong with its value.
         problem: String,
     },
+}
+
+impl StateError {
+    pub(crate) fn damaged(key: &str, problem: impl ToString) -> Self {
+        Self::Damaged { key: key.into(), problem: problem.to_string() }
+    }
+}
+
+/// What a stored state says about one feed, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneSummary {
+    /// The feed.
+    pub content_type: ContentType,
+    /// Where the look-back began, or what has been settled since.
+    pub begin: Utc,
+    /// What is delivered completely: start and end, exclusive, oldest first.
+    pub covered: Vec<(Utc, Utc)>,
+    /// Contents that are known to be delivered.
+    pub contents: usize,
+    /// Records that are remembered for telling duplicates.
+    pub records: usize,
+    /// Blobs that are delivered in part.
+    pub blobs_in_progress: usize,
+    /// Blobs that could not be read yet.
+    pub blobs_quarantined: usize,
+}
+
+/// Reads a stored state for showing it.
+///
+/// # Errors
+/// If it is damaged or newer, like [`Collector::new`](crate::Collector::new).
+pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
+    check_version(stored, &mut Changes::default())?;
+    let mut lanes = Vec::new();
+    for content_type in ContentType::ALL {
+        let keys = LaneKeys::new(content_type);
+        let name = keys.lane();
+        let Some(value) = stored.get(&name) else { continue };
+        let record: LaneRecord = decode(&name, value)?;
+        let count = |found: Found<'_>| found.2.len() / crate::key::KEY_BYTES;
+        let mut summary = LaneSummary {
+            content_type,
+            begin: record.begin(),
+            covered: record.covered().iter().map(|i| (i.start, i.end)).collect(),
+            contents: keys.seen_in(stored).map(count).sum(),
+            records: keys.records_in(stored).map(count).sum(),
+            blobs_in_progress: 0,
+            blobs_quarantined: 0,
+        };
+        for (key, _, value) in keys.blobs_in(stored) {
+            let blob: BlobRecord = decode(key, value)?;
+            if blob.quarantined() {
+                summary.blobs_quarantined += 1;
+            } else {
+                summary.blobs_in_progress += 1;
+            }
+        }
+        lanes.push(summary);
+    }
+    Ok(lanes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_or_damaged_state_is_refused() {
+        let stored = |value: &str| Stored::from([(VERSION_KEY.into(), value.into())]);
+        let check = |stored: &Stored| check_version(stored, &mut Changes::default());
+        assert_eq!(check(&Stored::new()), Ok(true));
+        assert_eq!(check(&stored("1")), Ok(false));
+        assert_eq!(check(&stored("2")), Err(StateError::Newer { found: 2, known: 1 }));
+        for value in ["", "0", "one"] {
+            assert!(matches!(check(&stored(value)), Err(StateError::Damaged { .. })), "{value}");
+        }
+        let headless = Stored::from([("lane/DLP.All".into(), b"{}".to_vec())]);
+        assert!(matches!(check(&headless), Err(StateError::Damaged { .. })));
+    }
+
+    #[test]
+    fn prefixes_do_not_catch_neighbours() {
+        let keys = LaneKeys::new(ContentType::AuditExchange);
+        let stored: Stored = [keys.seen(5), keys.seen(-1), keys.records(1), keys.lane()]
+            .into_iter()
+            .map(|key| (key, Vec::new()))
+            .collect();
+        let tails: Vec<_> = keys.seen_in(&stored).map(|found| found.1).collect();
+        assert_eq!(tails, ["-1", "5"]);
+    }
 }

@@ -129,8 +129,7 @@ impl ServerClock {
     /// local wall clock is off, in seconds, if that changed what is believed.
     pub(crate) fn observe(&mut self, now: Now, date: Utc) -> Option<i64> {
         let predicted = self.at(now);
-        let confirmed =
-            date <= predicted + CONFIRMED_EARLY && predicted <= date + CONFIRMED_LATE;
+        let confirmed = date <= predicted + CONFIRMED_EARLY && predicted <= date + CONFIRMED_LATE;
         let server = if confirmed { predicted } else { date + Duration::from_millis(500) };
         let first = self.anchor.is_none();
         if confirmed && !first {
@@ -146,10 +145,7 @@ mod tests {
     use super::*;
 
     fn now(monotonic_s: u64, wall_s: i64) -> Now {
-        Now {
-            monotonic: Duration::from_secs(monotonic_s),
-            wall: Utc::from_millis(wall_s * 1_000),
-        }
+        Now { monotonic: Duration::from_secs(monotonic_s), wall: Utc::from_millis(wall_s * 1_000) }
     }
 
     #[test]

@@ -1,0 +1,609 @@
+//! Decides what an ended exchange means for whoever asked: progress, another attempt, or the end of
+//! trying. Sends nothing.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::collector::Collector;
+use crate::event::Event;
+use crate::exchange::{Body, Exchange, PageBody, Purpose};
+use crate::expand::{ExpandError, Progress};
+use crate::json::{Item, SplitError};
+use crate::judge::{self, Answer, Verdict, judge};
+use crate::key::Key;
+use crate::lane::{Listing, QUARANTINE_FAILURES, RunId, Stage, Subscription};
+use crate::remedy::remedy;
+use crate::request::{Operation, TransportError};
+use crate::schedule::{MISSING_RECHECK, START_COOL_DOWN};
+use crate::time::Now;
+use crate::token::{TokenFailure, failure_of};
+use crate::wire;
+
+/// A listing with more pages than this goes in circles.
+const PAGES_PER_WINDOW_MAX: u32 = 10_000;
+
+/// After this many failures of one page its window is planned anew.
+const PAGE_FAILURES_MAX: u32 = 5;
+const PAGE_RETRY_BASE: Duration = Duration::from_millis(500);
+const PAGE_RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// Waits between windows of a lane that fails as a whole.
+const LIST_RETRY_BASE: Duration = Duration::from_secs(2);
+const LIST_RETRY_MAX: Duration = Duration::from_secs(120);
+
+/// Waits between attempts to read one blob.
+const BLOB_RETRY_BASE: Duration = Duration::from_secs(1);
+const BLOB_GONE_BASE: Duration = Duration::from_secs(30);
+const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// The wait before something is asked for again that was refused for want of a good token.
+const REFUSAL_BASE: Duration = Duration::from_secs(1);
+const REFUSAL_MAX: Duration = Duration::from_secs(60);
+
+/// How often a feed that is denied is tried again.
+const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
+
+/// Failures in a row after which an operator hears of it.
+const MOUNTING: u32 = 5;
+
+/// How an exchange ended.
+struct Ending {
+    verdict: Verdict,
+    code: Option<Cow<'static, str>>,
+    reason: String,
+}
+
+impl Ending {
+    const fn retry(reason: String) -> Self {
+        Self { verdict: Verdict::Retry(None), code: None, reason }
+    }
+}
+
+impl Collector {
+    /// Reads the entries of a page that have arrived. Answers whether the rest is not wanted.
+    pub(crate) fn read_page(&mut self, lane: usize, run: RunId, page: &mut PageBody) -> bool {
+        loop {
+            match page.poll() {
+                Ok(Some(Item::Record(entry))) => self.read_entry(lane, run, page, &entry.raw),
+                Ok(Some(Item::Oversized { .. })) => page.bad_entries += 1,
+                Ok(None) => return false,
+                // The error stays in the page, and `handle_end` finds it there.
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn read_entry(&mut self, lane: usize, run_id: RunId, page: &mut PageBody, json: &[u8]) {
+        let Ok(content) = wire::descriptor(json, self.lanes[lane].content_type) else {
+            page.bad_entries += 1;
+            return;
+        };
+        let Some(run) = self.lanes[lane].runs.get_mut(&run_id) else { return };
+        run.blobs += 1;
+        let urgency = run.urgency;
+        if self.check_address(lane, &content.uri, &content.id) {
+            self.lanes[lane].list_blob(content, Some(run_id), urgency);
+        }
+    }
+
+    /// Whether an address lies on the configured origin. If not, says so, once for each `id`.
+    pub(crate) fn check_address(&mut self, lane: usize, address: &str, id: &str) -> bool {
+        let owned = self.config.api.owns(address);
+        let lane = &mut self.lanes[lane];
+        if !owned && lane.refused.insert(Key::of_content(id)) {
+            lane.metrics.blobs_lost += 1;
+            let address = address.split('?').next().unwrap_or_default().to_owned();
+            let content_type = lane.content_type;
+            self.event(Event::AddressRefusedError { content_type, address });
+        }
+        owned
+    }
+
+    /// An exchange has ended, well or badly.
+    pub(crate) fn handle_end(
+        &mut self,
+        now: Now,
+        mut exchange: Exchange,
+        result: Result<(), TransportError>,
+    ) {
+        match exchange.purpose {
+            Purpose::Token => self.end_token(now, &exchange, result),
+            Purpose::ListSubscriptions => {
+                let ending = self.ending(&mut exchange, result);
+                self.end_list(now, &exchange, &ending);
+            }
+            Purpose::StartSubscription { lane } => {
+                let ending = self.ending(&mut exchange, result);
+                self.end_start(now, lane, &exchange, &ending);
+            }
+            Purpose::Page { lane, run } => {
+                let ending = self.ending(&mut exchange, result);
+                self.end_page(now, lane, run, &exchange, &ending);
+            }
+            Purpose::Blob { lane, key } => {
+                let ending = self.ending(&mut exchange, result);
+                self.forget_unclaimed(&exchange);
+                self.end_blob(now, lane, key, &exchange, &ending);
+            }
+        }
+        self.settle();
+    }
+
+    /// Judges how an exchange ended. A blob that ended well has been emitted.
+    fn ending(&mut self, exchange: &mut Exchange, result: Result<(), TransportError>) -> Ending {
+        if let Err(error) = result {
+            return Ending::retry(error.to_string());
+        }
+        let fault = match (&mut exchange.body, exchange.purpose) {
+            (Body::Small(small), _) => {
+                let ok = (200..300).contains(&exchange.status);
+                let code = if ok { None } else { judge::code_of(small.bytes()) };
+                let named_wait = judge::named_wait(small.bytes());
+                return self.judged(exchange, code, named_wait);
+            }
+            (Body::Page(page), _) => page.finish().map_err(ExpandError::Body),
+            (Body::Blob(expander), Purpose::Blob { lane, key }) => {
+                let finished = expander.finish();
+                let (deduplicated, oversized) = expander.take_counts();
+                self.count_left_out(lane, key, deduplicated, oversized);
+                finished.map(|expanded| self.emit(lane, key, expanded, true))
+            }
+            (Body::Blob(_), _) => Ok(()),
+        };
+        match fault {
+            Ok(()) => Ending { verdict: Verdict::Accept, code: None, reason: String::new() },
+            Err(ExpandError::Body(SplitError::NotArray { first })) => {
+                let reason = SplitError::NotArray { first: first.clone() }.to_string();
+                match judge::code_of(&first) {
+                    Some(code) => self.judged(exchange, Some(code), None),
+                    None => Ending::retry(reason),
+                }
+            }
+            Err(ExpandError::Body(error)) => Ending::retry(error.to_string()),
+            Err(ExpandError::Changed) => {
+                if let Purpose::Blob { lane, key } = exchange.purpose
+                    && let Some(blob) = self.lanes[lane].blobs.get_mut(&key)
+                {
+                    blob.emitted = Progress::default();
+                }
+                Ending::retry("the blob reads differently than before".into())
+            }
+        }
+    }
+
+    fn judged(
+        &self,
+        exchange: &Exchange,
+        code: Option<Cow<'static, str>>,
+        named_wait: Option<Duration>,
+    ) -> Ending {
+        let answer = Answer {
+            operation: exchange.operation,
+            status: exchange.status,
+            code,
+            retry_after: exchange.retry_after,
+            named_wait,
+        };
+        let verdict = judge(&answer);
+        let reason = match &answer.code {
+            Some(code) => format!("HTTP status {}, {code}", exchange.status),
+            None => format!("HTTP status {}", exchange.status),
+        };
+        Ending { verdict, code: answer.code, reason }
+    }
+
+    fn count_left_out(&mut self, lane: usize, key: Key, deduplicated: u64, oversized: u64) {
+        let lane = &mut self.lanes[lane];
+        lane.metrics.records_deduplicated += deduplicated;
+        if oversized > 0 {
+            lane.metrics.records_dropped += oversized;
+            let content_id = lane.blobs.get(&key).map(|blob| blob.content.id.clone());
+            let event = Event::RecordsDroppedError {
+                content_type: lane.content_type,
+                content_id: content_id.unwrap_or_default(),
+                count: oversized,
+                reason: "larger than record_bytes_max",
+            };
+            self.event(event);
+        }
+    }
+
+    // Tokens.
+
+    fn end_token(&mut self, now: Now, exchange: &Exchange, result: Result<(), TransportError>) {
+        let outcome = match (&exchange.body, result) {
+            (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
+            (Body::Small(small), Ok(())) if (200..300).contains(&exchange.status) => {
+                self.tokens.accept(small.bytes(), now.monotonic)
+            }
+            (Body::Small(small), Ok(())) => Err(failure_of(exchange.status, small.bytes())),
+            (Body::Page(_) | Body::Blob(_), Ok(())) => Err(failure_of(exchange.status, b"")),
+        };
+        let failure = match outcome {
+            Ok(lifetime) => return self.event(Event::TokenAcquired { lifetime }),
+            Err(failure) => failure,
+        };
+        let (retry_in, news) =
+            self.tokens.fail(&failure, exchange.retry_after, now.monotonic, &mut self.random);
+        match failure {
+            TokenFailure::Refused { code, message } if news => {
+                let remedy = remedy(&code);
+                self.event(Event::TokenRefusedError { code, message, remedy });
+            }
+            TokenFailure::Refused { code: reason, .. } | TokenFailure::Transient { reason } => {
+                let failures = self.tokens.failures();
+                self.report_retry(exchange.operation, None, failures, &reason, retry_in);
+            }
+        }
+    }
+
+    // Subscriptions.
+
+    fn end_list(&mut self, now: Now, exchange: &Exchange, ending: &Ending) {
+        let accepted = match (&ending.verdict, &exchange.body) {
+            (Verdict::Accept, Body::Small(small)) => wire::enabled_subscriptions(small.bytes()),
+            _ => Err(ending.reason.clone()),
+        };
+        let reason = match accepted {
+            Ok(enabled) => {
+                self.subscription_list_failures = 0;
+                for lane in &mut self.lanes {
+                    if lane.subscription == Subscription::Unknown {
+                        lane.subscription = if enabled.contains(&lane.content_type) {
+                            Subscription::Enabled
+                        } else {
+                            Subscription::Missing
+                        };
+                    }
+                }
+                return;
+            }
+            Err(reason) => reason,
+        };
+        if ending.verdict == Verdict::Deny {
+            for lane in 0..self.lanes.len() {
+                if self.lanes[lane].subscription == Subscription::Unknown {
+                    self.deny(now, lane, ending);
+                }
+            }
+            return;
+        }
+        self.take_general_measures(now, exchange, ending);
+        self.subscription_list_failures += 1;
+        let failures = self.subscription_list_failures;
+        let retry_in = self.random.backoff(LIST_RETRY_BASE, LIST_RETRY_MAX, failures);
+        self.subscription_list_not_before = now.monotonic + retry_in;
+        self.report_retry(exchange.operation, None, failures, &reason, retry_in);
+    }
+
+    fn end_start(&mut self, now: Now, index: usize, exchange: &Exchange, ending: &Ending) {
+        let content_type = self.lanes[index].content_type;
+        match &ending.verdict {
+            Verdict::Accept => {
+                self.lanes[index].subscription = Subscription::Enabled;
+                self.event(Event::SubscriptionStarted { content_type });
+            }
+            Verdict::Deny => self.deny(now, index, ending),
+            Verdict::CoolDown(wait) => {
+                // Somebody started it: as far as the cool-down goes, as if it had been us.
+                let wait = wait.unwrap_or(START_COOL_DOWN).min(START_COOL_DOWN);
+                let server_now = self.clock.at(now);
+                let lane = &mut self.lanes[index];
+                lane.started_at = Some(server_now - (START_COOL_DOWN - wait));
+                lane.subscription = Subscription::Missing;
+            }
+            Verdict::Reauthenticate
+            | Verdict::Resubscribe
+            | Verdict::Replan
+            | Verdict::Throttle(_)
+            | Verdict::Gone
+            | Verdict::Retry(_) => {
+                // Whether it took effect is not known: the list tells before it is tried again.
+                self.take_general_measures(now, exchange, ending);
+                self.lanes[index].subscription = Subscription::Unknown;
+                self.subscription_list_not_before =
+                    now.monotonic + self.random.backoff(LIST_RETRY_BASE, MISSING_RECHECK, 1);
+                let retry_in = START_COOL_DOWN;
+                self.report_retry(
+                    exchange.operation,
+                    Some(content_type),
+                    1,
+                    &ending.reason,
+                    retry_in,
+                );
+            }
+        }
+    }
+
+    // Listings.
+
+    fn end_page(&mut self, now: Now, lane: usize, id: RunId, exchange: &Exchange, ending: &Ending) {
+        let Some(run) = self.lanes[lane].runs.get_mut(&id) else { return };
+        let Listing::Asked(_, page) = run.listing.clone() else { return };
+        run.listing = Listing::Next(page);
+        match &ending.verdict {
+            Verdict::Accept => self.accept_page(now, lane, id, exchange),
+            Verdict::Replan => self.fail_window(now, lane, id, &ending.reason),
+            Verdict::Deny => self.deny(now, lane, ending),
+            Verdict::Reauthenticate => {
+                self.take_general_measures(now, exchange, ending);
+                let wait = self.refusal_wait(lane);
+                if let Some(run) = self.lanes[lane].runs.get_mut(&id) {
+                    run.not_before = now.monotonic + wait;
+                }
+            }
+            Verdict::Resubscribe => self.resubscribe(now, lane),
+            Verdict::Throttle(_) => self.take_general_measures(now, exchange, ending),
+            Verdict::CoolDown(wait) | Verdict::Retry(wait) => {
+                self.fail_page(now, lane, id, *wait, &ending.reason);
+            }
+            Verdict::Gone => self.fail_page(now, lane, id, None, &ending.reason),
+        }
+    }
+
+    fn accept_page(&mut self, now: Now, index: usize, id: RunId, exchange: &Exchange) {
+        let bad_entries = match &exchange.body {
+            Body::Page(page) => page.bad_entries,
+            Body::Small(_) | Body::Blob(_) => 0,
+        };
+        let lane = &mut self.lanes[index];
+        let content_type = lane.content_type;
+        lane.refusals = 0;
+        lane.subscription_failures = 0;
+        let restored = lane.denied.take().is_some();
+        let Some(run) = lane.runs.get_mut(&id) else { return };
+        if bad_entries > 0 && run.failures + 1 < PAGE_FAILURES_MAX {
+            let reason = format!("{bad_entries} entries of the listing cannot be read");
+            self.fail_page(now, index, id, None, &reason);
+            return;
+        }
+        run.failures = 0;
+        run.pages += 1;
+        if restored {
+            self.event(Event::FeedRestored { content_type });
+        }
+        if bad_entries > 0 {
+            self.event(Event::ListingEntriesDroppedError { content_type, count: bad_entries });
+        }
+        match &exchange.next_page {
+            None => {
+                let lane = &mut self.lanes[index];
+                let event = lane.complete_listing(id);
+                self.outputs.extend(event.map(crate::Output::Event));
+                self.note_caught_up(now, index);
+            }
+            Some(address) => self.turn_page(now, index, id, address),
+        }
+    }
+
+    fn turn_page(&mut self, now: Now, lane: usize, id: RunId, address: &str) {
+        if !self.check_address(lane, address, address) {
+            self.fail_window(now, lane, id, "the next page is on another host");
+            return;
+        }
+        let Some(run) = self.lanes[lane].runs.get_mut(&id) else { return };
+        let new = run.visited.insert(Key::of_content(address));
+        if new && run.pages < PAGES_PER_WINDOW_MAX {
+            run.listing = Listing::Next(Some(address.to_owned()));
+        } else {
+            self.fail_window(now, lane, id, "the pages of the listing go in circles");
+        }
+    }
+
+    fn fail_page(
+        &mut self,
+        now: Now,
+        lane: usize,
+        id: RunId,
+        retry_after: Option<Duration>,
+        reason: &str,
+    ) {
+        let Some(run) = self.lanes[lane].runs.get_mut(&id) else { return };
+        run.failures += 1;
+        let failures = run.failures;
+        if failures >= PAGE_FAILURES_MAX {
+            self.fail_window(now, lane, id, reason);
+            return;
+        }
+        let wait = self.random.backoff(PAGE_RETRY_BASE, PAGE_RETRY_MAX, failures);
+        let wait = wait.max(retry_after.unwrap_or_default());
+        run.not_before = now.monotonic + wait;
+        let content_type = Some(self.lanes[lane].content_type);
+        self.report_retry(Operation::ListContent, content_type, failures, reason, wait);
+    }
+
+    /// Gives a window up; after a while the planner asks again for what it did not cover.
+    fn fail_window(&mut self, now: Now, index: usize, id: RunId, reason: &str) {
+        let lane = &mut self.lanes[index];
+        lane.drop_run(id);
+        lane.list_failures = lane.list_failures.saturating_add(1);
+        let failures = lane.list_failures;
+        let wait = self.random.backoff(LIST_RETRY_BASE, LIST_RETRY_MAX, failures);
+        lane.list_not_before = now.monotonic + wait;
+        lane.next_fresh = lane.list_not_before;
+        let content_type = Some(lane.content_type);
+        self.report_retry(
+            Operation::ListContent,
+            content_type,
+            failures + MOUNTING - 1,
+            reason,
+            wait,
+        );
+    }
+
+    // Blobs.
+
+    fn end_blob(&mut self, now: Now, index: usize, key: Key, exchange: &Exchange, ending: &Ending) {
+        let lane = &mut self.lanes[index];
+        match &ending.verdict {
+            Verdict::Accept => {
+                lane.refusals = 0;
+                lane.set_stage(key, Stage::Emitted);
+                self.note_caught_up(now, index);
+            }
+            // Our own back-pressure may have cost the connection: that is nobody's failure.
+            Verdict::Retry(None) if exchange.stalled => lane.set_stage(key, Stage::Ready),
+            Verdict::Throttle(_) => {
+                lane.set_stage(key, Stage::Ready);
+                self.take_general_measures(now, exchange, ending);
+            }
+            Verdict::Deny => {
+                lane.set_stage(key, Stage::Ready);
+                self.deny(now, index, ending);
+            }
+            Verdict::Resubscribe => {
+                lane.set_stage(key, Stage::Ready);
+                self.resubscribe(now, index);
+            }
+            Verdict::Reauthenticate => {
+                self.take_general_measures(now, exchange, ending);
+                let at = now.monotonic + self.refusal_wait(index);
+                self.lanes[index].set_stage(key, Stage::Waiting(at));
+            }
+            Verdict::Gone => self.fail_blob(now, index, key, BLOB_GONE_BASE, None, ending),
+            Verdict::Replan => self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending),
+            Verdict::CoolDown(wait) | Verdict::Retry(wait) => {
+                self.fail_blob(now, index, key, BLOB_RETRY_BASE, *wait, ending);
+            }
+        }
+    }
+
+    fn fail_blob(
+        &mut self,
+        now: Now,
+        index: usize,
+        key: Key,
+        base: Duration,
+        retry_after: Option<Duration>,
+        ending: &Ending,
+    ) {
+        let server_now = self.clock.at(now);
+        let lane = &mut self.lanes[index];
+        let Some(blob) = lane.blobs.get_mut(&key) else { return };
+        blob.failures = blob.failures.saturating_add(1);
+        let failures = blob.failures;
+        let expired = server_now >= blob.content.expiration;
+        let final_answer = ending.verdict == Verdict::Gone || failures >= QUARANTINE_FAILURES;
+        let wait = self.random.backoff(base, BLOB_RETRY_MAX, failures);
+        let wait = wait.max(retry_after.unwrap_or_default());
+        let event = if expired && final_answer {
+            lane.lose_blob(key, &ending.reason, &mut self.changes)
+        } else {
+            lane.fail_blob(key, &ending.reason, now.monotonic + wait, &mut self.changes)
+        };
+        let content_type = Some(lane.content_type);
+        match event {
+            Some(event) => self.event(event),
+            None => self.event(Event::RequestRetried {
+                operation: Operation::GetBlob,
+                content_type,
+                reason: ending.reason.clone(),
+                retry_in: wait,
+            }),
+        }
+    }
+
+    // What several have in common.
+
+    /// Does what a verdict asks for beyond the exchange it belongs to.
+    fn take_general_measures(&mut self, now: Now, exchange: &Exchange, ending: &Ending) {
+        match &ending.verdict {
+            Verdict::Reauthenticate => self.tokens.reject(exchange.generation, now.monotonic),
+            Verdict::Throttle(retry_after) => {
+                self.metrics.throttled += 1;
+                let before = self.budget.rate();
+                let pause = self.budget.throttle(now.monotonic, *retry_after);
+                let requests_per_minute = self.budget.rate();
+                if requests_per_minute < before {
+                    let operation = exchange.operation;
+                    self.event(Event::Throttled { operation, requests_per_minute, pause });
+                }
+            }
+            Verdict::Accept
+            | Verdict::Resubscribe
+            | Verdict::Replan
+            | Verdict::CoolDown(_)
+            | Verdict::Gone
+            | Verdict::Deny
+            | Verdict::Retry(_) => {}
+        }
+    }
+
+    /// The wait before a request is repeated that was refused for its token.
+    fn refusal_wait(&mut self, index: usize) -> Duration {
+        let lane = &mut self.lanes[index];
+        lane.refusals = lane.refusals.saturating_add(1);
+        let refusals = lane.refusals;
+        let content_type = Some(lane.content_type);
+        // The first one is what a token that was withdrawn looks like.
+        let wait = match refusals {
+            1 => Duration::ZERO,
+            _ => self.random.backoff(REFUSAL_BASE, REFUSAL_MAX, refusals - 1),
+        };
+        let reason = "HTTP status 401: the token was refused";
+        self.report_retry(Operation::ListContent, content_type, refusals, reason, wait);
+        wait
+    }
+
+    fn resubscribe(&mut self, now: Now, index: usize) {
+        let lane = &mut self.lanes[index];
+        if lane.subscription != Subscription::Enabled {
+            return;
+        }
+        lane.subscription = Subscription::Unknown;
+        lane.subscription_failures = lane.subscription_failures.saturating_add(1);
+        let failures = lane.subscription_failures;
+        if failures > 1 {
+            let wait = self.random.backoff(LIST_RETRY_BASE, MISSING_RECHECK, failures);
+            self.subscription_list_not_before =
+                self.subscription_list_not_before.max(now.monotonic + wait);
+        }
+    }
+
+    /// Microsoft denies a feed: it is left alone for a while, and the others go on.
+    fn deny(&mut self, now: Now, index: usize, ending: &Ending) {
+        let code = ending.code.as_deref().unwrap_or(&ending.reason).to_owned();
+        let lane = &mut self.lanes[index];
+        lane.subscription = Subscription::Denied { until: now.monotonic + DENIED_RETRY };
+        if lane.denied.as_ref() != Some(&code) {
+            lane.denied = Some(code.clone());
+            let content_type = lane.content_type;
+            let remedy = remedy(&code);
+            self.event(Event::FeedDeniedError { content_type, code, remedy });
+        }
+    }
+
+    /// Says so, once, when the backlog of a feed is delivered.
+    fn note_caught_up(&mut self, now: Now, index: usize) {
+        let server_now = self.clock.at(now);
+        let lane = &mut self.lanes[index];
+        let recent = server_now - crate::plan::FRESH_SPAN;
+        if !lane.caught_up && lane.is_settled_until(recent, server_now) {
+            lane.caught_up = true;
+            let content_type = lane.content_type;
+            self.event(Event::BacklogDelivered { content_type });
+        }
+    }
+
+    fn report_retry(
+        &mut self,
+        operation: Operation,
+        content_type: Option<crate::ContentType>,
+        failures: u32,
+        reason: &str,
+        retry_in: Duration,
+    ) {
+        self.metrics.retries += 1;
+        // Again and again, but ever less often.
+        let mounting = failures >= MOUNTING
+            && (failures / MOUNTING).is_power_of_two()
+            && failures.is_multiple_of(MOUNTING);
+        let reason = reason.to_owned();
+        self.event(if mounting {
+            let remedy = "";
+            Event::RetriesMounting { operation, content_type, failures, reason, remedy }
+        } else {
+            Event::RequestRetried { operation, content_type, reason, retry_in }
+        });
+    }
+}

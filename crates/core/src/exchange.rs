@@ -1,0 +1,152 @@
+//! One request under way: what it is for, and where its answer goes. Decides nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::config::Config;
+use crate::expand::{Expander, Progress};
+use crate::json::{Item, SplitError, Splitter};
+use crate::key::Key;
+use crate::lane::RunId;
+use crate::plan::Urgency;
+use crate::request::{Headers, Operation};
+use crate::token::Generation;
+
+/// The longest body of a token, of the list of subscriptions, or of an error that is kept.
+const SMALL_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The longest entry of a listing. Real ones have about half a kilobyte.
+const DESCRIPTOR_BYTES_MAX: usize = 64 << 10;
+
+/// A `Retry-After` beyond this is not believed.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Token,
+    ListSubscriptions,
+    StartSubscription { lane: usize },
+    Page { lane: usize, run: RunId },
+    Blob { lane: usize, key: Key },
+}
+
+/// Where the bytes of an answer go.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Kept whole.
+    Small(SmallBody),
+    /// Entries of a listing.
+    Page(PageBody),
+    /// Records of a blob.
+    Blob(Box<Expander>),
+}
+
+impl Body {
+    pub(crate) const fn small() -> Self {
+        Self::Small(SmallBody { bytes: Vec::new() })
+    }
+
+    pub(crate) fn page() -> Self {
+        Self::Page(PageBody { splitter: Splitter::new(DESCRIPTOR_BYTES_MAX), bad_entries: 0 })
+    }
+
+    pub(crate) fn blob(resume: Progress, config: &Config) -> Self {
+        let expander = Expander::new(resume, config.batch_bytes, config.record_bytes_max);
+        Self::Blob(Box::new(expander))
+    }
+}
+
+/// A body that is kept whole.
+#[derive(Debug)]
+pub(crate) struct SmallBody {
+    bytes: Vec<u8>,
+}
+
+impl SmallBody {
+    /// Keeps what fits. Answers whether nothing more is wanted.
+    pub(crate) fn extend(&mut self, chunk: &[u8]) -> bool {
+        let room = SMALL_BODY_BYTES_MAX - self.bytes.len();
+        self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        chunk.len() >= room
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A page of a listing.
+#[derive(Debug)]
+pub(crate) struct PageBody {
+    splitter: Splitter,
+    /// Entries that cannot be read.
+    pub(crate) bad_entries: u64,
+}
+
+impl PageBody {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        self.splitter.push(chunk);
+    }
+
+    pub(crate) fn poll(&mut self) -> Result<Option<Item>, SplitError> {
+        self.splitter.poll()
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<(), SplitError> {
+        self.splitter.finish().map(|_| ())
+    }
+}
+
+/// One request under way.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) operation: Operation,
+    pub(crate) purpose: Purpose,
+    /// The token it was sent with.
+    pub(crate) generation: Generation,
+    pub(crate) urgency: Urgency,
+    /// 0 until the head arrives.
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) next_page: Option<String>,
+    pub(crate) body: Body,
+    /// Whether it ended while we did not want to read it.
+    pub(crate) stalled: bool,
+}
+
+impl Exchange {
+    pub(crate) const fn new(
+        operation: Operation,
+        purpose: Purpose,
+        generation: Generation,
+        urgency: Urgency,
+    ) -> Self {
+        Self {
+            operation,
+            purpose,
+            generation,
+            urgency,
+            status: 0,
+            retry_after: None,
+            next_page: None,
+            body: Body::small(),
+            stalled: false,
+        }
+    }
+
+    /// Takes what matters from the head of the answer.
+    pub(crate) fn head(&mut self, status: u16, headers: &Headers) {
+        self.status = status;
+        self.retry_after = headers
+            .value("retry-after")
+            .and_then(|seconds| seconds.trim().parse().ok())
+            .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
+        self.next_page = headers
+            .value("nextpageuri")
+            .map(str::trim)
+            .filter(|address| !address.is_empty())
+            .map(str::to_owned);
+    }
+}

@@ -1,0 +1,203 @@
+//! What an answer means: one pure table from status and code to a verdict. Knows neither timers
+//! nor requests; whoever asks does what the verdict says.
+//!
+//! What is not in the table is retried: a retry costs time, a skip costs data.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::request::Operation;
+
+/// What to do about an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is what was asked for.
+    Accept,
+    /// The token is no good: get another, then ask again.
+    Reauthenticate,
+    /// The subscription is gone: look at the list, start it again.
+    Resubscribe,
+    /// The window or its page is no longer legal: plan anew.
+    Replan,
+    /// Fewer requests, please.
+    Throttle(Option<Duration>),
+    /// A start came too soon after another.
+    CoolDown(Option<Duration>),
+    /// The content is said not to exist (any more). Asked again until it expires.
+    Gone,
+    /// This app may not do this. Somebody has to act; asked again now and then.
+    Deny,
+    /// Ask again.
+    Retry(Option<Duration>),
+}
+
+/// An answer that may be an error, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) status: u16,
+    /// Microsoft's code (`AF…`), or one of ours for an answer without.
+    pub(crate) code: Option<Cow<'a, str>>,
+    pub(crate) retry_after: Option<Duration>,
+    /// For a start that came too soon, the wait that its message names.
+    pub(crate) named_wait: Option<Duration>,
+}
+
+/// Our name for the error of a tenant whose unified audit log is off, which has no code of its
+/// own: `… DataServiceException: Tenant <guid> does not exist …`.
+pub(crate) const AUDITING_OFF: &str = "auditing-off";
+
+/// Judges one answer.
+pub(crate) fn judge(answer: &Answer<'_>) -> Verdict {
+    let retry = Verdict::Retry(answer.retry_after);
+    let throttle = Verdict::Throttle(answer.retry_after);
+    if let Some(code) = &answer.code {
+        match &**code {
+            // Microsoft sends it with 403 and with 429; the code is what counts.
+            "AF429" => return throttle,
+            "AF10001" | "AF20010" | "AF20011" | "AF20012" | "AF20013" | "AF20020"
+            | AUDITING_OFF => return Verdict::Deny,
+            "AF20022" | "AF20023" => return Verdict::Resubscribe,
+            "AF20024" if answer.operation == Operation::StartSubscription => {
+                return Verdict::Accept;
+            }
+            "AF20030" | "AF20031" | "AF20055" => return Verdict::Replan,
+            "AF20050" | "AF20051" | "AF20052" => return Verdict::Gone,
+            // AF50000, AF50005, AF50006 and all that nobody has documented.
+            _ if answer.status != 401 && answer.status != 429 => return retry,
+            _ => {}
+        }
+    }
+    match answer.status {
+        200..=299 if answer.code.is_none() => Verdict::Accept,
+        401 => Verdict::Reauthenticate,
+        404 | 410 if answer.operation == Operation::GetBlob => Verdict::Gone,
+        429 if answer.operation == Operation::StartSubscription => {
+            Verdict::CoolDown(answer.named_wait.or(answer.retry_after))
+        }
+        429 => throttle,
+        _ => retry,
+    }
+}
+
+/// Finds the code of an error body. Bodies come with double or single quotes, with a code that is
+/// really a sentence, or as anything at all.
+pub(crate) fn code_of(body: &[u8]) -> Option<Cow<'static, str>> {
+    let text = String::from_utf8_lossy(body);
+    if text.contains("DataServiceException: Tenant") && text.contains("does not exist") {
+        return Some(AUDITING_OFF.into());
+    }
+    let from_json = serde_json::from_str::<serde_json::Value>(&text).ok().and_then(|value| {
+        let code = value.get("error")?.get("code")?.as_str()?;
+        Some(code.chars().take(CODE_CHARS_MAX).collect::<String>())
+    });
+    if let Some(code) = from_json {
+        return Some(code.into());
+    }
+    let lower = text.to_ascii_lowercase();
+    if lower.contains("too many requests. method=") {
+        return Some("AF429".into());
+    }
+    let at = text
+        .match_indices("AF")
+        .map(|(at, _)| at + 2)
+        .find(|&at| text[at..].bytes().take_while(u8::is_ascii_digit).count() >= 3)?;
+    let digits: String = text[at..].chars().take_while(char::is_ascii_digit).take(8).collect();
+    Some(format!("AF{digits}").into())
+}
+
+/// Codes longer than this are sentences.
+const CODE_CHARS_MAX: usize = 80;
+
+/// `… Please retry again after 14m 56s` as a duration.
+pub(crate) fn named_wait(body: &[u8]) -> Option<Duration> {
+    let text = String::from_utf8_lossy(body);
+    let tail = text.split("again after ").nth(1)?;
+    let mut seconds = 0;
+    let mut found = false;
+    for word in tail.split_whitespace().take(3) {
+        let word = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match &word[digits.len()..] {
+            "h" => 3_600,
+            "m" => 60,
+            "s" => 1,
+            _ => break,
+        };
+        seconds += digits.parse::<u64>().ok()?.checked_mul(unit)?;
+        found = true;
+    }
+    found.then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(operation: Operation, status: u16, body: &str, expected: &Verdict) {
+        let answer = Answer {
+            operation,
+            status,
+            code: if (200..300).contains(&status) { None } else { code_of(body.as_bytes()) },
+            retry_after: None,
+            named_wait: named_wait(body.as_bytes()),
+        };
+        assert_eq!(judge(&answer), *expected, "{status} {body}");
+    }
+
+    #[test]
+    fn documented_and_observed_answers_are_judged() {
+        use Operation::{GetBlob, ListContent, StartSubscription};
+        let retry = Verdict::Retry(None);
+        let throttle = Verdict::Throttle(None);
+        check(ListContent, 200, "[]", &Verdict::Accept);
+        check(
+            StartSubscription,
+            400,
+            r#"{"error":{"code":"AF20024","message":"The subscription is already enabled."}}"#,
+            &Verdict::Accept,
+        );
+        check(
+            ListContent,
+            400,
+            r#"{"error":{"code":"AF20023","message":"The subscription was disabled."}}"#,
+            &Verdict::Resubscribe,
+        );
+        check(
+            GetBlob,
+            403,
+            "{'error':{'code':'AF429','message':'Too many requests. Method=GetBlob, \
+             PublisherId=00000000-0000-0000-0000-000000000000'}}",
+            &throttle,
+        );
+        check(ListContent, 429, "", &throttle);
+        check(
+            StartSubscription,
+            429,
+            "Too many frequent subscription start requests. Please retry again after 14m 56s",
+            &Verdict::CoolDown(Some(Duration::from_secs(896))),
+        );
+        check(
+            ListContent,
+            401,
+            r#"{"Message":"Authorization has been denied for this request."}"#,
+            &Verdict::Reauthenticate,
+        );
+        check(ListContent, 401, r#"{"error":{"code":"AF10001","message":""}}"#, &Verdict::Deny);
+        check(
+            StartSubscription,
+            400,
+            r#"{"error":{"code":"StartSubscription [CorrId=1][AppId","message":"x failed. Exception:
+               Microsoft.Office.Compliance.Audit.DataServiceException: Tenant 1 does not exist.\r\n"}}"#,
+            &Verdict::Deny,
+        );
+        check(ListContent, 400, r#"{"error":{"code":"AF20055"}}"#, &Verdict::Replan);
+        check(GetBlob, 404, "null", &Verdict::Gone);
+        check(ListContent, 404, "", &retry);
+        check(GetBlob, 500, r#"{"error":{"code":"AF50000"}}"#, &retry);
+        check(GetBlob, 503, "<html>busy</html>", &retry);
+        check(GetBlob, 302, "", &retry);
+        check(GetBlob, 400, r#"{"error":{"code":"AF99999"}}"#, &retry);
+    }
+}

@@ -1,0 +1,562 @@
+//! A lane: one feed of one tenant. Keeps what is covered, which windows are being listed, and what
+//! became of each blob. Sends nothing and knows no other lane.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::batch::{ContentRef, ContentType};
+use crate::config::Config;
+use crate::event::Event;
+use crate::expand::Progress;
+use crate::interval::{Interval, IntervalSet};
+use crate::key::{Key, KeySet};
+use crate::metrics::LaneMetrics;
+use crate::plan::{self, Urgency};
+use crate::request::RequestId;
+use crate::seen::{SeenContents, SeenRecords};
+use crate::state::{self, BlobRecord, Changes, LaneKeys, LaneRecord, StateError, Stored};
+use crate::time::Utc;
+
+/// No further page is listed while this many blobs wait to be read. A page has held several
+/// thousand; so many come on top.
+pub(crate) const BLOBS_READY_MAX: usize = 1_000;
+
+/// Windows that are listed or whose blobs are not all delivered. When the host takes nothing for
+/// long, listing stops here, and the time until it goes on becomes backlog.
+pub(crate) const RUNS_MAX: usize = 64;
+
+/// After this many failures in a row a blob is set aside, so that its window can be settled.
+pub(crate) const QUARANTINE_FAILURES: u32 = 5;
+
+/// Blobs that are set aside at the most. Further ones keep their windows open instead.
+pub(crate) const QUARANTINE_MAX: usize = 10_000;
+
+/// Names one window under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RunId(u64);
+
+/// One window from its first page until its last blob is settled.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) window: Interval,
+    pub(crate) urgency: Urgency,
+    pub(crate) listing: Listing,
+    pub(crate) pages: u32,
+    /// Pages that were asked for: a page that leads back to one of them would never end.
+    pub(crate) visited: KeySet,
+    pub(crate) blobs: u64,
+    pub(crate) new: u64,
+    /// Blobs of this window that are neither delivered nor set aside.
+    waiting: u32,
+    /// Failures of the present page in a row.
+    pub(crate) failures: u32,
+    pub(crate) not_before: Duration,
+}
+
+/// How far the listing of a window has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listing {
+    /// This page is next; `None` is the first.
+    Next(Option<String>),
+    /// This page is being read.
+    Asked(RequestId, Option<String>),
+    /// There are no more pages.
+    Complete,
+}
+
+/// One blob that is known and not settled.
+#[derive(Debug)]
+pub(crate) struct Blob {
+    pub(crate) content: Arc<ContentRef>,
+    pub(crate) urgency: Urgency,
+    pub(crate) stage: Stage,
+    pub(crate) failures: u32,
+    pub(crate) quarantined: bool,
+    /// What was handed to the host. A new attempt continues here.
+    pub(crate) emitted: Progress,
+    /// What the host has taken.
+    delivered: Progress,
+    /// The windows that wait for it.
+    waiters: Vec<RunId>,
+    stored: bool,
+}
+
+/// What is happening to a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It can be read.
+    Ready,
+    /// It failed and is read again then.
+    Waiting(Duration),
+    /// It is being read.
+    Reading(RequestId),
+    /// It was read to its end; the host has not taken all of it.
+    Emitted,
+}
+
+/// The state of a lane's subscription, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subscription {
+    /// The list has to be looked at.
+    Unknown,
+    /// It is not in the list, or disabled.
+    Missing,
+    /// A start is under way.
+    Starting,
+    /// Content can be listed.
+    Enabled,
+    /// Microsoft denies this feed to this app; it is tried again then.
+    Denied {
+        /// On the monotonic clock.
+        until: Duration,
+    },
+}
+
+/// One feed of one tenant.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) content_type: ContentType,
+    pub(crate) keys: LaneKeys,
+    pub(crate) begin: Utc,
+    pub(crate) covered: IntervalSet,
+    pub(crate) subscription: Subscription,
+    /// When the subscription was last started: another start must wait.
+    pub(crate) started_at: Option<Utc>,
+    pub(crate) subscription_failures: u32,
+    /// The code with which Microsoft denies this feed, until it works again.
+    pub(crate) denied: Option<String>,
+    /// Answers in a row that found the token no good.
+    pub(crate) refusals: u32,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    next_run: u64,
+    /// Listing failures in a row, and when it is tried again.
+    pub(crate) list_failures: u32,
+    pub(crate) list_not_before: Duration,
+    pub(crate) next_fresh: Duration,
+    /// For each of [`plan::RELISTS`]: when its next window is due, and which it is.
+    pub(crate) relists: [(Duration, u32); plan::RELISTS.len()],
+    /// Whether the plan of the backlog may have changed since it was last empty.
+    pub(crate) replan: bool,
+    pub(crate) caught_up: bool,
+    pub(crate) blobs: HashMap<Key, Blob>,
+    ready: BTreeSet<(Urgency, Reverse<Utc>, Key)>,
+    waiting: BTreeSet<(Duration, Key)>,
+    pub(crate) seen: SeenContents,
+    pub(crate) records: SeenRecords,
+    /// Addresses elsewhere that were named before, so that each is reported once.
+    pub(crate) refused: KeySet,
+    pub(crate) metrics: LaneMetrics,
+    changed: bool,
+}
+
+impl Lane {
+    /// A lane that continues from `stored`, or begins `lookback` before `now`.
+    pub(crate) fn load(
+        content_type: ContentType,
+        config: &Config,
+        stored: &Stored,
+        now: Utc,
+        monotonic: Duration,
+    ) -> Result<Self, StateError> {
+        let keys = LaneKeys::new(content_type);
+        let name = keys.lane();
+        let record = match stored.get(&name) {
+            Some(value) => state::decode::<LaneRecord>(&name, value)?,
+            None => {
+                let begin = (now - config.lookback).max(plan::oldest(now));
+                LaneRecord::new(begin, &IntervalSet::default(), 0)
+            }
+        };
+        let start = keys.start();
+        let started_at = stored.get(&start).map(|v| state::decode_time(&start, v)).transpose()?;
+        let mut lane = Self {
+            content_type,
+            begin: record.begin(),
+            covered: record.covered(),
+            subscription: Subscription::Unknown,
+            started_at,
+            subscription_failures: 0,
+            denied: None,
+            refusals: 0,
+            runs: BTreeMap::new(),
+            next_run: 0,
+            list_failures: 0,
+            list_not_before: Duration::ZERO,
+            next_fresh: Duration::ZERO,
+            relists: [
+                (monotonic + config.interval, 0),
+                (monotonic + config.interval * 2, record.sweep()),
+            ],
+            replan: true,
+            caught_up: false,
+            blobs: HashMap::new(),
+            ready: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            seen: SeenContents::load(stored, &keys)?,
+            records: SeenRecords::load(stored, &keys, config.dedupe_records)?,
+            refused: KeySet::default(),
+            metrics: LaneMetrics::new(content_type),
+            changed: !stored.contains_key(&name),
+            keys,
+        };
+        lane.load_blobs(stored)?;
+        Ok(lane)
+    }
+
+    fn load_blobs(&mut self, stored: &Stored) -> Result<(), StateError> {
+        let keys = self.keys.clone();
+        for (name, _, value) in keys.blobs_in(stored) {
+            let record: BlobRecord = state::decode(name, value)?;
+            let progress = record
+                .progress()
+                .ok_or_else(|| StateError::damaged(name, "the digest is no number"))?;
+            let content = Arc::new(record.content(self.content_type));
+            let key = Key::of_content(&content.id);
+            self.ready.insert((Urgency::Soon, Reverse(content.created), key));
+            self.blobs.insert(
+                key,
+                Blob {
+                    content,
+                    urgency: Urgency::Soon,
+                    stage: Stage::Ready,
+                    failures: 0,
+                    quarantined: record.quarantined(),
+                    emitted: progress,
+                    delivered: progress,
+                    waiters: Vec::new(),
+                    stored: true,
+                },
+            );
+        }
+        self.metrics.blobs_quarantined =
+            self.blobs.values().filter(|blob| blob.quarantined).count() as u64;
+        Ok(())
+    }
+
+    // Windows.
+
+    /// What is covered or under way.
+    pub(crate) fn listed(&self) -> IntervalSet {
+        let mut listed = self.covered.clone();
+        for run in self.runs.values() {
+            listed.insert(run.window);
+        }
+        listed
+    }
+
+    /// Begins a window.
+    pub(crate) fn begin_run(&mut self, window: Interval, urgency: Urgency) {
+        let id = RunId(self.next_run);
+        self.next_run += 1;
+        self.replan = true;
+        self.runs.insert(
+            id,
+            Run {
+                window,
+                urgency,
+                listing: Listing::Next(None),
+                pages: 0,
+                visited: KeySet::default(),
+                blobs: 0,
+                new: 0,
+                waiting: 0,
+                failures: 0,
+                not_before: Duration::ZERO,
+            },
+        );
+    }
+
+    /// Whether a window of this urgency is still being listed.
+    pub(crate) fn is_listing(&self, urgency: Urgency) -> bool {
+        self.runs.values().any(|run| run.urgency == urgency && run.listing != Listing::Complete)
+    }
+
+    /// Gives a window up: what it has not covered is planned anew.
+    pub(crate) fn drop_run(&mut self, id: RunId) {
+        self.runs.remove(&id);
+        self.replan = true;
+    }
+
+    /// Notes one entry of a window's listing. Answers whether it is news.
+    pub(crate) fn list_blob(
+        &mut self,
+        content: ContentRef,
+        run: Option<RunId>,
+        urgency: Urgency,
+    ) -> bool {
+        let key = Key::of_content(&content.id);
+        if self.seen.contains(key) {
+            return false;
+        }
+        let (waiter, news) = match self.blobs.get_mut(&key) {
+            Some(blob) => {
+                // A blob that was set aside holds no window open.
+                let waits =
+                    !blob.quarantined && run.is_some_and(|run| !blob.waiters.contains(&run));
+                if waits {
+                    blob.waiters.extend(run);
+                }
+                (waits, false)
+            }
+            None => {
+                self.ready.insert((urgency, Reverse(content.created), key));
+                self.blobs.insert(
+                    key,
+                    Blob {
+                        content: Arc::new(content),
+                        urgency,
+                        stage: Stage::Ready,
+                        failures: 0,
+                        quarantined: false,
+                        emitted: Progress::default(),
+                        delivered: Progress::default(),
+                        waiters: run.into_iter().collect(),
+                        stored: false,
+                    },
+                );
+                self.metrics.blobs_listed += 1;
+                (run.is_some(), true)
+            }
+        };
+        if let Some(run) = run.filter(|_| waiter).and_then(|run| self.runs.get_mut(&run)) {
+            run.waiting += 1;
+            run.new += u64::from(news);
+        }
+        news
+    }
+
+    /// The last page of a window is read.
+    pub(crate) fn complete_listing(&mut self, id: RunId) -> Option<Event> {
+        let run = self.runs.get_mut(&id)?;
+        run.listing = Listing::Complete;
+        self.list_failures = 0;
+        self.metrics.windows_listed += 1;
+        let event = Event::WindowListed {
+            content_type: self.content_type,
+            start: run.window.start,
+            end: run.window.end,
+            blobs: run.blobs,
+            new: run.new,
+        };
+        self.settle_run(id);
+        Some(event)
+    }
+
+    /// Covers a window if nothing of it is missing.
+    fn settle_run(&mut self, id: RunId) {
+        let settled = |run: &Run| run.waiting == 0 && run.listing == Listing::Complete;
+        if self.runs.get(&id).is_some_and(settled)
+            && let Some(run) = self.runs.remove(&id)
+        {
+            self.cover(run.window);
+        }
+    }
+
+    /// Notes that an interval is settled.
+    pub(crate) fn cover(&mut self, interval: Interval) {
+        self.covered.insert(interval);
+        self.replan = true;
+        self.changed = true;
+    }
+
+    /// Notes which window of the daily round of relisting comes next.
+    pub(crate) const fn note_sweep(&mut self) {
+        self.changed = true;
+    }
+
+    // Blobs.
+
+    /// The most urgent blob that can be read.
+    pub(crate) fn first_ready(&self) -> Option<(Urgency, Key)> {
+        self.ready.first().map(|(urgency, _, key)| (*urgency, *key))
+    }
+
+    pub(crate) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Makes blobs ready whose wait is over; answers when the next one is.
+    pub(crate) fn wake_blobs(&mut self, now: Duration) -> Option<Duration> {
+        while let Some((at, key)) = self.waiting.first().copied() {
+            if at > now {
+                return Some(at);
+            }
+            self.set_stage(key, Stage::Ready);
+        }
+        None
+    }
+
+    /// Moves a blob to another stage, and to the queue that belongs to it.
+    pub(crate) fn set_stage(&mut self, key: Key, stage: Stage) {
+        let Some(blob) = self.blobs.get_mut(&key) else { return };
+        let place = (blob.urgency, Reverse(blob.content.created), key);
+        match blob.stage {
+            Stage::Ready => {
+                self.ready.remove(&place);
+            }
+            Stage::Waiting(at) => {
+                self.waiting.remove(&(at, key));
+            }
+            Stage::Reading(_) | Stage::Emitted => {}
+        }
+        blob.stage = stage;
+        match stage {
+            Stage::Ready => {
+                self.ready.insert(place);
+            }
+            Stage::Waiting(at) => {
+                self.waiting.insert((at, key));
+            }
+            Stage::Reading(_) | Stage::Emitted => {}
+        }
+    }
+
+    /// The host has taken a blob's records up to `progress`.
+    pub(crate) fn deliver(
+        &mut self,
+        key: Key,
+        progress: Progress,
+        last: bool,
+        changes: &mut Changes,
+    ) -> Option<Event> {
+        let blob = self.blobs.get_mut(&key)?;
+        blob.delivered = progress;
+        if !last {
+            blob.stored = true;
+            let record = BlobRecord::new(&blob.content, progress, blob.quarantined);
+            changes.put(self.keys.blob(key), state::encode(&record));
+            return None;
+        }
+        let blob = self.remove_blob(key, changes)?;
+        self.metrics.blobs_delivered += 1;
+        self.metrics.newest_content = self.metrics.newest_content.max(Some(blob.content.created));
+        blob.quarantined.then(|| Event::BlobRecovered {
+            content_type: self.content_type,
+            content_id: blob.content.id.clone(),
+        })
+    }
+
+    /// The host has lost what it was given of a blob beyond what it has taken.
+    pub(crate) fn take_back(&mut self, key: Key) -> Option<RequestId> {
+        let blob = self.blobs.get_mut(&key)?;
+        blob.emitted = blob.delivered;
+        let reading = match blob.stage {
+            Stage::Reading(id) => Some(id),
+            Stage::Ready | Stage::Waiting(_) | Stage::Emitted => None,
+        };
+        if reading.is_some() || blob.stage == Stage::Emitted {
+            self.set_stage(key, Stage::Ready);
+        }
+        reading
+    }
+
+    /// A blob could not be read; it is tried again at `retry_at`. After several failures it is set
+    /// aside.
+    pub(crate) fn fail_blob(
+        &mut self,
+        key: Key,
+        reason: &str,
+        retry_at: Duration,
+        changes: &mut Changes,
+    ) -> Option<Event> {
+        self.metrics.blob_failures += 1;
+        self.set_stage(key, Stage::Waiting(retry_at));
+        let room = self.metrics.blobs_quarantined < QUARANTINE_MAX as u64;
+        let blob = self.blobs.get_mut(&key)?;
+        if blob.quarantined || blob.failures < QUARANTINE_FAILURES || !room {
+            return None;
+        }
+        blob.quarantined = true;
+        blob.stored = true;
+        let record = BlobRecord::new(&blob.content, blob.delivered, true);
+        changes.put(self.keys.blob(key), state::encode(&record));
+        let event = Event::BlobQuarantined {
+            content_type: self.content_type,
+            content_id: blob.content.id.clone(),
+            reason: reason.to_owned(),
+            expiration: blob.content.expiration,
+        };
+        let waiters = std::mem::take(&mut blob.waiters);
+        self.metrics.blobs_quarantined += 1;
+        self.release(&waiters);
+        Some(event)
+    }
+
+    /// A blob expired unread.
+    pub(crate) fn lose_blob(
+        &mut self,
+        key: Key,
+        reason: &str,
+        changes: &mut Changes,
+    ) -> Option<Event> {
+        let blob = self.remove_blob(key, changes)?;
+        self.metrics.blobs_lost += 1;
+        Some(Event::ContentLostError {
+            content_type: self.content_type,
+            content_id: blob.content.id.clone(),
+            records_delivered: blob.delivered.records,
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// Settles a blob for good.
+    fn remove_blob(&mut self, key: Key, changes: &mut Changes) -> Option<Blob> {
+        // Takes it out of its queue.
+        self.set_stage(key, Stage::Emitted);
+        let blob = self.blobs.remove(&key)?;
+        if blob.stored {
+            changes.delete(self.keys.blob(key));
+        }
+        self.metrics.blobs_quarantined -= u64::from(blob.quarantined);
+        self.seen.insert(key, blob.content.created);
+        self.release(&blob.waiters);
+        Some(blob)
+    }
+
+    fn release(&mut self, waiters: &[RunId]) {
+        for id in waiters {
+            if let Some(run) = self.runs.get_mut(id) {
+                run.waiting -= 1;
+                self.settle_run(*id);
+            }
+        }
+    }
+
+    // State.
+
+    /// Writes what has changed since the last time.
+    pub(crate) fn flush(&mut self, changes: &mut Changes, now: Utc) {
+        if std::mem::take(&mut self.changed) {
+            let oldest = plan::oldest(now);
+            // Everything before is settled: delivered, or reported as lost.
+            if plan::lost(&self.covered, self.begin, now).is_empty() && self.begin < oldest {
+                self.begin = oldest;
+                self.covered.forget_before(oldest);
+            }
+            let record = LaneRecord::new(self.begin, &self.covered, self.relists[1].1);
+            changes.put(self.keys.lane(), state::encode(&record));
+        }
+        self.seen.flush(changes, &self.keys, now);
+        self.records.flush(changes, &self.keys);
+    }
+
+    /// Brings the gauges up to date.
+    pub(crate) fn measure(&mut self, now: Utc) {
+        let metrics = &mut self.metrics;
+        metrics.blobs_pending = self.blobs.len() as u64;
+        metrics.denied = self.denied.is_some();
+        let horizon = plan::horizon(now);
+        let range = Interval::new(self.begin.max(plan::oldest(now)), horizon);
+        let gaps = range.map(|range| self.covered.gaps(range)).unwrap_or_default();
+        metrics.backlog = gaps.iter().map(|gap| gap.end.since(gap.start)).sum();
+        metrics.lag = now.since(self.covered.last_end().unwrap_or(self.begin));
+    }
+
+    /// Whether everything between the start of the look-back and `target` is settled.
+    pub(crate) fn is_settled_until(&self, target: Utc, now: Utc) -> bool {
+        Interval::new(self.begin.max(plan::oldest(now)), target)
+            .is_none_or(|range| self.covered.gaps(range).is_empty())
+    }
+}

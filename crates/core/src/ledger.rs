@@ -1,0 +1,150 @@
+//! What the host was given and has not answered for, in order.
+//!
+//! Progress follows the order of emission: an entry counts only when it and all before it are
+//! delivered. So a record that was left out because an earlier batch holds it is never counted
+//! before that batch is.
+
+use std::collections::VecDeque;
+
+use crate::batch::BatchId;
+use crate::expand::Progress;
+use crate::key::Key;
+
+/// One batch, or the end of a blob that had nothing more to emit.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: BatchId,
+    /// Index of the lane.
+    pub(crate) lane: usize,
+    /// The blob.
+    pub(crate) blob: Key,
+    /// How far into the blob this reaches.
+    pub(crate) progress: Progress,
+    /// Whether it is the end of the blob.
+    pub(crate) last: bool,
+    /// The keys of its records, where they have one.
+    pub(crate) keys: Vec<Key>,
+    /// Its number of records.
+    pub(crate) records: u64,
+    /// Bytes of its records.
+    pub(crate) bytes: u64,
+    /// Whether the host has taken it. A mere end of a blob needs no taking.
+    pub(crate) delivered: bool,
+}
+
+/// Entries in the order of emission.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    entries: VecDeque<Entry>,
+    next_id: u64,
+    bytes: u64,
+    batches: u64,
+}
+
+impl Ledger {
+    /// The id of the next entry.
+    pub(crate) const fn next_id(&self) -> BatchId {
+        BatchId(self.next_id)
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        assert!(entry.id == self.next_id(), "entries are numbered in order");
+        self.next_id += 1;
+        self.bytes += entry.bytes;
+        self.batches += u64::from(!entry.delivered);
+        self.entries.push_back(entry);
+    }
+
+    /// Bytes that the host has not taken yet.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Batches that the host has not taken yet.
+    pub(crate) const fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The host has taken a batch. Ids that are not waited for are ignored: after a return, what
+    /// was under way may still be taken.
+    pub(crate) fn deliver(&mut self, id: BatchId) {
+        let index = self.entries.binary_search_by_key(&id, |entry| entry.id);
+        if let Some(entry) = index.ok().and_then(|index| self.entries.get_mut(index))
+            && !entry.delivered
+        {
+            entry.delivered = true;
+            self.bytes -= entry.bytes;
+            self.batches -= 1;
+        }
+    }
+
+    /// The next entry whose turn has come.
+    pub(crate) fn pop_delivered(&mut self) -> Option<Entry> {
+        self.entries.pop_front_if(|entry| entry.delivered)
+    }
+
+    /// The host has lost a batch: takes it and all after it out.
+    pub(crate) fn take_back(&mut self, id: BatchId) -> Vec<Entry> {
+        let from = self.entries.partition_point(|entry| entry.id < id);
+        let known = self.entries.get(from).is_some_and(|entry| entry.id == id);
+        let back: Vec<_> = if known { self.entries.drain(from..).collect() } else { Vec::new() };
+        for entry in back.iter().filter(|entry| !entry.delivered) {
+            self.bytes -= entry.bytes;
+            self.batches -= 1;
+        }
+        back
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(entries: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        for _ in 0..entries {
+            ledger.push(Entry {
+                id: ledger.next_id(),
+                lane: 0,
+                blob: Key(0),
+                progress: Progress::default(),
+                last: false,
+                keys: Vec::new(),
+                records: 1,
+                bytes: 10,
+                delivered: false,
+            });
+        }
+        ledger
+    }
+
+    fn popped(ledger: &mut Ledger) -> Vec<u64> {
+        std::iter::from_fn(|| ledger.pop_delivered()).map(|entry| entry.id.0).collect()
+    }
+
+    #[test]
+    fn nothing_counts_before_what_was_emitted_earlier() {
+        let mut ledger = ledger(3);
+        ledger.deliver(BatchId(1));
+        assert!(popped(&mut ledger).is_empty());
+        ledger.deliver(BatchId(0));
+        assert_eq!(popped(&mut ledger), [0, 1]);
+        assert_eq!((ledger.bytes(), ledger.batches()), (10, 1));
+    }
+
+    #[test]
+    fn a_return_takes_back_everything_after_it() {
+        let mut ledger = ledger(4);
+        ledger.deliver(BatchId(2));
+        assert_eq!(ledger.take_back(BatchId(1)).len(), 3);
+        ledger.deliver(BatchId(3));
+        ledger.deliver(BatchId(0));
+        assert_eq!(popped(&mut ledger), [0]);
+        assert_eq!((ledger.bytes(), ledger.batches()), (0, 0));
+        assert!(ledger.take_back(BatchId(1)).is_empty());
+    }
+}

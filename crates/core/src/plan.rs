@@ -1,0 +1,204 @@
+//! Decides which window to list next. Pure: knows no HTTP, no clock and no blob.
+//!
+//! The rules are Microsoft's ("Office 365 Management Activity API reference", list available
+//! content): `startTime` at most 7 days back, both times at most 24 hours apart.
+
+use std::time::Duration;
+
+use crate::interval::{Interval, IntervalSet};
+use crate::time::Utc;
+
+/// The longest window. Microsoft allows 24 h, but has been seen to refuse exactly that.
+pub(crate) const WINDOW_SPAN_MAX: Duration = Duration::from_secs(23 * 3_600);
+
+/// For how long Microsoft lists content after it was created.
+pub(crate) const RETENTION: Duration = Duration::from_secs(7 * 86_400);
+
+/// How much later than allowed a window starts, for a request that is long under way.
+pub(crate) const RETENTION_MARGIN: Duration = Duration::from_secs(5 * 60);
+
+/// How far a window's end stays behind Microsoft's clock. Listings of the very last moments are
+/// unstable; whatever they miss is found by [`OVERLAP`]. More costs latency.
+pub(crate) const END_MARGIN: Duration = Duration::from_secs(1);
+
+/// How much of what was just listed is listed again with each fresh window.
+pub(crate) const OVERLAP: Duration = Duration::from_secs(10 * 60);
+
+/// How far back "fresh" reaches. An older gap waits its turn as backlog.
+pub(crate) const FRESH_SPAN: Duration = Duration::from_secs(3_600);
+
+/// What is this close to falling out of retention goes before all other backlog.
+pub(crate) const EXPIRING_SPAN: Duration = Duration::from_secs(2 * 3_600);
+
+/// The oldest moment that a window may start at.
+pub(crate) fn oldest(now: Utc) -> Utc {
+    now - (RETENTION - RETENTION_MARGIN)
+}
+
+/// The latest moment that a window may end at.
+pub(crate) fn horizon(now: Utc) -> Utc {
+    now - END_MARGIN
+}
+
+/// Why a window is listed; also the order of urgency of what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Urgency {
+    /// The newest content.
+    Fresh,
+    /// Content that will soon be gone, and late content.
+    Soon,
+    /// All the rest.
+    Backlog,
+}
+
+/// The window that ends at the horizon: what is new, and a little of what was listed before.
+///
+/// `listed` is what is covered or under way. `None` if nothing can be new.
+pub(crate) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interval> {
+    let floor = begin.max(oldest(now));
+    let end = horizon(now);
+    let trailing = trailing_gap(listed, floor, end)?;
+    let start = trailing.start.max(end - FRESH_SPAN) - OVERLAP;
+    Interval::new(start.max(floor), end)
+}
+
+/// The next window of the backlog: first what is about to expire, then the newest gap.
+pub(crate) fn backlog(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<(Interval, Urgency)> {
+    let floor = begin.max(oldest(now));
+    let end = horizon(now);
+    // The last hour of the trailing gap is what `fresh` asks for.
+    let until = trailing_gap(listed, floor, end).map_or(end, |gap| gap.start.max(end - FRESH_SPAN));
+    let gaps = listed.gaps(Interval::new(floor, until)?);
+    let (first, last) = (gaps.first()?, gaps.last()?);
+    let expiring_until = oldest(now) + EXPIRING_SPAN;
+    if first.start < oldest(now) + EXPIRING_SPAN / 2 {
+        let window = Interval::new(first.start, first.end.min(expiring_until))?;
+        return Some((window, Urgency::Soon));
+    }
+    let start = last.start.max(last.end - WINDOW_SPAN_MAX);
+    Some((Interval::new(start, last.end)?, Urgency::Backlog))
+}
+
+/// The part of the past that was never listed and now never can be.
+pub(crate) fn lost(covered: &IntervalSet, begin: Utc, now: Utc) -> Vec<Interval> {
+    Interval::new(begin, oldest(now)).map(|range| covered.gaps(range)).unwrap_or_default()
+}
+
+fn trailing_gap(listed: &IntervalSet, floor: Utc, end: Utc) -> Option<Interval> {
+    listed.gaps(Interval::new(floor, end)?).last().copied().filter(|gap| gap.end == end)
+}
+
+/// How often, and how far back, everything is listed again to find content that came late.
+pub(crate) struct Relist {
+    /// The time between two windows.
+    pub(crate) every: Duration,
+    /// How many windows of [`WINDOW_SPAN_MAX`], from now into the past, one round has.
+    pub(crate) windows: u32,
+}
+
+/// Two rounds: a daily window often, and the whole retention once a day. Content has been seen to
+/// come five days late.
+pub(crate) const RELISTS: [Relist; 2] = [
+    Relist { every: Duration::from_secs(30 * 60), windows: 1 },
+    Relist { every: Duration::from_secs(3 * 3_600), windows: 8 },
+];
+
+/// Window number `index` (0 is the newest) of a round of relisting.
+pub(crate) fn relist(index: u32, begin: Utc, now: Utc) -> Option<Interval> {
+    let end = horizon(now) - WINDOW_SPAN_MAX * index;
+    let start = (end - WINDOW_SPAN_MAX).max(begin).max(oldest(now));
+    Interval::new(start, end)
+}
+
+/// What is left of `window` if it is asked for at `now`; `None` if retention has overtaken it.
+pub(crate) fn clamp(window: Interval, now: Utc) -> Option<Interval> {
+    Interval::new(window.start.max(oldest(now)), window.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn hours(start: i64, end: i64) -> Interval {
+        Interval::new(Utc::from_millis(start * HOUR), Utc::from_millis(end * HOUR)).unwrap()
+    }
+
+    fn now() -> Utc {
+        Utc::from_millis(1_000 * HOUR) + END_MARGIN
+    }
+
+    fn legal(window: Interval, now: Utc) -> bool {
+        window.start >= oldest(now)
+            && window.end <= horizon(now)
+            && window.end.since(window.start) <= WINDOW_SPAN_MAX
+    }
+
+    #[test]
+    fn fresh_content_is_the_last_hour_with_some_overlap() {
+        let nothing = IntervalSet::default();
+        let window = fresh(&nothing, Utc::from_millis(0), now()).unwrap();
+        assert_eq!(window.start, Utc::from_millis(999 * HOUR) - OVERLAP);
+        assert_eq!(window.end, Utc::from_millis(1_000 * HOUR));
+    }
+
+    #[test]
+    fn the_newest_gap_comes_first_unless_another_is_about_to_expire() {
+        let begin = Utc::from_millis(0);
+        let listed: IntervalSet = [hours(700, 900), hours(950, 1_000)].into_iter().collect();
+        assert_eq!(backlog(&listed, begin, now()), Some((hours(927, 950), Urgency::Backlog)));
+        let nothing = IntervalSet::default();
+        let (window, urgency) = backlog(&nothing, begin, now()).unwrap();
+        assert_eq!((window.start, urgency), (oldest(now()), Urgency::Soon));
+    }
+
+    #[test]
+    fn what_retention_destroyed_is_named() {
+        let covered: IntervalSet = [hours(0, 700), hours(900, 1_000)].into_iter().collect();
+        let lost = lost(&covered, Utc::from_millis(0), now());
+        assert_eq!(lost, [Interval { start: Utc::from_millis(700 * HOUR), end: oldest(now()) }]);
+    }
+
+    proptest! {
+        /// Listing what the planner asks for, until it asks for nothing, covers everything; every
+        /// window is legal, and no backlog window overlaps what is listed.
+        #[test]
+        fn no_gap_no_overlap_always_legal(
+            begin_h in 0i64..1_100,
+            covered in prop::collection::vec((800i64..1_000, 1i64..60), 0..6),
+        ) {
+            let now = now();
+            let begin = Utc::from_millis(begin_h * HOUR);
+            let mut listed: IntervalSet =
+                covered.into_iter().map(|(start, span)| hours(start, start + span)).collect();
+            if let Some(window) = fresh(&listed, begin, now) {
+                prop_assert!(legal(window, now));
+                listed.insert(window);
+            }
+            let mut windows = 0;
+            while let Some((window, _)) = backlog(&listed, begin, now) {
+                prop_assert!(legal(window, now), "{window:?}");
+                prop_assert_eq!(listed.gaps(window), vec![window]);
+                listed.insert(window);
+                windows += 1;
+                prop_assert!(windows < 40);
+            }
+            if let Some(range) = Interval::new(begin.max(oldest(now)), horizon(now)) {
+                prop_assert_eq!(listed.gaps(range), vec![]);
+            }
+        }
+
+        #[test]
+        fn a_round_of_relisting_reaches_over_the_whole_retention(offset in 0i64..HOUR) {
+            let now = now() + Duration::from_millis(offset.unsigned_abs());
+            let round: IntervalSet = (0..RELISTS[1].windows)
+                .filter_map(|index| relist(index, Utc::MIN, now))
+                .inspect(|window| assert!(legal(*window, now)))
+                .collect();
+            let range = Interval::new(oldest(now), horizon(now)).unwrap();
+            prop_assert_eq!(round.gaps(range), vec![]);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Decides what to send next: a token, subscriptions, then windows and blobs by urgency, within
+//! the budget and the limits in flight. Looks at answers never.
+
+use std::time::Duration;
+
+use crate::collector::Collector;
+use crate::event::Event;
+use crate::exchange::Purpose;
+use crate::key::Key;
+use crate::lane::{BLOBS_READY_MAX, Lane, Listing, RUNS_MAX, RunId, Stage, Subscription};
+use crate::plan::{self, Urgency};
+use crate::request::{Operation, Request};
+use crate::secret::Secret;
+use crate::time::{Now, Utc};
+use crate::{token, wire};
+
+/// Microsoft wants 15 minutes between two starts of one subscription (reference, "Start a
+/// subscription", since 2025-08); a little more for the clocks.
+pub(crate) const START_COOL_DOWN: Duration = Duration::from_secs(15 * 60 + 10);
+
+/// How often the list is looked at for a subscription that must not, or cannot yet, be started.
+pub(crate) const MISSING_RECHECK: Duration = Duration::from_secs(5 * 60);
+
+/// The earliest of several moments.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wake(Option<Duration>);
+
+impl Wake {
+    fn at(&mut self, moment: Duration) {
+        self.0 = Some(self.0.map_or(moment, |earliest| earliest.min(moment)));
+    }
+
+    /// True if `moment` has come; otherwise notes it.
+    fn is_due(&mut self, moment: Duration, now: Duration) -> bool {
+        if moment > now {
+            self.at(moment);
+        }
+        moment <= now
+    }
+}
+
+/// One request for content.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    Page(RunId),
+    Blob(Key),
+}
+
+impl Collector {
+    /// Sends all that may be sent now; answers when to look again.
+    pub(crate) fn schedule(&mut self, now: Now) -> Option<Duration> {
+        let mut wake = Wake::default();
+        let server_now = self.clock.at(now);
+        self.settle_retention(server_now);
+        self.wake_lanes(now.monotonic, &mut wake);
+        match self.tokens.wants_request(now.monotonic) {
+            Ok(()) => {
+                let request = token::request(&self.config);
+                let id = self.send(request, Purpose::Token, Urgency::Fresh);
+                self.tokens.requested(id);
+            }
+            Err(due) => due.into_iter().for_each(|due| wake.at(due)),
+        }
+        let Some((bearer, expires_at)) = self.tokens.usable(now.monotonic) else { return wake.0 };
+        let bearer = bearer.clone();
+        wake.at(expires_at);
+        self.schedule_subscriptions(now, server_now, &bearer, &mut wake);
+        self.schedule_content(now, server_now, &bearer, &mut wake);
+        wake.0
+    }
+
+    /// Reports what retention has destroyed before it was listed, once.
+    fn settle_retention(&mut self, server_now: Utc) {
+        for lane in &mut self.lanes {
+            for gap in plan::lost(&lane.covered, lane.begin, server_now) {
+                lane.cover(gap);
+                self.outputs.push_back(crate::Output::Event(Event::ListingGapError {
+                    content_type: lane.content_type,
+                    start: gap.start,
+                    end: gap.end,
+                }));
+            }
+        }
+    }
+
+    fn wake_lanes(&mut self, now: Duration, wake: &mut Wake) {
+        for lane in &mut self.lanes {
+            lane.wake_blobs(now).into_iter().for_each(|at| wake.at(at));
+            if let Subscription::Denied { until } = lane.subscription
+                && !self.config.once
+                && wake.is_due(until, now)
+            {
+                lane.subscription = Subscription::Unknown;
+            }
+        }
+    }
+
+    fn schedule_subscriptions(
+        &mut self,
+        now: Now,
+        server_now: Utc,
+        bearer: &Secret<String>,
+        wake: &mut Wake,
+    ) {
+        let listing = |purpose: Purpose| purpose == Purpose::ListSubscriptions;
+        let under_way = self.exchanges.values().any(|exchange| listing(exchange.purpose));
+        let unknown = self.lanes.iter().any(|lane| lane.subscription == Subscription::Unknown);
+        if unknown && !under_way && wake.is_due(self.subscription_list_not_before, now.monotonic) {
+            match self.budget.take(now.monotonic) {
+                Ok(()) => {
+                    let request = wire::list_subscriptions(&self.config, bearer);
+                    self.send(request, Purpose::ListSubscriptions, Urgency::Fresh);
+                }
+                Err(at) => wake.at(at),
+            }
+        }
+        for index in 0..self.lanes.len() {
+            if self.lanes[index].subscription == Subscription::Missing {
+                self.schedule_start(index, now, server_now, bearer, wake);
+            }
+        }
+    }
+
+    fn schedule_start(
+        &mut self,
+        index: usize,
+        now: Now,
+        server_now: Utc,
+        bearer: &Secret<String>,
+        wake: &mut Wake,
+    ) {
+        let lane = &mut self.lanes[index];
+        let may_start_at = lane.started_at.map_or(server_now, |at| at + START_COOL_DOWN);
+        if !self.config.start_subscriptions || server_now < may_start_at {
+            // Somebody else may start it meanwhile: the list tells.
+            let wait =
+                may_start_at.since(server_now).clamp(Duration::from_secs(1), MISSING_RECHECK);
+            let wait = if self.config.start_subscriptions { wait } else { MISSING_RECHECK };
+            lane.subscription = Subscription::Unknown;
+            self.subscription_list_not_before = now.monotonic + wait;
+            wake.at(self.subscription_list_not_before);
+            let content_type = lane.content_type;
+            self.event(Event::SubscriptionMissing { content_type, retry_in: wait });
+            if self.config.once && !self.config.start_subscriptions {
+                self.lanes[index].subscription = Subscription::Denied { until: now.monotonic };
+            }
+            return;
+        }
+        match self.budget.take(now.monotonic) {
+            Ok(()) => {
+                lane.subscription = Subscription::Starting;
+                lane.started_at = Some(server_now);
+                let (key, content_type) = (lane.keys.start(), lane.content_type);
+                // Stored before it is sent, so that a crash cannot start again too soon.
+                self.changes.put(key, server_now.as_millis().to_string().into_bytes());
+                self.outputs.push_back(crate::Output::Commit(self.changes.take()));
+                let request = wire::start_subscription(&self.config, content_type, bearer);
+                self.send(request, Purpose::StartSubscription { lane: index }, Urgency::Fresh);
+            }
+            Err(at) => wake.at(at),
+        }
+    }
+
+    fn schedule_content(
+        &mut self,
+        now: Now,
+        server_now: Utc,
+        bearer: &Secret<String>,
+        wake: &mut Wake,
+    ) {
+        if self.config.once && self.target.is_none() {
+            self.target = Some(plan::horizon(server_now));
+        }
+        for urgency in [Urgency::Fresh, Urgency::Soon, Urgency::Backlog] {
+            self.plan_windows(urgency, now, server_now, wake);
+            while self.exchanges.len() < self.in_flight_max(urgency) {
+                let Some((index, work)) = self.next_work(urgency, now.monotonic, wake) else {
+                    break;
+                };
+                if let Err(at) = self.budget.take(now.monotonic) {
+                    wake.at(at);
+                    return;
+                }
+                self.send_work(index, work, urgency, server_now, bearer);
+            }
+        }
+    }
+
+    /// Backlog leaves a quarter of the places free, so that fresh content need not queue.
+    const fn in_flight_max(&self, urgency: Urgency) -> usize {
+        let max = self.config.max_in_flight;
+        match urgency {
+            Urgency::Fresh => max,
+            Urgency::Soon | Urgency::Backlog => max - max.div_ceil(4),
+        }
+    }
+
+    fn plan_windows(&mut self, urgency: Urgency, now: Now, server_now: Utc, wake: &mut Wake) {
+        let (interval, target, once) = (self.config.interval, self.target, self.config.once);
+        for lane in &mut self.lanes {
+            let active = lane.subscription == Subscription::Enabled
+                && wake.is_due(lane.list_not_before, now.monotonic)
+                && lane.ready_len() < BLOBS_READY_MAX
+                && lane.runs.len() < RUNS_MAX;
+            if !active {
+                continue;
+            }
+            match urgency {
+                Urgency::Fresh => {
+                    if !lane.is_listing(Urgency::Fresh)
+                        && wake.is_due(lane.next_fresh, now.monotonic)
+                    {
+                        lane.next_fresh = now.monotonic + interval;
+                        wake.at(lane.next_fresh);
+                        lane.plan_fresh(target, server_now);
+                    }
+                }
+                Urgency::Soon if once => {}
+                Urgency::Soon => lane.plan_relists(now.monotonic, server_now, wake),
+                Urgency::Backlog => lane.plan_backlog(server_now),
+            }
+        }
+    }
+
+    /// The next request of this urgency, lanes taking turns.
+    fn next_work(
+        &mut self,
+        urgency: Urgency,
+        now: Duration,
+        wake: &mut Wake,
+    ) -> Option<(usize, Work)> {
+        let room = self.has_room();
+        let count = self.lanes.len();
+        for index in (0..count).map(|offset| (self.first_lane + offset) % count) {
+            let lane = &self.lanes[index];
+            if lane.subscription == Subscription::Enabled
+                && let Some(work) = lane.next_work(urgency, room, now, wake)
+            {
+                self.first_lane = (index + 1) % count;
+                return Some((index, work));
+            }
+        }
+        None
+    }
+
+    fn send_work(
+        &mut self,
+        index: usize,
+        work: Work,
+        urgency: Urgency,
+        server_now: Utc,
+        bearer: &Secret<String>,
+    ) {
+        match work {
+            Work::Page(run) => self.send_page(index, run, urgency, server_now, bearer),
+            Work::Blob(key) => {
+                let Some(blob) = self.lanes[index].blobs.get(&key) else { return };
+                let request =
+                    wire::follow(&self.config, Operation::GetBlob, &blob.content.uri, bearer);
+                let id = self.send(request, Purpose::Blob { lane: index, key }, urgency);
+                self.lanes[index].set_stage(key, Stage::Reading(id));
+            }
+        }
+    }
+
+    fn send_page(
+        &mut self,
+        index: usize,
+        run_id: RunId,
+        urgency: Urgency,
+        server_now: Utc,
+        bearer: &Secret<String>,
+    ) {
+        let lane = &mut self.lanes[index];
+        let content_type = lane.content_type;
+        let Some(run) = lane.runs.get_mut(&run_id) else { return };
+        let page = match &run.listing {
+            Listing::Next(page) => page.clone(),
+            Listing::Asked(..) | Listing::Complete => return,
+        };
+        let request: Request = match &page {
+            Some(address) => wire::follow(&self.config, Operation::ListContent, address, bearer),
+            None => {
+                // The oldest legal start moves on while a window waits.
+                let Some(window) = plan::clamp(run.window, server_now) else {
+                    lane.drop_run(run_id);
+                    return;
+                };
+                run.window = window;
+                wire::list_content(&self.config, content_type, window, bearer)
+            }
+        };
+        let id = self.send(request, Purpose::Page { lane: index, run: run_id }, urgency);
+        if let Some(run) = self.lanes[index].runs.get_mut(&run_id) {
+            run.listing = Listing::Asked(id, page);
+        }
+    }
+}
+
+impl Lane {
+    fn plan_fresh(&mut self, target: Option<Utc>, server_now: Utc) {
+        if target.is_some_and(|target| self.is_settled_until(target, server_now)) {
+            return;
+        }
+        if let Some(window) = plan::fresh(&self.listed(), self.begin, server_now) {
+            self.begin_run(window, Urgency::Fresh);
+        }
+    }
+
+    fn plan_relists(&mut self, now: Duration, server_now: Utc, wake: &mut Wake) {
+        for (slot, round) in plan::RELISTS.iter().enumerate() {
+            let (due, index) = self.relists[slot];
+            if !wake.is_due(due, now) || self.is_listing(Urgency::Soon) {
+                continue;
+            }
+            self.relists[slot] = (now + round.every, (index + 1) % round.windows);
+            wake.at(now + round.every);
+            self.note_sweep();
+            if let Some(window) = plan::relist(index, self.begin, server_now) {
+                self.begin_run(window, Urgency::Soon);
+            }
+        }
+    }
+
+    fn plan_backlog(&mut self, server_now: Utc) {
+        if !self.replan || self.is_listing(Urgency::Backlog) || self.is_listing(Urgency::Soon) {
+            return;
+        }
+        match plan::backlog(&self.listed(), self.begin, server_now) {
+            Some((window, urgency)) => self.begin_run(window, urgency),
+            None => self.replan = false,
+        }
+    }
+
+    fn next_work(
+        &self,
+        urgency: Urgency,
+        room: bool,
+        now: Duration,
+        wake: &mut Wake,
+    ) -> Option<Work> {
+        for (id, run) in self.runs.iter().filter(|(_, run)| run.urgency == urgency) {
+            let next = matches!(run.listing, Listing::Next(_));
+            if next && self.ready_len() < BLOBS_READY_MAX && wake.is_due(run.not_before, now) {
+                return Some(Work::Page(*id));
+            }
+        }
+        // Without room an answer could not be read, and the request would be for nothing.
+        let (first, key) = self.first_ready().filter(|_| room)?;
+        (first == urgency).then_some(Work::Blob(key))
+    }
+}

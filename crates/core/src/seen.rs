@@ -1,0 +1,193 @@
+//! What was delivered before: contents by their id, and the latest records by theirs. Both survive
+//! a restart; both are bounded, contents by retention and records by number.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::key::{self, Key, KeySet};
+use crate::state::{Changes, LaneKeys, StateError, Stored};
+use crate::time::Utc;
+
+/// Content ids are kept this long after the content was created: longer than Microsoft lists it.
+const KEPT: Duration = Duration::from_secs(8 * 86_400);
+
+/// Contents that need not be read again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeenContents {
+    set: KeySet,
+    /// By the hour of their creation, as they are stored.
+    hours: BTreeMap<i64, Vec<Key>>,
+    changed: BTreeSet<i64>,
+}
+
+impl SeenContents {
+    pub(crate) fn load(stored: &Stored, keys: &LaneKeys) -> Result<Self, StateError> {
+        let mut seen = Self::default();
+        for (name, tail, value) in keys.seen_in(stored) {
+            let damaged = |problem| StateError::damaged(name, problem);
+            let hour = tail.parse().map_err(|_| damaged("not an hour"))?;
+            let keys = key::decode(value).ok_or_else(|| damaged("not a list of keys"))?;
+            seen.set.extend(keys.iter().copied());
+            seen.hours.insert(hour, keys);
+        }
+        Ok(seen)
+    }
+
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        self.set.contains(&key)
+    }
+
+    pub(crate) fn insert(&mut self, key: Key, created: Utc) {
+        if self.set.insert(key) {
+            self.hours.entry(created.hour()).or_default().push(key);
+            self.changed.insert(created.hour());
+        }
+    }
+
+    /// Writes what has changed, and forgets what Microsoft has forgotten.
+    pub(crate) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys, now: Utc) {
+        for hour in std::mem::take(&mut self.changed) {
+            if let Some(bucket) = self.hours.get(&hour) {
+                changes.put(keys.seen(hour), key::encode(bucket));
+            }
+        }
+        let first_kept = (now - KEPT).hour();
+        while let Some(entry) = self.hours.first_entry().filter(|entry| *entry.key() < first_kept) {
+            let (hour, bucket) = entry.remove_entry();
+            changes.delete(keys.seen(hour));
+            for key in bucket {
+                self.set.remove(&key);
+            }
+        }
+    }
+}
+
+/// The latest records, for recognising those that come again in other contents.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenRecords {
+    capacity: usize,
+    delivered: KeySet,
+    /// Handed to the host; what becomes of them is not known yet.
+    undelivered: KeySet,
+    /// `delivered` in the order of delivery, in the pieces in which it is stored.
+    pieces: VecDeque<(u64, Vec<Key>)>,
+    /// Delivered, and not stored yet.
+    unstored: Vec<Key>,
+    next_piece: u64,
+}
+
+impl SeenRecords {
+    pub(crate) fn load(
+        stored: &Stored,
+        keys: &LaneKeys,
+        capacity: usize,
+    ) -> Result<Self, StateError> {
+        let mut seen = Self {
+            capacity,
+            delivered: KeySet::default(),
+            undelivered: KeySet::default(),
+            pieces: VecDeque::new(),
+            unstored: Vec::new(),
+            next_piece: 0,
+        };
+        for (name, tail, value) in keys.records_in(stored) {
+            let damaged = |problem| StateError::damaged(name, problem);
+            let piece = u64::from_str_radix(tail, 16).map_err(|_| damaged("not a number"))?;
+            let keys = key::decode(value).ok_or_else(|| damaged("not a list of keys"))?;
+            seen.delivered.extend(keys.iter().copied());
+            seen.pieces.push_back((piece, keys));
+            seen.next_piece = piece + 1;
+        }
+        Ok(seen)
+    }
+
+    /// Whether nothing is remembered at all.
+    pub(crate) const fn is_off(&self) -> bool {
+        self.capacity == 0
+    }
+
+    /// Notes that a record is handed to the host. False if it was before, and must not be again.
+    pub(crate) fn emit(&mut self, key: Key) -> bool {
+        !self.delivered.contains(&key) && self.undelivered.insert(key)
+    }
+
+    /// The host has taken these records.
+    pub(crate) fn deliver(&mut self, keys: &[Key]) {
+        for key in keys {
+            self.undelivered.remove(key);
+            if self.delivered.insert(*key) {
+                self.unstored.push(*key);
+            }
+        }
+    }
+
+    /// The host has not taken these records, and they will be emitted again.
+    pub(crate) fn take_back(&mut self, keys: &[Key]) {
+        for key in keys {
+            self.undelivered.remove(key);
+        }
+    }
+
+    /// Writes what has changed, and forgets the oldest beyond the capacity.
+    pub(crate) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys) {
+        if !self.unstored.is_empty() {
+            let piece = std::mem::take(&mut self.unstored);
+            changes.put(keys.records(self.next_piece), key::encode(&piece));
+            self.pieces.push_back((self.next_piece, piece));
+            self.next_piece += 1;
+        }
+        while self.delivered.len() > self.capacity {
+            let Some((number, piece)) = self.pieces.pop_front() else { break };
+            changes.delete(keys.records(number));
+            for key in piece {
+                self.delivered.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::ContentType;
+
+    fn keys() -> LaneKeys {
+        LaneKeys::new(ContentType::AuditGeneral)
+    }
+
+    #[test]
+    fn seen_contents_survive_and_are_forgotten_after_retention() {
+        let day = Duration::from_secs(86_400);
+        let created = Utc::from_millis(0) + day * 100;
+        let mut seen = SeenContents::default();
+        seen.insert(Key(7), created);
+        let (mut changes, mut stored) = (Changes::default(), Stored::new());
+        seen.flush(&mut changes, &keys(), created);
+        changes.take().apply(&mut stored);
+        let mut seen = SeenContents::load(&stored, &keys()).unwrap();
+        assert!(seen.contains(Key(7)) && !seen.contains(Key(8)));
+        seen.flush(&mut changes, &keys(), created + day * 9);
+        changes.take().apply(&mut stored);
+        assert!(!seen.contains(Key(7)));
+        assert!(stored.is_empty());
+    }
+
+    #[test]
+    fn records_count_as_seen_only_once_delivered_and_up_to_the_capacity() {
+        let mut seen = SeenRecords::load(&Stored::new(), &keys(), 2).unwrap();
+        let (mut changes, mut stored) = (Changes::default(), Stored::new());
+        assert!(seen.emit(Key(1)));
+        assert!(!seen.emit(Key(1)));
+        seen.take_back(&[Key(1)]);
+        for key in [Key(1), Key(2), Key(3)] {
+            assert!(seen.emit(key));
+            seen.deliver(&[key]);
+            seen.flush(&mut changes, &keys());
+            changes.take().apply(&mut stored);
+        }
+        assert_eq!(stored.len(), 2);
+        let mut seen = SeenRecords::load(&stored, &keys(), 2).unwrap();
+        assert!(seen.emit(Key(1)), "the oldest is forgotten");
+        assert!(!seen.emit(Key(2)) && !seen.emit(Key(3)));
+    }
+}

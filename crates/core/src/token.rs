@@ -1,0 +1,278 @@
+//! The token machine: one access token per tenant, one request for it at a time, renewed ahead of
+//! its end and after a refusal. Sends nothing itself.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::config::{Config, Credential};
+use crate::random::Random;
+use crate::request::{Method, Operation, Request, RequestId};
+use crate::secret::Secret;
+
+/// A token is renewed this long before its end, or after two thirds of its life if that is later.
+const RENEW_AHEAD: Duration = Duration::from_secs(300);
+
+/// A token this young is not thrown away for a 401: the refusal has another reason.
+const YOUNG: Duration = Duration::from_secs(2);
+
+/// The life of a token whose answer does not say.
+const LIFETIME_DEFAULT: Duration = Duration::from_secs(300);
+
+/// Waits between attempts, for services that are down and for credentials that are refused.
+const RETRY_BASE: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+const REFUSED_BASE: Duration = Duration::from_secs(30);
+const REFUSED_MAX: Duration = Duration::from_secs(600);
+
+/// Entra's descriptions are cut to this many characters.
+const MESSAGE_CHARS_MAX: usize = 300;
+
+#[derive(Clone, Debug)]
+struct Valid {
+    value: Secret<String>,
+    acquired_at: Duration,
+    renew_at: Duration,
+    expires_at: Duration,
+}
+
+/// Names one token among all that were had, so that a late 401 cannot discard its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
+
+/// How a token request ended badly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TokenFailure {
+    /// Entra refuses this app or its credential.
+    Refused { code: String, message: String },
+    /// Anything that may pass by itself.
+    Transient { reason: String },
+}
+
+/// The tenant's token.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenMachine {
+    current: Option<Valid>,
+    generation: u64,
+    request: Option<RequestId>,
+    not_before: Duration,
+    failures: u32,
+    refused: Option<String>,
+}
+
+impl TokenMachine {
+    pub(crate) const fn new() -> Self {
+        Self {
+            current: None,
+            generation: 0,
+            request: None,
+            not_before: Duration::ZERO,
+            failures: 0,
+            refused: None,
+        }
+    }
+
+    /// The token to send now, if there is a valid one, and when it expires.
+    pub(crate) fn usable(&self, now: Duration) -> Option<(&Secret<String>, Duration)> {
+        let valid = self.current.as_ref().filter(|valid| now < valid.expires_at)?;
+        Some((&valid.value, valid.expires_at))
+    }
+
+    /// Names the token that is sent now.
+    pub(crate) const fn generation(&self) -> Generation {
+        Generation(self.generation)
+    }
+
+    /// Whether a request should be sent now; otherwise when to ask again (`None`: when the
+    /// request under way has ended).
+    pub(crate) fn wants_request(&self, now: Duration) -> Result<(), Option<Duration>> {
+        if self.request.is_some() {
+            return Err(None);
+        }
+        let due = self.current.as_ref().map_or(Duration::ZERO, |valid| valid.renew_at);
+        let due = due.max(self.not_before);
+        if now < due { Err(Some(due)) } else { Ok(()) }
+    }
+
+    pub(crate) const fn requested(&mut self, id: RequestId) {
+        self.request = Some(id);
+    }
+
+    /// The code with which Entra refuses at present.
+    pub(crate) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    /// Failed requests in a row.
+    pub(crate) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The API refused a token.
+    pub(crate) fn reject(&mut self, generation: Generation, now: Duration) {
+        let current = generation == Generation(self.generation);
+        let young = |valid: &Valid| now < valid.acquired_at + YOUNG;
+        if current && !self.current.as_ref().is_some_and(young) {
+            self.current = None;
+        }
+    }
+
+    /// A request ended with a token in `body`. Answers for how long it is valid.
+    pub(crate) fn accept(&mut self, body: &[u8], now: Duration) -> Result<Duration, TokenFailure> {
+        let parsed: Option<Value> = serde_json::from_slice(body).ok();
+        let token = parsed.as_ref().and_then(|value| value.get("access_token")?.as_str());
+        let (Some(token), Some(value)) = (token, &parsed) else {
+            return Err(failure_of(200, body));
+        };
+        let lifetime = seconds(value.get("expires_in")).unwrap_or(LIFETIME_DEFAULT);
+        self.current = Some(Valid {
+            value: Secret::new(token.to_owned()),
+            acquired_at: now,
+            renew_at: now + (lifetime * 2 / 3).max(lifetime.saturating_sub(RENEW_AHEAD)),
+            expires_at: now + lifetime,
+        });
+        self.generation += 1;
+        self.request = None;
+        self.failures = 0;
+        self.refused = None;
+        Ok(lifetime)
+    }
+
+    /// A request ended without a token. Answers the wait before the next, and whether this
+    /// refusal is new.
+    pub(crate) fn fail(
+        &mut self,
+        failure: &TokenFailure,
+        retry_after: Option<Duration>,
+        now: Duration,
+        random: &mut Random,
+    ) -> (Duration, bool) {
+        self.request = None;
+        self.failures = self.failures.saturating_add(1);
+        let (wait, news) = match failure {
+            TokenFailure::Refused { code, .. } => {
+                let news = self.refused.as_ref() != Some(code);
+                self.refused = Some(code.clone());
+                (random.backoff(REFUSED_BASE, REFUSED_MAX, self.failures), news)
+            }
+            TokenFailure::Transient { .. } => {
+                let wait = random.backoff(RETRY_BASE, RETRY_MAX, self.failures);
+                (wait.max(retry_after.unwrap_or_default().min(REFUSED_MAX)), false)
+            }
+        };
+        self.not_before = now + wait;
+        (wait, news)
+    }
+}
+
+/// The request for a token: the v2.0 endpoint's client credentials grant.
+pub(crate) fn request(config: &Config) -> Request {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("client_id", &config.client_id)
+        .append_pair("scope", &format!("{}/.default", config.resource))
+        .append_pair("grant_type", "client_credentials");
+    match &config.credential {
+        Credential::ClientSecret(secret) => form.append_pair("client_secret", secret.expose()),
+    };
+    Request {
+        operation: Operation::Token,
+        method: Method::Post,
+        url: format!("{}/{}/oauth2/v2.0/token", config.login.as_str(), config.tenant_id),
+        bearer: None,
+        body: Some(Secret::new(form.finish())),
+        content_type: Some("application/x-www-form-urlencoded"),
+    }
+}
+
+/// What an answer without a token says.
+pub(crate) fn failure_of(status: u16, body: &[u8]) -> TokenFailure {
+    let parsed: Option<Value> = serde_json::from_slice(body).ok();
+    let error = parsed.as_ref().and_then(|value| value.get("error")?.as_str());
+    let transient = TokenFailure::Transient { reason: format!("HTTP status {status}") };
+    let (Some(value), Some(error)) = (&parsed, error) else { return transient };
+    let number = value.get("error_codes").and_then(|codes| codes.get(0)?.as_u64());
+    // Microsoft's advice is to branch on `error` and `error_codes`, never on the text.
+    let passing = matches!(error, "temporarily_unavailable" | "server_error")
+        || matches!(number, Some(90_033 | 90_024 | 90_055));
+    if passing || status == 429 || status >= 500 {
+        return transient;
+    }
+    let description = value.get("error_description").and_then(Value::as_str).unwrap_or_default();
+    let line = description.lines().next().unwrap_or_default();
+    let message = line.split(" Trace ID:").next().unwrap_or_default();
+    let named = description.split(':').next().filter(|word| word.starts_with("AADSTS"));
+    TokenFailure::Refused {
+        code: match (number, named) {
+            (Some(number), _) => format!("AADSTS{number}"),
+            (None, Some(named)) => named.to_owned(),
+            (None, None) => error.chars().take(MESSAGE_CHARS_MAX).collect(),
+        },
+        message: message.chars().take(MESSAGE_CHARS_MAX).collect(),
+    }
+}
+
+/// Seconds as v2 (a number) or v1 (a string) writes them.
+fn seconds(value: Option<&Value>) -> Option<Duration> {
+    let value = value?;
+    let seconds = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn both_forms_of_expires_in_are_read() {
+        for body in [
+            r#"{"access_token":"x","expires_in":3599}"#,
+            r#"{"access_token":"x","expires_in":"3599"}"#,
+        ] {
+            assert_eq!(TokenMachine::new().accept(body.as_bytes(), at(0)), Ok(at(3_599)));
+        }
+    }
+
+    #[test]
+    fn a_token_is_renewed_before_it_ends_and_used_until_then() {
+        let mut tokens = TokenMachine::new();
+        tokens.accept(br#"{"access_token":"x","expires_in":3600}"#, at(0)).unwrap();
+        assert_eq!(tokens.wants_request(at(3_299)), Err(Some(at(3_300))));
+        assert_eq!(tokens.wants_request(at(3_300)), Ok(()));
+        assert!(tokens.usable(at(3_599)).is_some());
+        assert!(tokens.usable(at(3_600)).is_none());
+    }
+
+    #[test]
+    fn only_the_token_that_was_refused_is_discarded() {
+        let mut tokens = TokenMachine::new();
+        tokens.accept(br#"{"access_token":"a"}"#, at(0)).unwrap();
+        let first = tokens.generation();
+        tokens.accept(br#"{"access_token":"b"}"#, at(10)).unwrap();
+        tokens.reject(first, at(20));
+        assert_eq!(tokens.usable(at(20)).unwrap().0.expose(), "b");
+        tokens.reject(tokens.generation(), at(20));
+        assert!(tokens.usable(at(20)).is_none());
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_trouble() {
+        let refused = br#"{"error":"invalid_client","error_description":
+            "AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 1","error_codes":[7000215]}"#;
+        assert_eq!(
+            failure_of(401, refused),
+            TokenFailure::Refused {
+                code: "AADSTS7000215".into(),
+                message: "AADSTS7000215: Invalid client secret provided.".into(),
+            }
+        );
+        for (status, body) in [(429, "Too Many Requests"), (503, "<html>"), (200, "")] {
+            assert!(matches!(failure_of(status, body.as_bytes()), TokenFailure::Transient { .. }));
+        }
+        let busy = br#"{"error":"invalid_grant","error_codes":[90033]}"#;
+        assert!(matches!(failure_of(400, busy), TokenFailure::Transient { .. }));
+    }
+}

@@ -1,0 +1,214 @@
+//! The Management Activity API on the wire: addresses out, descriptors in. Nothing else in the core
+//! spells a URL or a field of Microsoft's JSON.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::batch::{ContentRef, ContentType};
+use crate::config::Config;
+use crate::interval::Interval;
+use crate::request::{Method, Operation, Request};
+use crate::secret::Secret;
+use crate::time::Utc;
+
+const PUBLISHER: &str = "PublisherIdentifier";
+
+/// `GET /subscriptions/list`.
+pub(crate) fn list_subscriptions(config: &Config, token: &Secret<String>) -> Request {
+    let url = format!("{}/subscriptions/list?{PUBLISHER}={}", feed(config), config.publisher_id);
+    get(Operation::ListSubscriptions, url, token)
+}
+
+/// `POST /subscriptions/start`, without a webhook and without touching one.
+pub(crate) fn start_subscription(
+    config: &Config,
+    content_type: ContentType,
+    token: &Secret<String>,
+) -> Request {
+    let url = format!(
+        "{}/subscriptions/start?contentType={content_type}&{PUBLISHER}={}",
+        feed(config),
+        config.publisher_id
+    );
+    Request {
+        method: Method::Post,
+        // Empty, but there: the service's front answers 411 to a POST without a length.
+        body: Some(Secret::new(String::new())),
+        content_type: Some("application/json; charset=utf-8"),
+        ..get(Operation::StartSubscription, url, token)
+    }
+}
+
+/// The first page of a window.
+pub(crate) fn list_content(
+    config: &Config,
+    content_type: ContentType,
+    window: Interval,
+    token: &Secret<String>,
+) -> Request {
+    let url = format!(
+        "{}/subscriptions/content?contentType={content_type}&startTime={}&endTime={}&{PUBLISHER}={}",
+        feed(config),
+        window.start,
+        window.end,
+        config.publisher_id
+    );
+    get(Operation::ListContent, url, token)
+}
+
+/// An address that Microsoft gave: followed verbatim, with the publisher added where Microsoft
+/// leaves it out, since a request without one shares its quota with strangers.
+pub(crate) fn follow(
+    config: &Config,
+    operation: Operation,
+    address: &str,
+    token: &Secret<String>,
+) -> Request {
+    let query = address.split_once('?').map(|(_, query)| query);
+    let named = query.is_some_and(|query| {
+        query.split('&').any(|pair| {
+            pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case(PUBLISHER))
+        })
+    });
+    let url = if named {
+        address.to_owned()
+    } else {
+        let separator = if query.is_some() { '&' } else { '?' };
+        format!("{address}{separator}{PUBLISHER}={}", config.publisher_id)
+    };
+    get(operation, url, token)
+}
+
+fn feed(config: &Config) -> String {
+    format!("{}/api/v1.0/{}/activity/feed", config.api.as_str(), config.tenant_id)
+}
+
+fn get(operation: Operation, url: String, token: &Secret<String>) -> Request {
+    Request {
+        operation,
+        method: Method::Get,
+        url,
+        bearer: Some(token.clone()),
+        body: None,
+        content_type: None,
+    }
+}
+
+/// One entry of a listing.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor<'a> {
+    #[serde(borrow)]
+    content_uri: Cow<'a, str>,
+    #[serde(borrow)]
+    content_id: Cow<'a, str>,
+    #[serde(borrow)]
+    content_created: Cow<'a, str>,
+    #[serde(borrow)]
+    content_expiration: Cow<'a, str>,
+}
+
+/// Reads one entry of a listing of `content_type`; says what is wrong with it otherwise.
+pub(crate) fn descriptor(json: &[u8], content_type: ContentType) -> Result<ContentRef, String> {
+    let descriptor: Descriptor<'_> =
+        serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let moment = |name: &str, text: &str| {
+        Utc::parse(text).ok_or_else(|| format!("{name} is no time: {text:?}"))
+    };
+    Ok(ContentRef {
+        content_type,
+        created: moment("contentCreated", &descriptor.content_created)?,
+        expiration: moment("contentExpiration", &descriptor.content_expiration)?,
+        id: descriptor.content_id.into(),
+        uri: descriptor.content_uri.into(),
+    })
+}
+
+/// One entry of the list of subscriptions.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Subscription<'a> {
+    #[serde(borrow)]
+    content_type: Cow<'a, str>,
+    // Microsoft's own sample leaves it out.
+    #[serde(borrow)]
+    status: Option<Cow<'a, str>>,
+}
+
+/// Reads the list of subscriptions: the feeds that are enabled.
+pub(crate) fn enabled_subscriptions(body: &[u8]) -> Result<Vec<ContentType>, String> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let subscriptions: Vec<Subscription<'_>> =
+        serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let enabled = |subscription: &Subscription<'_>| {
+        subscription.status.as_ref().is_none_or(|status| status.eq_ignore_ascii_case("enabled"))
+    };
+    Ok(subscriptions
+        .iter()
+        .filter(|subscription| enabled(subscription))
+        .filter_map(|subscription| ContentType::parse(&subscription.content_type))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RawOptions;
+
+    fn config() -> Config {
+        let tenant = "41463f53-8812-40f4-890f-865bf6e35190";
+        let raw: RawOptions =
+            [("tenant_id", tenant), ("client_id", tenant), ("client_secret", "s")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into();
+        Config::parse(&raw).unwrap()
+    }
+
+    #[track_caller]
+    fn check_follow(address: &str, expected: &str) {
+        let token = Secret::new(String::new());
+        let request = follow(&config(), Operation::GetBlob, address, &token);
+        let expected =
+            expected.replace("PID", "PublisherIdentifier=41463f53-8812-40f4-890f-865bf6e35190");
+        assert_eq!(request.url, expected);
+    }
+
+    #[test]
+    fn addresses_are_followed_verbatim_and_the_publisher_added_once() {
+        check_follow("https://h/a/x$y", "https://h/a/x$y?PID");
+        check_follow(
+            "https://h/c?nextpage=1$2&endtime=3",
+            "https://h/c?nextpage=1$2&endtime=3&PID",
+        );
+        check_follow("https://h/c?publisheridentifier=z", "https://h/c?publisheridentifier=z");
+    }
+
+    #[test]
+    fn a_window_is_written_in_milliseconds_of_utc() {
+        let window = Interval::new(Utc::from_millis(0), Utc::from_millis(1)).unwrap();
+        let token = Secret::new(String::new());
+        let request = list_content(&config(), ContentType::DlpAll, window, &token);
+        assert!(request.url.contains(
+            "content?contentType=DLP.All&startTime=1970-01-01T00:00:00.000Z&endTime=1970-01-01T00:00:00.001Z&"
+        ), "{}", request.url);
+    }
+
+    #[test]
+    fn subscriptions_are_read_in_any_case() {
+        let body = br#"[{"contentType":"audit.general","status":"ENABLED","webhook":null},
+            {"contentType":"Audit.Exchange","status":"disabled"},{"contentType":"DLP.All"},
+            {"contentType":"Audit.Unheard"}]"#;
+        assert_eq!(
+            enabled_subscriptions(body),
+            Ok(vec![ContentType::AuditGeneral, ContentType::DlpAll])
+        );
+        assert!(enabled_subscriptions(br#"{"error":{}}"#).is_err());
+    }
+
+    #[test]
+    fn a_descriptor_says_what_it_lacks() {
+        let missing = descriptor(br#"{"contentId":"x"}"#, ContentType::DlpAll);
+        assert!(missing.unwrap_err().contains("contentUri"));
+    }
+}
