@@ -19,7 +19,7 @@ use crate::key::Key;
 use crate::lane::{Lane, Stage, Subscription};
 use crate::ledger::{Entry, Ledger};
 use crate::metrics::Metrics;
-use crate::plan::Urgency;
+use crate::plan::{self, Urgency};
 use crate::random::Random;
 use crate::request::{Headers, Request, RequestId};
 use crate::state::{self, Changes, StateError, Stored};
@@ -138,9 +138,12 @@ impl Collector {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        let server_now = self.clock.at(now);
-        for lane in &mut self.lanes {
-            lane.flush(&mut self.changes, server_now);
+        // What is old enough to be forgotten is for Microsoft's clock to say.
+        if self.clock.is_anchored() {
+            let server_now = self.clock.at(now);
+            for lane in &mut self.lanes {
+                lane.flush(&mut self.changes, server_now);
+            }
         }
         if !self.changes.is_empty() {
             return Output::Commit(self.changes.take());
@@ -234,12 +237,23 @@ impl Collector {
                 }
             };
         }
-        if let Some(date) = headers.value("date").and_then(Utc::parse_http_date)
-            && let Some(seconds) = self.clock.observe(now, date)
-        {
+        self.learn_time(now, headers);
+        self.read_on(id);
+    }
+
+    /// Every answer tells Microsoft's time; the first one settles where the look-back begins.
+    fn learn_time(&mut self, now: Now, headers: &Headers) {
+        let first = !self.clock.is_anchored();
+        let date = headers.value("date").and_then(Utc::parse_http_date);
+        if let Some(seconds) = self.clock.observe(now, date) {
             self.event(Event::ClockCorrected { seconds });
         }
-        self.read_on(id);
+        if first {
+            let server_now = self.clock.at(now);
+            for lane in self.lanes.iter_mut().filter(|lane| lane.is_new) {
+                lane.begin = plan::begin(self.config.lookback, server_now);
+            }
+        }
     }
 
     fn handle_body(&mut self, now: Now, id: RequestId, chunk: Bytes) {

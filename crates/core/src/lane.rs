@@ -148,6 +148,8 @@ pub(crate) struct Lane {
     /// Addresses elsewhere that were named before, so that each is reported once.
     pub(crate) refused: KeySet,
     pub(crate) metrics: LaneMetrics,
+    /// Whether nothing was stored when it was loaded.
+    pub(crate) is_new: bool,
     changed: bool,
 }
 
@@ -164,10 +166,7 @@ impl Lane {
         let name = keys.lane();
         let record = match stored.get(&name) {
             Some(value) => state::decode::<LaneRecord>(&name, value)?,
-            None => {
-                let begin = (now - config.lookback).max(plan::oldest(now));
-                LaneRecord::new(begin, &IntervalSet::default(), 0)
-            }
+            None => LaneRecord::new(plan::begin(config.lookback, now), &IntervalSet::default(), 0),
         };
         let start = keys.start();
         let started_at = stored.get(&start).map(|v| state::decode_time(&start, v)).transpose()?;
@@ -198,6 +197,7 @@ impl Lane {
             records: SeenRecords::load(stored, &keys, config.dedupe_records)?,
             refused: KeySet::default(),
             metrics: LaneMetrics::new(content_type),
+            is_new: !stored.contains_key(&name),
             changed: !stored.contains_key(&name),
             keys,
         };

@@ -35,6 +35,11 @@ pub(crate) fn oldest(now: Utc) -> Utc {
     now - (RETENTION - RETENTION_MARGIN)
 }
 
+/// Where collection begins when nothing is stored.
+pub(crate) fn begin(lookback: Duration, now: Utc) -> Utc {
+    (now - lookback).max(oldest(now))
+}
+
 /// The latest moment that a window may end at.
 pub(crate) fn horizon(now: Utc) -> Utc {
     now - END_MARGIN

@@ -51,7 +51,9 @@ impl Collector {
     pub(crate) fn schedule(&mut self, now: Now) -> Option<Duration> {
         let mut wake = Wake::default();
         let server_now = self.clock.at(now);
-        self.settle_retention(server_now);
+        if self.clock.is_anchored() {
+            self.settle_retention(server_now);
+        }
         self.wake_lanes(now.monotonic, &mut wake);
         match self.tokens.wants_request(now.monotonic) {
             Ok(()) => {
