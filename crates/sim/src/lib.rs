@@ -26,6 +26,8 @@ mod owed;
 mod publish;
 mod records;
 mod report;
+#[cfg(feature = "server")]
+mod server;
 mod service;
 mod subscriptions;
 mod time;
@@ -42,5 +44,7 @@ pub use guid::Guid;
 pub use http::{Delivery, Header, Piece, Reply, Request, Transport};
 pub use owed::Owed;
 pub use report::{ILLEGAL_KEPT_MAX, Illegal, Report, Rule};
+#[cfg(feature = "server")]
+pub use server::{Listen, Server};
 pub use service::{Microsoft, Published};
 pub use webhooks::{Ticket, WebhookAnswer, WebhookCall};

@@ -1,0 +1,183 @@
+//! The service on loopback, over http and https, for collectors that are tested from outside.
+//! Only carries: what is answered is decided by [`Microsoft`]. Refuses addresses that are not
+//! loopback.
+
+mod connection;
+mod control;
+mod response;
+mod tls;
+mod webhook;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::config::SimConfig;
+use crate::service::Microsoft;
+use tls::Authority;
+
+/// How often the service looks for content that became available, to notify webhooks.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Where the server listens.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// For http. Port 0 takes any.
+    pub http: SocketAddr,
+    /// For https. Port 0 takes any.
+    pub https: SocketAddr,
+    /// Where the certificate of the authority is written; none: a temporary file that is removed
+    /// when the server ends.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { http: any, https: any, ca_file: None }
+    }
+}
+
+/// A running server. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    http: SocketAddr,
+    https: SocketAddr,
+    authority: Authority,
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+    stop: watch::Sender<bool>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    microsoft: Mutex<Microsoft>,
+    pub(crate) connections: AtomicU64,
+    started: SystemTime,
+}
+
+impl Shared {
+    pub(crate) fn microsoft(&self) -> MutexGuard<'_, Microsoft> {
+        self.microsoft.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Now, in ms since the epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Server {
+    /// Starts a world whose history ends now. Hosts and audiences of `config` are replaced by
+    /// the addresses of the server, beside Microsoft's own audiences.
+    ///
+    /// # Errors
+    /// When an address is not loopback or cannot be bound, or the certificate cannot be written.
+    pub fn start(mut config: SimConfig, listen: &Listen) -> io::Result<Self> {
+        for address in [listen.http, listen.https] {
+            if !address.ip().is_loopback() {
+                let why =
+                    format!("{address} is not a loopback address: the simulator is for tests");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("m365-sim")
+            .enable_all()
+            .build()?;
+        let plain = runtime.block_on(TcpListener::bind(listen.http))?;
+        let secure = runtime.block_on(TcpListener::bind(listen.https))?;
+        let (http, https) = (plain.local_addr()?, secure.local_addr()?);
+        let hosts = [http, https]
+            .into_iter()
+            .flat_map(|address| [address.to_string(), format!("localhost:{}", address.port())]);
+        let hosts: Vec<String> = hosts.collect();
+        let origins = ["http", "https"].into_iter();
+        let origins = origins.flat_map(|s| hosts.iter().map(move |host| format!("{s}://{host}")));
+        config.resources.extend(origins);
+        config.api_hosts.clone_from(&hosts);
+        config.login_hosts = hosts;
+        let authority = Authority::new(listen.ca_file.as_deref())?;
+        let acceptor = authority.acceptor()?;
+        let mut microsoft = Microsoft::new(config, now_ms());
+        microsoft.allow_plain_webhooks();
+        let shared = Arc::new(Shared {
+            microsoft: Mutex::new(microsoft),
+            connections: AtomicU64::new(0),
+            started: SystemTime::now(),
+        });
+        let (stop, stopped) = watch::channel(false);
+        runtime.spawn(connection::accept(plain, None, Arc::clone(&shared), stopped.clone()));
+        runtime.spawn(connection::accept(secure, Some(acceptor), Arc::clone(&shared), stopped));
+        runtime.spawn(webhook::notify(Arc::clone(&shared)));
+        Ok(Self { http, https, authority, shared, runtime: Some(runtime), stop })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// `https://127.0.0.1:PORT`
+    pub fn https_url(&self) -> String {
+        format!("https://{}", self.https)
+    }
+
+    /// The file that holds the authority's certificate.
+    pub fn ca_file(&self) -> &Path {
+        self.authority.path()
+    }
+
+    /// The authority's certificate.
+    pub fn ca_pem(&self) -> &str {
+        self.authority.pem()
+    }
+
+    /// The service, to look into it or to heal it. Holding it holds up every request.
+    pub fn microsoft(&self) -> MutexGuard<'_, Microsoft> {
+        self.shared.microsoft()
+    }
+
+    /// Connections that were opened so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// When the signals cannot be watched.
+    pub fn wait_for_signal(&self) -> io::Result<()> {
+        let Some(runtime) = &self.runtime else {
+            return Ok(());
+        };
+        runtime.block_on(async {
+            let mut terminate =
+                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                _ = terminate.recv() => Ok(()),
+                interrupted = tokio::signal::ctrl_c() => interrupted,
+            }
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(runtime) = self.runtime.take() {
+            // Not `drop`: that would block, and panic inside an asynchronous test.
+            runtime.shutdown_background();
+        }
+    }
+}
