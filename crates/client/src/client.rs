@@ -128,7 +128,7 @@ impl<S: Sink> Client<S> {
         self.inbox.begin_run();
         let stored = self.store.load().map_err(RunError::Store)?;
         let config = self.settings.config.clone();
-        let mut collector = Collector::new(config, stored, seed(), self.clocks.now())?;
+        let mut collector = Collector::new(config, &stored, seed(), self.clocks.now())?;
         let spawner = self.runtime.spawner();
         let http = Http::new(self.http.clone(), spawner, self.inbox.handle.clone(), self.runs);
         let mut driver = Driver {
@@ -160,7 +160,8 @@ impl<S: Sink> Client<S> {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
-            if !error.is_passing() || self.inbox.stop_at.is_some() {
+            // A sink that is beyond repair asks for the end while it fails.
+            if !error.is_passing() || self.inbox.pause(&self.runtime, Duration::ZERO) {
                 return Err(error);
             }
             if HEALTHY_RUN < start.elapsed() {

@@ -178,15 +178,13 @@ impl Inbox {
         let resume_at = Instant::now() + pause;
         while self.stop_at.is_none() {
             let left = resume_at.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
             match runtime.block_on(self.next(left)) {
                 Some(Message::Shutdown(grace)) => self.stop_within(grace),
                 Some(Message::Hint(_)) => self.handle.hint_taken(),
                 // About a run that is over.
-                Some(Message::Wire { .. } | Message::Delivered(_) | Message::Returned(_))
-                | None => {}
+                Some(Message::Wire { .. } | Message::Delivered(_) | Message::Returned(_)) => {}
+                None if left.is_zero() => break,
+                None => {}
             }
         }
         self.stop_at.is_some()
