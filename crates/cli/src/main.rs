@@ -1,2 +1,68 @@
-//! Placeholder.
-fn main() {}
+//! The command line: one module a command. Collects nothing itself; that is the client's.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod config_file;
+mod log;
+mod options;
+mod run;
+mod sources;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Command;
+
+/// Everything that was asked for is done.
+const COMPLETE: u8 = 0;
+/// Something failed, or was left undone.
+const INCOMPLETE: u8 = 1;
+/// The configuration is wrong; nothing was done. clap uses the same code.
+const MISCONFIGURED: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  Read the last 7 days and go on from there, as NDJSON in a file, continuing after a restart:
+
+    export M365_AUDIT_CLIENT_SECRET=...
+    m365-audit run --tenant-id GUID --client-id GUID --db state.db --output audit.ndjson
+
+  Look at everything of the last hour once:
+
+    m365-audit run --config m365-audit.toml --once --lookback 1h | jq .Operation
+
+  Write a configuration file to start from:
+
+    m365-audit options --format toml > m365-audit.toml
+
+Exit codes: 0 complete, 1 failed or incomplete, 2 wrong configuration.";
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let code = match matches.subcommand() {
+        Some(("run", matches)) => run::main(matches),
+        Some(("state", matches)) => state::main(matches),
+        Some(("options", matches)) => options::main(matches),
+        _ => unreachable!("clap insists on a command and knows no other"),
+    };
+    ExitCode::from(code)
+}
+
+fn command() -> Command {
+    Command::new("m365-audit")
+        .about("Collects Microsoft 365 audit events without losing any of them.")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help(EXAMPLES)
+        .subcommands([run::command(), state::command(), options::command()])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_command_is_well_formed() {
+        super::command().debug_assert();
+    }
+}

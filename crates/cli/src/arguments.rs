@@ -1,0 +1,75 @@
+//! Flags and environment variables of the options table. Knows names, reads no value.
+
+use clap::{Arg, ArgMatches};
+use m365_audit_core::options::{Kind, OPTIONS, OptionSpec, Scope};
+
+/// The options that the command line has: all but those of Fluent Bit.
+pub(crate) fn specs() -> impl Iterator<Item = &'static OptionSpec> {
+    OPTIONS.iter().filter(|spec| spec.scope != Scope::FluentBit)
+}
+
+/// `--db-sync` for `db.sync`.
+pub(crate) fn flag(name: &str) -> String {
+    format!("--{}", long(name))
+}
+
+/// `M365_AUDIT_DB_SYNC` for `db.sync`.
+pub(crate) fn variable(name: &str) -> String {
+    format!("M365_AUDIT_{}", name.replace('.', "_").to_uppercase())
+}
+
+/// One flag per option. Defaults are told, not set: a file may come before them.
+pub(crate) fn args() -> impl Iterator<Item = Arg> {
+    specs().map(|spec| {
+        Arg::new(spec.name)
+            .long(long(spec.name))
+            .env(variable(spec.name))
+            .hide_env_values(true)
+            .value_name(value_name(spec.kind))
+            .allow_hyphen_values(true)
+            .help(help(spec))
+            .help_heading("Collection")
+    })
+}
+
+/// The value of a flag, or of its variable; an empty variable counts as unset.
+pub(crate) fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<(&'a str, bool)> {
+    let text = matches.get_one::<String>(name)?;
+    let from_flag = matches.value_source(name) == Some(clap::parser::ValueSource::CommandLine);
+    (from_flag || !text.is_empty()).then_some((text, from_flag))
+}
+
+fn long(name: &str) -> String {
+    name.replace(['_', '.'], "-")
+}
+
+const fn value_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Secret => "TEXT",
+        Kind::Path => "PATH",
+        Kind::Url => "URL",
+        Kind::Integer { .. } => "N",
+        Kind::Boolean => "on|off",
+        Kind::Duration { .. } => "TIME",
+        Kind::Size { .. } => "SIZE",
+        Kind::Choice(_) => "WORD",
+        Kind::List(_) => "LIST",
+    }
+}
+
+fn help(spec: &OptionSpec) -> String {
+    let mut help = spec.help.to_owned();
+    if spec.kind == Kind::Secret {
+        help.push_str(
+            " Better not given as a flag, which other users of the machine can see: use the \
+             variable or a file.",
+        );
+    }
+    if !matches!(spec.kind, Kind::Text | Kind::Secret | Kind::Path | Kind::Url | Kind::Boolean) {
+        help.push_str(&format!(" Takes: {}.", spec.kind.describe()));
+    }
+    if let Some(default) = spec.default {
+        help.push_str(&format!(" [default: {default}]"));
+    }
+    help
+}

@@ -1,0 +1,87 @@
+//! Log lines on stderr, as text or JSON, without tearing the progress bars.
+
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use indicatif::MultiProgress;
+use m365_audit_core::{Level, Utc};
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// `TIME LEVEL message`.
+    Text,
+    /// One JSON object a line: `time`, `level`, `message`.
+    Json,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    level: Level,
+    format: Format,
+    bars: MultiProgress,
+}
+
+impl Log {
+    /// Shows lines of `level` and graver ones, above `bars`.
+    pub(crate) const fn new(level: Level, format: Format, bars: MultiProgress) -> Self {
+        Self { level, format, bars }
+    }
+
+    /// Writes a line, if its level is shown.
+    pub(crate) fn write(&self, level: Level, message: &str) {
+        if level <= self.level {
+            let line = line(self.format, now(), level, message);
+            // Nothing can be told any more if stderr is gone.
+            self.bars.suspend(|| drop(std::io::stderr().write_all(line.as_bytes())));
+        }
+    }
+}
+
+fn line(format: Format, time: Utc, level: Level, message: &str) -> String {
+    let word = match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+    };
+    match format {
+        Format::Text => {
+            // What a server says may hold line breaks and control characters.
+            let message: String =
+                message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            format!("{time} {:5} {message}\n", word.to_uppercase())
+        }
+        Format::Json => {
+            let time = time.to_string();
+            let line = serde_json::json!({ "time": time, "level": word, "message": message });
+            format!("{line}\n")
+        }
+    }
+}
+
+fn now() -> Utc {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Utc::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_in_both_formats() {
+        let time = Utc::parse("2026-07-15T20:45:11.875Z").unwrap();
+        let message = "a \"b\"\n\u{1b}[31mc";
+        assert_eq!(
+            line(Format::Text, time, Level::Warn, message),
+            "2026-07-15T20:45:11.875Z WARN  a \"b\"  [31mc\n"
+        );
+        let json = line(Format::Json, time, Level::Error, message);
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["message"], message);
+        assert_eq!(value["level"], "error");
+        assert_eq!(json.lines().count(), 1);
+    }
+}

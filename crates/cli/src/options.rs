@@ -1,0 +1,185 @@
+//! `m365-audit options`: the options table, as documentation and as files to start from.
+
+use std::io::{self, Write};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Command};
+use m365_audit_core::options::{Kind, OPTIONS, OptionSpec, Scope};
+
+use crate::COMPLETE;
+use crate::arguments::{flag, specs, variable};
+
+/// Columns of a comment in a sample.
+const COMMENT_COLUMNS: usize = 96;
+
+pub(crate) fn command() -> Command {
+    Command::new("options").about("Print every option, or a configuration to start from").arg(
+        Arg::new("format")
+            .long("format")
+            .value_name("WORD")
+            .value_parser(PossibleValuesParser::new(["markdown", "toml", "fluent-bit"]))
+            .default_value("markdown")
+            .help("A table; a file for `run --config`; a pipeline for Fluent Bit"),
+    )
+}
+
+/// Prints, and answers the exit code.
+pub(crate) fn main(matches: &ArgMatches) -> u8 {
+    let text = match matches.get_one::<String>("format").map(String::as_str) {
+        Some("toml") => toml(),
+        Some("fluent-bit") => fluent_bit(),
+        _ => markdown(),
+    };
+    // A reader that has seen enough is no failure.
+    drop(io::stdout().write_all(text.as_bytes()));
+    COMPLETE
+}
+
+fn markdown() -> String {
+    let mut text = String::from("| Option | Takes | Default | What it does |\n|---|---|---|---|\n");
+    for spec in OPTIONS {
+        let default = spec.default.map(|default| format!("`{default}`")).unwrap_or_default();
+        let only = if spec.scope == Scope::FluentBit { "Fluent Bit only. " } else { "" };
+        let (name, takes, help) = (spec.name, spec.kind.describe(), spec.help);
+        text.push_str(&format!("| `{name}` | {takes} | {default} | {only}{help} |\n"));
+    }
+    text
+}
+
+fn toml() -> String {
+    let mut text = String::from(
+        "# m365-audit run --config FILE\n# Flags and M365_AUDIT_* variables come before this \
+         file.\n",
+    );
+    for spec in specs() {
+        text.push('\n');
+        comment(&mut text, "# ", spec.help);
+        comment(&mut text, "# ", &format!("{} or {}", flag(spec.name), variable(spec.name)));
+        let name = spec.name;
+        let name = if name.contains('.') { format!("\"{name}\"") } else { name.to_owned() };
+        let value = toml_value(spec);
+        let hash = if is_required(name.as_str()) { "" } else { "# " };
+        text.push_str(&format!("{hash}{name} = {value}\n"));
+    }
+    text
+}
+
+fn toml_value(spec: &OptionSpec) -> String {
+    let value = example(spec);
+    match spec.kind {
+        Kind::Integer { .. } => value.into(),
+        Kind::Boolean => if value == "on" { "true" } else { "false" }.into(),
+        Kind::List(_) => {
+            let words: Vec<_> = value.split(", ").map(|word| format!("\"{word}\"")).collect();
+            format!("[{}]", words.join(", "))
+        }
+        _ => format!("\"{value}\""),
+    }
+}
+
+fn fluent_bit() -> String {
+    let mut text = String::from(
+        "# Events are safe in Fluent Bit across a crash only with storage.type filesystem.\n\
+         service:\n  storage.path: /var/lib/fluent-bit/storage\n\n\
+         plugins:\n  - /usr/lib/fluent-bit/in_m365_audit.so\n\n\
+         pipeline:\n  inputs:\n    - name: m365_audit\n      tag: m365\n      \
+         storage.type: filesystem\n",
+    );
+    for spec in OPTIONS {
+        text.push('\n');
+        comment(&mut text, "      # ", spec.help);
+        let hash = if is_required(spec.name) { "" } else { "# " };
+        let value = match spec.kind {
+            Kind::Secret => "${M365_AUDIT_CLIENT_SECRET}",
+            _ => example(spec),
+        };
+        text.push_str(&format!("      {hash}{}: {value}\n", spec.name));
+    }
+    text.push_str("\n  outputs:\n    - name: stdout\n      match: \"*\"\n");
+    text
+}
+
+/// What a sample cannot do without.
+fn is_required(name: &str) -> bool {
+    matches!(name, "tenant_id" | "client_id" | "client_secret" | "db")
+}
+
+/// The default, or something in its place.
+fn example(spec: &OptionSpec) -> &'static str {
+    match (spec.default, spec.name) {
+        (Some(default), _) => default,
+        (None, "tenant_id" | "client_id" | "publisher_id") => {
+            "00000000-0000-0000-0000-000000000000"
+        }
+        (None, "db") => "/var/lib/m365-audit/state.db",
+        (None, "client_secret_file") => "/run/secrets/m365-audit",
+        (None, "ca_file") => "/etc/ssl/certs/gateway.pem",
+        (None, "proxy_url") => "http://proxy.example:3128",
+        (None, "login_url") => "https://login.microsoftonline.com",
+        (None, "api_url" | "resource") => "https://manage.office.com",
+        (None, _) => "",
+    }
+}
+
+/// Appends `words` as comment lines of bounded length.
+fn comment(text: &mut String, mark: &str, words: &str) {
+    let mut column = usize::MAX;
+    for word in words.split_whitespace() {
+        if COMMENT_COLUMNS < column.saturating_add(1 + word.len()) {
+            if column != usize::MAX {
+                text.push('\n');
+            }
+            text.push_str(mark);
+            column = mark.len();
+        } else {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.len();
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use m365_audit_core::RawOptions;
+
+    #[test]
+    fn the_samples_name_every_option_once() {
+        for (text, specs) in [(toml(), specs().count()), (fluent_bit(), OPTIONS.len())] {
+            let named = OPTIONS.iter().filter(|spec| {
+                let starts = [spec.name.to_owned(), format!("\"{}\"", spec.name)];
+                let lines = text.lines().map(|line| line.trim_start().trim_start_matches("# "));
+                lines
+                    .filter(|line| {
+                        starts.iter().any(|start| {
+                            line.strip_prefix(start.as_str())
+                                .is_some_and(|rest| rest.starts_with(" =") || rest.starts_with(':'))
+                        })
+                    })
+                    .count()
+                    == 1
+            });
+            assert_eq!(named.count(), specs, "{text}");
+        }
+        assert_eq!(markdown().lines().count(), OPTIONS.len() + 2);
+    }
+
+    #[test]
+    fn the_toml_sample_is_a_configuration() {
+        let all: String = toml()
+            .lines()
+            .filter(|line| !line.contains("_file") && !line.contains("ca_"))
+            .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ")).unwrap_or(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let file = crate::config_file::ConfigFile::parse(&all, "sample");
+        assert!(file.errors.is_empty(), "{:?}", file.errors);
+        let mut raw: RawOptions = file.options;
+        raw.insert("db".into(), "state.db".into());
+        raw.insert("client_secret".into(), "s3cret".into());
+        m365_audit_client::Settings::parse(&raw).unwrap();
+    }
+}

@@ -1,0 +1,155 @@
+//! `m365-audit run`: collects into a file or stdout, as NDJSON.
+
+mod line;
+mod output;
+mod progress;
+mod signals;
+mod sink;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use indicatif::MultiProgress;
+use m365_audit_client::{Client, RunError};
+use m365_audit_core::{Level, Outcome};
+
+use crate::log::{Format, Log};
+use crate::run::output::Output;
+use crate::run::progress::Progress;
+use crate::run::signals::Signals;
+use crate::run::sink::NdjsonSink;
+use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, arguments, sources};
+
+const AFTER_HELP: &str = "\
+A flag comes before its variable, a variable before the file, the file before the default.
+Without --db nothing is remembered: every start collects from lookback again.
+
+Example:
+  export M365_AUDIT_CLIENT_SECRET=...
+  m365-audit run --tenant-id GUID --client-id GUID --db state.db --output audit.ndjson";
+
+pub(crate) fn command() -> Command {
+    Command::new("run")
+        .about("Collect audit events as NDJSON, one record a line")
+        .after_help(AFTER_HELP)
+        .args([
+            Arg::new("config")
+                .long("config")
+                .env("M365_AUDIT_CONFIG")
+                .value_name("FILE")
+                .value_parser(ValueParser::path_buf())
+                .help("TOML file with the options below; see `m365-audit options --format toml`"),
+            Arg::new("once").long("once").action(ArgAction::SetTrue).help(
+                "Collect everything that exists at the start, then exit: 0 if all of it was \
+                 written",
+            ),
+            Arg::new("metadata").long("metadata").action(ArgAction::SetTrue).help(
+                "Wrap each record: {\"content_type\", \"content_id\", \"content_created\", \
+                 \"tenant_id\", \"record\"}",
+            ),
+            Arg::new("output")
+                .long("output")
+                .value_name("FILE")
+                .value_parser(ValueParser::path_buf())
+                .help(
+                    "Append to this file. Progress is recorded only when the records are on the \
+                     disk [default: stdout]",
+                ),
+            words("log-level", &["error", "warn", "info", "debug"], "info")
+                .help("The least important lines to show on stderr"),
+            words("log-format", &["text", "json"], "text").help("How lines on stderr look"),
+            words("progress", &["auto", "never", "always"], "auto").help(
+                "Bars if stderr is a terminal, else a line every 10 s. `always` shows the line \
+                 whatever --log-level says",
+            ),
+        ])
+        .args(arguments::args())
+}
+
+fn words(name: &'static str, words: &'static [&str], default: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .env(arguments::variable(&name.replace('-', "_")))
+        .hide_env_values(true)
+        .value_name("WORD")
+        .value_parser(PossibleValuesParser::new(words))
+        .default_value(default)
+}
+
+/// Collects, and answers the exit code.
+pub(crate) fn main(matches: &ArgMatches) -> u8 {
+    let word = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
+    let level = match word("log-level") {
+        "error" => Level::Error,
+        "warn" => Level::Warn,
+        "debug" => Level::Debug,
+        _ => Level::Info,
+    };
+    let format = if word("log-format") == "json" { Format::Json } else { Format::Text };
+    let bars = MultiProgress::new();
+    let log = Log::new(level, format, bars.clone());
+    let progress = Progress::new(word("progress"), bars);
+
+    let path = matches.get_one::<PathBuf>("output");
+    let path = path.map(PathBuf::as_path).filter(|path| *path != Path::new("-"));
+    let (settings, output) = match (sources::settings(matches), Output::open(path)) {
+        (Ok(settings), Ok(output)) => (settings, output),
+        (settings, output) => {
+            let mut report = settings.err().unwrap_or_default();
+            if let Err(error) = output {
+                report.push_str(&format!("  - --output: {error:#}\n"));
+            }
+            // Nothing can be told any more if stderr is gone.
+            drop(std::io::stderr().write_all(report.as_bytes()));
+            return MISCONFIGURED;
+        }
+    };
+    let once = matches.get_flag("once");
+    let mut settings = settings;
+    settings.config = settings.config.once(once);
+    let metadata = matches.get_flag("metadata");
+    let client = Client::open(settings, |handle| {
+        NdjsonSink::new(output, metadata, handle, log.clone(), progress)
+    });
+    match client {
+        Ok(client) => collect(client, once, &log),
+        Err(error) => {
+            log.write(Level::Error, &error.to_string());
+            INCOMPLETE
+        }
+    }
+}
+
+fn collect(mut client: Client<NdjsonSink>, once: bool, log: &Log) -> u8 {
+    let signals = match Signals::watch(client.handle(), log.clone()) {
+        Ok(signals) => signals,
+        Err(error) => {
+            log.write(Level::Error, &format!("signals cannot be watched: {error}"));
+            return INCOMPLETE;
+        }
+    };
+    let result = if once { client.run() } else { client.run_until_shutdown() };
+    client.sink().close();
+    let (code, level, message) = verdict(&result, once, signals.came());
+    log.write(level, &message);
+    code
+}
+
+/// The exit code and the last words.
+fn verdict(result: &Result<Outcome, RunError>, once: bool, stopped: bool) -> (u8, Level, String) {
+    match result {
+        Ok(Outcome::Complete) => (COMPLETE, Level::Info, "complete".into()),
+        // Who collects for ever is always interrupted in the middle.
+        Ok(Outcome::Incomplete) if stopped && !once => {
+            (COMPLETE, Level::Info, "stopped; everything that was written is recorded".into())
+        }
+        Ok(Outcome::Incomplete) => (
+            INCOMPLETE,
+            Level::Warn,
+            "incomplete: some content was denied, or could not be read yet".into(),
+        ),
+        Err(error) => (INCOMPLETE, Level::Error, error.to_string()),
+    }
+}

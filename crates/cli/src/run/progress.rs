@@ -1,0 +1,289 @@
+//! Where things stand, for people: bars on a terminal, a line every ten seconds elsewhere.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use m365_audit_core::{LaneMetrics, Level, Metrics};
+
+use crate::log::Log;
+
+/// How often bars are drawn.
+const BARS_PERIOD: Duration = Duration::from_millis(250);
+
+/// How often a line is written, if anything has changed.
+const LINE_PERIOD: Duration = Duration::from_secs(10);
+
+/// Over how long rates are taken; requests are counted by the minute.
+const RATE_SPAN: Duration = Duration::from_secs(60);
+
+/// How often rates take a sample.
+const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Shows metrics as they change.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    display: Display,
+    shown_at: Option<Instant>,
+    rates: Rates,
+    last: Metrics,
+    start: Instant,
+}
+
+#[derive(Debug)]
+enum Display {
+    Nothing,
+    Bars { all: MultiProgress, lanes: Vec<ProgressBar>, total: Option<ProgressBar> },
+    Lines { level: Level, last: String },
+}
+
+impl Progress {
+    /// `mode` is one of the words of `--progress`.
+    pub(crate) fn new(mode: &str, bars: MultiProgress) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let display = match mode {
+            "never" => Display::Nothing,
+            _ if terminal => Display::Bars { all: bars, lanes: Vec::new(), total: None },
+            // The gravest level is shown whatever --log-level says.
+            "always" => Display::Lines { level: Level::Error, last: String::new() },
+            _ => Display::Lines { level: Level::Info, last: String::new() },
+        };
+        let start = Instant::now();
+        Self { display, shown_at: None, rates: Rates::default(), last: Metrics::default(), start }
+    }
+
+    /// Shows `metrics`, if it is time to. Cheap if not.
+    pub(crate) fn show(&mut self, metrics: &Metrics, log: &Log) {
+        let period = match self.display {
+            Display::Nothing => return,
+            Display::Bars { .. } => BARS_PERIOD,
+            Display::Lines { .. } => LINE_PERIOD,
+        };
+        let now = Instant::now();
+        self.rates.sample(now, metrics);
+        if self.shown_at.is_some_and(|shown| now.duration_since(shown) < period) {
+            return;
+        }
+        self.shown_at = Some(now);
+        self.last.clone_from(metrics);
+        self.draw(log);
+    }
+
+    /// Takes the bars away and leaves a summary.
+    pub(crate) fn close(&mut self, log: &Log) {
+        if let Display::Bars { lanes, total, .. } = &mut self.display {
+            lanes.drain(..).chain(total.take()).for_each(|bar| bar.finish_and_clear());
+        }
+        if !self.last.lanes.is_empty() {
+            let summary = summary(&self.last, &self.rates);
+            log.write(Level::Info, &format!("{summary} in {}", span(self.start.elapsed())));
+        }
+    }
+
+    fn draw(&mut self, log: &Log) {
+        let metrics = &self.last;
+        match &mut self.display {
+            Display::Nothing => {}
+            Display::Lines { level, last } => {
+                let line = summary(metrics, &self.rates);
+                if line != *last && !metrics.lanes.is_empty() {
+                    log.write(*level, &line);
+                    *last = line;
+                }
+            }
+            Display::Bars { all, lanes, total } => {
+                // A run after a failure may begin with other numbers, but has the same feeds.
+                for (i, lane) in metrics.lanes.iter().enumerate() {
+                    if lanes.len() <= i {
+                        lanes.push(all.add(bar(lane)));
+                    }
+                    let done = lane.blobs_delivered;
+                    lanes[i].set_length(done + lane.blobs_pending);
+                    lanes[i].set_position(done);
+                    lanes[i].set_message(lane_text(lane, self.rates.events_per_second(i)));
+                }
+                let total = total.get_or_insert_with(|| {
+                    let style = ProgressStyle::with_template("{msg}");
+                    all.add(
+                        ProgressBar::no_length()
+                            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())),
+                    )
+                });
+                total.set_message(requests_text(metrics, &self.rates));
+            }
+        }
+    }
+}
+
+fn bar(lane: &LaneMetrics) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:25} {bar:16} {pos}/{len} blobs, {msg}");
+    ProgressBar::no_length()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_prefix(lane.content_type.as_str())
+}
+
+/// Counts over the last minute.
+#[derive(Debug, Default)]
+struct Rates {
+    /// When, requests so far, events so far by feed. At most a sample a second.
+    samples: VecDeque<(Instant, u64, Vec<u64>)>,
+}
+
+impl Rates {
+    fn sample(&mut self, now: Instant, metrics: &Metrics) {
+        if self.samples.back().is_some_and(|last| now.duration_since(last.0) < SAMPLE_PERIOD) {
+            return;
+        }
+        let requests = metrics.requests.iter().sum();
+        // Another run counts from zero.
+        if self.samples.back().is_some_and(|last| requests < last.1) {
+            self.samples.clear();
+        }
+        let events = metrics.lanes.iter().map(|lane| lane.records_delivered).collect();
+        self.samples.push_back((now, requests, events));
+        while self.samples.front().is_some_and(|old| RATE_SPAN < now.duration_since(old.0)) {
+            self.samples.pop_front();
+        }
+    }
+
+    fn requests_in_last_minute(&self) -> u64 {
+        match (self.samples.front(), self.samples.back()) {
+            // A minute has not passed yet: all of them.
+            (Some(first), Some(last)) if last.0.duration_since(first.0) < RATE_SPAN / 2 => last.1,
+            (Some(first), Some(last)) => last.1.saturating_sub(first.1),
+            _ => 0,
+        }
+    }
+
+    fn events_per_second(&self, lane: usize) -> u64 {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
+            return 0;
+        };
+        let seconds = last.0.duration_since(first.0).as_secs().max(1);
+        let count = |sample: &[u64]| sample.get(lane).copied().unwrap_or_default();
+        count(&last.2).saturating_sub(count(&first.2)) / seconds
+    }
+}
+
+fn lane_text(lane: &LaneMetrics, events_per_second: u64) -> String {
+    if lane.denied {
+        return "denied".into();
+    }
+    let mut text = format!(
+        "{} windows, {} events, {}/s, backlog {}, lag {}",
+        HumanCount(lane.windows_listed),
+        HumanCount(lane.records_delivered),
+        HumanCount(events_per_second),
+        span(lane.backlog),
+        span(lane.lag),
+    );
+    if 0 < lane.blobs_quarantined {
+        text.push_str(&format!(", {} in quarantine", HumanCount(lane.blobs_quarantined)));
+    }
+    if 0 < lane.blobs_lost + lane.records_dropped {
+        text.push_str(", DATA LOST (see the log)");
+    }
+    text
+}
+
+fn requests_text(metrics: &Metrics, rates: &Rates) -> String {
+    format!(
+        "{} requests/min of {} allowed",
+        HumanCount(rates.requests_in_last_minute()),
+        HumanCount(metrics.requests_per_minute.into()),
+    )
+}
+
+/// Everything in one line; of backlog and lag, the longest.
+fn summary(metrics: &Metrics, rates: &Rates) -> String {
+    let lanes = &metrics.lanes;
+    let sum = |count: fn(&LaneMetrics) -> u64| HumanCount(lanes.iter().map(count).sum());
+    let longest = |time: fn(&LaneMetrics) -> Duration| {
+        span(lanes.iter().filter(|lane| !lane.denied).map(time).max().unwrap_or_default())
+    };
+    let per_second = (0..lanes.len()).map(|lane| rates.events_per_second(lane)).sum();
+    let mut text = format!(
+        "{} events ({}/s), {} of {} blobs, {} windows, backlog {}, lag {}, {}",
+        sum(|lane| lane.records_delivered),
+        HumanCount(per_second),
+        sum(|lane| lane.blobs_delivered),
+        sum(|lane| lane.blobs_delivered + lane.blobs_pending),
+        sum(|lane| lane.windows_listed),
+        longest(|lane| lane.backlog),
+        longest(|lane| lane.lag),
+        requests_text(metrics, rates),
+    );
+    let denied = lanes.iter().filter(|lane| lane.denied).count();
+    if 0 < denied {
+        text.push_str(&format!(", {denied} of {} feeds denied", lanes.len()));
+    }
+    text
+}
+
+/// `2d 3h`, `3h 5m`, `5m 7s`, `7s`.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use m365_audit_core::ContentType;
+
+    fn metrics(requests: u64, events: u64) -> Metrics {
+        let lane = LaneMetrics {
+            windows_listed: 12,
+            blobs_delivered: 1_234,
+            blobs_pending: 66,
+            records_delivered: events,
+            backlog: Duration::from_secs(2 * 86_400 + 3 * 3_600),
+            lag: Duration::from_secs(65),
+            ..LaneMetrics::new(ContentType::AuditExchange)
+        };
+        let denied = LaneMetrics { denied: true, ..LaneMetrics::new(ContentType::AuditSharePoint) };
+        Metrics {
+            requests: [requests, 0, 0, 0, 0],
+            requests_per_minute: 2_000,
+            lanes: vec![lane, denied],
+            ..Metrics::default()
+        }
+    }
+
+    #[test]
+    fn the_summary_says_what_was_done_and_what_is_left() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        rates.sample(start, &metrics(0, 0));
+        rates.sample(start + Duration::from_millis(900), &metrics(50, 5_000));
+        rates.sample(start + Duration::from_secs(10), &metrics(300, 50_000));
+        let metrics = metrics(300, 50_000);
+        expect!["50,000 events (5,000/s), 1,234 of 1,300 blobs, 12 windows, backlog 2d 3h, lag 1m 5s, 300 requests/min of 2,000 allowed, 1 of 2 feeds denied"].assert_eq(&summary(&metrics, &rates));
+        expect!["12 windows, 50,000 events, 5,000/s, backlog 2d 3h, lag 1m 5s"]
+            .assert_eq(&lane_text(&metrics.lanes[0], 5_000));
+        assert_eq!(lane_text(&metrics.lanes[1], 0), "denied");
+    }
+
+    #[test]
+    fn rates_cover_the_last_minute_only() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        for second in 0..200 {
+            let at = start + Duration::from_secs(second);
+            rates.sample(at, &metrics(second * 10, second * 1_000));
+        }
+        assert_eq!(rates.requests_in_last_minute(), 600);
+        assert_eq!(rates.events_per_second(0), 1_000);
+        assert!(rates.samples.len() <= 61);
+        // Another run.
+        rates.sample(start + Duration::from_secs(201), &metrics(1, 0));
+        assert_eq!(rates.events_per_second(0), 0);
+    }
+}

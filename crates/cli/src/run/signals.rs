@@ -1,0 +1,54 @@
+//! SIGINT and SIGTERM: the first one ends cleanly, the second one at once.
+
+use std::io;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use m365_audit_client::Handle;
+use m365_audit_core::Level;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator;
+
+use crate::INCOMPLETE;
+use crate::log::Log;
+
+/// How long what was emitted may take to be written.
+const GRACE: Duration = Duration::from_millis(1_200);
+
+/// After this the process ends wherever it stands, for example in a write to a pipe that nobody
+/// reads. Nothing is lost by it: what was not confirmed is collected again.
+const PATIENCE: Duration = Duration::from_millis(1_700);
+
+/// Whether a signal has come.
+#[derive(Debug)]
+pub(crate) struct Signals(Arc<AtomicBool>);
+
+impl Signals {
+    /// Watches from a thread of its own until the process ends.
+    pub(crate) fn watch(handle: Handle, log: Log) -> io::Result<Self> {
+        let mut signals = iterator::Signals::new([SIGINT, SIGTERM])?;
+        let came = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&came);
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            for _ in signals.forever() {
+                if flag.swap(true, Ordering::SeqCst) {
+                    process::exit(INCOMPLETE.into());
+                }
+                handle.shutdown(GRACE);
+                thread::spawn(|| {
+                    thread::sleep(PATIENCE);
+                    process::exit(INCOMPLETE.into());
+                });
+                log.write(Level::Info, "stopping; once more to stop at once");
+            }
+        })?;
+        Ok(Self(came))
+    }
+
+    pub(crate) fn came(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}

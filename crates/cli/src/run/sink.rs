@@ -1,0 +1,126 @@
+//! The sink of `run`: lines into an output, delivered when the output is safe.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Context;
+use m365_audit_client::{Handle, Sink};
+use m365_audit_core::{Batch, BatchId, Level, Metrics};
+
+use crate::log::Log;
+use crate::run::line::LineWriter;
+use crate::run::output::{Output, Repair};
+use crate::run::progress::Progress;
+
+/// Lines are written when they are this many, or when nothing more comes for the moment.
+const BUFFER_BYTES: usize = 1024 * 1024;
+
+/// Writes NDJSON.
+#[derive(Debug)]
+pub(crate) struct NdjsonSink {
+    output: Output,
+    writer: LineWriter,
+    handle: Handle,
+    log: Log,
+    progress: Progress,
+    lines: Vec<u8>,
+    /// Whether the output may end within a line: at first, and after a failed write.
+    within_line: bool,
+    /// Emitted, not yet safe. Bounded by the option `buffer_bytes`.
+    unsettled: Vec<BatchId>,
+}
+
+impl NdjsonSink {
+    pub(crate) fn new(
+        output: Output,
+        metadata: bool,
+        handle: Handle,
+        log: Log,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            output,
+            writer: LineWriter::new(metadata),
+            handle,
+            log,
+            progress,
+            lines: Vec::new(),
+            within_line: true,
+            unsettled: Vec::new(),
+        }
+    }
+
+    /// Takes the bars away and says where things stand.
+    pub(crate) fn close(&mut self) {
+        self.progress.close(&self.log);
+    }
+
+    fn write_lines(&mut self) -> anyhow::Result<()> {
+        let result = self.try_write();
+        self.lines.clear();
+        self.judge(result)
+    }
+
+    fn try_write(&mut self) -> io::Result<()> {
+        if self.within_line {
+            self.repair()?;
+        }
+        self.within_line = true;
+        self.output.write(&self.lines)?;
+        self.within_line = false;
+        Ok(())
+    }
+
+    fn repair(&mut self) -> io::Result<()> {
+        let message = match self.output.repair()? {
+            Repair::Nothing => return Ok(()),
+            Repair::Cut(bytes) => format!(
+                "the output ended within a line: {bytes} bytes were cut off, their record is \
+                 collected again"
+            ),
+            Repair::Ended => "the output ended within a line that is not ours: it was ended".into(),
+        };
+        self.log.write(Level::Warn, &message);
+        Ok(())
+    }
+
+    /// What cannot be repaired ends the process, not only the run.
+    fn judge(&self, result: io::Result<()>) -> anyhow::Result<()> {
+        if result.is_err() && !self.output.is_repairable() {
+            self.handle.shutdown(Duration::ZERO);
+        }
+        result.context("the output cannot be written")
+    }
+}
+
+impl Sink for NdjsonSink {
+    fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
+        self.writer.write(&batch, &mut self.lines);
+        self.unsettled.push(batch.id);
+        if BUFFER_BYTES <= self.lines.len() { self.write_lines() } else { Ok(()) }
+    }
+
+    fn flush(&mut self, delivered: &mut Vec<BatchId>) -> anyhow::Result<()> {
+        if self.unsettled.is_empty() {
+            return Ok(());
+        }
+        self.write_lines()?;
+        let result = self.output.settle();
+        self.judge(result)?;
+        delivered.append(&mut self.unsettled);
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.lines.clear();
+        self.unsettled.clear();
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        self.log.write(level, message);
+    }
+
+    fn metrics(&mut self, metrics: &Metrics) {
+        self.progress.show(metrics, &self.log);
+    }
+}
