@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::abi::Host;
 use crate::failure::Failure;
+use crate::ledger::LOST_AFTER;
 use crate::log::Logger;
 use crate::metrics::{Counter, Gauge, Metric, Registry};
 use crate::options::OptionSpec;
@@ -55,6 +56,7 @@ pub struct Setup<'a> {
     pub(crate) registry: Registry,
     pub(crate) limits: Limits,
     pub(crate) commit_delay: Duration,
+    pub(crate) lost_after: Duration,
 }
 
 impl<'a> Setup<'a> {
@@ -66,6 +68,7 @@ impl<'a> Setup<'a> {
             registry: Registry::default(),
             limits: Limits::default(),
             commit_delay: Duration::ZERO,
+            lost_after: LOST_AFTER,
         }
     }
 
@@ -106,6 +109,13 @@ impl<'a> Setup<'a> {
     /// after each restart. An input cannot see which storage the user chose.
     pub fn commit_delay(&mut self, delay: Duration) {
         self.commit_delay = delay;
+    }
+
+    /// How long Fluent Bit, unpaused, may take nothing of what it was given before that counts as
+    /// lost and is [returned](crate::Notice::Returned). Default 30 s. Too short repeats events
+    /// while a slow filter holds the engine.
+    pub fn lost_after(&mut self, patience: Duration) {
+        self.lost_after = patience;
     }
 
     /// A counter, shown as `fluentbit_input_<plugin>_<name>{name="<instance>"}`.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::abi::{self, Host};
 use crate::failure::Failure;
 use crate::input::Setup;
-use crate::ledger::{Ledger, Reading, Signal};
+use crate::ledger::{Ledger, Reading, Signal, Terms};
 use crate::log::{Level, Logger};
 use crate::metrics::{Counter, Gauge, Registry};
 use crate::outbox::{self, Batch, Inbox, Outbox};
@@ -77,7 +77,7 @@ pub(crate) struct Plan {
     registry: Registry,
     gauges: Gauges,
     limits: outbox::Limits,
-    commit_delay: Duration,
+    terms: Terms,
 }
 
 impl Plan {
@@ -93,7 +93,12 @@ impl Plan {
             registry: setup.registry,
             gauges,
             limits: setup.limits,
-            commit_delay: setup.commit_delay,
+            terms: Terms {
+                commit_delay: setup.commit_delay,
+                lost_after: setup.lost_after,
+                in_flight_batches: setup.limits.in_flight_batches,
+                in_flight_bytes: setup.limits.in_flight_bytes,
+            },
         }
     }
 }
@@ -104,7 +109,6 @@ impl Instance {
         plan.logger.debug(format_args!("batches settle by {signal:?}"));
         let drain_max = if host.is_threaded() { DRAIN_MAX } else { DRAIN_ON_ENGINE_MAX };
         let (outbox, inbox) = outbox::channel(plan.limits);
-        let limits = plan.limits;
         Self {
             host,
             logger: plan.logger,
@@ -112,12 +116,7 @@ impl Instance {
             gauges: plan.gauges,
             worker: Worker::Ready(work, outbox),
             inbox,
-            ledger: Ledger::new(
-                signal,
-                plan.commit_delay,
-                limits.in_flight_batches,
-                limits.in_flight_bytes,
-            ),
+            ledger: Ledger::new(signal, plan.terms),
             held: None,
             handed: None,
             started: Instant::now(),

@@ -13,8 +13,8 @@ use std::time::Duration;
 const WRITTEN_AFTER: Duration = Duration::from_millis(500);
 
 /// `records_total` that does not move for so long, while the host is not paused, means that the
-/// rest is lost.
-const LOST_AFTER: Duration = Duration::from_secs(30);
+/// rest is lost. The default.
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(30);
 
 /// The engine empties the ring buffer every 250 ms. A count that rests between two marks for so
 /// long shows that a processor changes the number of records.
@@ -34,6 +34,17 @@ pub(crate) enum Signal {
     Counters,
     /// Nothing: time has to pass.
     Time,
+}
+
+/// What the author asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How long after it is in a chunk a batch settles.
+    pub(crate) commit_delay: Duration,
+    /// How long counters may rest before what is in flight is lost.
+    pub(crate) lost_after: Duration,
+    pub(crate) in_flight_batches: usize,
+    pub(crate) in_flight_bytes: usize,
 }
 
 /// The host's counters at one moment.
@@ -70,9 +81,9 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     signal: Signal,
-    commit_delay: Duration,
+    terms: Terms,
+    /// At most [`Terms::in_flight_batches`]; less after the ring buffer was full.
     in_flight_batches: usize,
-    in_flight_bytes: usize,
     entries: VecDeque<Entry>,
     /// Entries (a prefix) that are in chunks.
     ingested: usize,
@@ -95,17 +106,11 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(
-        signal: Signal,
-        commit_delay: Duration,
-        in_flight_batches: usize,
-        in_flight_bytes: usize,
-    ) -> Self {
+    pub(crate) fn new(signal: Signal, terms: Terms) -> Self {
         Self {
             signal,
-            commit_delay,
-            in_flight_batches: in_flight_batches.max(1),
-            in_flight_bytes,
+            terms,
+            in_flight_batches: terms.in_flight_batches.max(1),
             entries: VecDeque::new(),
             ingested: 0,
             pending_bytes: 0,
@@ -145,7 +150,7 @@ impl Ledger {
         let batches_max = if one_at_a_time { 1 } else { self.in_flight_batches };
         self.entries.len() < UNSETTLED_MAX
             && self.pending() < batches_max
-            && (self.pending() == 0 || self.pending_bytes + bytes <= self.in_flight_bytes)
+            && (self.pending() == 0 || self.pending_bytes + bytes <= self.terms.in_flight_bytes)
     }
 
     /// The ring buffer was full: it holds fewer batches than was thought.
@@ -229,7 +234,7 @@ impl Ledger {
     /// The next ticket to settle.
     pub(crate) fn pop_settled(&mut self, now: Duration) -> Option<u64> {
         let ingested = self.entries.front()?.ingested?;
-        if now < ingested.saturating_add(self.commit_delay) {
+        if now < ingested.saturating_add(self.terms.commit_delay) {
             return None;
         }
         self.ingested -= 1;
@@ -329,7 +334,7 @@ impl Ledger {
             if first.alone {
                 return None; // Any rise is its own: the next reading settles it.
             }
-        } else if rest < LOST_AFTER {
+        } else if rest < self.terms.lost_after {
             return None;
         }
         let ticket = first.ticket;

@@ -18,7 +18,15 @@ impl World {
 
     fn with_delay(signal: Signal, commit_delay: Duration) -> Self {
         Self {
-            ledger: Ledger::new(signal, commit_delay, 8, 1_000),
+            ledger: Ledger::new(
+                signal,
+                Terms {
+                    commit_delay,
+                    lost_after: LOST_AFTER,
+                    in_flight_batches: 8,
+                    in_flight_bytes: 1_000,
+                },
+            ),
             now: Duration::ZERO,
             reading: Reading { records: 100, writes: Some(7) },
             ring: VecDeque::new(),

@@ -1,0 +1,154 @@
+//! A plugin for the harness: well-behaved or not, as its `mode` says.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::thread;
+use std::time::Duration;
+
+use fluent_bit_plugin::{
+    Batch, Counter, EventTime, EventWriter, Failure, Input, Kind, Limits, Logger, Notice,
+    OptionSpec, Outbox, Setup, register_input,
+};
+
+struct Trap {
+    mode: String,
+    batches: u64,
+    own_tags: bool,
+    sent: Counter,
+    by_kind: Vec<Counter>,
+    logger: Logger,
+}
+
+impl Input for Trap {
+    const NAME: &'static str = "trap";
+    const DESCRIPTION: &'static str = "Misbehaves on demand";
+    const OPTIONS: &'static [OptionSpec] = &[
+        OptionSpec::new("mode", Kind::Str, Some("count"), "How to misbehave."),
+        OptionSpec::new("batches", Kind::Int, Some("10"), "How many batches to send."),
+        OptionSpec::new("own_tags", Kind::Bool, Some("off"), "A tag for each batch."),
+        OptionSpec::new("lost_after", Kind::Time, Some("30s"), "When to send again."),
+        OptionSpec::new("commit_delay", Kind::Time, Some("0"), "When to settle."),
+    ];
+
+    fn new(setup: &mut Setup<'_>) -> Result<Self, Failure> {
+        let properties = setup.properties();
+        let mode = properties.string("mode").unwrap_or_default();
+        match mode.as_str() {
+            "fail_new" => return Err(Failure::new("first mistake\nsecond mistake")),
+            "panic_new" => panic!("in new"),
+            "small" => setup.limits(Limits { queue_batches: 1, ..Limits::default() }),
+            _ => {}
+        }
+        setup.lost_after(properties.time("lost_after")?.unwrap_or_default());
+        setup.commit_delay(properties.time("commit_delay")?.unwrap_or_default());
+        Ok(Self {
+            mode,
+            batches: properties.int("batches")?.and_then(|n| n.try_into().ok()).unwrap_or(0),
+            own_tags: properties.bool("own_tags")?.unwrap_or_default() && setup.own_tags(),
+            sent: setup.counter("sent_total", "Batches sent."),
+            by_kind: setup.counters("kinds_total", "By kind.", &["kind"], &[&["odd"], &["even"]]),
+            logger: setup.logger(),
+        })
+    }
+
+    fn run(self, outbox: Outbox) -> Result<(), Failure> {
+        match self.mode.as_str() {
+            "fail_run" => return Err(Failure::new("in run")),
+            "panic_run" => panic!("in run"),
+            "panic_waker" => outbox.on_wake(|| panic!("in the waker")),
+            "panic_log" => self.logger.info(Unprintable),
+            "log_thread" => self.log_from_another_thread(),
+            "deaf" => return self.deaf(&outbox),
+            "hang" => loop {
+                thread::park();
+            },
+            _ => {}
+        }
+        self.count(&outbox)
+    }
+}
+
+impl Trap {
+    /// Sends numbered batches, begins again where it is told, says what has settled.
+    fn count(&self, outbox: &Outbox) -> Result<(), Failure> {
+        let mut next = 0;
+        loop {
+            while next < self.batches {
+                if let Some(notice) = outbox.try_recv() {
+                    if !self.note(notice, &mut next) {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                outbox.send(self.batch(next))?;
+                next += 1;
+            }
+            let notice = outbox.recv();
+            if !self.note(notice, &mut next) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn note(&self, notice: Notice, next: &mut u64) -> bool {
+        match notice {
+            Notice::Settled(ticket) => self.logger.info(format_args!("settled {ticket}")),
+            Notice::Returned(ticket) => {
+                self.logger.info(format_args!("returned {ticket}"));
+                *next = ticket;
+            }
+            Notice::Stop => {
+                self.logger.info("told to stop");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Two events.
+    fn batch(&self, ticket: u64) -> Batch {
+        let mut events = EventWriter::default();
+        for half in 0..2 {
+            events.event(
+                EventTime::from_unix(1_700_000_000, 0),
+                |metadata| metadata.map(0),
+                |body| {
+                    body.map(1);
+                    body.str("n");
+                    body.uint(2 * ticket + half);
+                },
+            );
+        }
+        self.sent.inc();
+        self.by_kind[usize::from(ticket.is_multiple_of(2))].inc();
+        let (msgpack, records) = events.take();
+        Batch { ticket, tag: self.own_tags.then(|| format!("trap.{ticket}")), records, msgpack }
+    }
+
+    /// Fills the queue and never listens.
+    fn deaf(&self, outbox: &Outbox) -> Result<(), Failure> {
+        for ticket in 0.. {
+            outbox.send(self.batch(ticket))?;
+        }
+        Ok(())
+    }
+
+    fn log_from_another_thread(&self) {
+        let logger = self.logger.clone();
+        let other = thread::spawn(move || {
+            logger.warn("from a foreign thread\nforged [error] line\0");
+            thread::park_timeout(Duration::ZERO);
+        });
+        drop(other.join());
+    }
+}
+
+struct Unprintable;
+
+impl fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("while printing")
+    }
+}
+
+register_input!(Trap);

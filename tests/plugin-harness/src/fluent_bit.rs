@@ -1,0 +1,266 @@
+//! The real Fluent Bit, if there is one: in a folder of its own, on a free port, watched through
+//! its log, its HTTP interface and the files it writes.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::until;
+
+/// Where packages install it.
+const USUAL_PLACE: &str = "/opt/fluent-bit/bin/fluent-bit";
+
+/// The executable: `FLUENT_BIT`, else in `PATH`, else in the usual place. Says so if there is none;
+/// the caller then passes.
+///
+/// # Panics
+/// `FLUENT_BIT` names no file.
+#[must_use]
+#[allow(clippy::print_stdout)] // A test that skips says so.
+pub fn find() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("FLUENT_BIT").map(PathBuf::from) {
+        assert!(path.is_file(), "FLUENT_BIT is {}, which is no file", path.display());
+        return Some(path);
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path)
+        .map(|folder| folder.join("fluent-bit"))
+        .chain([PathBuf::from(USUAL_PLACE)])
+        .find(|path| path.is_file());
+    if found.is_none() {
+        println!("SKIPPED: no fluent-bit");
+    }
+    found
+}
+
+/// A running Fluent Bit. Dropped, it is killed and its folder removed.
+#[derive(Debug)]
+pub struct FluentBit {
+    executable: PathBuf,
+    folder: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl FluentBit {
+    /// Starts with a YAML configuration in which `{dir}` is the folder of this run and `{port}` a
+    /// free port for `http_port`. Waits until the HTTP server answers, or the process has ended.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start(executable: &Path, config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for this run");
+        Self::start_in(executable, folder, config)
+    }
+
+    fn start_in(executable: &Path, folder: TempDir, config: &str) -> Self {
+        let port = free_port();
+        write_config(folder.path(), port, config);
+        let child = spawn(executable, folder.path());
+        let mut this = Self { executable: executable.to_owned(), folder, port, child };
+        this.wait_until_ready();
+        this
+    }
+
+    fn wait_until_ready(&mut self) {
+        until("Fluent Bit answers or ends", || {
+            self.child.try_wait().expect("a child can be waited for").is_some()
+                || self.get("/api/v1/uptime").is_ok()
+        });
+    }
+
+    /// Replaces the configuration; a reload or the next start reads it.
+    pub fn configure(&self, config: &str) {
+        write_config(self.folder.path(), self.port, config);
+    }
+
+    /// Starts again in the same folder, after the process has ended.
+    ///
+    /// # Panics
+    /// It is still running.
+    pub fn restart(&mut self) {
+        let ended = self.child.try_wait().expect("a child can be waited for");
+        assert!(ended.is_some(), "it is still running");
+        self.child = spawn(&self.executable, self.folder.path());
+        self.wait_until_ready();
+    }
+
+    /// The folder of this run: `{dir}`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything printed so far, of all starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.folder.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Lines of a file that an output writes in the folder; none if it is not there yet.
+    #[must_use]
+    pub fn lines(&self, file: &str) -> Vec<String> {
+        let bytes = fs::read(self.folder.path().join(file)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        // A line that is being written is not a line yet.
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        complete.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits for a text in the log.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        until(text, || self.log().contains(text));
+    }
+
+    /// The value of a series in the metrics, such as `fluentbit_uptime{hostname="x"}`; the part in
+    /// braces may be left out if there is only one.
+    #[must_use]
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.get("/api/v2/metrics/prometheus").ok()?;
+        let line = text.lines().find(|line| {
+            let rest = line.strip_prefix(series);
+            rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+        })?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// What the HTTP server answers.
+    ///
+    /// # Errors
+    /// It does not, or not with status 200.
+    pub fn get(&self, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            // The server closes abruptly after a complete answer.
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => return Err(error),
+            _ => {}
+        }
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
+            _ => Err(std::io::Error::other(answer)),
+        }
+    }
+
+    /// Sends a signal: `TERM`, `HUP`, `KILL`, `STOP`, `CONT`.
+    ///
+    /// # Panics
+    /// There is no `kill` command.
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{signal}"), self.pid().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success(), "kill -{signal} failed");
+    }
+
+    /// SIGHUP, and waits until the new pipeline answers.
+    ///
+    /// # Panics
+    /// It never does.
+    pub fn reload(&self) {
+        let count = || {
+            let text = self.get("/api/v2/reload").ok()?;
+            let answer: serde_json::Value = serde_json::from_str(&text).ok()?;
+            answer["hot_reload_count"].as_u64()
+        };
+        let mut before = None;
+        until("the number of reloads", || {
+            before = count();
+            before.is_some()
+        });
+        self.signal("HUP");
+        until("a hot reload", || count() > before);
+    }
+
+    /// SIGTERM, and waits for the end. How it ended, and after how long.
+    pub fn stop(&mut self) -> (ExitStatus, Duration) {
+        let begin = Instant::now();
+        self.signal("TERM");
+        (self.wait(), begin.elapsed())
+    }
+
+    /// SIGKILL, and waits for the end.
+    ///
+    /// # Panics
+    /// Something else ended it.
+    pub fn kill(&mut self) {
+        self.signal("KILL");
+        assert_eq!(self.wait().signal(), Some(9));
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("Fluent Bit ends", || {
+            status = self.child.try_wait().expect("a child can be waited for");
+            status.is_some()
+        });
+        status.expect("just set")
+    }
+}
+
+impl Drop for FluentBit {
+    fn drop(&mut self) {
+        // Nothing is left to do about failures here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs Fluent Bit with arguments until it ends: for mistakes that it reports and ends with.
+///
+/// # Panics
+/// It cannot be started.
+#[must_use]
+pub fn run(executable: &Path, arguments: &[&str]) -> Output {
+    Command::new(executable).args(arguments).output().expect("Fluent Bit runs")
+}
+
+fn spawn(executable: &Path, folder: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("log"));
+    let log = log.expect("a file for the log");
+    Command::new(executable)
+        .arg("--config")
+        .arg(folder.join("fluent-bit.yaml"))
+        .current_dir(folder)
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("Fluent Bit starts")
+}
+
+fn write_config(folder: &Path, port: u16, config: &str) {
+    let config = config
+        .replace("{dir}", folder.to_str().expect("a temporary folder has a plain name"))
+        .replace("{port}", &port.to_string());
+    fs::write(folder.join("fluent-bit.yaml"), config).expect("a file for the configuration");
+}
+
+/// A port that was free a moment ago: Fluent Bit cannot be asked to choose one.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}
