@@ -145,6 +145,9 @@ fn verdict(result: &Result<Outcome, RunError>, once: bool, stopped: bool) -> (u8
         Ok(Outcome::Incomplete) if stopped && !once => {
             (COMPLETE, Level::Info, "stopped; everything that was written is recorded".into())
         }
+        Ok(Outcome::Incomplete) if stopped => {
+            (INCOMPLETE, Level::Warn, "interrupted; with the same db the next run goes on".into())
+        }
         Ok(Outcome::Incomplete) => (
             INCOMPLETE,
             Level::Warn,

@@ -61,12 +61,12 @@ impl Progress {
             Display::Lines { .. } => LINE_PERIOD,
         };
         let now = Instant::now();
+        self.last.clone_from(metrics);
         self.rates.sample(now, metrics);
         if self.shown_at.is_some_and(|shown| now.duration_since(shown) < period) {
             return;
         }
         self.shown_at = Some(now);
-        self.last.clone_from(metrics);
         self.draw(log);
     }
 
