@@ -137,6 +137,9 @@ pub struct TenantConfig {
     /// Whether unified auditing is on; off makes `start` fail with Microsoft's mangled error.
     #[serde(default = "yes")]
     pub auditing: bool,
+    /// Whether it has a licence; without one every call gets AF20012.
+    #[serde(default = "yes")]
+    pub licensed: bool,
 }
 
 const fn yes() -> bool {
@@ -161,6 +164,7 @@ impl TenantConfig {
                 disabled: false,
             }],
             auditing: true,
+            licensed: true,
         }
     }
 }

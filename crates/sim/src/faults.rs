@@ -352,7 +352,8 @@ impl Faults {
             return false;
         }
         self.chances[at] += 1;
-        let since_s = (now_ms - self.start_ms) / 1_000;
+        // History was published before the start: it counts as the first second.
+        let since_s = ((now_ms - self.start_ms) / 1_000).max(0);
         let happens = self.chances[at].is_multiple_of(schedule.every.max(1))
             && since_s >= schedule.from_s
             && schedule.until_s.is_none_or(|until| since_s <= until)

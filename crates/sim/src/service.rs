@@ -19,7 +19,7 @@ use crate::records::Recipe;
 use crate::report::{Report, Rule, SlidingMinute};
 use crate::subscriptions::Subscription;
 use crate::time;
-use crate::webhooks::{Descriptor, HISTORY_MAX, Ticket, WebhookAnswer, WebhookCall};
+use crate::webhooks::{HISTORY_MAX, Ticket, WebhookAnswer, WebhookCall};
 
 /// Microsoft: the token endpoints and the audit API of some tenants.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ pub struct Microsoft {
 pub(crate) struct Tenant {
     pub(crate) id: Guid,
     pub(crate) auditing: bool,
+    licensed: bool,
     pub(crate) recipe: Arc<Recipe>,
     pub(crate) feeds: Vec<Feed>,
     pub(crate) subscriptions: HashMap<(Guid, ContentType), Subscription>,
@@ -234,7 +235,7 @@ impl Microsoft {
         let mut press = Press { config: &self.config, faults: &mut self.faults };
         let tenant = self.tenants.iter_mut().find(|known| known.id == tenant)?;
         let blob = tenant.feeds[content_type.index()].publish_now(now_ms, &mut press);
-        tenant.notify(std::slice::from_ref(&blob), now_ms, &self.config);
+        tenant.notify(std::slice::from_ref(&blob), now_ms);
         let (content_id, created_ms) = (blob.content_id(), blob.created.ms);
         let walk = Walk::new(vec![(Arc::clone(&tenant.recipe), blob)]);
         Some(Published { content_id, created_ms, record_ids: walk.map(|owed| owed.id).collect() })
@@ -317,7 +318,7 @@ impl Microsoft {
         request: &Request,
         now_ms: i64,
     ) -> Result<Option<crate::webhooks::Webhook>, Answer> {
-        crate::webhooks::Webhook::parse(&request.body, now_ms, self.plain_webhooks)
+        crate::webhooks::Webhook::parse(request, now_ms, self.plain_webhooks)
     }
 
     /// Draws a fault for the request in hand.
@@ -603,6 +604,12 @@ impl Microsoft {
         call.app = token.app;
         call.roles.clone_from(&token.roles);
         self.check_tenant(call, tenant)?;
+        if !self.tenants[call.tenant].licensed {
+            let id = self.tenants[call.tenant].id;
+            let message =
+                format!("Specified tenant ID ({id}) is incorrectly configured in the system.");
+            return Err(answer::af(400, "AF20012", &message));
+        }
         if !call.roles.iter().any(|role| role == "ActivityFeed.Read") {
             return Err(answer::missing_permission(self.config.rules.texts, &call.roles));
         }
@@ -727,6 +734,7 @@ impl Tenant {
         Self {
             id: config.id,
             auditing: config.auditing,
+            licensed: config.licensed,
             recipe: Arc::new(recipe),
             feeds,
             subscriptions,
@@ -737,7 +745,8 @@ impl Tenant {
     }
 
     fn advance(&mut self, now_ms: i64, press: &mut Press<'_>) {
-        for content_type in &press.config.content_types.clone() {
+        for at in 0..press.config.content_types.len() {
+            let content_type = press.config.content_types[at];
             self.feeds[content_type.index()].advance(now_ms, press);
         }
         let since_ms = std::mem::replace(&mut self.notified_ms, now_ms);
@@ -745,21 +754,18 @@ impl Tenant {
             let fresh = |blob: &&Blob| blob.available_ms > since_ms && blob.available_ms <= now_ms;
             let blobs: Vec<Blob> =
                 self.feeds.iter().flat_map(|f| f.blobs().iter().filter(fresh)).cloned().collect();
-            self.notify(&blobs, now_ms, press.config);
+            self.notify(&blobs, now_ms);
         }
     }
 
-    fn notify(&mut self, blobs: &[Blob], now_ms: i64, config: &SimConfig) {
-        let host = config.api_hosts.first().map_or("manage.office.com", String::as_str);
-        let origin = format!("https://{host}");
+    fn notify(&mut self, blobs: &[Blob], now_ms: i64) {
         for ((_, content_type), subscription) in &mut self.subscriptions {
             if subscription.state != crate::subscriptions::State::Enabled {
                 continue;
             }
             if let Some(webhook) = &mut subscription.webhook {
                 for blob in blobs.iter().filter(|blob| blob.content_type == *content_type) {
-                    let descriptor = Descriptor::notified(blob, &origin, self.id);
-                    webhook.enqueue(descriptor, now_ms);
+                    webhook.enqueue(blob, self.id, now_ms);
                 }
             }
         }
@@ -776,7 +782,11 @@ fn bearer(request: &Request) -> Option<&str> {
 /// Reads the address. Doubled slashes are tolerated: Microsoft's own sample has one.
 fn route(request: &Request) -> Route<'_> {
     let parts: Vec<&str> = request.path().split('/').filter(|part| !part.is_empty()).collect();
-    let post = request.method == "POST";
+    let post = match request.method.as_str() {
+        "POST" => true,
+        "GET" => false,
+        _ => return Route::Unknown,
+    };
     match parts.as_slice() {
         [tenant, "oauth2", "token"] if post => Route::Token { tenant, v2: false },
         [tenant, "oauth2", "v2.0", "token"] if post => Route::Token { tenant, v2: true },

@@ -82,7 +82,7 @@ impl Subscription {
 
     /// Its application stops it.
     pub(crate) fn stop(&mut self, now_ms: i64) {
-        if self.state == State::Enabled {
+        if self.state != State::Stopped {
             self.stopped_ms = now_ms;
         }
         self.state = State::Stopped;

@@ -9,6 +9,7 @@ use crate::answer::{Answer, af, bad_parameter, missing_parameter, quoted};
 use crate::blob::Blob;
 use crate::content_type::ContentType;
 use crate::guid::Guid;
+use crate::http::Request;
 use crate::time::{self, MINUTE_MS};
 
 /// Attempts kept for the list of notifications.
@@ -61,6 +62,8 @@ pub(crate) struct Webhook {
     pub(crate) address: String,
     pub(crate) auth_id: Option<String>,
     pub(crate) expires_ms: Option<i64>,
+    /// Where its subscription was started: content addresses begin with it.
+    origin: String,
     disabled: bool,
     failures: u32,
     pause_until_ms: i64,
@@ -94,7 +97,12 @@ pub(crate) struct Attempt {
 
 impl Webhook {
     /// Reads the body of a start. `None` when it asks for no webhook.
-    pub(crate) fn parse(body: &[u8], now_ms: i64, plain: bool) -> Result<Option<Self>, Answer> {
+    pub(crate) fn parse(
+        request: &Request,
+        now_ms: i64,
+        plain: bool,
+    ) -> Result<Option<Self>, Answer> {
+        let body = &request.body;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
@@ -130,6 +138,7 @@ impl Webhook {
             address: address.to_owned(),
             auth_id: text("authId").map(str::to_owned),
             expires_ms,
+            origin: request.origin(),
             disabled: false,
             failures: 0,
             pause_until_ms: 0,
@@ -172,7 +181,8 @@ impl Webhook {
     }
 
     /// Queues a notification of a blob.
-    pub(crate) fn enqueue(&mut self, descriptor: Descriptor, now_ms: i64) {
+    pub(crate) fn enqueue(&mut self, blob: &Blob, tenant: Guid, now_ms: i64) {
+        let descriptor = Descriptor::notified(blob, &self.origin, tenant);
         if self.status(now_ms) == "enabled" && self.queue.len() < QUEUE_MAX {
             self.next_number += 1;
             let number = self.next_number;
