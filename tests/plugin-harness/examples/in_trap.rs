@@ -113,9 +113,11 @@ impl Trap {
                 EventTime::from_unix(1_700_000_000, 0),
                 |metadata| metadata.map(0),
                 |body| {
-                    body.map(1);
+                    body.map(2);
                     body.str("n");
                     body.uint(2 * ticket + half);
+                    body.str("text");
+                    body.str(&format!("event {}", 2 * ticket + half));
                 },
             );
         }

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -149,14 +149,18 @@ impl FluentBit {
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
-        match stream.read_to_end(&mut answer) {
-            // The server closes abruptly after a complete answer.
-            Err(error) if error.kind() != ErrorKind::ConnectionReset => return Err(error),
-            _ => {}
+        let mut part = [0; 64 << 10];
+        while !is_complete(&answer) {
+            match stream.read(&mut part)? {
+                0 => break,
+                len => answer.extend_from_slice(&part[..len]),
+            }
         }
         let answer = String::from_utf8_lossy(&answer).into_owned();
         match answer.split_once("\r\n\r\n") {
-            Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
+            Some((head, body)) if head.split_whitespace().nth(1) == Some("200") => {
+                Ok(body.to_owned())
+            }
             _ => Err(std::io::Error::other(answer)),
         }
     }
@@ -237,6 +241,18 @@ impl Drop for FluentBit {
 #[must_use]
 pub fn run(executable: &Path, arguments: &[&str]) -> Output {
     Command::new(executable).args(arguments).output().expect("Fluent Bit runs")
+}
+
+/// Whether an answer has all its bytes; the server keeps the connection open.
+fn is_complete(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
+    let head_bytes = head.len() + 4;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    length.is_some_and(|length| answer.len() >= head_bytes + length)
 }
 
 fn spawn(executable: &Path, folder: &Path) -> Child {

@@ -1,0 +1,236 @@
+//! The SDK inside the real Fluent Bit, if there is one: the example plugin, and the trap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
+use fluent_bit_plugin_harness::{build, until};
+use serde_json::Value;
+
+fn example() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| build::plugin("in_example"))
+}
+
+fn trap() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| build::example("fluent-bit-plugin-harness", "in_trap"))
+}
+
+/// A pipeline of these inputs into the file `out` of the folder, one JSON array a line.
+fn config(plugin: &Path, inputs: &str) -> String {
+    format!(
+        "plugins:\n  - {}\n\
+         service:\n  flush: 0.2\n  grace: 5\n  log_level: debug\n  http_server: on\n  \
+         http_listen: 127.0.0.1\n  http_port: {{port}}\n  hot_reload: on\n  \
+         storage.path: '{{dir}}/storage'\n\
+         pipeline:\n  inputs:\n{inputs}\n  outputs:\n    \
+         - {{ name: file, match: '*', path: '{{dir}}', file: out, workers: 1 }}\n",
+        plugin.display()
+    )
+}
+
+/// The bodies in `out`, which reads `tag: [time, {body}]`.
+fn bodies(fluent_bit: &FluentBit) -> Vec<(String, Value)> {
+    let lines = fluent_bit.lines("out");
+    lines
+        .iter()
+        .map(|line| {
+            let (tag, event) = line.split_once(": [").expect("a tag");
+            let body =
+                &event[event.find('{').expect("a body")..=event.rfind('}').expect("its end")];
+            (tag.to_owned(), serde_json::from_str(body).expect("a JSON body"))
+        })
+        .collect()
+}
+
+fn numbers(fluent_bit: &FluentBit) -> Vec<u64> {
+    bodies(fluent_bit).iter().filter_map(|(_, body)| body["n"].as_u64()).collect()
+}
+
+fn settled(fluent_bit: &FluentBit) -> u64 {
+    let log = fluent_bit.log();
+    let tickets = log.lines().filter_map(|line| line.split_once("] settled ")?.1.parse().ok());
+    tickets.fold(0, |most: u64, ticket: u64| most.max(ticket + 1))
+}
+
+#[test]
+fn records_carry_the_tag_and_the_configured_greeting() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - { name: example, tag: greet, greeting: 'moin moin', interval_sec: 1 }";
+    let mut fluent_bit = FluentBit::start(&executable, &config(example(), input));
+    until("two greetings", || bodies(&fluent_bit).len() >= 2);
+    let (tag, body) = &bodies(&fluent_bit)[1];
+    assert_eq!(tag, "greet");
+    assert_eq!(*body, serde_json::json!({ "greeting": "moin moin", "count": 1 }));
+    let series = "fluentbit_input_example_greetings_total{name=\"example.0\"}";
+    until("the metric follows", || fluent_bit.metric(series) >= Some(2.0));
+    let (status, took) = fluent_bit.stop();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(fluent_bit.log().contains("greetings arrived"), "{}", fluent_bit.log());
+}
+
+#[test]
+fn an_unknown_option_and_a_bad_value_are_refused_by_name() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let plugin = example().to_str().expect("a plain path");
+    let run = |property| {
+        let arguments = ["-e", plugin, "-i", "example", "-p", property, "-o", "null"];
+        let output = fluent_bit::run(&executable, &arguments);
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let text = run("greting=x");
+    assert!(text.contains("'greting'") && text.contains("greeting"), "{text}");
+    let text = run("interval_sec=often");
+    assert!(text.contains("`interval_sec`: \"often\" is not a time"), "{text}");
+    assert!(text.contains("[input:example:example.0]"), "{text}");
+}
+
+#[test]
+fn own_tags_and_an_alias_reach_the_outputs_and_the_metrics() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - { name: trap, alias: mine, batches: 5, own_tags: on }";
+    let fluent_bit = FluentBit::start(&executable, &config(trap(), input));
+    until("all events", || bodies(&fluent_bit).len() == 10);
+    let tags: BTreeSet<String> = bodies(&fluent_bit).into_iter().map(|(tag, _)| tag).collect();
+    assert_eq!(tags, (0..5).map(|n| format!("trap.{n}")).collect());
+    let odd = "fluentbit_input_trap_kinds_total{name=\"mine\",kind=\"odd\"}";
+    until("the metric follows", || fluent_bit.metric(odd) == Some(2.0));
+    fluent_bit.wait_for_log("[input:trap:mine] settled 4");
+}
+
+/// Reads JSON lines from whoever connects, until `is_enough`.
+fn receive(listener: &TcpListener, is_enough: impl Fn(&BTreeMap<u64, usize>) -> bool) {
+    let (sender, lines) = mpsc::channel();
+    let listener = listener.try_clone().expect("a second handle");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let body: Value = serde_json::from_str(&line).unwrap_or_default();
+                    // The test may be over.
+                    let _ = body["n"].as_u64().map(|n| sender.send(n));
+                }
+            });
+        }
+    });
+    let mut counts = BTreeMap::new();
+    until("everything arrives", || {
+        lines.try_iter().for_each(|n| *counts.entry(n).or_default() += 1);
+        is_enough(&counts)
+    });
+}
+
+#[test]
+fn two_instances_with_a_small_buffer_and_a_dead_output_lose_nothing() {
+    let Some(executable) = fluent_bit::find() else { return };
+    // Nobody listens there yet, and connections are refused: the output tries again and again.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound address");
+    drop(listener);
+    let inputs = "    - { name: trap, alias: one, batches: 3000, mem_buf_limit: 20K }\n    \
+                  - { name: trap, alias: two, batches: 300 }";
+    let config = config(trap(), inputs)
+        .replace("  grace: 5", "  grace: 5\n  scheduler.base: 1\n  scheduler.cap: 1")
+        .replace("name: file,", "name: tcp, host: 127.0.0.1, format: json_lines,")
+        .replace(
+            "path: '{dir}', file: out",
+            &format!("port: {}, retry_limit: no_limits", address.port()),
+        );
+    let fluent_bit = FluentBit::start(&executable, &config);
+    fluent_bit.wait_for_log("[input:trap:one] paused");
+    fluent_bit.wait_for_log("[input:trap:two] settled 299");
+    assert!(!fluent_bit.log().contains("[input:trap:two] paused"), "the other was left alone");
+    let listener = TcpListener::bind(address).expect("the port is still free");
+    receive(&listener, |counts| {
+        let at_least = |n, count| counts.get(&n).is_some_and(|&arrived| arrived >= count);
+        (0..600).all(|n| at_least(n, 2)) && (600..6_000).all(|n| at_least(n, 1))
+    });
+    assert!(!fluent_bit.log().contains("returned"));
+}
+
+#[test]
+fn hot_reloads_lose_and_leave_nothing_behind() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let inputs = "    - { name: example, alias: one, interval_sec: 1 }\n    \
+                  - { name: example, alias: two, interval_sec: 1 }";
+    let mut fluent_bit = FluentBit::start(&executable, &config(example(), inputs));
+    for round in 1..=3 {
+        let before = bodies(&fluent_bit).len();
+        until("events flow", || bodies(&fluent_bit).len() > before);
+        fluent_bit.reload();
+        let stopped = || fluent_bit.log().matches("greetings arrived").count();
+        until("the old workers have stopped", || stopped() == 2 * round);
+    }
+    let before = bodies(&fluent_bit).len();
+    until("events flow", || bodies(&fluent_bit).len() > before);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", fluent_bit.pid())).expect("threads");
+    let workers = threads.filter(|thread| {
+        let path = thread.as_ref().expect("a thread").path().join("comm");
+        std::fs::read_to_string(path).is_ok_and(|name| name.starts_with("w-example"))
+    });
+    assert_eq!(workers.count(), 2);
+    assert!(fluent_bit.stop().0.success());
+}
+
+#[test]
+fn a_stop_in_the_middle_ends_in_time_and_settles_only_what_arrived() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - { name: trap, batches: 1000000 }";
+    let mut fluent_bit = FluentBit::start(&executable, &config(trap(), input));
+    until("it runs", || settled(&fluent_bit) > 100);
+    let (status, took) = fluent_bit.stop();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(fluent_bit.log().contains("told to stop") || settled(&fluent_bit) > 0);
+    let arrived: BTreeSet<u64> = numbers(&fluent_bit).into_iter().collect();
+    let settled = settled(&fluent_bit);
+    assert!((0..2 * settled).all(|n| arrived.contains(&n)), "{settled} batches had settled");
+}
+
+#[test]
+fn a_kill_with_chunks_in_files_loses_nothing_that_settled() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - { name: trap, batches: 1000000, storage.type: filesystem }";
+    let mut fluent_bit = FluentBit::start(&executable, &config(trap(), input));
+    until("it runs", || settled(&fluent_bit) > 100);
+    fluent_bit.kill();
+    let settled = settled(&fluent_bit);
+    // The same again, with an input that sends nothing: what comes was in the chunks.
+    fluent_bit.configure(&config(trap(), "    - { name: trap, batches: 0 }"));
+    fluent_bit.restart();
+    until("what had settled arrives", || {
+        let arrived: BTreeSet<u64> = numbers(&fluent_bit).into_iter().collect();
+        (0..2 * settled).all(|n| arrived.contains(&n))
+    });
+}
+
+#[test]
+fn threaded_off_works() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - { name: trap, batches: 50, threaded: off }";
+    let mut fluent_bit = FluentBit::start(&executable, &config(trap(), input));
+    fluent_bit.wait_for_log("settled 49");
+    until("all events", || numbers(&fluent_bit) == (0..100).collect::<Vec<_>>());
+    assert!(fluent_bit.stop().0.success());
+}
+
+#[test]
+fn a_processor_that_drops_records_is_noticed_and_nothing_is_returned() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - name: trap\n      batches: 4\n      processors:\n        logs:\n          \
+                 - { name: grep, regex: 'text ^event [0246]$' }";
+    let fluent_bit = FluentBit::start(&executable, &config(trap(), input));
+    fluent_bit.wait_for_log("a processor changes the number of records");
+    fluent_bit.wait_for_log("settled 3");
+    until("what is left arrives", || numbers(&fluent_bit) == [0, 2, 4, 6]);
+    assert!(!fluent_bit.log().contains("returned"));
+}
