@@ -296,7 +296,15 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Boolean,
         Some("off"),
         Scope::FluentBit,
-        "Append the content type to the input's tag: m365 becomes m365.Audit.Exchange.",
+        "Tag events by content type: tag_prefix m365 gives m365.Audit.Exchange. Needs tag_prefix.",
+    ),
+    option(
+        "tag_prefix",
+        Kind::Text,
+        None,
+        Scope::FluentBit,
+        "With tag_per_content_type, what tags begin with. Write what the input's tag says: Fluent \
+         Bit does not show it to plugins.",
     ),
     option(
         "commit_delay",
