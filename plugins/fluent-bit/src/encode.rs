@@ -80,8 +80,9 @@ impl Encoder {
         let start = self.events.len();
         self.events.reserve(self.head_malformed.len() + record.len());
         self.events.extend_from_slice(&self.head);
-        let mut body = Body::new(&mut self.events);
+        let mut body = Body::new(std::mem::take(&mut self.events));
         let whole = record.first() == Some(&b'{') && self.walker.walk(record, &mut body).is_ok();
+        self.events = body.into_inner();
         if !whole {
             self.events.truncate(start);
             self.events.extend_from_slice(&self.head_malformed);

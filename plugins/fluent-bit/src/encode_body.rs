@@ -26,16 +26,22 @@ const MAP: Headers = Headers { fix: 0x80, count_16: 0xde, count_32: 0xdf };
 const ARRAY: Headers = Headers { fix: 0x90, count_16: 0xdc, count_32: 0xdd };
 
 /// The body of one event, in the making.
-pub(super) struct Body<'a> {
-    out: &'a mut Vec<u8>,
+pub(super) struct Body {
+    out: Vec<u8>,
     /// Where the body begins.
     root: usize,
 }
 
-impl<'a> Body<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+impl Body {
+    /// A body behind what `out` holds. The buffer is lent by value: the walk reaches it directly.
+    pub(super) fn new(out: Vec<u8>) -> Self {
         let root = out.len();
         Self { out, root }
+    }
+
+    /// Gives the buffer back.
+    pub(super) fn into_inner(self) -> Vec<u8> {
+        self.out
     }
 
     /// Leaves room for a header: for the usual one of a record, which has more members than a
@@ -74,7 +80,7 @@ impl<'a> Body<'a> {
     }
 }
 
-impl Visit for Body<'_> {
+impl Visit for Body {
     type Mark = usize;
 
     #[inline(always)]
@@ -84,7 +90,7 @@ impl Visit for Body<'_> {
 
     #[inline(always)]
     fn key(&mut self, text: Text<'_>) {
-        put_text(self.out, text);
+        put_text(&mut self.out, text);
     }
 
     #[inline(always)]
@@ -104,17 +110,17 @@ impl Visit for Body<'_> {
 
     #[inline(always)]
     fn string(&mut self, text: Text<'_>) {
-        put_text(self.out, text);
+        put_text(&mut self.out, text);
     }
 
     #[inline(always)]
     fn number(&mut self, number: Number<'_>) {
         match number {
             Number::Unsigned(value @ 0..0x80) => self.out.push(low_byte(value)),
-            Number::Unsigned(value) => put_unsigned(self.out, value),
-            Number::Negative(value) => put_negative(self.out, value),
-            Number::Float(value) => put_tagged(self.out, FLOAT_64, value.to_be_bytes()),
-            Number::Literal(token) => put_str(self.out, token),
+            Number::Unsigned(value) => put_unsigned(&mut self.out, value),
+            Number::Negative(value) => put_negative(&mut self.out, value),
+            Number::Float(value) => put_tagged(&mut self.out, FLOAT_64, value.to_be_bytes()),
+            Number::Literal(token) => put_str(&mut self.out, token),
         }
     }
 
@@ -134,10 +140,7 @@ impl Visit for Body<'_> {
 #[inline(always)]
 fn put_text(out: &mut Vec<u8>, text: Text<'_>) {
     if let Some(block) = text.block::<32>() {
-        let at = out.len();
-        out.extend_from_slice(block);
-        out[at] = FIXSTR | low_byte(text.len() as u64);
-        out.truncate(at + 1 + text.len());
+        put_block(out, block, text.len(), FIXSTR | low_byte(text.len() as u64));
     } else {
         put_longer_text(out, text);
     }
@@ -148,14 +151,21 @@ fn put_longer_text(out: &mut Vec<u8>, text: Text<'_>) {
     if text.len() > 31
         && let Some(block) = text.block::<64>()
     {
-        let at = out.len();
         out.push(STR_8);
-        out.extend_from_slice(block);
-        out[at + 1] = low_byte(text.len() as u64);
-        out.truncate(at + 2 + text.len());
+        put_block(out, block, text.len(), low_byte(text.len() as u64));
     } else {
         put_str(out, text.as_bytes());
     }
+}
+
+/// Writes what a block holds of a text that is `length` bytes long, `first` in place of the quote:
+/// in the output and not in a copy, which the processor would have to wait for.
+#[inline(always)]
+fn put_block<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], length: usize, first: u8) {
+    let at = out.len();
+    out.extend_from_slice(block);
+    out[at] = first;
+    out.truncate(at + 1 + length);
 }
 
 /// Writes UTF-8 as str.

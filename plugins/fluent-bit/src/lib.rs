@@ -1,1 +1,14 @@
-//! Placeholder.
+//! `in_m365_audit.so`: Microsoft 365 audit events as a Fluent Bit input.
+//!
+//! Thin: options in, msgpack out. What to collect is the core's decision, the network and the
+//! state are the client's, Fluent Bit's ways are the SDK's. Must not decide about data.
+
+#![forbid(unsafe_code)]
+
+pub mod encode;
+mod input;
+mod metrics;
+mod options;
+mod sink;
+
+fluent_bit_plugin::register_input!(input::M365Audit);

@@ -1,0 +1,161 @@
+//! One `[INPUT]` section: opens the client in Init, runs it on the worker thread, and carries
+//! Fluent Bit's notices back to it.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use fluent_bit_plugin::{Failure, Input, Limits, Logger, Notice, OptionSpec, Outbox, Setup};
+use m365_audit_client::{Client, Handle, Sink, inspect};
+use m365_audit_core::{BatchId, summarize};
+
+use crate::metrics::HostMetrics;
+use crate::options::{OPTIONS, Settings, Tags};
+use crate::sink::HostSink;
+
+/// What the worker still does after Fluent Bit's stop: write down what has settled. What has not
+/// settled by then never will.
+const STOP_GRACE: Duration = Duration::from_millis(250);
+
+/// Pauses before the client is run again after a failure; doubled from one to the other.
+const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// A run that lasted this long was healthy: the pause starts over.
+const HEALTHY_RUN: Duration = Duration::from_secs(600);
+
+/// Batches that may wait for Fluent Bit. Their bytes are bounded by `buffer_bytes`.
+const QUEUE_BATCHES_MAX: usize = 1_024;
+
+/// The input.
+#[derive(Debug)]
+pub(crate) struct M365Audit {
+    client: Client<HostSink>,
+    logger: Logger,
+}
+
+impl Input for M365Audit {
+    const NAME: &'static str = "m365_audit";
+    const DESCRIPTION: &'static str = "Microsoft 365 audit events";
+    const OPTIONS: &'static [OptionSpec] = OPTIONS;
+
+    fn new(setup: &mut Setup<'_>) -> Result<Self, Failure> {
+        let settings = Settings::read(setup.properties()).map_err(|errors| lines(&errors))?;
+        if settings.tags != Tags::Instance && !setup.own_tags() {
+            return Err(Failure::new(
+                "tag_per_content_type = \"on\": this build of Fluent Bit exports no \
+                 flb_input_log_append; leave it off, or use an official build",
+            ));
+        }
+        setup.commit_delay(settings.commit_delay);
+        setup.limits(Limits {
+            queue_batches: QUEUE_BATCHES_MAX,
+            queue_bytes: settings.buffer_bytes,
+            in_flight_bytes: settings.buffer_bytes,
+            ..Limits::default()
+        });
+        check_state(&settings)?;
+        let metrics = HostMetrics::new(setup, settings.client.config.content_types());
+        let logger = setup.logger();
+        let sink = HostSink::new(logger.clone(), metrics, settings.tags);
+        let client = Client::open(settings.client, |_handle| sink)?;
+        Ok(Self { client, logger })
+    }
+
+    fn run(mut self, outbox: Outbox) -> Result<(), Failure> {
+        self.client.sink().connect(outbox.clone());
+        let (notices, handle) = (outbox.clone(), self.client.handle());
+        outbox.on_wake(move || carry(&notices, &handle));
+        self.supervise(&outbox);
+        // The waker holds the outbox that holds the waker.
+        outbox.on_wake(|| ());
+        Ok(())
+    }
+}
+
+impl M365Audit {
+    /// Runs the client until Fluent Bit stops, whatever happens to it.
+    fn supervise(&mut self, outbox: &Outbox) {
+        let mut pause = RESTART_PAUSE_MIN;
+        loop {
+            let start = Instant::now();
+            // Each run starts from what is stored, so half-done work of the last one is harmless.
+            let ended = catch_unwind(AssertUnwindSafe(|| self.client.run_until_shutdown()));
+            if outbox.is_stopped() {
+                return;
+            }
+            let problem = match ended {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => format!(
+                    "panic: {}; remedy: report this with the log before it",
+                    message(&*panic)
+                ),
+            };
+            if HEALTHY_RUN < start.elapsed() {
+                pause = RESTART_PAUSE_MIN;
+            }
+            let seconds = pause.as_secs();
+            self.logger.error(format_args!(
+                "{problem}; starting again from the stored state in {seconds} s"
+            ));
+            self.client.sink().reset();
+            if stops_within(outbox, pause) {
+                return;
+            }
+            pause = (pause * 2).min(RESTART_PAUSE_MAX);
+        }
+    }
+}
+
+/// Refuses a state that cannot be continued from, before anything is started with it. A file that
+/// is not even a state is for the client to refuse.
+fn check_state(settings: &Settings) -> Result<(), Failure> {
+    let Some(db) = settings.client.native.db.as_ref().filter(|db| db.path.exists()) else {
+        return Ok(());
+    };
+    let Ok(tenants) = inspect(&db.path) else { return Ok(()) };
+    let stored = tenants.get(settings.client.config.tenant_id());
+    let problem = stored.and_then(|stored| summarize(stored).err());
+    problem.map_or(Ok(()), |problem| {
+        Err(Failure::new(format!("db = \"{}\": {problem}", db.path.display())))
+    })
+}
+
+/// Tells the client what became of its batches. Called by Fluent Bit's thread; never blocks.
+fn carry(notices: &Outbox, handle: &Handle) {
+    while let Some(notice) = notices.try_recv() {
+        match notice {
+            Notice::Settled(ticket) => handle.delivered(BatchId(ticket)),
+            Notice::Returned(ticket) => handle.returned(BatchId(ticket)),
+            Notice::Stop => {
+                handle.shutdown(STOP_GRACE);
+                return; // It is told again and again.
+            }
+        }
+    }
+}
+
+/// Waits; answers whether Fluent Bit stopped meanwhile. What settles now belongs to a run that is
+/// over.
+fn stops_within(outbox: &Outbox, pause: Duration) -> bool {
+    let end = Instant::now() + pause;
+    loop {
+        match outbox.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Some(Notice::Stop) => return true,
+            Some(Notice::Settled(_) | Notice::Returned(_)) => {}
+            None => return false,
+        }
+    }
+}
+
+fn lines<E: Display>(errors: &[E]) -> Failure {
+    Failure::new(errors.iter().map(|error| format!("{error}\n")).collect::<String>())
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}

@@ -1,0 +1,189 @@
+//! From Fluent Bit's properties to settings: names and defaults come from the core's one table.
+//! Opens nothing but the files that options name.
+
+use std::time::Duration;
+
+use fluent_bit_plugin::{Kind, OptionSpec, Properties};
+use m365_audit_client::{Settings as ClientSettings, in_order};
+use m365_audit_core::config::Reader;
+use m365_audit_core::options::{self as core, OPTIONS as TABLE};
+use m365_audit_core::{ConfigError, ContentType, RawOptions};
+
+/// The core's table, of all scopes, as the SDK wants it.
+pub(crate) const OPTIONS: &[OptionSpec] = &translated();
+
+/// With a delay between Fluent Bit's taking of a batch and its settlement, so many bytes may be
+/// unsettled: they are no longer in this process's queues, so `buffer_bytes` must not bound them.
+const DELAYED_BYTES_MAX: u64 = 1_000_000_000;
+
+/// Everything that the options say.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) client: ClientSettings,
+    pub(crate) tags: Tags,
+    pub(crate) commit_delay: Duration,
+    /// Most bytes that may wait for Fluent Bit, and the same again in its ring buffer.
+    pub(crate) buffer_bytes: usize,
+}
+
+/// Under which tags events appear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// The instance's.
+    Instance,
+    /// This, a dot, and the content type.
+    PerContentType { prefix: Box<str> },
+}
+
+impl Tags {
+    /// The tag for one content type; `None` for the instance's.
+    pub(crate) fn of(&self, content_type: ContentType) -> Option<String> {
+        match self {
+            Self::Instance => None,
+            Self::PerContentType { prefix } => Some(format!("{prefix}.{content_type}")),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads what the user wrote.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the table. None shows a secret.
+    pub(crate) fn read(properties: Properties<'_>) -> Result<Self, Vec<ConfigError>> {
+        let explicit = |option: &core::OptionSpec| {
+            properties.explicit(option.name).map(|value| (option.name.to_owned(), value))
+        };
+        Self::parse(TABLE.iter().filter_map(explicit).collect())
+    }
+
+    fn parse(mut raw: RawOptions) -> Result<Self, Vec<ConfigError>> {
+        let mut reader = Reader::new(&raw);
+        let tags = tags(&mut reader);
+        let commit_delay = reader.duration("commit_delay");
+        // The core has the say over this option and reports its mistakes.
+        let buffer_bytes = Reader::new(&raw).number("buffer_bytes");
+        let mut errors = reader.finish_known().err().unwrap_or_default();
+        if !commit_delay.is_zero() && ClientSettings::parse(&raw).is_ok() {
+            let bytes = buffer_bytes.max(DELAYED_BYTES_MAX);
+            raw.insert("buffer_bytes".into(), bytes.to_string());
+        }
+        match ClientSettings::parse(&raw) {
+            Ok(client) if errors.is_empty() => {
+                let buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(usize::MAX);
+                Ok(Self { client, tags, commit_delay, buffer_bytes })
+            }
+            Ok(_) => Err(errors),
+            Err(found) => {
+                errors.extend(found);
+                Err(in_order(errors))
+            }
+        }
+    }
+}
+
+fn tags(reader: &mut Reader<'_>) -> Tags {
+    let per_content_type = reader.boolean("tag_per_content_type");
+    match (per_content_type, reader.optional("tag_prefix")) {
+        (false, None) => Tags::Instance,
+        (true, Some(prefix)) => Tags::PerContentType { prefix: prefix.into() },
+        (true, None) => {
+            reader.report(ConfigError::new(
+                "tag_prefix",
+                None,
+                "required with tag_per_content_type, and missing",
+                "write what the input's tag says",
+            ));
+            Tags::Instance
+        }
+        (false, Some(prefix)) => {
+            reader.report(ConfigError::new(
+                "tag_prefix",
+                Some(&prefix),
+                "without effect, because tag_per_content_type is off",
+                "set tag_per_content_type on, or leave tag_prefix out",
+            ));
+            Tags::Instance
+        }
+    }
+}
+
+const fn translated() -> [OptionSpec; TABLE.len()] {
+    let mut options = [OptionSpec::new("", Kind::Str, None, ""); TABLE.len()];
+    let mut i = 0;
+    while i < TABLE.len() {
+        let option = &TABLE[i];
+        options[i] = OptionSpec::new(option.name, kind(option.kind), option.default, option.help);
+        i += 1;
+    }
+    options
+}
+
+const fn kind(kind: core::Kind) -> Kind {
+    match kind {
+        core::Kind::Text
+        | core::Kind::Secret
+        | core::Kind::Path
+        | core::Kind::Url
+        | core::Kind::Choice(_) => Kind::Str,
+        core::Kind::Integer { .. } => Kind::Int,
+        core::Kind::Boolean => Kind::Bool,
+        core::Kind::Duration { .. } => Kind::Time,
+        core::Kind::Size { .. } => Kind::Size,
+        core::Kind::List(_) => Kind::List,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+        let credentials =
+            [("tenant_id", TENANT), ("client_id", TENANT), ("client_secret", "s3cret")];
+        let pairs = credentials.iter().chain(pairs);
+        Settings::parse(pairs.map(|(name, value)| ((*name).into(), (*value).into())).collect())
+            .map_err(|errors| errors.iter().map(|error| format!("{error}\n")).collect())
+    }
+
+    #[test]
+    fn mistakes_of_all_layers_come_together_and_in_order() {
+        let errors = parse(&[
+            ("commit_delay", "2h"),
+            ("tag_per_content_type", "on"),
+            ("db.sync", "never"),
+            ("content_types", "Audit.Teams"),
+        ]);
+        let errors = errors.unwrap_err();
+        let options: Vec<_> =
+            errors.lines().filter_map(|line| line.split([' ', ':']).next()).collect();
+        assert_eq!(options, ["content_types", "db.sync", "tag_prefix", "commit_delay"], "{errors}");
+        assert!(!errors.contains("s3cret"));
+    }
+
+    #[test]
+    fn a_prefix_without_tags_per_content_type_is_refused() {
+        let errors = parse(&[("tag_prefix", "m365")]).unwrap_err();
+        assert!(errors.starts_with("tag_prefix = \"m365\": without effect"), "{errors}");
+    }
+
+    #[test]
+    fn tags_end_with_the_content_type() {
+        let settings = parse(&[("tag_per_content_type", "on"), ("tag_prefix", "m365")]).unwrap();
+        let tag = settings.tags.of(ContentType::AuditExchange);
+        assert_eq!(tag.as_deref(), Some("m365.Audit.Exchange"));
+        assert_eq!(parse(&[]).unwrap().tags.of(ContentType::AuditExchange), None);
+    }
+
+    #[test]
+    fn a_commit_delay_does_not_bound_throughput() {
+        let core = |settings: &Settings| format!("{:?}", settings.client.config);
+        let delayed = parse(&[("commit_delay", "60")]).unwrap();
+        assert_eq!(delayed.buffer_bytes, 8_000_000);
+        assert!(core(&delayed).contains("buffer_bytes: 1000000000"));
+        let prompt = parse(&[]).unwrap();
+        assert!(core(&prompt).contains("buffer_bytes: 8000000"));
+    }
+}

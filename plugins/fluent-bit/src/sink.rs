@@ -1,0 +1,98 @@
+//! What the client collects, on its way to Fluent Bit: batches become events, log lines and numbers
+//! find their places. Keeps nothing back and decides nothing.
+
+use anyhow::Context;
+use fluent_bit_plugin::msgpack::BODY_DEPTH_MAX_FORWARD;
+use fluent_bit_plugin::{Batch as HostBatch, Level as HostLevel, Logger, Outbox};
+use m365_audit_client::Sink;
+use m365_audit_core::json::{Field, Timestamp, parse_timestamp};
+use m365_audit_core::{Batch, Level, Metrics, Record, Utc};
+
+use crate::encode::{Encoded, Encoder, Metadata};
+use crate::metrics::HostMetrics;
+use crate::options::Tags;
+
+/// The client's sink.
+#[derive(Debug)]
+pub(crate) struct HostSink {
+    logger: Logger,
+    metrics: HostMetrics,
+    tags: Tags,
+    encoder: Encoder,
+    /// Where batches go, once the pipeline is up.
+    outbox: Option<Outbox>,
+}
+
+impl HostSink {
+    pub(crate) fn new(logger: Logger, metrics: HostMetrics, tags: Tags) -> Self {
+        // Deeper bodies would survive some outputs and not others.
+        let encoder = Encoder::new(BODY_DEPTH_MAX_FORWARD);
+        Self { logger, metrics, tags, encoder, outbox: None }
+    }
+
+    /// The pipeline is up.
+    pub(crate) fn connect(&mut self, outbox: Outbox) {
+        self.outbox = Some(outbox);
+    }
+}
+
+impl Sink for HostSink {
+    fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
+        let outbox = self.outbox.as_ref().context("the pipeline is not up")?;
+        let content = &batch.content;
+        self.encoder.clear();
+        self.encoder.set_metadata(&Metadata {
+            content_type: content.content_type.as_str(),
+            content_id: &content.id,
+            content_created: &content.created.to_string(),
+            tenant_id: &batch.tenant_id,
+        });
+        for record in &batch.records {
+            let time = creation_time(record).unwrap_or_else(|| timestamp(content.created));
+            match self.encoder.push(&record.raw, time) {
+                Encoded::Members => {}
+                Encoded::Malformed => self.metrics.count_malformed(content.content_type),
+            }
+        }
+        let sent = outbox.send(HostBatch {
+            ticket: batch.id.0,
+            tag: self.tags.of(content.content_type),
+            records: u32::try_from(batch.records.len()).context("too many records in a batch")?,
+            // A copy of the right size; the encoder keeps its room for the next batch.
+            msgpack: self.encoder.events().to_vec(),
+        });
+        // When Fluent Bit is stopping, the run ends soon and the next one collects this again.
+        sent.unwrap_or(());
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.metrics.restart();
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        let level = match level {
+            Level::Error => HostLevel::Error,
+            Level::Warn => HostLevel::Warn,
+            Level::Info => HostLevel::Info,
+            Level::Debug => HostLevel::Debug,
+        };
+        self.logger.log(level, message);
+    }
+
+    fn metrics(&mut self, metrics: &Metrics) {
+        self.metrics.show(metrics);
+    }
+}
+
+/// When the record says that its event happened.
+fn creation_time(record: &Record) -> Option<Timestamp> {
+    let text = record.fields.text(&record.raw, Field::CreationTime)?;
+    parse_timestamp(text.as_bytes())
+}
+
+fn timestamp(utc: Utc) -> Timestamp {
+    let millis = utc.as_millis();
+    let nanoseconds = u32::try_from(millis.rem_euclid(1_000)).unwrap_or_default() * 1_000_000;
+    Timestamp { seconds: millis.div_euclid(1_000), nanoseconds }
+}
