@@ -10,6 +10,12 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's examples run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod admission;
 mod answer;
 mod blob;
 mod body;
@@ -21,15 +27,18 @@ mod faults;
 mod guid;
 mod http;
 mod listing;
+mod mishap;
 mod operations;
 mod owed;
 mod publish;
 mod records;
 mod report;
+mod route;
 #[cfg(feature = "server")]
 mod server;
 mod service;
 mod subscriptions;
+mod tenant;
 mod time;
 mod webhooks;
 

@@ -4,9 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::answer::{self, Answer};
-use crate::blob::Blob;
-use crate::config::{SimConfig, TenantConfig, ThrottleStatus};
+use crate::answer::Answer;
+use crate::config::{SimConfig, TenantConfig};
 use crate::content_type::ContentType;
 use crate::draw;
 use crate::entra::{Grant, Tokens};
@@ -14,10 +13,10 @@ use crate::faults::{Fault, Faults};
 use crate::guid::Guid;
 use crate::http::{Query, Reply, Request, Transport};
 use crate::owed::{Owed, Walk};
-use crate::publish::{Feed, Press};
-use crate::records::Recipe;
-use crate::report::{Report, Rule, SlidingMinute};
-use crate::subscriptions::Subscription;
+use crate::publish::Press;
+use crate::report::{Report, Rule};
+use crate::route::{Operation, Route, route};
+use crate::tenant::Tenant;
 use crate::time;
 use crate::webhooks::{HISTORY_MAX, Ticket, WebhookAnswer, WebhookCall};
 
@@ -34,23 +33,9 @@ pub struct Microsoft {
     pub(crate) pages: HashSet<u64>,
     /// How often each poisoned blob has failed.
     pub(crate) poison: HashMap<u64, u32>,
-    now_ms: i64,
+    pub(crate) now_ms: i64,
     pub(crate) counter: u64,
     plain_webhooks: bool,
-}
-
-/// The state of a tenant.
-#[derive(Debug)]
-pub(crate) struct Tenant {
-    pub(crate) id: Guid,
-    pub(crate) auditing: bool,
-    licensed: bool,
-    pub(crate) recipe: Arc<Recipe>,
-    pub(crate) feeds: Vec<Feed>,
-    pub(crate) subscriptions: HashMap<(Guid, ContentType), Subscription>,
-    requests: SlidingMinute,
-    quota: HashMap<Guid, SlidingMinute>,
-    notified_ms: i64,
 }
 
 /// A blob that was published on demand.
@@ -62,52 +47,6 @@ pub struct Published {
     pub created_ms: i64,
     /// The ids of its records, where they have one.
     pub record_ids: Vec<Option<Guid>>,
-}
-
-/// An operation of the audit API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    Start,
-    Stop,
-    List,
-    Content,
-    Notifications,
-    DlpTypes,
-    Blob(String),
-}
-
-impl Operation {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::List => "list",
-            Self::Content => "content",
-            Self::Notifications => "notifications",
-            Self::DlpTypes => "dlp_types",
-            Self::Blob(_) => "blob",
-        }
-    }
-
-    /// The name in throttling errors; `GetBlob` and `GetContents` were seen.
-    const fn method(&self) -> &'static str {
-        match self {
-            Self::Start => "StartSubscription",
-            Self::Stop => "StopSubscription",
-            Self::List => "ListSubscriptions",
-            Self::Content => "GetContents",
-            Self::Notifications => "GetNotifications",
-            Self::DlpTypes => "GetResources",
-            Self::Blob(_) => "GetBlob",
-        }
-    }
-}
-
-/// Where a request goes.
-enum Route<'a> {
-    Token { tenant: &'a str, v2: bool },
-    Api { tenant: &'a str, operation: Operation },
-    Unknown,
 }
 
 /// A request of the audit API on its way through the service.
@@ -332,20 +271,6 @@ impl Microsoft {
         self.report.illegal(now_ms, line, rule, why.to_owned());
     }
 
-    /// Whether the request is at the right host. A bearer token elsewhere is a leak.
-    fn check_host(&mut self, now_ms: i64, request: &Request, api: bool) -> bool {
-        let hosts = if api { &self.config.api_hosts } else { &self.config.login_hosts };
-        let known = |hosts: &[String]| {
-            hosts.is_empty() || hosts.iter().any(|h| h.eq_ignore_ascii_case(&request.authority))
-        };
-        let at_home = known(hosts);
-        let bearer = bearer(request).is_some();
-        if bearer && !known(&self.config.api_hosts) {
-            self.illegal(now_ms, request, Rule::TokenLeak, "a token at a host not of the API");
-        }
-        at_home
-    }
-
     fn token(
         &mut self,
         now_ms: i64,
@@ -384,25 +309,6 @@ impl Microsoft {
         }
         let transport = self.lossy_answer(&answer);
         (answer, transport)
-    }
-
-    fn token_fault(&mut self) -> Option<Answer> {
-        if self.fault(Fault::TokenThrottled) {
-            let retry_after = self.faults.plan.retry_after_seconds.to_string();
-            let answer = Answer::text(429, "text/plain", "Too Many Requests");
-            return Some(answer.header("Retry-After", retry_after));
-        }
-        if self.fault(Fault::TokenServerError) {
-            let status = [500, 502, 503, 504][self.pick(4)];
-            return Some(Answer::text(status, "text/html", "<html><body>Oops</body></html>"));
-        }
-        if self.fault(Fault::TokenTransient) {
-            let trace = Guid::drawn(self.config.seed, self.counter);
-            let text = "A transient error has occurred. Please try again.";
-            let error = "temporarily_unavailable";
-            return Some(answer::aadsts(503, error, 90_033, text, self.now_ms, trace));
-        }
-        None
     }
 
     fn api(
@@ -457,214 +363,10 @@ impl Microsoft {
         (answer, transport)
     }
 
-    /// Counts a request for the tenant's peak.
-    fn count(&mut self, tenant: usize, now_ms: i64) {
-        let tenant = &mut self.tenants[tenant];
-        tenant.requests.add(now_ms);
-        let count = tenant.requests.count(now_ms);
-        self.report.peak(tenant.id, count);
-    }
-
-    fn publisher(&mut self, now_ms: i64, request: &Request, query: &Query) -> Result<Guid, Answer> {
-        match query.get("PublisherIdentifier") {
-            None => {
-                self.illegal(now_ms, request, Rule::NoPublisher, "no PublisherIdentifier");
-                Ok(Guid::ZERO)
-            }
-            Some(text) => Guid::parse(text).ok_or_else(|| {
-                let why = format!("PublisherIdentifier is {text:?}");
-                self.illegal(now_ms, request, Rule::BadPublisher, &why);
-                answer::bad_parameter("PublisherIdentifier", "guid")
-            }),
-        }
-    }
-
-    fn over_quota(
-        &mut self,
-        tenant: usize,
-        now_ms: i64,
-        request: &Request,
-        publisher: Guid,
-        operation: &Operation,
-    ) -> Option<Answer> {
-        let used = self.tenants[tenant].quota.entry(publisher).or_default();
-        let quota = u64::from(self.config.quota_per_minute);
-        if used.count(now_ms) < quota {
-            used.add(now_ms);
-            return None;
-        }
-        let why = format!("more than {quota} requests in a minute");
-        self.illegal(now_ms, request, Rule::Quota, &why);
-        Some(answer::throttled(self.throttle_status(), operation.method(), publisher))
-    }
-
-    fn throttle_status(&self) -> u16 {
-        match self.config.rules.throttle_status {
-            ThrottleStatus::Forbidden => 403,
-            ThrottleStatus::TooManyRequests => 429,
-            ThrottleStatus::Both => [403, 429][self.pick(2)],
-        }
-    }
-
     /// A choice that follows from the seed and the request counter.
     pub(crate) fn pick(&self, count: usize) -> usize {
         let drawn = draw::mix(self.config.seed, draw::mix(self.counter, 0x91C4));
         usize::try_from(drawn % count as u64).expect("below a usize")
-    }
-
-    /// Faults that take the request before the service sees it.
-    fn lost_request(&mut self) -> Option<Transport> {
-        if self.fault(Fault::Refused) {
-            Some(Transport::Refuse)
-        } else if self.fault(Fault::Stall) {
-            Some(Transport::Stall)
-        } else {
-            None
-        }
-    }
-
-    /// Faults in front of the API: the request takes no effect.
-    fn front_fault(&mut self, operation: &Operation, publisher: Guid) -> Option<Answer> {
-        const INTERNAL: &str = "An internal error occurred.  Retry the request.";
-        const HOUR: &str = "Please retry the request again in an hour. We have been notified and \
-                            would be resolved soon.";
-        let method = operation.method();
-        let burst = self.counter / self.faults.plan.burst_requests.max(1);
-        if self.fault(Fault::RequestTimeout) {
-            return Some(Answer::empty(408));
-        }
-        if self.faults.hit(Fault::InternalErrorBurst, burst, self.now_ms) {
-            return Some(answer::af(500, "AF50000", INTERNAL));
-        }
-        if self.fault(Fault::InternalError) {
-            let code = ["AF50000", "AF50005", "AF50006"][self.pick(3)];
-            return Some(answer::af(500, code, INTERNAL));
-        }
-        if self.fault(Fault::InternalErrorHour) {
-            return Some(answer::af(500, "AF50000", HOUR));
-        }
-        if self.fault(Fault::BadGateway) {
-            let body = "<html><head><title>502 Bad Gateway</title></head></html>";
-            return Some(Answer::text(502, "text/html", body));
-        }
-        if self.fault(Fault::Unavailable) {
-            let body = "<!DOCTYPE html><html><body><h2>Our services aren't available right now\
-                        </h2></body></html>";
-            return Some(Answer::text(503, "text/html", body));
-        }
-        if self.fault(Fault::GatewayTimeout) {
-            return Some(Answer::empty(504));
-        }
-        if self.fault(Fault::Throttled403) {
-            return Some(answer::throttled(403, method, publisher));
-        }
-        if self.fault(Fault::Throttled429) {
-            return Some(answer::throttled(429, method, publisher));
-        }
-        if self.fault(Fault::ThrottledRetryAfter) {
-            let seconds = self.faults.plan.retry_after_seconds.to_string();
-            let answer = answer::throttled(429, method, publisher);
-            return Some(answer.header("Retry-After", seconds));
-        }
-        if self.fault(Fault::EmptyUnauthorized) {
-            return Some(Answer::empty(401));
-        }
-        if self.fault(Fault::NotJson) {
-            let body = "<html><body>Sign in to your account</body></html>";
-            return Some(Answer::text(200, "text/html; charset=utf-8", body));
-        }
-        if self.fault(Fault::ErrorInOk) {
-            let mut answer = answer::af(500, "AF50000", INTERNAL);
-            answer.status = 200;
-            return Some(answer);
-        }
-        None
-    }
-
-    /// Checks the token against the tenant of the address.
-    fn authorize(&mut self, call: &mut Call<'_>, tenant: &str) -> Result<(), Answer> {
-        let revoke = self.fault(Fault::Unauthorized);
-        let Some(text) = bearer(call.request) else {
-            let why = "no bearer token";
-            self.illegal(call.now_ms, call.request, Rule::NoToken, why);
-            return Err(answer::denied());
-        };
-        let Some(token) = self.tokens.find(text) else {
-            if self.tokens.remembers_all() {
-                let why = "a token that was never issued";
-                self.illegal(call.now_ms, call.request, Rule::ForgedToken, why);
-            }
-            return Err(answer::denied());
-        };
-        token.revoked |= revoke;
-        if token.revoked || token.expires_ms <= call.now_ms || !token.for_audit {
-            return Err(answer::denied());
-        }
-        call.tenant = token.tenant;
-        call.app = token.app;
-        call.roles.clone_from(&token.roles);
-        self.check_tenant(call, tenant)?;
-        if !self.tenants[call.tenant].licensed {
-            let id = self.tenants[call.tenant].id;
-            let message =
-                format!("Specified tenant ID ({id}) is incorrectly configured in the system.");
-            return Err(answer::af(400, "AF20012", &message));
-        }
-        if !call.roles.iter().any(|role| role == "ActivityFeed.Read") {
-            return Err(answer::missing_permission(self.config.rules.texts, &call.roles));
-        }
-        Ok(())
-    }
-
-    fn check_tenant(&mut self, call: &Call<'_>, tenant: &str) -> Result<(), Answer> {
-        // `common` stands for the tenant of the token.
-        if tenant.eq_ignore_ascii_case("common") {
-            return Ok(());
-        }
-        let own = self.tenants[call.tenant].id;
-        let Some(named) = Guid::parse(tenant) else {
-            let message =
-                format!("The tenant ID passed in the URL ({tenant}) is not a valid GUID.");
-            self.illegal(call.now_ms, call.request, Rule::ForeignTenant, &message);
-            return Err(answer::af(400, "AF20013", &message));
-        };
-        if named == own {
-            return Ok(());
-        }
-        self.illegal(call.now_ms, call.request, Rule::ForeignTenant, "another tenant's address");
-        if !self.tenants.iter().any(|known| known.id == named) {
-            let message = format!(
-                "Specified tenant ID ({named}) does not exist in the system or has been deleted."
-            );
-            return Err(answer::af(400, "AF20011", &message));
-        }
-        // The observed answer for a blob under a wrong tenant.
-        if let Operation::Blob(id) = &call.operation {
-            return Err(answer::invalid_blob(self.config.rules.texts, id));
-        }
-        let message = format!(
-            "The tenant ID passed in the URL ({named}) does not match the tenant ID passed in the \
-             access token ({own})."
-        );
-        Err(answer::af(400, "AF20010", &message))
-    }
-
-    /// Faults on the way back: the request took effect.
-    fn lossy_answer(&mut self, answer: &Answer) -> Transport {
-        let length = answer.body.known_len().unwrap_or(1 << 20).max(1);
-        let after = draw::mix(self.counter, 0xC07) % length;
-        if self.fault(Fault::Reset) {
-            Transport::Reset { after }
-        } else if self.fault(Fault::Truncated) {
-            Transport::Truncate { after }
-        } else if self.fault(Fault::StallBody) {
-            Transport::StallBody { after }
-        } else if self.fault(Fault::Slow) {
-            let pause_ms = self.faults.plan.slow_pause_ms;
-            Transport::Slow { piece: (length / 8).max(512), pause_ms }
-        } else {
-            Transport::Whole
-        }
     }
 
     /// Gives an answer its headers.
@@ -709,100 +411,5 @@ impl Microsoft {
         }
         let gzip = self.fault(Fault::Gzip);
         Reply { status, headers, body, latency_ms: self.config.latency_ms, transport, gzip }
-    }
-}
-
-impl Tenant {
-    fn new(config: &TenantConfig, now_ms: i64, press: &mut Press<'_>) -> Self {
-        let recipe = Recipe::new(press.config, config.id, &config.domain);
-        let seed = recipe.seed;
-        let mut feeds: Vec<Feed> =
-            ContentType::ALL.map(|ct| Feed::new(ct, seed, now_ms, press)).into();
-        if let (Some(bytes), Some(first)) =
-            (press.config.blob_bytes, press.config.content_types.first())
-        {
-            feeds[first.index()].publish_big(bytes, now_ms, press);
-        }
-        let mut subscriptions = HashMap::new();
-        if press.config.subscribed {
-            for app in &config.apps {
-                for content_type in ContentType::ALL {
-                    subscriptions.insert((app.client_id, content_type), Subscription::ancient());
-                }
-            }
-        }
-        Self {
-            id: config.id,
-            auditing: config.auditing,
-            licensed: config.licensed,
-            recipe: Arc::new(recipe),
-            feeds,
-            subscriptions,
-            requests: SlidingMinute::default(),
-            quota: HashMap::new(),
-            notified_ms: now_ms,
-        }
-    }
-
-    fn advance(&mut self, now_ms: i64, press: &mut Press<'_>) {
-        for at in 0..press.config.content_types.len() {
-            let content_type = press.config.content_types[at];
-            self.feeds[content_type.index()].advance(now_ms, press);
-        }
-        let since_ms = std::mem::replace(&mut self.notified_ms, now_ms);
-        if since_ms < now_ms && self.subscriptions.values().any(|known| known.webhook.is_some()) {
-            let fresh = |blob: &&Blob| blob.available_ms > since_ms && blob.available_ms <= now_ms;
-            let blobs: Vec<Blob> =
-                self.feeds.iter().flat_map(|f| f.blobs().iter().filter(fresh)).cloned().collect();
-            self.notify(&blobs, now_ms);
-        }
-    }
-
-    fn notify(&mut self, blobs: &[Blob], now_ms: i64) {
-        for ((_, content_type), subscription) in &mut self.subscriptions {
-            if subscription.state != crate::subscriptions::State::Enabled {
-                continue;
-            }
-            if let Some(webhook) = &mut subscription.webhook {
-                for blob in blobs.iter().filter(|blob| blob.content_type == *content_type) {
-                    webhook.enqueue(blob, self.id, now_ms);
-                }
-            }
-        }
-    }
-}
-
-/// The bearer token of a request.
-fn bearer(request: &Request) -> Option<&str> {
-    let value = request.find("authorization")?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-}
-
-/// Reads the address. Doubled slashes are tolerated: Microsoft's own sample has one.
-fn route(request: &Request) -> Route<'_> {
-    let parts: Vec<&str> = request.path().split('/').filter(|part| !part.is_empty()).collect();
-    let post = match request.method.as_str() {
-        "POST" => true,
-        "GET" => false,
-        _ => return Route::Unknown,
-    };
-    match parts.as_slice() {
-        [tenant, "oauth2", "token"] if post => Route::Token { tenant, v2: false },
-        [tenant, "oauth2", "v2.0", "token"] if post => Route::Token { tenant, v2: true },
-        ["api", "v1.0" | "v1", tenant, "activity", "feed", rest @ ..] => {
-            let operation = match (rest, post) {
-                (["subscriptions", "start"], true) => Operation::Start,
-                (["subscriptions", "stop"], true) => Operation::Stop,
-                (["subscriptions", "list"], false) => Operation::List,
-                (["subscriptions", "content"], false) => Operation::Content,
-                (["subscriptions", "notifications"], false) => Operation::Notifications,
-                (["resources", "dlpSensitiveTypes"], false) => Operation::DlpTypes,
-                (["audit", id], false) => Operation::Blob((*id).to_owned()),
-                _ => return Route::Unknown,
-            };
-            Route::Api { tenant, operation }
-        }
-        _ => Route::Unknown,
     }
 }

@@ -1,5 +1,7 @@
 //! The simulator from outside: its rules, its errors, its faults, and that it holds the truth.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
+
 mod entra;
 mod faults;
 mod rules;

@@ -1,0 +1,77 @@
+//! Where requests go: the addresses of the two services. Pure.
+
+use crate::http::Request;
+
+/// Where a request goes.
+pub(crate) enum Route<'a> {
+    Token { tenant: &'a str, v2: bool },
+    Api { tenant: &'a str, operation: Operation },
+    Unknown,
+}
+
+/// An operation of the audit API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Start,
+    Stop,
+    List,
+    Content,
+    Notifications,
+    DlpTypes,
+    Blob(String),
+}
+
+impl Operation {
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::List => "list",
+            Self::Content => "content",
+            Self::Notifications => "notifications",
+            Self::DlpTypes => "dlp_types",
+            Self::Blob(_) => "blob",
+        }
+    }
+
+    /// The name in throttling errors; `GetBlob` and `GetContents` were seen.
+    pub(crate) const fn method(&self) -> &'static str {
+        match self {
+            Self::Start => "StartSubscription",
+            Self::Stop => "StopSubscription",
+            Self::List => "ListSubscriptions",
+            Self::Content => "GetContents",
+            Self::Notifications => "GetNotifications",
+            Self::DlpTypes => "GetResources",
+            Self::Blob(_) => "GetBlob",
+        }
+    }
+}
+
+/// Reads the address. Doubled slashes are tolerated: Microsoft's own sample has one.
+pub(crate) fn route(request: &Request) -> Route<'_> {
+    let parts: Vec<&str> = request.path().split('/').filter(|part| !part.is_empty()).collect();
+    let post = match request.method.as_str() {
+        "POST" => true,
+        "GET" => false,
+        _ => return Route::Unknown,
+    };
+    match parts.as_slice() {
+        [tenant, "oauth2", "token"] if post => Route::Token { tenant, v2: false },
+        [tenant, "oauth2", "v2.0", "token"] if post => Route::Token { tenant, v2: true },
+        ["api", "v1.0" | "v1", tenant, "activity", "feed", rest @ ..] => {
+            let operation = match (rest, post) {
+                (["subscriptions", "start"], true) => Operation::Start,
+                (["subscriptions", "stop"], true) => Operation::Stop,
+                (["subscriptions", "list"], false) => Operation::List,
+                (["subscriptions", "content"], false) => Operation::Content,
+                (["subscriptions", "notifications"], false) => Operation::Notifications,
+                (["resources", "dlpSensitiveTypes"], false) => Operation::DlpTypes,
+                (["audit", id], false) => Operation::Blob((*id).to_owned()),
+                _ => return Route::Unknown,
+            };
+            Route::Api { tenant, operation }
+        }
+        _ => Route::Unknown,
+    }
+}
