@@ -13,11 +13,14 @@ use m365_audit_core::{ConfigError, RawOptions};
 use crate::arguments::{self, flag, variable};
 use crate::config_file::ConfigFile;
 
-/// Reads all sources.
+/// Reads all sources. `also` is what else is wrong with the arguments.
 ///
 /// # Errors
 /// The whole report of what is wrong, ready to be printed.
-pub(crate) fn settings(matches: &ArgMatches) -> Result<Settings, String> {
+pub(crate) fn settings(
+    matches: &ArgMatches,
+    also: Option<ConfigError>,
+) -> Result<Settings, String> {
     let path = matches.get_one::<PathBuf>("config");
     let file = path.map(|path| ConfigFile::read(path)).unwrap_or_default();
     let mut raw = file.options.clone();
@@ -31,6 +34,7 @@ pub(crate) fn settings(matches: &ArgMatches) -> Result<Settings, String> {
     }
     settle_secret(&mut raw, &given);
     let mut errors = file.errors;
+    errors.extend(also);
     for name in file.options.keys() {
         if options::find(name).is_some_and(|spec| spec.scope == Scope::FluentBit) {
             errors.push(ConfigError::new(

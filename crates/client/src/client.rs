@@ -186,3 +186,21 @@ fn seed() -> u64 {
     // The standard library keys its hash maps from that source.
     RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_can_be_opened_on_one_thread_and_run_on_another() {
+        const fn check<T: Send>() {}
+        struct Nobody;
+        impl Sink for Nobody {
+            fn emit(&mut self, _: m365_audit_core::Batch) -> anyhow::Result<()> {
+                Ok(())
+            }
+            fn log(&mut self, _: Level, _: &str) {}
+        }
+        check::<Client<Nobody>>();
+    }
+}

@@ -94,20 +94,20 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
 
     let path = matches.get_one::<PathBuf>("output");
     let path = path.map(PathBuf::as_path).filter(|path| *path != Path::new("-"));
-    let (settings, output) = match (sources::settings(matches), Output::open(path)) {
-        (Ok(settings), Ok(output)) => (settings, output),
-        (settings, output) => {
-            let mut report = settings.err().unwrap_or_default();
-            if let Err(error) = output {
-                report.push_str(&format!("  - --output: {error:#}\n"));
-            }
+    let (output, unusable) = match Output::open(path) {
+        Ok(output) => (Some(output), None),
+        Err(error) => (None, Some(error)),
+    };
+    let (mut settings, output) = match (sources::settings(matches, unusable), output) {
+        (Ok(settings), Some(output)) => (settings, output),
+        (result, _) => {
+            let report = result.err().unwrap_or_default();
             // Nothing can be told any more if stderr is gone.
             drop(std::io::stderr().write_all(report.as_bytes()));
             return MISCONFIGURED;
         }
     };
     let once = matches.get_flag("once");
-    let mut settings = settings;
     settings.config = settings.config.once(once);
     let metadata = matches.get_flag("metadata");
     let client = Client::open(settings, |handle| {

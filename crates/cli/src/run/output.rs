@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use m365_audit_core::ConfigError;
 
 /// How much is read at once in the search for the end of the last whole line.
 const SEARCH_BYTES: usize = 64 * 1024;
@@ -33,28 +33,28 @@ pub(crate) enum Repair {
 
 impl Output {
     /// Opens `path` for appending; stdout for `None`. Changes nothing in a file that exists.
-    pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else { return Ok(Self::Stdout(io::stdout())) };
-        let named = || path.display().to_string();
-        if !path.exists() || path.is_file() {
-            let file = OpenOptions::new()
-                .read(true)
-                .append(true)
-                .create(true)
-                .open(path)
-                .with_context(named)?;
-            return match file.try_lock() {
-                Ok(()) => Ok(Self::File(file)),
-                Err(TryLockError::WouldBlock) => bail!(
-                    "{}: another m365-audit is writing to it; remedy: stop that one, or name \
-                     another file",
-                    named()
-                ),
-                Err(TryLockError::Error(error)) => Err(error).with_context(named),
-            };
+        let refuse = |problem: &str, remedy: &str| {
+            ConfigError::new("output", Some(&path.display().to_string()), problem, remedy)
+        };
+        let unusable = |error: io::Error| {
+            refuse(&format!("cannot be opened: {error}"), "name a file that can be written")
+        };
+        if path.exists() && !path.is_file() {
+            let file = OpenOptions::new().write(true).open(path).map_err(unusable)?;
+            return Ok(Self::Stream(file));
         }
-        let file = OpenOptions::new().write(true).open(path).with_context(named)?;
-        Ok(Self::Stream(file))
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).open(path).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self::File(file)),
+            Err(TryLockError::WouldBlock) => Err(refuse(
+                "another m365-audit is writing to it",
+                "stop that one, or name another file",
+            )),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
     }
 
     /// Sees to it that the next line begins at the start of a line.
@@ -155,6 +155,6 @@ mod tests {
         let path = dir.path().join("audit.ndjson");
         let _first = Output::open(Some(&path)).unwrap();
         let error = Output::open(Some(&path)).unwrap_err().to_string();
-        assert!(error.contains("audit.ndjson: another m365-audit"), "{error}");
+        assert!(error.contains("another m365-audit is writing to it"), "{error}");
     }
 }

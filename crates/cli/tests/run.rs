@@ -1,0 +1,248 @@
+//! `m365-audit run` against the simulated service, from outside.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+use std::time::Duration;
+
+use m365_sim::{SimConfig, Span};
+use serde_json::Value;
+use support::{World, assert_code, end, files, lines, program, signal, text, world};
+
+/// Within what a signal must end the program.
+const PROMPT: Duration = Duration::from_secs(2);
+
+#[test]
+fn once_writes_everything_over_http_and_https_and_shows_no_secret() {
+    let world = World::new(world());
+    for mut command in [world.run(), world.run_over_tls()] {
+        let dir = tempfile::tempdir().unwrap();
+        let output = command
+            .args(["--once", "--log-level", "debug", "--db"])
+            .arg(dir.path().join("state.db"))
+            .output()
+            .unwrap();
+        assert_code(&output, 0);
+        assert!(world.owed().is_subset(&world.keys(lines(&output.stdout))));
+        world.assert_clean("stdout", &output.stdout);
+        world.assert_clean("stderr", &output.stderr);
+        for (name, bytes) in files(dir.path()) {
+            world.assert_clean(&name, &bytes);
+        }
+    }
+}
+
+#[test]
+fn metadata_wraps_the_record_and_leaves_its_bytes_alone() {
+    let world = World::new(world());
+    let output = world.run().args(["--once", "--metadata"]).output().unwrap();
+    assert_code(&output, 0);
+    let mut records = Vec::new();
+    for line in lines(&output.stdout) {
+        let line = text(line);
+        let at = line.find("\"record\":").unwrap() + "\"record\":".len();
+        records.push(&line.as_bytes()[at..line.len() - 1]);
+        // Not the record: it may hold lone surrogates, which not every parser takes.
+        let value: Value = serde_json::from_str(&format!("{}null}}", &line[..at])).unwrap();
+        let members: Vec<_> = value.as_object().unwrap().keys().collect();
+        let names = ["content_created", "content_id", "content_type", "record", "tenant_id"];
+        assert_eq!(members, names);
+        assert!(value["content_type"].as_str().unwrap().starts_with("Audit."));
+    }
+    assert!(world.owed().is_subset(&world.keys(records.into_iter())));
+}
+
+#[test]
+fn a_file_is_continued_and_half_a_line_is_cut_off() {
+    let world = World::new(world());
+    let dir = tempfile::tempdir().unwrap();
+    let (db, path) = (dir.path().join("state.db"), dir.path().join("audit.ndjson"));
+    fs::write(&path, "{\"from\":\"before\"}\n{\"half\":").unwrap();
+    let once = || {
+        let mut command = world.run();
+        command.arg("--once").arg("--db").arg(&db).arg("--output").arg(&path);
+        command.output().unwrap()
+    };
+    let output = once();
+    assert_code(&output, 0);
+    assert!(output.stdout.is_empty());
+    assert!(text(&output.stderr).contains("8 bytes were cut off"), "{}", text(&output.stderr));
+    let first = fs::read(&path).unwrap();
+    let mut all = lines(&first);
+    assert_eq!(all.next(), Some(&b"{\"from\":\"before\"}"[..]));
+    assert!(world.owed().is_subset(&world.keys(all)));
+
+    assert_code(&once(), 0);
+    let second = fs::read(&path).unwrap();
+    assert!(second.starts_with(&first));
+    let new = lines(&second[first.len()..]).count();
+    assert!(new < lines(&first).count() / 10, "{new} lines are written again");
+}
+
+#[test]
+fn a_signal_ends_a_run_that_goes_on_for_ever() {
+    let world = World::new(world());
+    for name in ["-TERM", "-INT"] {
+        let mut child = world.run().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut received = Vec::new();
+        stdout.read_until(b'\n', &mut received).unwrap();
+        let reader = std::thread::spawn(move || {
+            stdout.read_to_end(&mut received).unwrap();
+            received
+        });
+        signal(&child, name);
+        let (status, time) = end(&mut child);
+        assert_eq!(status.code(), Some(0));
+        assert!(time < PROMPT, "{time:?}");
+        assert!(0 < lines(&reader.join().unwrap()).count());
+    }
+}
+
+/// A world whose every batch is larger than a pipe, so that a write hangs until it is read.
+fn heavy_world() -> World {
+    let size = Span::new(100_000, 100_000);
+    World::new(SimConfig { record_bytes: size, records_per_blob: Span::new(5, 5), ..world() })
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_output_nobody_reads() {
+    let world = heavy_world();
+    let mut child = world.run().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0]).unwrap();
+    signal(&child, "-TERM");
+    let (status, time) = end(&mut child);
+    assert_eq!(status.code(), Some(1));
+    assert!(time < PROMPT, "{time:?}");
+}
+
+#[test]
+fn a_second_signal_ends_a_run_at_once() {
+    let world = heavy_world();
+    let mut child = world.run().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0]).unwrap();
+    signal(&child, "-TERM");
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(stderr.any(|line| line.unwrap().contains("stopping")));
+    signal(&child, "-INT");
+    let (status, time) = end(&mut child);
+    assert_eq!(status.code(), Some(1));
+    assert!(time < Duration::from_secs(1), "{time:?}");
+}
+
+#[test]
+fn a_closed_pipe_ends_the_run_and_nothing_is_lost() {
+    let world = World::new(world());
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("state.db");
+    let mut child = world
+        .run()
+        .arg("--db")
+        .arg(&db)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Before the first line: what a pipe has taken is the reader's.
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_code(&output, 1);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("the output cannot be written"), "{stderr}");
+    assert!(!stderr.contains("starting again"), "{stderr}");
+
+    let output = world.run().arg("--once").arg("--db").arg(&db).output().unwrap();
+    assert_code(&output, 0);
+    assert!(world.owed().is_subset(&world.keys(lines(&output.stdout))));
+}
+
+#[test]
+fn a_second_process_on_one_db_is_refused() {
+    let world = World::new(world());
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("state.db");
+    let mut first = world
+        .run()
+        .arg("--db")
+        .arg(&db)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It has its db before its first line.
+    let mut stdout = first.stdout.take().unwrap();
+    stdout.read_exact(&mut [0]).unwrap();
+    let second = world.run().arg("--once").arg("--db").arg(&db).output().unwrap();
+    assert_code(&second, 1);
+    let stderr = text(&second.stderr);
+    assert!(stderr.contains("state.db: another collector of tenant"), "{stderr}");
+
+    // A look at it is allowed all the same.
+    let show = program("state").arg("show").arg("--db").arg(&db).output().unwrap();
+    assert_code(&show, 0);
+    signal(&first, "-KILL");
+    end(&mut first);
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_was() {
+    let world = World::new(world());
+    let dir = tempfile::tempdir().unwrap();
+    let (db, path) = (dir.path().join("state.db"), dir.path().join("audit.ndjson"));
+    for _ in 0..3 {
+        let mut child = world
+            .run()
+            .arg("--db")
+            .arg(&db)
+            .arg("--output")
+            .arg(&path)
+            .args(["--log-level", "debug", "--log-format", "json"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(log.any(|line| line.unwrap().contains("listed")));
+        signal(&child, "-KILL");
+        end(&mut child);
+    }
+    let output = world.run().arg("--once").arg("--db").arg(&db).arg("--output").arg(&path).output();
+    assert_code(&output.unwrap(), 0);
+    assert!(world.owed().is_subset(&world.keys(lines(&fs::read(&path).unwrap()))));
+}
+
+#[test]
+fn json_logs_are_json_to_the_last_line() {
+    let world = World::new(world());
+    let output = world
+        .run()
+        .args(["--once", "--log-format", "json", "--log-level", "debug", "--progress", "always"])
+        .output()
+        .unwrap();
+    assert_code(&output, 0);
+    for line in lines(&output.stderr) {
+        let value: Value = serde_json::from_slice(line).unwrap();
+        assert!(value["time"].is_string() && value["level"].is_string(), "{value}");
+    }
+}
+
+#[test]
+fn a_refused_secret_is_told_with_its_remedy_and_never_shown() {
+    let world = World::new(world());
+    let output = world
+        .run()
+        .env("M365_AUDIT_CLIENT_SECRET", "wr0ng~secret~value")
+        .arg("--once")
+        .output()
+        .unwrap();
+    assert_code(&output, 1);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("AADSTS7000215"), "{stderr}");
+    assert!(!stderr.contains("wr0ng"), "{stderr}");
+    assert!(output.stdout.is_empty());
+}

@@ -1,0 +1,137 @@
+//! A simulated service, the program, and what it must never show.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use m365_sim::{ContentType, Listen, Server, SimConfig, Span};
+
+/// What was published this long before the start can be listed for certain.
+const SETTLED_MS: i64 = 90_000;
+
+/// A few hundred records of history, and nothing new.
+pub(crate) fn world() -> SimConfig {
+    SimConfig {
+        days: 0.1,
+        live: false,
+        blobs_per_hour: Span::new(3, 6),
+        lag_seconds: Span::new(0, 0),
+        ..SimConfig::default()
+    }
+}
+
+pub(crate) struct World {
+    server: Server,
+    secret: String,
+}
+
+impl World {
+    pub(crate) fn new(config: SimConfig) -> Self {
+        let server = Server::start(config, &Listen::default()).unwrap();
+        let secret = server.microsoft().tenants()[0].apps[0].secret().unwrap().to_owned();
+        Self { server, secret }
+    }
+
+    /// `m365-audit run` with everything set but where to put the records.
+    pub(crate) fn run(&self) -> Command {
+        self.run_at(&self.server.http_url())
+    }
+
+    pub(crate) fn run_over_tls(&self) -> Command {
+        let mut command = self.run_at(&self.server.https_url());
+        command.arg("--ca-file").arg(self.server.ca_file());
+        command
+    }
+
+    fn run_at(&self, base: &str) -> Command {
+        let microsoft = self.server.microsoft();
+        let tenant = &microsoft.tenants()[0];
+        let mut command = program("run");
+        command
+            .args(["--tenant-id", &tenant.id.to_string()])
+            .args(["--client-id", &tenant.apps[0].client_id.to_string()])
+            .args(["--login-url", base, "--api-url", base, "--lookback", "3h"])
+            .env("M365_AUDIT_CLIENT_SECRET", &self.secret);
+        command
+    }
+
+    /// Every record that must have arrived, by what makes it the same record.
+    pub(crate) fn owed(&self) -> HashSet<u128> {
+        let all: Vec<_> = self.server.microsoft().owed().collect();
+        let newest = all.iter().map(|owed| owed.created_ms).max().unwrap();
+        // DLP.All is not among the default content types.
+        all.iter()
+            .filter(|owed| owed.created_ms < newest - SETTLED_MS)
+            .filter(|owed| owed.content_type != ContentType::Dlp)
+            .map(|owed| owed.key)
+            .collect()
+    }
+
+    /// Which records these lines are. Each must be one that was published.
+    pub(crate) fn keys<'a>(&self, lines: impl Iterator<Item = &'a [u8]>) -> HashSet<u128> {
+        let owed = self.server.microsoft().owed();
+        let known: HashMap<_, _> = owed.map(|owed| (one_line(&owed.bytes), owed.key)).collect();
+        let key = |line: &[u8]| *known.get(line).expect("only what was published arrives");
+        lines.map(key).collect()
+    }
+
+    /// The secret and every token are nowhere in these bytes.
+    #[track_caller]
+    pub(crate) fn assert_clean(&self, what: &str, bytes: &[u8]) {
+        for secret in [self.secret.as_str(), "Bearer ", "eyJ"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{what} holds {secret:?}");
+        }
+    }
+}
+
+/// The program, without anything from the environment that it would read.
+pub(crate) fn program(subcommand: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_m365-audit"));
+    for (name, _) in std::env::vars() {
+        let upper = name.to_uppercase();
+        if upper.starts_with("M365_AUDIT_") || upper.ends_with("_PROXY") {
+            command.env_remove(name);
+        }
+    }
+    command.arg(subcommand).stdin(Stdio::null());
+    command
+}
+
+/// A record as a line: what stands between tokens becomes spaces.
+fn one_line(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|byte| if b"\n\r\t".contains(byte) { b' ' } else { *byte }).collect()
+}
+
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "the last line is whole");
+    bytes.split_inclusive(|byte| *byte == b'\n').map(|line| &line[..line.len() - 1])
+}
+
+#[track_caller]
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[track_caller]
+pub(crate) fn assert_code(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+}
+
+pub(crate) fn signal(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Waits for the end, and says how long that took.
+pub(crate) fn end(child: &mut Child) -> (ExitStatus, Duration) {
+    let start = Instant::now();
+    (child.wait().unwrap(), start.elapsed())
+}
+
+/// All that a run has left in a directory.
+pub(crate) fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect()
+}
