@@ -1,11 +1,12 @@
 //! Lifts the top-level fields that core works with, as ranges into the record's bytes.
 //!
-//! Runs at the head of the split, over bytes that the bracket scan then does not see again. It is
-//! lenient: at the first thing it does not understand it hands over to that scan. Must not parse
-//! values; whoever wants a number or a date parses the token.
+//! Rides on the bracket scan, which knows where strings begin directly inside the record's braces:
+//! only those are looked at, and of them only the ones as long as a wanted key. It is lenient, the
+//! record may be no valid JSON. Must not parse values; whoever wants a number or a date parses the
+//! token.
 
-use super::nest::Nest;
-use super::simd::{self, STRING_STEP};
+use super::nest::{Nest, Strings};
+use super::simd::{self, STEP};
 use super::unescape::unescape;
 use std::borrow::Cow;
 
@@ -31,18 +32,33 @@ pub enum Field {
 }
 
 impl Field {
-    /// The field with this key. Keys are compared as bytes: one spelt with escapes is not found.
-    fn named(key: &[u8]) -> Option<Self> {
-        match key {
-            b"Id" => Some(Self::Id),
-            b"CreationTime" => Some(Self::CreationTime),
-            b"RecordType" => Some(Self::RecordType),
-            b"Operation" => Some(Self::Operation),
-            b"Workload" => Some(Self::Workload),
-            b"UserId" => Some(Self::UserId),
-            _ => None,
-        }
+    /// The field whose key `text` begins with, the closing quote included, and the key's length.
+    /// Keys are compared as bytes: one spelt with escapes is not found.
+    #[inline(always)]
+    fn of_key(text: &[u8]) -> Option<(Self, usize)> {
+        let (field, key) = match text.first()? {
+            b'I' => (Self::Id, b"Id\"".as_slice()),
+            b'C' => (Self::CreationTime, b"CreationTime\"".as_slice()),
+            b'R' => (Self::RecordType, b"RecordType\"".as_slice()),
+            b'O' => (Self::Operation, b"Operation\"".as_slice()),
+            b'W' => (Self::Workload, b"Workload\"".as_slice()),
+            b'U' => (Self::UserId, b"UserId\"".as_slice()),
+            _ => return None,
+        };
+        text.starts_with(key).then(|| (field, key.len() - 1))
     }
+}
+
+/// Opening quotes that may open a wanted key: those whose string closes at the right distance, and
+/// those so near the end of the block that this cannot be seen.
+#[inline(always)]
+fn candidates(strings: Strings) -> u64 {
+    /// The longest key, both quotes included, less one.
+    const REACH: usize = "CreationTime".len() + 1;
+    let Strings { begin, end } = strings;
+    // Keys of 2, 6, 8, 9, 10 and 12 letters.
+    let near = end >> 3 | end >> 7 | end >> 9 | end >> 10 | end >> 11 | end >> REACH;
+    begin & (near | u64::MAX << (STEP - REACH))
 }
 
 /// What kind of token a lifted field is.
@@ -109,72 +125,63 @@ impl Lifted {
         }
     }
 
-    fn set(&mut self, field: Field, start: usize, end: usize, kind: TokenKind) {
+    /// Notes a field; whether it was missing.
+    #[inline(always)]
+    fn set(&mut self, (field, token): (Field, Token)) -> bool {
         let slot = &mut self.tokens[field as usize];
-        // Ranges are 32 bits: a field that begins behind 4 GiB of its record is not lifted.
-        if let (None, Ok(start), Ok(end)) = (*slot, u32::try_from(start), u32::try_from(end)) {
-            *slot = Some(Token { start, end, kind });
-        }
+        let missing = slot.is_none();
+        slot.get_or_insert(token);
+        missing
     }
 }
 
-/// How a lift ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lift {
-    /// At the end of the record, which is so many bytes long.
-    Ended(usize),
-    /// Before this byte, which is outside strings and directly inside the record's braces.
-    Left(usize),
-    /// Where the bytes end.
-    Starved,
+/// Lifts the fields of the object that `bytes` begins with. `Ok` with its length if it ends there,
+/// or else `Err` with the state of the scan; the fields then are not to be used.
+pub(super) fn lift(bytes: &[u8], fields: &mut Lifted) -> Result<usize, Nest> {
+    let mut nest = Nest::OUTSIDE;
+    let mut missing = LIFTED_FIELDS;
+    let length = nest.scan_with(bytes, |block, strings| {
+        let candidates = if missing > 0 { candidates(strings) } else { 0 };
+        if candidates != 0 {
+            missing -= lift_some(bytes, block, candidates, fields);
+        }
+    });
+    length.ok_or(nest)
 }
 
-/// Lifts the fields of the object that `bytes` begins with.
-pub(super) fn lift(bytes: &[u8], fields: &mut Lifted) -> Lift {
-    lift_members(bytes, fields).unwrap_or(Lift::Starved)
-}
-
-/// `None` where the bytes end.
-#[inline(always)]
-fn lift_members(bytes: &[u8], fields: &mut Lifted) -> Option<Lift> {
-    let mut at = 1;
-    loop {
-        at = blanks_end(bytes, at)?;
-        match bytes[at] {
-            b'"' => {}
-            b'}' => return Some(Lift::Ended(at + 1)),
-            _ => return Some(Lift::Left(at)),
-        }
-        let (key_end, _) = string_end(bytes, at + 1)?;
-        let key = &bytes[at + 1..key_end];
-        at = blanks_end(bytes, key_end + 1)?;
-        if bytes[at] != b':' {
-            return Some(Lift::Left(at));
-        }
-        at = blanks_end(bytes, at + 1)?;
-        let Some((start, end, kind, next)) = value(bytes, at)? else {
-            return Some(Lift::Left(at));
-        };
-        if let Some(field) = Field::named(key) {
-            fields.set(field, start, end, kind);
-        }
-        at = blanks_end(bytes, next)?;
-        match bytes[at] {
-            b',' => at += 1,
-            b'}' => return Some(Lift::Ended(at + 1)),
-            _ => return Some(Lift::Left(at)),
+/// Looks at the strings whose opening quotes `candidates` are, counted from `block` on; how many
+/// fields they gave.
+#[inline(never)]
+fn lift_some(bytes: &[u8], block: usize, mut candidates: u64, fields: &mut Lifted) -> usize {
+    let mut lifted = 0;
+    while candidates != 0 {
+        let at = block + candidates.trailing_zeros() as usize;
+        candidates &= candidates - 1;
+        if let Some(found) = member(bytes, at + 1) {
+            lifted += usize::from(fields.set(found));
         }
     }
+    lifted
 }
 
-/// The value at `at`: its range, its kind and where the next byte is. `Some(None)`: there is none.
+/// The wanted member whose key's text begins at `at`, if that is what is there.
 #[inline(always)]
-fn value(bytes: &[u8], at: usize) -> Option<Option<(usize, usize, TokenKind, usize)>> {
+fn member(bytes: &[u8], at: usize) -> Option<(Field, Token)> {
+    let (field, length) = Field::of_key(bytes.get(at..)?)?;
+    let colon = blanks_end(bytes, at + length + 1)?;
+    if bytes[colon] != b':' {
+        return None;
+    }
+    Some((field, value(bytes, blanks_end(bytes, colon + 1)?)?))
+}
+
+/// The value at `at`; `None` if there is none, or it goes on behind the bytes.
+#[inline]
+fn value(bytes: &[u8], at: usize) -> Option<Token> {
     let (start, end, kind) = match bytes[at] {
         b'"' => {
             let (end, escaped) = string_end(bytes, at + 1)?;
-            let kind = if escaped { TokenKind::Escaped } else { TokenKind::String };
-            return Some(Some((at + 1, end, kind, end + 1)));
+            (at + 1, end, if escaped { TokenKind::Escaped } else { TokenKind::String })
         }
         b'{' | b'[' => {
             let mut nest = Nest::OUTSIDE;
@@ -183,13 +190,14 @@ fn value(bytes: &[u8], at: usize) -> Option<Option<(usize, usize, TokenKind, usi
         first => {
             let length = bytes[at..].iter().position(|byte| !is_literal(*byte))?;
             if length == 0 {
-                return Some(None);
+                return None;
             }
             let number = first == b'-' || first.is_ascii_digit();
             (at, at + length, if number { TokenKind::Number } else { TokenKind::Other })
         }
     };
-    Some(Some((start, end, kind, end)))
+    // Ranges are 32 bits: a field that ends behind 4 GiB of its record is not lifted.
+    Some(Token { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()?, kind })
 }
 
 /// A byte of a number, of `true`, `false` or `null`, or of a word that was meant as one.
@@ -219,15 +227,15 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
     let mut escaped = false;
     loop {
         let rest = bytes.get(at..)?;
-        let (stops, step) = match rest.first_chunk::<STRING_STEP>() {
-            Some(block) => (simd::quotes(block), STRING_STEP),
+        let (stops, step) = match rest.first_chunk::<STEP>() {
+            Some(block) => (simd::quotes(block), STEP),
             None => (simd::quotes(&padded(rest)), rest.len()),
         };
         if stops == 0 {
-            if step < STRING_STEP {
+            if step < STEP {
                 return None;
             }
-            at += STRING_STEP;
+            at += STEP;
             continue;
         }
         at += stops.trailing_zeros() as usize;
@@ -241,8 +249,8 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
 
 /// The last bytes of a buffer as a block; zeros are neither quote nor backslash.
 #[cold]
-fn padded(rest: &[u8]) -> [u8; STRING_STEP] {
-    let mut block = [0; STRING_STEP];
+fn padded(rest: &[u8]) -> [u8; STEP] {
+    let mut block = [0; STEP];
     block[..rest.len()].copy_from_slice(rest);
     block
 }

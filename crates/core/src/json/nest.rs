@@ -3,7 +3,7 @@
 //! Knows brackets, strings and escapes. Must not judge: `[` may be closed by `}`, the walker
 //! complains later.
 
-use super::simd::{self, BRACKET_STEP};
+use super::simd::{self, Brackets, STEP};
 
 /// The state between two pieces of one value.
 #[derive(Clone, Copy, Debug)]
@@ -18,83 +18,124 @@ impl Nest {
     /// Before the opening bracket of a value.
     pub(super) const OUTSIDE: Self = Self { depth: 0, in_string: false, escaped: false };
 
-    /// Behind the opening bracket of a value, outside strings.
-    pub(super) const INSIDE: Self = Self { depth: 1, in_string: false, escaped: false };
-
     /// Scans on. `Some(length)` once the bracket that ends the value is the last of `length`
     /// bytes; `None` when all bytes belong to the value and it goes on.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Option<usize> {
-        let (blocks, rest) = bytes.as_chunks::<BRACKET_STEP>();
-        for (index, block) in blocks.iter().enumerate() {
-            if let Some(length) = self.step(block, BRACKET_STEP) {
-                return Some(index * BRACKET_STEP + length);
+        self.scan_with(bytes, |_, _| {})
+    }
+
+    /// As [`scan`](Self::scan), and shows the strings that begin directly inside the outermost
+    /// brackets: block by block, with the offset of the block.
+    #[inline(always)]
+    pub(super) fn scan_with(
+        &mut self,
+        bytes: &[u8],
+        mut show: impl FnMut(usize, Strings),
+    ) -> Option<usize> {
+        let (blocks, rest) = bytes.as_chunks::<STEP>();
+        for index in 0..=blocks.len() {
+            let (masks, length) = match blocks.get(index) {
+                Some(block) => (simd::brackets(block), STEP),
+                None => (last_brackets(rest), rest.len()),
+            };
+            let step = self.step(&masks, length);
+            show(index * STEP, step.strings);
+            if let Some(length) = step.end {
+                return Some(index * STEP + length);
             }
         }
-        if rest.is_empty() {
-            return None;
-        }
-        // Spaces are inert, inside strings and outside.
-        let mut block = [b' '; BRACKET_STEP];
-        block[..rest.len()].copy_from_slice(rest);
-        let length = self.step(&block, rest.len())?;
-        Some(blocks.len() * BRACKET_STEP + length)
+        None
     }
 
     /// One block, of which the first `length` bytes count.
     #[inline(always)]
-    fn step(&mut self, block: &[u8; BRACKET_STEP], length: usize) -> Option<usize> {
-        let masks = simd::brackets(block);
+    fn step(&mut self, masks: &Brackets, length: usize) -> Step {
         let mut quote = masks.quote;
         if masks.backslash != 0 || self.escaped {
             let (escaped, over) = escapes(masks.backslash, self.escaped);
             quote &= !escaped;
-            self.escaped = if length < BRACKET_STEP { escaped >> length & 1 == 1 } else { over };
+            self.escaped = if length < STEP { escaped >> length & 1 == 1 } else { over };
         }
-        let mut in_string = 0_u64.wrapping_sub(u64::from(self.in_string));
-        if quote != 0 {
-            in_string ^= prefix_xor(quote);
-            self.in_string = in_string >> 63 == 1;
+        let in_string = prefix_xor(quote) ^ 0_u64.wrapping_sub(u64::from(self.in_string));
+        self.in_string = in_string >> 63 == 1;
+        let (open, close) = (masks.open & !in_string, masks.close & !in_string);
+        let mut top = if self.depth == 1 { u64::MAX } else { 0 };
+        let mut end = None;
+        if open | close != 0 {
+            (top, end) = self.count(open, close);
         }
-        let open = masks.open & !in_string;
-        let close = masks.close & !in_string;
-        if close == 0 {
-            self.depth += u64::from(open.count_ones());
-            return None;
-        }
-        self.count(open, close)
+        let strings = Strings { begin: quote & in_string & top, end: quote & !in_string };
+        Step { strings, end }
     }
 
-    /// Walks the brackets of a block in which the value may end.
-    fn count(&mut self, open: u64, close: u64) -> Option<usize> {
+    /// Walks the brackets of a block: which of its bytes lie directly inside the outermost
+    /// brackets, and the length up to the end of the value, if it ends.
+    #[inline(always)]
+    fn count(&mut self, open: u64, close: u64) -> (u64, Option<usize>) {
         let mut brackets = open | close;
+        let mut top = 0;
+        // What is left of the block behind the brackets so far.
+        let mut behind = u64::MAX;
         while brackets != 0 {
-            let at = brackets.trailing_zeros() as usize;
-            if open >> at & 1 == 1 {
+            let bit = brackets & brackets.wrapping_neg();
+            if self.depth == 1 {
+                top |= behind & (bit - 1);
+            }
+            behind = !(bit | (bit - 1));
+            brackets ^= bit;
+            if open & bit != 0 {
                 self.depth += 1;
             } else {
                 self.depth -= 1;
                 if self.depth == 0 {
-                    return Some(at + 1);
+                    return (top, Some(bit.trailing_zeros() as usize + 1));
                 }
             }
-            brackets &= brackets - 1;
         }
-        None
+        if self.depth == 1 {
+            top |= behind;
+        }
+        (top, None)
     }
 }
 
+/// Where the strings of a block begin and end: bit `i` stands for byte `i`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strings {
+    /// Opening quotes of strings directly inside the outermost brackets.
+    pub(super) begin: u64,
+    /// Closing quotes of all strings.
+    pub(super) end: u64,
+}
+
+/// What one block told.
+struct Step {
+    strings: Strings,
+    /// The length of the value's part of the block, if it ends there.
+    end: Option<usize>,
+}
+
+/// The masks of a block that is not whole. On its own, because inlined the compiler takes the masks
+/// apart, bit by bit, and puts them together again.
+#[inline(never)]
+fn last_brackets(rest: &[u8]) -> Brackets {
+    // Spaces are inert, inside strings and outside.
+    let mut block = [b' '; STEP];
+    block[..rest.len()].copy_from_slice(rest);
+    simd::brackets(&block)
+}
+
 /// The bytes behind an odd run of backslashes, and whether the first byte of the next block is one.
+///
+/// Within a run, every second backslash escapes the byte behind it. Taking the backslashes from
+/// their successors, with all odd places set, borrows through each run to its end: what differs from
+/// the odd places afterwards is every backslash that escapes, and the byte behind an odd run.
 fn escapes(backslash: u64, carried: bool) -> (u64, bool) {
-    let mut escaped = u64::from(carried);
-    let mut pending = backslash & !escaped;
-    let mut over = false;
-    while pending != 0 {
-        let bit = pending & pending.wrapping_neg();
-        escaped |= bit << 1;
-        over = bit >> 63 == 1;
-        pending &= !(bit | bit << 1);
-    }
-    (escaped, over)
+    const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
+    let carried = u64::from(carried);
+    let free = backslash & !carried;
+    let marked = (free << 1 | ODD).wrapping_sub(free) ^ ODD;
+    (marked ^ (backslash | carried), (marked & backslash) >> 63 == 1)
 }
 
 /// Bit `i` becomes the parity of bits `0..=i`: from an opening quote up to before its closing one.

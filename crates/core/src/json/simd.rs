@@ -4,11 +4,8 @@
 //! else takes eight bytes at a time in a `u64`. Must not know JSON beyond single bytes: no state,
 //! no positions, no lengths.
 
-/// Bytes that one step over strings looks at: the names and short values of records fit in.
-pub(super) const STRING_STEP: usize = 32;
-
-/// Bytes that one step over brackets looks at.
-pub(super) const BRACKET_STEP: usize = 64;
+/// Bytes that one step looks at: most strings of a record fit in.
+pub(super) const STEP: usize = 64;
 
 /// Where the bytes that decide about nesting are: bit `i` stands for byte `i` of the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +22,19 @@ pub(super) struct Brackets {
 
 /// Bytes at which a string may not just be copied on: `"`, `\`, controls and non-ASCII.
 #[inline(always)]
-pub(super) fn string_stops(block: &[u8; STRING_STEP]) -> u32 {
+pub(super) fn string_stops(block: &[u8; STEP]) -> u64 {
     lanes::string_stops(block)
-}
-
-/// As [`string_stops`], but UTF-8 runs through: `"`, `\` and controls.
-#[inline(always)]
-pub(super) fn string_ends(block: &[u8; STRING_STEP]) -> u32 {
-    lanes::string_ends(block)
 }
 
 /// `"` and `\`: all that matters where a string is only skipped.
 #[inline(always)]
-pub(super) fn quotes(block: &[u8; STRING_STEP]) -> u32 {
+pub(super) fn quotes(block: &[u8; STEP]) -> u64 {
     lanes::quotes(block)
 }
 
 /// The masks of one block.
 #[inline(always)]
-pub(super) fn brackets(block: &[u8; BRACKET_STEP]) -> Brackets {
+pub(super) fn brackets(block: &[u8; STEP]) -> Brackets {
     lanes::brackets(block)
 }
 
@@ -68,7 +59,7 @@ use swar as lanes;
     all(target_arch = "aarch64", target_feature = "neon")
 ))]
 mod vector {
-    use super::{BRACKET_STEP, Brackets, STRING_STEP};
+    use super::{Brackets, STEP};
     use wide::{i8x16, u8x16};
 
     #[inline(always)]
@@ -76,50 +67,39 @@ mod vector {
         lanes.simd_eq(u8x16::splat(byte))
     }
 
+    /// Gathers the high bits that `class` leaves in each byte.
     #[inline(always)]
-    fn halves(block: &[u8; STRING_STEP], class: impl Fn(u8x16) -> u32) -> u32 {
-        let (halves, _) = block.as_chunks::<16>();
-        class(u8x16::new(halves[0])) | class(u8x16::new(halves[1])) << 16
+    fn mask(block: &[u8; STEP], class: impl Fn(u8x16) -> u8x16) -> u64 {
+        let (quarters, _) = block.as_chunks::<16>();
+        let bits = |at: usize| u64::from(class(u8x16::new(quarters[at])).to_bitmask());
+        (bits(0) | bits(1) << 16) | (bits(2) << 32 | bits(3) << 48)
     }
 
     #[inline(always)]
-    pub(super) fn string_stops(block: &[u8; STRING_STEP]) -> u32 {
-        halves(block, |lanes| {
+    pub(super) fn string_stops(block: &[u8; STEP]) -> u64 {
+        mask(block, |lanes| {
             // Signed, so that non-ASCII bytes count as below the space, too.
             let signed: i8x16 = lanes.cast_signed();
             let below = signed.simd_lt(i8x16::splat(b' '.cast_signed())).cast_unsigned();
-            (eq(lanes, b'"') | eq(lanes, b'\\') | below).to_bitmask()
+            eq(lanes, b'"') | eq(lanes, b'\\') | below
         })
     }
 
     #[inline(always)]
-    pub(super) fn string_ends(block: &[u8; STRING_STEP]) -> u32 {
-        halves(block, |lanes| {
-            let control = lanes.min(u8x16::splat(b' ' - 1)).simd_eq(lanes);
-            (eq(lanes, b'"') | eq(lanes, b'\\') | control).to_bitmask()
-        })
+    pub(super) fn quotes(block: &[u8; STEP]) -> u64 {
+        mask(block, |lanes| eq(lanes, b'"') | eq(lanes, b'\\'))
     }
 
     #[inline(always)]
-    pub(super) fn quotes(block: &[u8; STRING_STEP]) -> u32 {
-        halves(block, |lanes| (eq(lanes, b'"') | eq(lanes, b'\\')).to_bitmask())
-    }
-
-    #[inline(always)]
-    pub(super) fn brackets(block: &[u8; BRACKET_STEP]) -> Brackets {
-        let (quarters, _) = block.as_chunks::<16>();
-        let mut masks = Brackets { quote: 0, backslash: 0, open: 0, close: 0 };
-        for (index, quarter) in quarters.iter().enumerate() {
-            let lanes = u8x16::new(*quarter);
-            // Square and curly brackets differ in one bit, and in no other pair of bytes.
-            let folded = lanes | u8x16::splat(0x20);
-            let shift = index * 16;
-            masks.quote |= u64::from(eq(lanes, b'"').to_bitmask()) << shift;
-            masks.backslash |= u64::from(eq(lanes, b'\\').to_bitmask()) << shift;
-            masks.open |= u64::from(eq(folded, b'{').to_bitmask()) << shift;
-            masks.close |= u64::from(eq(folded, b'}').to_bitmask()) << shift;
+    pub(super) fn brackets(block: &[u8; STEP]) -> Brackets {
+        // Square and curly brackets differ in one bit, and no other byte is like them but for it.
+        let folded = |lanes| lanes | u8x16::splat(0x20);
+        Brackets {
+            quote: mask(block, |lanes| eq(lanes, b'"')),
+            backslash: mask(block, |lanes| eq(lanes, b'\\')),
+            open: mask(block, |lanes| eq(folded(lanes), b'{')),
+            close: mask(block, |lanes| eq(folded(lanes), b'}')),
         }
-        masks
     }
 }
 
@@ -133,7 +113,7 @@ mod vector {
     ))
 ))]
 mod swar {
-    use super::{BRACKET_STEP, Brackets, STRING_STEP};
+    use super::{Brackets, STEP};
 
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -159,7 +139,7 @@ mod swar {
     }
 
     #[inline(always)]
-    fn words<const N: usize>(block: &[u8; N], class: impl Fn(u64) -> u64) -> u64 {
+    fn mask(block: &[u8; STEP], class: impl Fn(u64) -> u64) -> u64 {
         let (words, _) = block.as_chunks::<8>();
         words.iter().enumerate().fold(0, |mask, (index, word)| {
             mask | gather(class(u64::from_le_bytes(*word))) << (index * 8)
@@ -167,34 +147,23 @@ mod swar {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "32 bytes make 32 bits")]
-    fn half(mask: u64) -> u32 {
-        mask as u32
+    pub(super) fn string_stops(block: &[u8; STEP]) -> u64 {
+        mask(block, |word| eq(word, b'"') | eq(word, b'\\') | control(word) | word & HIGHS)
     }
 
     #[inline(always)]
-    pub(super) fn string_stops(block: &[u8; STRING_STEP]) -> u32 {
-        half(words(block, |word| eq(word, b'"') | eq(word, b'\\') | control(word) | word & HIGHS))
+    pub(super) fn quotes(block: &[u8; STEP]) -> u64 {
+        mask(block, |word| eq(word, b'"') | eq(word, b'\\'))
     }
 
     #[inline(always)]
-    pub(super) fn string_ends(block: &[u8; STRING_STEP]) -> u32 {
-        half(words(block, |word| eq(word, b'"') | eq(word, b'\\') | control(word)))
-    }
-
-    #[inline(always)]
-    pub(super) fn quotes(block: &[u8; STRING_STEP]) -> u32 {
-        half(words(block, |word| eq(word, b'"') | eq(word, b'\\')))
-    }
-
-    #[inline(always)]
-    pub(super) fn brackets(block: &[u8; BRACKET_STEP]) -> Brackets {
+    pub(super) fn brackets(block: &[u8; STEP]) -> Brackets {
         let folded = ONES * 0x20;
         Brackets {
-            quote: words(block, |word| eq(word, b'"')),
-            backslash: words(block, |word| eq(word, b'\\')),
-            open: words(block, |word| eq(word | folded, b'{')),
-            close: words(block, |word| eq(word | folded, b'}')),
+            quote: mask(block, |word| eq(word, b'"')),
+            backslash: mask(block, |word| eq(word, b'\\')),
+            open: mask(block, |word| eq(word | folded, b'{')),
+            close: mask(block, |word| eq(word | folded, b'}')),
         }
     }
 }
@@ -209,25 +178,18 @@ mod tests {
         bits.fold(0, |mask, (index, byte)| mask | u64::from(class(*byte)) << index)
     }
 
-    fn check(block: [u8; 64]) {
-        let first: &[u8; 32] = block.first_chunk().unwrap();
-        let stops = mask(first, |byte| !(0x20..0x80).contains(&byte) || b"\"\\".contains(&byte));
-        let ends = mask(first, |byte| byte < 0x20 || b"\"\\".contains(&byte));
-        let quotes = mask(first, |byte| b"\"\\".contains(&byte));
+    fn check(block: [u8; STEP]) {
+        let stops = mask(&block, |byte| !(0x20..0x80).contains(&byte) || b"\"\\".contains(&byte));
+        let quotes = mask(&block, |byte| b"\"\\".contains(&byte));
         let brackets = Brackets {
             quote: mask(&block, |byte| byte == b'"'),
             backslash: mask(&block, |byte| byte == b'\\'),
             open: mask(&block, |byte| b"{[".contains(&byte)),
             close: mask(&block, |byte| b"}]".contains(&byte)),
         };
-        assert_eq!(u64::from(lanes::string_stops(first)), stops);
-        assert_eq!(u64::from(swar::string_stops(first)), stops);
-        assert_eq!(u64::from(lanes::string_ends(first)), ends);
-        assert_eq!(u64::from(swar::string_ends(first)), ends);
-        assert_eq!(u64::from(lanes::quotes(first)), quotes);
-        assert_eq!(u64::from(swar::quotes(first)), quotes);
-        assert_eq!(lanes::brackets(&block), brackets);
-        assert_eq!(swar::brackets(&block), brackets);
+        assert_eq!([lanes::string_stops(&block), swar::string_stops(&block)], [stops; 2]);
+        assert_eq!([lanes::quotes(&block), swar::quotes(&block)], [quotes; 2]);
+        assert_eq!([lanes::brackets(&block), swar::brackets(&block)], [brackets; 2]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! that is all the back-pressure there is. Must not judge what an element says, and must not hold
 //! more than one chunk and one record.
 
-use super::lift::{self, Field, Lift, Lifted};
+use super::lift::{self, Field, Lifted};
 use super::nest::Nest;
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
@@ -311,19 +311,12 @@ impl Splitter {
     }
 
     /// The object that begins here.
+    #[inline(always)]
     fn object(&mut self) -> Option<Item> {
-        let bytes = &self.chunk[self.at..];
         let mut fields = Lifted::default();
-        let (mut nest, from) = match lift::lift(bytes, &mut fields) {
-            Lift::Ended(length) => {
-                return Some(self.whole(length, fields, RecordKind::Object));
-            }
-            Lift::Left(from) => (Nest::INSIDE, from),
-            Lift::Starved => (Nest::OUTSIDE, 0),
-        };
-        match nest.scan(&bytes[from..]) {
-            Some(length) => Some(self.whole(from + length, fields, RecordKind::Object)),
-            None => {
+        match lift::lift(&self.chunk[self.at..], &mut fields) {
+            Ok(length) => Some(self.whole(length, fields, RecordKind::Object)),
+            Err(nest) => {
                 self.begin(Scan::Object(nest));
                 None
             }
@@ -401,7 +394,12 @@ impl Splitter {
         let mut fields = Lifted::default();
         let kind = match scan {
             Scan::Object(_) => {
-                lift::lift(&raw, &mut fields);
+                let length = lift::lift(&raw, &mut fields);
+                debug_assert_eq!(
+                    length.ok(),
+                    Some(raw.len()),
+                    "the pieces end where the whole does"
+                );
                 RecordKind::Object
             }
             Scan::Array(_) | Scan::Text { .. } | Scan::Literal => RecordKind::NotObject,

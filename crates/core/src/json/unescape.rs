@@ -3,6 +3,20 @@
 //! Must not lose anything: a surrogate escape without its partner has no UTF-8 form, so its six
 //! characters stay as they are written.
 
+/// What the escapes of one letter stand for; zero for letters that make none.
+const PLAIN: [u8; 256] = {
+    let mut plain = [0; 256];
+    plain[b'"' as usize] = b'"';
+    plain[b'\\' as usize] = b'\\';
+    plain[b'/' as usize] = b'/';
+    plain[b'b' as usize] = 0x08;
+    plain[b'f' as usize] = 0x0c;
+    plain[b'n' as usize] = b'\n';
+    plain[b'r' as usize] = b'\r';
+    plain[b't' as usize] = b'\t';
+    plain
+};
+
 /// An escape that JSON does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadEscape {
@@ -23,24 +37,26 @@ pub(super) fn unescape(text: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> 
 }
 
 /// Appends the meaning of the escape that `text` begins with; its length.
-#[inline]
-pub(super) fn escape(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
-    let plain = match text.get(1)? {
-        byte @ (b'"' | b'\\' | b'/') => *byte,
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'u' => return unicode(text, out),
-        _ => return None,
-    };
-    out.push(plain);
-    Some(2)
+fn escape(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    match plain(*text.get(1)?) {
+        Some(plain) => {
+            out.push(plain);
+            Some(2)
+        }
+        None => unicode(text, out),
+    }
+}
+
+/// What a backslash and `letter` stand for, unless more letters belong to the escape.
+#[inline(always)]
+pub(super) fn plain(letter: u8) -> Option<u8> {
+    // A table has no branches to predict but the rare one.
+    let plain = PLAIN[usize::from(letter)];
+    (plain != 0).then_some(plain)
 }
 
 /// `\uXXXX`, or the pair of them that stands for one character beyond the first plane.
-fn unicode(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+pub(super) fn unicode(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let first = unit(text)?;
     let (code, length) = match first {
         0xd800..0xdc00 => match text.get(6..).and_then(unit) {

@@ -6,7 +6,7 @@
 
 use super::lift::is_blank;
 use super::number::{self, Number};
-use super::simd::{self, STRING_STEP};
+use super::simd::{self, STEP};
 use super::unescape;
 
 /// A depth that every host survives: the walk's recursion takes a few hundred bytes a level.
@@ -127,10 +127,11 @@ pub struct WalkError {
     pub offset: usize,
 }
 
-/// A walker whose buffer for unescaped text is used again.
+/// A walker whose buffers are used again.
 #[derive(Debug)]
 pub struct Walker {
     depth_max: usize,
+    stops: Stops,
     scratch: Vec<u8>,
 }
 
@@ -138,7 +139,8 @@ impl Walker {
     /// A walker that follows at most `depth_max` containers into each other, and never more than
     /// [`DEPTH_MAX`].
     pub fn new(depth_max: usize) -> Self {
-        Self { depth_max: depth_max.min(DEPTH_MAX), scratch: Vec::new() }
+        let depth_max = depth_max.min(DEPTH_MAX);
+        Self { depth_max, stops: Stops::default(), scratch: Vec::new() }
     }
 
     /// Walks the JSON text that `raw` is, whitespace around it included.
@@ -146,7 +148,9 @@ impl Walker {
     /// # Errors
     /// At the first thing that is not JSON. The visitor has seen what comes before.
     pub fn walk(&mut self, raw: &[u8], visitor: &mut impl Visit) -> Result<(), WalkError> {
-        let mut walk = Walk { raw, scratch: &mut self.scratch, fault: WalkFault::Truncated, at: 0 };
+        self.stops.mark(raw);
+        let (stops, scratch) = (&self.stops, &mut self.scratch);
+        let mut walk = Walk { raw, stops, scratch, fault: WalkFault::Truncated, at: 0 };
         match walk.document(self.depth_max, visitor) {
             Ok(()) => Ok(()),
             Err(Stopped) => Err(WalkError { fault: walk.fault, offset: walk.at }),
@@ -165,6 +169,7 @@ pub fn walk(raw: &[u8], depth_max: usize, visitor: &mut impl Visit) -> Result<()
 /// One walk. Positions travel as arguments and results, to stay in registers.
 struct Walk<'a> {
     raw: &'a [u8],
+    stops: &'a Stops,
     scratch: &'a mut Vec<u8>,
     /// Why and where the walk stopped, once it did.
     fault: WalkFault,
@@ -220,7 +225,8 @@ impl Walk<'_> {
     ) -> Result<usize, Stopped> {
         match self.byte(at) {
             b'"' => {
-                let (text, at) = self.text(at)?;
+                let end = self.stops.next(at + 1);
+                let (text, at) = self.text(at, end)?;
                 visitor.string(text);
                 Ok(at)
             }
@@ -280,15 +286,31 @@ impl Walk<'_> {
             if self.byte(at) != b'"' {
                 return self.stop(WalkFault::Unexpected, at);
             }
-            let (key, behind) = self.text(at)?;
-            visitor.key(key);
             members += 1;
-            at = self.blanks_end(behind);
-            if self.byte(at) != b':' {
-                return self.stop(WalkFault::Unexpected, at);
+            let end = self.stops.next(at + 1);
+            if self.has(end, b"\":\"") {
+                // The usual member has a plain key, a string for a value, and no blanks.
+                visitor.key(self.plain_text(at, end));
+                at = end + 2;
+                let end = self.stops.next(at + 1);
+                if self.has(end, b"\",\"") {
+                    visitor.string(self.plain_text(at, end));
+                    at = end + 2;
+                    continue;
+                }
+                let (text, behind) = self.text(at, end)?;
+                visitor.string(text);
+                at = behind;
+            } else {
+                let (key, behind) = self.text(at, end)?;
+                visitor.key(key);
+                at = self.blanks_end(behind);
+                if self.byte(at) != b':' {
+                    return self.stop(WalkFault::Unexpected, at);
+                }
+                at = self.blanks_end(at + 1);
+                at = self.value(at, depth - 1, visitor)?;
             }
-            at = self.blanks_end(at + 1);
-            at = self.value(at, depth - 1, visitor)?;
             at = self.blanks_end(at);
             match self.byte(at) {
                 b',' => at = self.blanks_end(at + 1),
@@ -330,55 +352,56 @@ impl Walk<'_> {
         Ok(at + 1)
     }
 
-    /// The text whose opening quote is at `start`, and where the byte behind its closing quote is.
+    /// Whether the three bytes at `at`, and one behind them, are there and are these.
     #[inline(always)]
-    fn text(&mut self, start: usize) -> Result<(Text<'_>, usize), Stopped> {
-        let quoted = self.raw.get(start..).unwrap_or_default();
-        if let Some(block) = quoted.first_chunk::<STRING_STEP>() {
-            // The first bit is the opening quote.
-            let end = (simd::string_stops(block) & !1).trailing_zeros() as usize;
-            if block.get(end) == Some(&b'"') {
-                return Ok((Text { quoted, length: end - 1 }, start + end + 1));
-            }
-        }
-        self.long_text(start)
+    fn has(&self, at: usize, bytes: &[u8; 3]) -> bool {
+        let [a, b, c] = *bytes;
+        let found = self.raw.get(at..).and_then(<[u8]>::first_chunk);
+        // One comparison of a word instead of two of its parts.
+        found.is_some_and(|found| {
+            u32::from_be_bytes(*found) >> 8 == u32::from_be_bytes([0, a, b, c])
+        })
     }
 
-    /// Text that is long, not ASCII, escaped, wrong, or near the end.
+    /// The text between two quotes, which has no escapes.
+    #[inline(always)]
+    fn plain_text(&self, start: usize, end: usize) -> Text<'_> {
+        let quoted = self.raw.get(start..).unwrap_or_default();
+        Text { quoted, length: end - start - 1 }
+    }
+
+    /// The text whose opening quote is at `start` and whose first stop is at `end`, and where the
+    /// byte behind its closing quote is.
+    #[inline(always)]
+    fn text(&mut self, start: usize, end: usize) -> Result<(Text<'_>, usize), Stopped> {
+        if self.byte(end) == b'"' {
+            return Ok((self.plain_text(start, end), end + 1));
+        }
+        self.unusual_text(start, end)
+    }
+
+    /// Text that is not ASCII, has escapes, or is wrong; the first such byte is at `at`.
     #[inline(never)]
-    fn long_text(&mut self, start: usize) -> Result<(Text<'_>, usize), Stopped> {
-        let (end, ascii) = self.run_end(start + 1, true);
+    fn unusual_text(&mut self, start: usize, at: usize) -> Result<(Text<'_>, usize), Stopped> {
+        let end = self.run_end(at);
         match self.byte(end) {
-            b'"' if ascii => {}
-            b'"' => self.utf8(start, end)?,
-            b'\\' => return self.escaped_text(start, end, ascii),
+            b'"' => self.utf8(at, end)?,
+            b'\\' => return self.escaped_text(start, end, at < end),
             _ => return self.stop(WalkFault::Control, end),
         }
-        let quoted = self.raw.get(start..).unwrap_or_default();
-        Ok((Text { quoted, length: end - start - 1 }, end + 1))
+        Ok((self.plain_text(start, end), end + 1))
     }
 
-    /// The first byte from `at` that is a quote, a backslash or a control, and whether all before
-    /// it are ASCII (or were not to be looked at: `ascii` false).
+    /// The first byte from the stop `at` on that is no letter of a string.
     #[inline(always)]
-    fn run_end(&self, mut at: usize, mut ascii: bool) -> (usize, bool) {
-        loop {
-            let rest = self.raw.get(at..).unwrap_or_default();
-            let Some(block) = rest.first_chunk::<STRING_STEP>() else {
-                return tail_end(self.raw, at, ascii);
-            };
-            let stops = if ascii { simd::string_stops(block) } else { simd::string_ends(block) };
-            if stops == 0 {
-                at += STRING_STEP;
-                continue;
+    fn run_end(&self, mut at: usize) -> usize {
+        while !self.byte(at).is_ascii() {
+            at += 1;
+            if self.byte(at).is_ascii() {
+                at = self.stops.next(at);
             }
-            at += stops.trailing_zeros() as usize;
-            if ascii && !self.byte(at).is_ascii() {
-                ascii = false;
-                continue;
-            }
-            return (at, ascii);
         }
+        at
     }
 
     fn utf8(&mut self, start: usize, end: usize) -> Result<(), Stopped> {
@@ -388,50 +411,116 @@ impl Walk<'_> {
         }
     }
 
-    /// Text whose opening quote is at `start` and whose first backslash is at `at`.
+    /// Text whose opening quote is at `start` and whose first backslash is at `at`; `wide` if there
+    /// are letters before it that are not ASCII.
     fn escaped_text(
         &mut self,
         start: usize,
         mut at: usize,
-        mut ascii: bool,
+        mut wide: bool,
     ) -> Result<(Text<'_>, usize), Stopped> {
         self.scratch.clear();
-        let mut from = start;
-        loop {
-            let (end, still_ascii) = self.run_end(at, ascii);
-            ascii = still_ascii;
-            self.scratch.extend_from_slice(&self.raw[from..end]);
-            match self.byte(end) {
-                b'"' => {
-                    // Escapes are ASCII: what they stand for is whole letters, so that the raw
-                    // text is UTF-8 exactly if the unescaped one is.
-                    if !ascii {
-                        self.utf8(start, end)?;
-                    }
-                    let text = Text { quoted: self.scratch, length: self.scratch.len() - 1 };
-                    return Ok((text, end + 1));
+        self.scratch.extend_from_slice(&self.raw[start..at]);
+        while self.byte(at) == b'\\' {
+            let mut from = at + 1;
+            let plain = unescape::plain(self.byte(from));
+            if plain.is_none() {
+                match unescape::unicode(&self.raw[at..], self.scratch) {
+                    Some(length) => from = at + length,
+                    None => return self.stop(WalkFault::Escape, at),
                 }
-                b'\\' => match unescape::escape(&self.raw[end..], self.scratch) {
-                    Some(length) => at = end + length,
-                    None => return self.stop(WalkFault::Escape, end),
-                },
-                _ => return self.stop(WalkFault::Control, end),
             }
-            from = at;
+            let stop = self.stops.next(from + usize::from(plain.is_some()));
+            let end = self.run_end(stop);
+            wide |= stop < end;
+            self.append(from, end, plain);
+            at = end;
+        }
+        if self.byte(at) != b'"' {
+            return self.stop(WalkFault::Control, at);
+        }
+        // Escapes are ASCII, and what they stand for is whole letters: the raw text is UTF-8
+        // exactly if the unescaped one is.
+        if wide {
+            self.utf8(start, at)?;
+        }
+        Ok((Text { quoted: self.scratch, length: self.scratch.len() - 1 }, at + 1))
+    }
+
+    /// Appends raw text to the unescaped one, with `first` as its first byte. Such runs are short.
+    #[inline(always)]
+    fn append(&mut self, start: usize, end: usize, first: Option<u8>) {
+        const SHORT: usize = 32;
+        let rest = self.raw.get(start..).unwrap_or_default();
+        let length = end - start;
+        if let (Some(block), Some(first), 1..=SHORT) = (rest.first_chunk::<SHORT>(), first, length)
+        {
+            let from = self.scratch.len();
+            self.scratch.extend_from_slice(block);
+            self.scratch[from] = first;
+            self.scratch.truncate(from + length);
+            return;
+        }
+        let from = self.scratch.len();
+        self.scratch.extend_from_slice(&self.raw[start..end]);
+        if let (Some(first), Some(byte)) = (first, self.scratch.get_mut(from)) {
+            *byte = first;
         }
     }
 }
 
-/// [`Walk::run_end`] for the last bytes.
-#[inline(never)]
-fn tail_end(raw: &[u8], mut at: usize, mut ascii: bool) -> (usize, bool) {
-    while let Some(byte) = raw.get(at)
-        && *byte >= b' '
-        && *byte != b'"'
-        && *byte != b'\\'
-    {
-        ascii &= byte.is_ascii();
-        at += 1;
+/// Where in a text the bytes are at which a string cannot just run on: one bit a byte.
+///
+/// Made in one go before the walk, so that each byte is classified once and the walk never waits
+/// for vectors.
+#[derive(Debug, Default)]
+struct Stops {
+    /// One more word than the text has, for [`next`](Self::next) to look ahead.
+    words: Vec<u64>,
+}
+
+impl Stops {
+    /// Begins anew with `raw`. The end of it is a stop, too.
+    fn mark(&mut self, raw: &[u8]) {
+        let (blocks, rest) = raw.as_chunks::<STEP>();
+        self.words.clear();
+        self.words.extend(blocks.iter().map(simd::string_stops));
+        self.words.extend_from_slice(&[last_stops(rest), u64::MAX]);
     }
-    (at, ascii)
+
+    /// The first stop from `at` on.
+    #[inline(always)]
+    fn next(&self, at: usize) -> usize {
+        let shift = at % STEP;
+        if let Some([low, high]) = self.words.get(at / STEP..).and_then(<[u64]>::first_chunk) {
+            // Twice, because a shift by 64 is none.
+            let window = low >> shift | high << 1 << (STEP - 1 - shift);
+            if window != 0 {
+                return at + window.trailing_zeros() as usize;
+            }
+        }
+        self.next_far(at)
+    }
+
+    /// [`next`](Self::next) for stops beyond the window.
+    #[inline(never)]
+    fn next_far(&self, at: usize) -> usize {
+        let mut word = at / STEP + 1;
+        while let Some(bits) = self.words.get(word) {
+            if *bits != 0 {
+                return word * STEP + bits.trailing_zeros() as usize;
+            }
+            word += 1;
+        }
+        at
+    }
+}
+
+/// The stops of a block that is not whole. On its own, because inlined the compiler takes its mask
+/// apart, bit by bit, and puts it together again.
+#[inline(never)]
+fn last_stops(rest: &[u8]) -> u64 {
+    let mut block = [0; STEP];
+    block[..rest.len()].copy_from_slice(rest);
+    simd::string_stops(&block)
 }
