@@ -1,1 +1,6 @@
-//! Placeholder.
+//! Rings of tests that need more than one crate. Each module drives the real thing: the core and
+//! the simulator in virtual time, real Fluent Bit, real sockets.
+
+#![forbid(unsafe_code)]
+
+pub mod simulation;

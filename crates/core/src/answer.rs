@@ -122,7 +122,6 @@ impl Collector {
             }
             Purpose::Blob { lane, key } => {
                 let ending = self.ending(&mut exchange, result);
-                self.forget_unclaimed(&exchange);
                 self.end_blob(now, lane, key, &exchange, &ending);
             }
         }
@@ -144,8 +143,8 @@ impl Collector {
             (Body::Page(page), _) => page.finish().map_err(ExpandError::Body),
             (Body::Blob(expander), Purpose::Blob { lane, key }) => {
                 let finished = expander.finish();
-                let (deduplicated, oversized) = expander.take_counts();
-                self.count_left_out(lane, key, deduplicated, oversized);
+                let oversized = expander.take_oversized();
+                self.report_oversized(lane, key, oversized);
                 finished.map(|expanded| self.emit(lane, key, expanded, true))
             }
             (Body::Blob(_), _) => Ok(()),
@@ -192,20 +191,20 @@ impl Collector {
         Ending { verdict, code: answer.code, reason }
     }
 
-    fn count_left_out(&mut self, lane: usize, key: Key, deduplicated: u64, oversized: u64) {
-        let lane = &mut self.lanes[lane];
-        lane.metrics.records_deduplicated += deduplicated;
-        if oversized > 0 {
-            lane.metrics.records_dropped += oversized;
-            let content_id = lane.blobs.get(&key).map(|blob| blob.content.id.clone());
-            let event = Event::RecordsDroppedError {
-                content_type: lane.content_type,
-                content_id: content_id.unwrap_or_default(),
-                count: oversized,
-                reason: "larger than record_bytes_max",
-            };
-            self.event(event);
+    fn report_oversized(&mut self, lane: usize, key: Key, count: u64) {
+        if count == 0 {
+            return;
         }
+        let lane = &mut self.lanes[lane];
+        lane.metrics.records_dropped += count;
+        let content_id = lane.blobs.get(&key).map(|blob| blob.content.id.clone());
+        let event = Event::RecordsDroppedError {
+            content_type: lane.content_type,
+            content_id: content_id.unwrap_or_default(),
+            count,
+            reason: "larger than record_bytes_max",
+        };
+        self.event(event);
     }
 
     // Tokens.

@@ -16,7 +16,7 @@ use crate::exchange::{Body, Exchange, Purpose};
 use crate::expand::Expanded;
 use crate::io::{Input, Output};
 use crate::key::Key;
-use crate::lane::{Lane, Stage, Subscription};
+use crate::lane::{Lane, Subscription};
 use crate::ledger::{Entry, Ledger};
 use crate::metrics::Metrics;
 use crate::plan::{self, Urgency};
@@ -269,7 +269,7 @@ impl Collector {
                 let (lane, key) = (*lane, *key);
                 expander.push(chunk);
                 loop {
-                    match expander.step(&mut self.lanes[lane].records) {
+                    match expander.step() {
                         Ok(Some(expanded)) => self.emit(lane, key, expanded, false),
                         Ok(None) => break false,
                         // The error stays in the expander, and `handle_end` finds it there.
@@ -315,33 +315,31 @@ impl Collector {
 
     // Delivery.
 
-    /// Hands records to the host. `last` says that they end their blob.
-    pub(crate) fn emit(&mut self, lane: usize, key: Key, expanded: Expanded, last: bool) {
-        let Some(blob) = self.lanes[lane].blobs.get_mut(&key) else { return };
+    /// Hands records to the host, but for those that it was given before. `last` says that they
+    /// end their blob.
+    pub(crate) fn emit(&mut self, index: usize, key: Key, expanded: Expanded, last: bool) {
+        let lane = &mut self.lanes[index];
+        let Some(blob) = lane.blobs.get_mut(&key) else { return };
         blob.emitted = expanded.progress;
         let content = blob.content.clone();
+        let (records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
+        let bytes = records.iter().map(|record| record.raw.len() as u64).sum();
         let id = self.ledger.next_id();
-        if expanded.records.is_empty() && !last {
-            return;
-        }
+        // Entered even if nothing is left: what was left out must be delivered before this counts.
         self.ledger.push(Entry {
             id,
-            lane,
+            lane: index,
             blob: key,
             progress: expanded.progress,
             last,
-            keys: expanded.keys,
-            records: expanded.records.len() as u64,
-            bytes: expanded.bytes,
-            delivered: expanded.records.is_empty(),
+            keys,
+            records: records.len() as u64,
+            bytes,
+            delivered: records.is_empty(),
         });
-        if !expanded.records.is_empty() {
-            self.outputs.push_back(Output::Batch(Batch {
-                id,
-                tenant_id: self.config.tenant_id.clone(),
-                content,
-                records: expanded.records,
-            }));
+        if !records.is_empty() {
+            let tenant_id = self.config.tenant_id.clone();
+            self.outputs.push_back(Output::Batch(Batch { id, tenant_id, content, records }));
         }
     }
 
@@ -365,43 +363,12 @@ impl Collector {
         let batches = back.iter().filter(|entry| entry.records > 0).count() as u64;
         self.event(Event::BatchesReturned { batches });
         for entry in back {
-            self.lanes[entry.lane].records.take_back(&entry.keys);
-            if let Some(id) = self.lanes[entry.lane].take_back(entry.blob) {
-                self.abandon(id);
+            let remaining = self.ledger.last_progress(entry.lane, entry.blob);
+            let lane = &mut self.lanes[entry.lane];
+            lane.records.take_back(&entry.keys);
+            if let Some(id) = lane.take_back(entry.blob, remaining) {
+                self.cancel(id);
             }
-        }
-        // A blob may have left out records that a returned batch held: all that is being read
-        // starts over from what was delivered.
-        let reading: Vec<_> = self
-            .exchanges
-            .iter()
-            .filter_map(|(id, exchange)| match exchange.purpose {
-                Purpose::Blob { lane, key } => Some((*id, lane, key)),
-                Purpose::Token
-                | Purpose::ListSubscriptions
-                | Purpose::StartSubscription { .. }
-                | Purpose::Page { .. } => None,
-            })
-            .collect();
-        for (id, lane, key) in reading {
-            self.abandon(id);
-            self.lanes[lane].set_stage(key, Stage::Ready);
-        }
-    }
-
-    /// Drops a request for a blob, and what was read and not emitted.
-    pub(crate) fn abandon(&mut self, id: RequestId) {
-        if let Some(exchange) = self.cancel(id) {
-            self.forget_unclaimed(&exchange);
-        }
-    }
-
-    /// Records that were read, and will not be emitted by this attempt, may be emitted by another.
-    pub(crate) fn forget_unclaimed(&mut self, exchange: &Exchange) {
-        if let (Body::Blob(expander), Purpose::Blob { lane, .. }) =
-            (&exchange.body, &exchange.purpose)
-        {
-            self.lanes[*lane].records.take_back(expander.unclaimed());
         }
     }
 
@@ -425,7 +392,7 @@ impl Collector {
 
     fn cancel_all(&mut self) {
         while let Some(id) = self.exchanges.keys().next().copied() {
-            self.abandon(id);
+            self.cancel(id);
         }
     }
 

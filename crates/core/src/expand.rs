@@ -1,12 +1,11 @@
-//! Turns the bytes of a blob, as they arrive, into batches of records: continues where an earlier
-//! attempt stopped, and leaves out records that were delivered in other blobs.
+//! Turns the bytes of a blob, as they arrive, into batches of records, and continues where an
+//! earlier attempt stopped. Knows nothing of other blobs.
 
 use bytes::Bytes;
 
 use crate::batch::Record;
 use crate::json::{Item, SplitError, Splitter};
 use crate::key::Key;
-use crate::seen::SeenRecords;
 
 /// How far into a blob something reaches: so many records, and a digest of them, so that a blob
 /// that reads differently the next time is noticed instead of being continued in the wrong place.
@@ -26,9 +25,10 @@ impl Default for Progress {
 #[derive(Debug, Default)]
 pub(crate) struct Expanded {
     pub(crate) records: Vec<Record>,
-    pub(crate) keys: Vec<Key>,
+    /// For each record the key under which it is recognised, if it has one.
+    pub(crate) keys: Vec<Option<Key>>,
     pub(crate) bytes: u64,
-    /// How far into the blob it reaches, records that were left out included.
+    /// How far into the blob it reaches.
     pub(crate) progress: Progress,
 }
 
@@ -53,8 +53,6 @@ pub(crate) struct Expander {
     scratch: Vec<u8>,
     /// Records dropped because they are too large, since last asked.
     oversized: u64,
-    /// Records left out because they were delivered before, since last asked.
-    deduplicated: u64,
 }
 
 impl Expander {
@@ -67,7 +65,6 @@ impl Expander {
             batch_bytes,
             scratch: Vec::new(),
             oversized: 0,
-            deduplicated: 0,
         }
     }
 
@@ -77,9 +74,9 @@ impl Expander {
     }
 
     /// The next full batch, or `None` when more bytes are needed.
-    pub(crate) fn step(&mut self, seen: &mut SeenRecords) -> Result<Option<Expanded>, ExpandError> {
+    pub(crate) fn step(&mut self) -> Result<Option<Expanded>, ExpandError> {
         while let Some(item) = self.splitter.poll().map_err(ExpandError::Body)? {
-            self.take(item, seen)?;
+            self.take(item)?;
             if self.ready.bytes >= self.batch_bytes as u64 {
                 return Ok(Some(self.take_ready()));
             }
@@ -96,15 +93,9 @@ impl Expander {
         Ok(self.take_ready())
     }
 
-    /// Records left out, and records dropped, since the last call.
-    pub(crate) fn take_counts(&mut self) -> (u64, u64) {
-        (std::mem::take(&mut self.deduplicated), std::mem::take(&mut self.oversized))
-    }
-
-    /// Keys of records that were taken and not yet handed out: an attempt that is given up takes
-    /// them back.
-    pub(crate) fn unclaimed(&self) -> &[Key] {
-        &self.ready.keys
+    /// Records dropped for their size since the last call.
+    pub(crate) const fn take_oversized(&mut self) -> u64 {
+        std::mem::replace(&mut self.oversized, 0)
     }
 
     fn take_ready(&mut self) -> Expanded {
@@ -113,7 +104,7 @@ impl Expander {
         ready
     }
 
-    fn take(&mut self, item: Item, seen: &mut SeenRecords) -> Result<(), ExpandError> {
+    fn take(&mut self, item: Item) -> Result<(), ExpandError> {
         let resuming = self.at.records < self.resume.records;
         self.at.records += 1;
         match item {
@@ -121,18 +112,13 @@ impl Expander {
                 let key = Key::of_record(&split.raw, &split.fields, &mut self.scratch);
                 self.at.digest = self.at.digest.chain(&split.raw, key);
                 if !resuming {
-                    let key = key.filter(|_| !seen.is_off());
-                    if key.is_none_or(|key| seen.emit(key)) {
-                        self.ready.bytes += split.raw.len() as u64;
-                        self.ready.keys.extend(key);
-                        self.ready.records.push(Record {
-                            raw: split.raw,
-                            fields: split.fields,
-                            kind: split.kind,
-                        });
-                    } else {
-                        self.deduplicated += 1;
-                    }
+                    self.ready.bytes += split.raw.len() as u64;
+                    self.ready.keys.push(key);
+                    self.ready.records.push(Record {
+                        raw: split.raw,
+                        fields: split.fields,
+                        kind: split.kind,
+                    });
                 }
             }
             Item::Oversized { bytes } => {
@@ -150,31 +136,26 @@ impl Expander {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::ContentType;
-    use crate::state::{LaneKeys, Stored};
 
-    const BLOB: &str = r#"[{"Id":"a","n":1},{"Id":"b","n":2},{"n":3},{"Id":"a","n":1}]"#;
-
-    fn seen() -> SeenRecords {
-        let keys = LaneKeys::new(ContentType::AuditGeneral);
-        SeenRecords::load(&Stored::new(), &keys, 100).unwrap()
-    }
+    const A: &str = r#"{"Id":"a","n":1}"#;
+    const B: &str = r#"{"Id":"b","n":2}"#;
+    const C: &str = r#"{"n":3}"#;
 
     fn expand(
-        body: &'static str,
+        records: &[&str],
         resume: Progress,
-        seen: &mut SeenRecords,
     ) -> Result<(Vec<String>, Vec<Progress>), ExpandError> {
         let mut expander = Expander::new(resume, 1, 1_000);
         let (mut texts, mut progress) = (Vec::new(), Vec::new());
         let mut note = |expanded: Expanded| {
+            assert_eq!(expanded.keys.len(), expanded.records.len());
             progress.push(expanded.progress);
             for record in expanded.records {
                 texts.push(String::from_utf8(record.raw.to_vec()).unwrap());
             }
         };
-        expander.push(Bytes::from_static(body.as_bytes()));
-        while let Some(expanded) = expander.step(seen)? {
+        expander.push(Bytes::from(format!("[{}]", records.join(","))));
+        while let Some(expanded) = expander.step()? {
             note(expanded);
         }
         note(expander.finish()?);
@@ -182,32 +163,23 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_left_out_the_second_time_unless_it_has_no_id() {
-        let (texts, _) = expand(BLOB, Progress::default(), &mut seen()).unwrap();
-        assert_eq!(texts, [r#"{"Id":"a","n":1}"#, r#"{"Id":"b","n":2}"#, r#"{"n":3}"#]);
-    }
-
-    #[test]
     fn every_point_of_a_blob_can_be_continued_from() {
-        let (_, points) = expand(BLOB, Progress::default(), &mut seen()).unwrap();
-        assert_eq!(points.iter().map(|point| point.records).collect::<Vec<_>>(), [1, 2, 3, 4]);
-        let a = r#"{"Id":"a","n":1}"#;
-        let b = r#"{"Id":"b","n":2}"#;
-        let c = r#"{"n":3}"#;
-        let rests: [&[&str]; 4] = [&[b, c, a], &[c, a], &[a], &[]];
-        for (point, rest) in points.iter().zip(rests) {
-            assert_eq!(expand(BLOB, *point, &mut seen()).unwrap().0, rest);
+        let blob = [A, B, C, A];
+        let (all, points) = expand(&blob, Progress::default()).unwrap();
+        assert_eq!(all, blob);
+        assert_eq!(points.iter().map(|point| point.records).collect::<Vec<_>>(), [1, 2, 3, 4, 4]);
+        for point in &points[..4] {
+            let records = usize::try_from(point.records).unwrap();
+            assert_eq!(expand(&blob, *point).unwrap().0, blob[records..]);
         }
     }
 
     #[test]
     fn a_blob_that_reads_differently_is_not_continued() {
-        let (_, points) = expand(BLOB, Progress::default(), &mut seen()).unwrap();
-        let other = r#"[{"Id":"b","n":2},{"Id":"a","n":1},{"n":3}]"#;
-        let short = r#"[{"Id":"a","n":1}]"#;
-        for body in [other, short] {
-            let changed = expand(body, points[1], &mut seen());
-            assert!(matches!(changed, Err(ExpandError::Changed)), "{body}");
+        let (_, points) = expand(&[A, B, C], Progress::default()).unwrap();
+        for blob in [&[B, A, C][..], &[A]] {
+            let changed = expand(blob, points[1]);
+            assert!(matches!(changed, Err(ExpandError::Changed)), "{blob:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch::{ContentRef, ContentType};
+use crate::batch::{ContentRef, ContentType, Record};
 use crate::config::Config;
 use crate::event::Event;
 use crate::expand::Progress;
@@ -438,18 +438,45 @@ impl Lane {
         })
     }
 
-    /// The host has lost what it was given of a blob beyond what it has taken.
-    pub(crate) fn take_back(&mut self, key: Key) -> Option<RequestId> {
-        let blob = self.blobs.get_mut(&key)?;
-        blob.emitted = blob.delivered;
-        let reading = match blob.stage {
-            Stage::Reading(id) => Some(id),
-            Stage::Ready | Stage::Waiting(_) | Stage::Emitted => None,
-        };
-        if reading.is_some() || blob.stage == Stage::Emitted {
-            self.set_stage(key, Stage::Ready);
+    /// Sorts out records that the host was given before, in this blob or another. The rest counts
+    /// as given. Answers it with its keys.
+    pub(crate) fn leave_out_known(
+        &mut self,
+        mut records: Vec<Record>,
+        keys: Vec<Option<Key>>,
+    ) -> (Vec<Record>, Vec<Key>) {
+        let mut given = Vec::new();
+        if self.records.is_off() {
+            return (records, given);
         }
-        reading
+        let before = records.len();
+        let mut keys = keys.into_iter();
+        records.retain(|_| {
+            let key = keys.next().flatten();
+            let new = key.is_none_or(|key| self.records.emit(key));
+            given.extend(key.filter(|_| new));
+            new
+        });
+        self.metrics.records_deduplicated += (before - records.len()) as u64;
+        (records, given)
+    }
+
+    /// The host has lost what it was given of a blob; `remaining` says how far entries reach that
+    /// it may still take. Answers the request to drop.
+    pub(crate) fn take_back(&mut self, key: Key, remaining: Option<Progress>) -> Option<RequestId> {
+        let blob = self.blobs.get_mut(&key)?;
+        blob.emitted = remaining.unwrap_or(blob.delivered);
+        match blob.stage {
+            Stage::Reading(id) => {
+                self.set_stage(key, Stage::Ready);
+                Some(id)
+            }
+            Stage::Emitted => {
+                self.set_stage(key, Stage::Ready);
+                None
+            }
+            Stage::Ready | Stage::Waiting(_) => None,
+        }
     }
 
     /// A blob could not be read; it is tried again at `retry_at`. After several failures it is set

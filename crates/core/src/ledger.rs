@@ -69,6 +69,12 @@ impl Ledger {
         self.entries.is_empty()
     }
 
+    /// How far into a blob the entries reach that are still here.
+    pub(crate) fn last_progress(&self, lane: usize, blob: Key) -> Option<Progress> {
+        let of_blob = |entry: &&Entry| entry.lane == lane && entry.blob == blob;
+        self.entries.iter().rev().find(of_blob).map(|entry| entry.progress)
+    }
+
     /// The host has taken a batch. Ids that are not waited for are ignored: after a return, what
     /// was under way may still be taken.
     pub(crate) fn deliver(&mut self, id: BatchId) {
@@ -87,11 +93,11 @@ impl Ledger {
         self.entries.pop_front_if(|entry| entry.delivered)
     }
 
-    /// The host has lost a batch: takes it and all after it out.
+    /// The host has lost a batch: takes it and all after it out. It may be out already, by an
+    /// earlier loss; what was given since is lost all the same.
     pub(crate) fn take_back(&mut self, id: BatchId) -> Vec<Entry> {
         let from = self.entries.partition_point(|entry| entry.id < id);
-        let known = self.entries.get(from).is_some_and(|entry| entry.id == id);
-        let back: Vec<_> = if known { self.entries.drain(from..).collect() } else { Vec::new() };
+        let back: Vec<_> = self.entries.drain(from..).collect();
         for entry in back.iter().filter(|entry| !entry.delivered) {
             self.bytes -= entry.bytes;
             self.batches -= 1;
@@ -104,20 +110,24 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    fn push(ledger: &mut Ledger) {
+        ledger.push(Entry {
+            id: ledger.next_id(),
+            lane: 0,
+            blob: Key(0),
+            progress: Progress::default(),
+            last: false,
+            keys: Vec::new(),
+            records: 1,
+            bytes: 10,
+            delivered: false,
+        });
+    }
+
     fn ledger(entries: u64) -> Ledger {
         let mut ledger = Ledger::default();
         for _ in 0..entries {
-            ledger.push(Entry {
-                id: ledger.next_id(),
-                lane: 0,
-                blob: Key(0),
-                progress: Progress::default(),
-                last: false,
-                keys: Vec::new(),
-                records: 1,
-                bytes: 10,
-                delivered: false,
-            });
+            push(&mut ledger);
         }
         ledger
     }
@@ -146,5 +156,7 @@ mod tests {
         assert_eq!(popped(&mut ledger), [0]);
         assert_eq!((ledger.bytes(), ledger.batches()), (0, 0));
         assert!(ledger.take_back(BatchId(1)).is_empty());
+        push(&mut ledger);
+        assert_eq!(ledger.take_back(BatchId(2)).len(), 1, "given after the loss");
     }
 }

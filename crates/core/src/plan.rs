@@ -17,6 +17,14 @@ pub(crate) const RETENTION: Duration = Duration::from_secs(7 * 86_400);
 /// How much later than allowed a window starts, for a request that is long under way.
 pub(crate) const RETENTION_MARGIN: Duration = Duration::from_secs(5 * 60);
 
+/// How much later than the oldest legal moment a first run begins: time to sign in, to look at the
+/// subscriptions and to ask for the oldest window before it is gone.
+pub(crate) const BEGIN_MARGIN: Duration = Duration::from_secs(30 * 60);
+
+/// A gap that still grows, because a feed is not collected at all, is reported in pieces of this
+/// length.
+pub(crate) const GAP_REPORTED_MIN: Duration = Duration::from_secs(3_600);
+
 /// How far a window's end stays behind Microsoft's clock. Listings of the very last moments are
 /// unstable; whatever they miss is found by [`OVERLAP`]. More costs latency.
 pub(crate) const END_MARGIN: Duration = Duration::from_secs(1);
@@ -37,7 +45,7 @@ pub(crate) fn oldest(now: Utc) -> Utc {
 
 /// Where collection begins when nothing is stored.
 pub(crate) fn begin(lookback: Duration, now: Utc) -> Utc {
-    (now - lookback).max(oldest(now))
+    (now - lookback).max(oldest(now) + BEGIN_MARGIN)
 }
 
 /// The latest moment that a window may end at.
@@ -86,7 +94,10 @@ pub(crate) fn backlog(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<(Int
 
 /// The part of the past that was never listed and now never can be.
 pub(crate) fn lost(covered: &IntervalSet, begin: Utc, now: Utc) -> Vec<Interval> {
-    Interval::new(begin, oldest(now)).map(|range| covered.gaps(range)).unwrap_or_default()
+    let gone = oldest(now);
+    let mut gaps = Interval::new(begin, gone).map(|range| covered.gaps(range)).unwrap_or_default();
+    gaps.retain(|gap| gap.end < gone || gap.end.since(gap.start) >= GAP_REPORTED_MIN);
+    gaps
 }
 
 fn trailing_gap(listed: &IntervalSet, floor: Utc, end: Utc) -> Option<Interval> {

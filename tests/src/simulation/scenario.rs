@@ -1,0 +1,110 @@
+//! What one seed means: the world, the collector's options, and what goes wrong around it.
+
+use m365_audit_core::RawOptions;
+use m365_sim::{FaultPlan, SimConfig, Span};
+
+use super::draw::Draw;
+
+/// One drawn world.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The seed it was drawn from.
+    pub seed: u64,
+    /// `none`, `field` or `hostile`.
+    pub faults: &'static str,
+    pub(super) sim: SimConfig,
+    pub(super) options: RawOptions,
+    /// Hours until faults end; everything owed then must arrive.
+    pub(super) faulty_hours: u64,
+    /// How often a crash follows an output, per million.
+    pub(super) crash_per_million: u64,
+    /// How often the host loses a batch and all after it, per thousand batches.
+    pub(super) return_per_mille: u64,
+    /// Longest time the host takes for a batch, in milliseconds.
+    pub(super) delivery_ms_max: u64,
+    /// Whether deliveries overtake each other.
+    pub(super) unordered: bool,
+    /// How far the local clock is off at the start, in milliseconds.
+    pub(super) skew_ms: i64,
+    /// How often the local clock jumps, per thousand waits.
+    pub(super) jump_per_mille: u64,
+    /// Longest chunk of a body.
+    pub(super) chunk_bytes_max: u64,
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+impl Scenario {
+    /// Draws the world of `seed`.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let mut draw = Draw::new(seed);
+        let faults = draw.pick(&["none", "field", "field", "hostile", "hostile"]);
+        let calm = faults == "none";
+        let mut plan = match faults {
+            "none" => FaultPlan::none(),
+            "field" => FaultPlan::field(),
+            _ => FaultPlan::hostile(),
+        };
+        // Content that comes later than the daily relisting can promise is no collector's fault.
+        plan.very_late_minutes = plan.very_late_minutes.min(4 * 1_440);
+        let sim = SimConfig {
+            seed,
+            days: draw.pick(&[0.1, 0.5, 1.0, 2.0]),
+            blobs_per_hour: draw.pick(&[Span::new(0, 1), Span::new(0, 2), Span::new(1, 3)]),
+            records_per_blob: draw.pick(&[Span::new(0, 3), Span::new(1, 6), Span::new(5, 20)]),
+            record_bytes: draw.pick(&[Span::new(100, 600), Span::new(300, 2_000)]),
+            oddness: 0.3,
+            non_objects: draw.pick(&[0.0, 0.0, 0.01]),
+            lag_seconds: draw.pick(&[Span::new(0, 1), Span::new(0, 60), Span::new(0, 600)]),
+            page_size: u32::try_from(draw.pick(&[1, 3, 20, 200])).unwrap_or(20),
+            quota_per_minute: 1_000,
+            latency_ms: draw.pick(&[0, 20, 200, 2_000]),
+            token_seconds: u32::try_from(draw.pick(&[60, 600, 3_599])).unwrap_or(600),
+            subscribed: draw.chance(500),
+            faults: plan,
+            ..SimConfig::default()
+        };
+        let options = Self::options(&mut draw);
+        let chunk_bytes_max = draw.pick(&[40, 700, 16_000, 100_000]);
+        // A process that lives for a hundred outputs needs chunks in which something fits.
+        let crash_rates: &[u64] =
+            if chunk_bytes_max < 100 { &[0, 50, 200] } else { &[0, 100, 1_000, 5_000] };
+        Self {
+            seed,
+            faults,
+            sim,
+            options,
+            faulty_hours: draw.between(2, 20),
+            crash_per_million: if calm { 0 } else { draw.pick(crash_rates) },
+            return_per_mille: if calm { 0 } else { draw.pick(&[0, 0, 5, 50]) },
+            delivery_ms_max: draw.pick(&[0, 100, 5_000, 600_000]),
+            unordered: draw.chance(300),
+            skew_ms: draw.pick(&[0, 0, 30, -30, 36 * 60, -36 * 60]) * HOUR_MS / 60,
+            jump_per_mille: if calm { 0 } else { draw.pick(&[0, 0, 2]) },
+            chunk_bytes_max,
+        }
+    }
+
+    fn options(draw: &mut Draw) -> RawOptions {
+        let types = draw.pick(&[
+            "Audit.General",
+            "Audit.Exchange, DLP.All",
+            "Audit.AzureActiveDirectory, Audit.SharePoint, DLP.All",
+            "Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All",
+        ]);
+        let numbers = [
+            ("interval_sec", draw.pick(&[300, 900, 3_600])),
+            ("lookback", draw.pick(&[0, 3_600, 86_400, 604_800, 604_800])),
+            ("requests_per_minute", draw.pick(&[60, 300, 900])),
+            ("max_in_flight", draw.pick(&[2, 5, 16])),
+            ("dedupe_records", draw.pick(&[0, 50, 50_000])),
+            ("batch_bytes", draw.pick(&[1_000, 20_000, 512_000])),
+            ("buffer_bytes", draw.pick(&[100_000, 8_000_000])),
+        ];
+        let mut options: RawOptions =
+            numbers.into_iter().map(|(name, value)| (name.into(), value.to_string())).collect();
+        options.insert("content_types".into(), types.into());
+        options
+    }
+}

@@ -1,0 +1,442 @@
+//! One run: drives the collector against the simulator in virtual time, crashes it, heals the
+//! world, and checks what came of it.
+
+use std::collections::BinaryHeap;
+use std::fmt;
+use std::time::Duration;
+
+use m365_audit_core::{
+    Batch, BatchId, Collector, Commit, Config, Input, Now, Output, Request, RequestId, Stored, Utc,
+};
+use m365_sim::Microsoft;
+
+use super::check::{Checkpoints, Debt, invented};
+use super::draw::Draw;
+use super::host::Host;
+use super::network::Network;
+use super::scenario::Scenario;
+
+/// 2026-03-01T00:00:00Z: where every world begins.
+const START_MS: i64 = 1_772_323_200_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// How long after the faults have ended everything owed must have arrived: longer than the slow
+/// relisting of the whole retention takes.
+const RECOVERY_MS: i64 = 40 * HOUR_MS;
+
+/// How far the simulator's `Date` fault moves a begin.
+const SKEW_MS: i64 = 95_000;
+
+/// Outputs of one run at the most: a collector that turns in circles is a failure.
+const OUTPUTS_MAX: u64 = 3_000_000;
+
+/// How a run failed, with the line that repeats it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// What does not hold.
+    pub what: String,
+    /// The last events of the collector.
+    pub log: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.log {
+            writeln!(f, "    {line}")?;
+        }
+        write!(
+            f,
+            "seed {}: {}\n  again: cargo xtask sim --start {} --seeds 1",
+            self.seed, self.what, self.seed
+        )
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Records that were owed and arrived.
+    pub owed: u64,
+    /// Records that arrived, duplicates included.
+    pub records: u64,
+    /// Requests.
+    pub requests: u64,
+    /// Crashes.
+    pub crashes: u64,
+    /// Batches that the host lost.
+    pub returned: u64,
+    /// Virtual seconds.
+    pub seconds: u64,
+    /// Faults that the simulator gave.
+    pub faults: u64,
+}
+
+/// What happens at a moment.
+#[derive(Debug)]
+enum Happening {
+    Input(Input),
+    Take(BatchId),
+    Lose(BatchId),
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    at_ms: i64,
+    number: u64,
+    happening: Happening,
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at_ms, other.number).cmp(&(self.at_ms, self.number))
+    }
+}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Scheduled {}
+
+struct World {
+    scenario: Scenario,
+    config: Config,
+    secret: String,
+    draw: Draw,
+    microsoft: Microsoft,
+    network: Network,
+    host: Host,
+    stored: Stored,
+    checkpoints: Checkpoints,
+    agenda: BinaryHeap<Scheduled>,
+    number: u64,
+    now_ms: i64,
+    /// When the process began.
+    born_ms: i64,
+    skew_ms: i64,
+    /// When batches were last taken, so that deliveries keep their order.
+    delivered_ms: i64,
+    begin_ms: i64,
+    outputs: u64,
+    log: Vec<String>,
+    stats: Stats,
+}
+
+/// Runs the world of a seed to its end.
+///
+/// # Errors
+/// The first check that does not hold.
+pub fn run(scenario: Scenario) -> Result<Stats, Failure> {
+    let seed = scenario.seed;
+    let mut world = World::new(scenario);
+    match world.live() {
+        Ok(()) => Ok(world.stats),
+        Err(what) => Err(Failure { seed, what, log: world.log }),
+    }
+}
+
+impl World {
+    fn new(scenario: Scenario) -> Self {
+        let microsoft = Microsoft::new(scenario.sim.clone(), START_MS);
+        let tenant = &microsoft.tenants()[0];
+        let secret = tenant.apps[0].secret().unwrap_or_default().to_owned();
+        let mut options = scenario.options.clone();
+        options.insert("tenant_id".into(), tenant.id.to_string());
+        options.insert("client_id".into(), tenant.apps[0].client_id.to_string());
+        options.insert("client_secret".into(), secret.clone());
+        let config = Config::parse(&options).expect("drawn options are within bounds");
+        Self {
+            draw: Draw::new(!scenario.seed),
+            skew_ms: scenario.skew_ms,
+            scenario,
+            config,
+            secret,
+            microsoft,
+            network: Network::default(),
+            host: Host::default(),
+            stored: Stored::new(),
+            checkpoints: Checkpoints::default(),
+            agenda: BinaryHeap::new(),
+            number: 0,
+            now_ms: START_MS,
+            born_ms: START_MS,
+            delivered_ms: START_MS,
+            begin_ms: i64::MIN,
+            outputs: 0,
+            log: Vec::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    fn now(&self) -> Now {
+        let alive_ms = (self.now_ms - self.born_ms).unsigned_abs();
+        Now {
+            monotonic: Duration::from_millis(alive_ms),
+            wall: Utc::from_millis(self.now_ms + self.skew_ms),
+        }
+    }
+
+    fn start(&mut self) -> Result<Collector, String> {
+        let seed = self.draw.next();
+        Collector::new(self.config.clone(), &self.stored, seed, self.now())
+            .map_err(|error| format!("the state cannot be read back: {error}"))
+    }
+
+    /// Faulty times, then healed ones until everything has arrived.
+    fn live(&mut self) -> Result<(), String> {
+        let hours = i64::try_from(self.scenario.faulty_hours).unwrap_or(1);
+        let heal_ms = START_MS + hours * HOUR_MS;
+        let mut collector = self.start()?;
+        while self.now_ms < heal_ms {
+            self.step(&mut collector, heal_ms, true)?;
+        }
+        self.microsoft.heal();
+        let due_ms = heal_ms + HOUR_MS;
+        while self.now_ms < due_ms {
+            self.step(&mut collector, due_ms, false)?;
+        }
+        self.microsoft.advance(self.now_ms);
+        let types = self.config.content_types().to_vec();
+        let mut debt = Debt::new(&self.microsoft, &types, self.begin_ms, self.now_ms - 600_000);
+        self.stats.owed = debt.missing() as u64;
+        let mut look_ms = self.now_ms;
+        while !debt.is_settled(&self.host) {
+            if self.now_ms > due_ms + RECOVERY_MS {
+                let described = debt.describe_missing(&self.microsoft);
+                return Err(format!(
+                    "{} of {} records never arrived:\n{described}",
+                    debt.missing(),
+                    self.stats.owed
+                ));
+            }
+            look_ms += HOUR_MS / 2;
+            while self.now_ms < look_ms {
+                self.step(&mut collector, look_ms, false)?;
+            }
+        }
+        self.finish(collector)
+    }
+
+    /// A clean stop, and the checks of the whole run.
+    fn finish(&mut self, mut collector: Collector) -> Result<(), String> {
+        collector.handle_input(self.now(), Input::Shutdown);
+        let give_up_ms = self.now_ms + HOUR_MS;
+        while self.now_ms < give_up_ms {
+            if self.step(&mut collector, give_up_ms, false)? {
+                break;
+            }
+        }
+        if collector.metrics().undelivered_batches > 0 {
+            return Err("a stopped collector did not finish".into());
+        }
+        let report = self.microsoft.report();
+        self.stats.requests = report.requests;
+        self.stats.faults = report.faults.values().sum();
+        if !report.is_legal() {
+            let first = report.illegal.first();
+            return Err(format!("illegal requests: {:?}: {first:?}", report.illegal_by_rule));
+        }
+        let invented = invented(&self.microsoft, &self.host);
+        if invented > 0 {
+            return Err(format!("{invented} records arrived that were never published"));
+        }
+        if let Some(what) = self.checkpoints.ahead(&self.microsoft, &self.host) {
+            return Err(format!("marked as done before it was delivered: {what}"));
+        }
+        self.stats.records = self.host.records;
+        self.stats.seconds = (self.now_ms - START_MS).unsigned_abs() / 1_000;
+        Ok(())
+    }
+
+    /// Performs one output. Time passes, but not beyond `until_ms`. Answers whether the collector
+    /// has finished.
+    fn step(
+        &mut self,
+        collector: &mut Collector,
+        until_ms: i64,
+        faulty: bool,
+    ) -> Result<bool, String> {
+        self.outputs += 1;
+        if self.outputs > OUTPUTS_MAX {
+            return Err(format!("more than {OUTPUTS_MAX} outputs"));
+        }
+        let output = collector.poll_output(self.now());
+        let crashes = faulty && self.draw.next() % 1_000_000 < self.scenario.crash_per_million;
+        if crashes && self.draw.chance(500) {
+            return self.crash(collector).map(|()| false);
+        }
+        match output {
+            Output::Request { id, request, timeout } => self.send(id, &request, timeout)?,
+            Output::Read(id) => {
+                let chunk_bytes_max = self.scenario.chunk_bytes_max;
+                let arrival = self.network.read(id, chunk_bytes_max, &mut self.draw);
+                if let Some((after_ms, input)) = arrival {
+                    self.schedule(after_ms, Happening::Input(input));
+                }
+            }
+            Output::Cancel(id) => self.network.cancel(id),
+            Output::Batch(batch) => self.emit(batch, faulty)?,
+            Output::Commit(commit) => self.commit(commit)?,
+            Output::Event(event) => self.note(&event)?,
+            Output::Wait(timeout) => self.wait(collector, timeout, until_ms, faulty)?,
+            Output::Finished => return Ok(true),
+        }
+        if crashes {
+            self.crash(collector)?;
+        }
+        Ok(false)
+    }
+
+    fn schedule(&mut self, after_ms: i64, happening: Happening) {
+        self.number += 1;
+        let at_ms = self.now_ms + after_ms;
+        self.agenda.push(Scheduled { at_ms, number: self.number, happening });
+    }
+
+    fn send(&mut self, id: RequestId, request: &Request, timeout: Duration) -> Result<(), String> {
+        self.keep_secret(&format!("{request:?}"))?;
+        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let arrival = self.network.send(&mut self.microsoft, self.now_ms, id, request, timeout_ms);
+        self.schedule(arrival.0, Happening::Input(arrival.1));
+        // Tokens, the list and starts come on top of what `max_in_flight` bounds.
+        let most = self.number_of("max_in_flight") + 7;
+        if self.network.len() as u64 > most {
+            return Err(format!("{} requests in flight", self.network.len()));
+        }
+        Ok(())
+    }
+
+    fn number_of(&self, option: &str) -> u64 {
+        self.scenario.options.get(option).and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    fn emit(&mut self, batch: Batch, faulty: bool) -> Result<(), String> {
+        let id = batch.id;
+        self.host.give(batch);
+        let each = self.scenario.chunk_bytes_max + self.number_of("batch_bytes") + 100_000;
+        let most = self.number_of("buffer_bytes") + self.number_of("max_in_flight") * each;
+        if self.host.given_bytes() > most {
+            return Err(format!("{} bytes undelivered", self.host.given_bytes()));
+        }
+        let delay = self.draw.between(0, self.scenario.delivery_ms_max);
+        let mut at_ms = self.now_ms + i64::try_from(delay).unwrap_or_default();
+        if !self.scenario.unordered {
+            at_ms = at_ms.max(self.delivered_ms);
+            self.delivered_ms = at_ms;
+        }
+        let lost = faulty && self.draw.chance(self.scenario.return_per_mille);
+        let happening = if lost { Happening::Lose(id) } else { Happening::Take(id) };
+        self.schedule(at_ms - self.now_ms, happening);
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), String> {
+        self.checkpoints.note(&commit, &self.host);
+        if self.begin_ms == i64::MIN
+            && let Some((_, Some(lane))) =
+                commit.changes.iter().find(|(key, _)| key.starts_with("lane/"))
+        {
+            let text = String::from_utf8_lossy(lane);
+            let digits = text.split("\"begin\":").nth(1).unwrap_or_default();
+            let digits = digits.split(',').next().unwrap_or_default();
+            let begin_ms: i64 = digits.parse().map_err(|_| format!("no begin in {text}"))?;
+            let lookback_ms = i64::try_from(self.number_of("lookback") * 1_000).unwrap_or(0);
+            if begin_ms > self.now_ms - lookback_ms.min(7 * 24 * HOUR_MS - HOUR_MS) + SKEW_MS {
+                return Err("the look-back begins too late".into());
+            }
+            self.begin_ms = begin_ms;
+        }
+        commit.apply(&mut self.stored);
+        Ok(())
+    }
+
+    fn note(&mut self, event: &m365_audit_core::Event) -> Result<(), String> {
+        const LOG_MAX: usize = 40;
+        let line = event.to_string();
+        self.keep_secret(&line)?;
+        self.keep_secret(&format!("{event:?}"))?;
+        if event.level() < m365_audit_core::Level::Debug {
+            if self.log.len() == LOG_MAX {
+                self.log.remove(0);
+            }
+            let seconds = (self.now_ms - START_MS) / 1_000;
+            self.log.push(format!("{seconds:>7} s {:?} {line}", event.level()));
+        }
+        Ok(())
+    }
+
+    fn keep_secret(&self, text: &str) -> Result<(), String> {
+        // Tokens of the simulator are shaped like JWTs.
+        if text.contains(&self.secret) || text.contains("eyJ") {
+            return Err(format!("a secret shows in {text:?}"));
+        }
+        Ok(())
+    }
+
+    fn wait(
+        &mut self,
+        collector: &mut Collector,
+        timeout: Option<Duration>,
+        until_ms: i64,
+        faulty: bool,
+    ) -> Result<(), String> {
+        let timer_ms = timeout.map(|timeout| {
+            // Rounded up, as timers are, but never an idle turn.
+            self.now_ms + i64::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(i64::MAX / 2)
+        });
+        let agenda_ms = self.agenda.peek().map(|next| next.at_ms);
+        let Some(next_ms) = timer_ms.into_iter().chain(agenda_ms).min() else {
+            return Err("the collector waits for ever".into());
+        };
+        if faulty && self.draw.chance(self.scenario.jump_per_mille) {
+            self.skew_ms += i64::try_from(self.draw.between(0, 7_200_000)).unwrap_or(0) - 3_600_000;
+        }
+        self.now_ms = next_ms.clamp(self.now_ms, until_ms.max(self.now_ms));
+        collector.handle_input(self.now(), Input::Timeout);
+        while self.agenda.peek().is_some_and(|next| next.at_ms <= self.now_ms) {
+            let Some(next) = self.agenda.pop() else { break };
+            let input = match next.happening {
+                Happening::Input(input) => input,
+                Happening::Take(id) if self.host.take(id) => Input::Delivered(id),
+                Happening::Take(_) => continue,
+                Happening::Lose(id) => {
+                    self.host.lose_from(id);
+                    self.stats.returned += 1;
+                    Input::Returned(id)
+                }
+            };
+            collector.handle_input(self.now(), input);
+        }
+        Ok(())
+    }
+
+    /// The process dies. What the host was given, it may have taken all the same.
+    fn crash(&mut self, collector: &mut Collector) -> Result<(), String> {
+        self.stats.crashes += 1;
+        let agenda = std::mem::take(&mut self.agenda);
+        for next in agenda.into_sorted_vec().into_iter().rev() {
+            if let Happening::Take(id) = next.happening
+                && self.draw.chance(500)
+            {
+                self.host.take(id);
+            }
+        }
+        self.host.crash();
+        self.network = Network::default();
+        self.now_ms += i64::try_from(self.draw.between(0, 60_000)).unwrap_or_default();
+        self.born_ms = self.now_ms;
+        self.delivered_ms = self.now_ms;
+        *collector = self.start()?;
+        Ok(())
+    }
+}
