@@ -57,9 +57,15 @@ pub(crate) struct Blob {
 impl Blob {
     /// `{T1}${T2}${audit_general}${Audit_General}${region}`, as observed.
     pub(crate) fn content_id(&self) -> String {
-        let region = self.region();
-        let parts = self.content_type.id_parts();
-        format!("{}${}${parts}${region}", self.first.digits(), self.created.digits())
+        let mut id = String::with_capacity(120);
+        self.first.push(&mut id);
+        id.push('$');
+        self.created.push(&mut id);
+        for part in [self.content_type.id_parts(), self.region()] {
+            id.push('$');
+            id.push_str(part);
+        }
+        id
     }
 
     /// The data centre in the id.
@@ -77,15 +83,17 @@ impl Blob {
             content_type: self.content_type,
         }
     }
-
-    pub(crate) fn uri(&self, origin: &str, tenant: Guid) -> String {
-        blob_uri(origin, tenant, &self.content_id())
-    }
 }
 
 /// The address of a blob.
 pub(crate) fn blob_uri(origin: &str, tenant: Guid, content_id: &str) -> String {
-    format!("{origin}/api/v1.0/{tenant}/activity/feed/audit/{content_id}")
+    let mut uri = String::with_capacity(origin.len() + content_id.len() + 72);
+    uri.push_str(origin);
+    uri.push_str("/api/v1.0/");
+    tenant.push(&mut uri);
+    uri.push_str("/activity/feed/audit/");
+    uri.push_str(content_id);
+    uri
 }
 
 /// What a content id says. An id that cannot be read is none that Microsoft gave.

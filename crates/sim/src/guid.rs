@@ -46,6 +46,11 @@ impl Guid {
         Some(Self(value))
     }
 
+    /// Appends the 36 characters.
+    pub(crate) fn push(self, out: &mut String) {
+        out.push_str(std::str::from_utf8(&self.text()).expect("hex digits are UTF-8"));
+    }
+
     /// The 36 characters.
     pub(crate) fn text(self) -> [u8; 36] {
         let mut out = [b'-'; 36];

@@ -19,19 +19,21 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// `yyyyMMddHHmmssfff` and six digits: 23 in all.
-    pub(crate) fn digits(self) -> String {
+    pub(crate) fn push(self, out: &mut String) {
         let t = civil(self.ms);
-        format!(
-            "{:04}{:02}{:02}{:02}{:02}{:02}{:03}{:06}",
-            t.year(),
-            t.month(),
-            t.day(),
-            t.hour(),
-            t.minute(),
-            t.second(),
-            t.millisecond(),
-            self.sub
-        )
+        put(out, i32::from(t.year()), 4);
+        for part in [t.month(), t.day(), t.hour(), t.minute(), t.second()] {
+            put(out, i32::from(part), 2);
+        }
+        put(out, i32::from(t.millisecond()), 3);
+        put(out, i32::try_from(self.sub).expect("six digits"), 6);
+    }
+
+    /// The 23 digits.
+    pub(crate) fn digits(self) -> String {
+        let mut text = String::with_capacity(23);
+        self.push(&mut text);
+        text
     }
 
     /// Reads the 23 digits back.
@@ -57,28 +59,55 @@ pub(crate) fn civil(ms: i64) -> DateTime {
     Offset::UTC.to_datetime(timestamp)
 }
 
-/// `2015-05-23T17:35:00`: the zone-less form of `CreationTime`.
-pub(crate) fn seconds(ms: i64) -> String {
-    let t = civil(ms);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        t.year(),
-        t.month(),
-        t.day(),
-        t.hour(),
-        t.minute(),
-        t.second()
-    )
+/// Appends a number of a fixed width. Listings hold thousands of times: `format!` is too slow.
+fn put(out: &mut String, value: i32, width: u32) {
+    for place in (0..width).rev() {
+        let digit = value.unsigned_abs() / 10u32.pow(place) % 10;
+        out.push(char::from_digit(digit, 10).expect("a decimal digit"));
+    }
 }
 
-/// `2015-05-23T17:35:00.000Z`: the form of content descriptors.
+/// Appends `2015-05-23T17:35:00`: the zone-less form of `CreationTime`.
+pub(crate) fn push_seconds(ms: i64, out: &mut String) {
+    let t = civil(ms);
+    put(out, i32::from(t.year()), 4);
+    for (before, part) in
+        [('-', t.month()), ('-', t.day()), ('T', t.hour()), (':', t.minute()), (':', t.second())]
+    {
+        out.push(before);
+        put(out, i32::from(part), 2);
+    }
+}
+
+/// Appends `2015-05-23T17:35:00.000Z`: the form of content descriptors.
+pub(crate) fn push_millis_z(ms: i64, out: &mut String) {
+    push_seconds(ms, out);
+    out.push('.');
+    put(out, milli(ms), 3);
+    out.push('Z');
+}
+
+fn milli(ms: i64) -> i32 {
+    i32::try_from(ms.rem_euclid(SECOND_MS)).expect("below 1,000")
+}
+
+/// See [`push_seconds`].
+pub(crate) fn seconds(ms: i64) -> String {
+    let mut text = String::with_capacity(19);
+    push_seconds(ms, &mut text);
+    text
+}
+
+/// See [`push_millis_z`].
 pub(crate) fn millis_z(ms: i64) -> String {
-    format!("{}.{:03}Z", seconds(ms), ms.rem_euclid(1_000))
+    let mut text = String::with_capacity(24);
+    push_millis_z(ms, &mut text);
+    text
 }
 
 /// `2020-02-20T10:46:42.0000000Z`: the form of observed next-page addresses.
 pub(crate) fn ticks_z(ms: i64) -> String {
-    format!("{}.{:03}0000Z", seconds(ms), ms.rem_euclid(1_000))
+    format!("{}.{:03}0000Z", seconds(ms), milli(ms))
 }
 
 /// `2022-10-31 09:03:41Z`: the form of Entra's errors.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use crate::answer::{Answer, af, bad_parameter, missing_parameter, quoted};
+use crate::answer::{Answer, af, bad_parameter, missing_parameter};
 use crate::blob::Blob;
 use crate::content_type::ContentType;
 use crate::guid::Guid;
@@ -254,14 +254,20 @@ impl Descriptor {
         }
     }
 
-    /// The common part of entries in lists.
-    pub(crate) fn json(&self, content_type: ContentType) -> String {
-        format!(
-            r#""contentUri":{},"contentId":{},"contentType":"{content_type}","contentCreated":"{}","contentExpiration":"{}""#,
-            quoted(&self.content_uri),
-            quoted(&self.content_id),
-            time::millis_z(self.created_ms),
-            time::millis_z(self.expires_ms),
-        )
+    /// Appends the properties that all lists have, without braces. Ids and addresses are plain:
+    /// nothing in them needs an escape.
+    pub(crate) fn push_json(&self, content_type: ContentType, out: &mut String) {
+        let names = ["\"contentUri\":\"", "\",\"contentId\":\"", "\",\"contentType\":\""];
+        for (name, value) in
+            names.into_iter().zip([&*self.content_uri, &self.content_id, content_type.name()])
+        {
+            out.push_str(name);
+            out.push_str(value);
+        }
+        out.push_str("\",\"contentCreated\":\"");
+        time::push_millis_z(self.created_ms, out);
+        out.push_str("\",\"contentExpiration\":\"");
+        time::push_millis_z(self.expires_ms, out);
+        out.push('"');
     }
 }

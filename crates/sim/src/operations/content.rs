@@ -39,9 +39,15 @@ impl Microsoft {
             return Err(listing::exactly_a_day());
         }
         let page = self.page(call, content_type, window, after);
-        let entries: Vec<String> =
-            page.entries.iter().map(|entry| format!("{{{}}}", entry.json(content_type))).collect();
-        let answer = Answer::json(200, format!("[{}]", entries.join(",")));
+        let mut json = String::with_capacity(2 + page.entries.len() * 460);
+        json.push('[');
+        for (n, entry) in page.entries.iter().enumerate() {
+            json.push_str(if n == 0 { "{" } else { ",{" });
+            entry.push_json(content_type, &mut json);
+            json.push('}');
+        }
+        json.push(']');
+        let answer = Answer::json(200, json);
         Ok(self.with_next(answer, call, content_type, window, page.next))
     }
 
@@ -96,16 +102,20 @@ impl Microsoft {
         if self.fault(Fault::NeighbourEntry) {
             let feed = &self.tenants[call.tenant].feeds[content_type.index()];
             let earlier = feed.created_within(window.start_ms - HOUR_MS, window.start_ms);
-            let seen = earlier.iter().rev().find(|blob| self.is_visible(call, blob));
+            let sees = self.sees(call, content_type);
+            let seen = earlier.iter().rev().find(|blob| sees(blob));
             blobs.extend(seen.cloned());
         }
         let origin = call.request.origin();
         let tenant = self.tenants[call.tenant].id;
-        let plain = |blob: &Blob| Descriptor {
-            content_uri: blob.uri(&origin, tenant),
-            content_id: blob.content_id(),
-            created_ms: blob.created.ms,
-            expires_ms: blob.expires_ms,
+        let plain = |blob: &Blob| {
+            let content_id = blob.content_id();
+            Descriptor {
+                content_uri: blob::blob_uri(&origin, tenant, &content_id),
+                content_id,
+                created_ms: blob.created.ms,
+                expires_ms: blob.expires_ms,
+            }
         };
         let mut entries: Vec<Descriptor> = blobs.iter().map(plain).collect();
         if let Some(blob) = blobs.last()
@@ -128,11 +138,18 @@ impl Microsoft {
         Page { entries, next }
     }
 
-    fn is_visible(&self, call: &Call<'_>, blob: &Blob) -> bool {
-        let key = (call.app, blob.content_type);
+    /// Whether the caller can see a blob of a content type.
+    fn sees<'a>(
+        &'a self,
+        call: &'a Call<'_>,
+        content_type: ContentType,
+    ) -> impl Fn(&Blob) -> bool + use<'a> {
+        let key = (call.app, content_type);
         let subscription = self.tenants[call.tenant].subscriptions.get(&key);
-        blob.expires_ms > call.now_ms
-            && subscription.is_some_and(|known| known.sees(blob, call.now_ms, &self.config))
+        move |blob| {
+            blob.expires_ms > call.now_ms
+                && subscription.is_some_and(|known| known.sees(blob, call.now_ms, &self.config))
+        }
     }
 
     /// The blobs of a page in order, and the last of them when there are more.
@@ -149,9 +166,8 @@ impl Microsoft {
             let sub = blob.created.sub;
             if by_availability { Stamp { ms: blob.available_ms, sub } } else { blob.created }
         };
-        let due = |blob: &&Blob| {
-            after.is_none_or(|after| place(blob) > after) && self.is_visible(call, blob)
-        };
+        let sees = self.sees(call, content_type);
+        let due = |blob: &&Blob| after.is_none_or(|after| place(blob) > after) && sees(blob);
         let blobs = feed.created_within(window.start_ms, window.end_ms).iter().filter(due);
         let limit = self.config.page_size.max(1) as usize;
         let mut page: Vec<Blob> = if by_availability {

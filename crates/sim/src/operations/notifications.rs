@@ -32,12 +32,14 @@ impl Microsoft {
             .iter()
             .filter(|attempt| within(attempt.descriptor.created_ms))
             .map(|attempt| {
-                format!(
-                    r#"{{{},"notificationSent":"{}","notificationStatus":{}}}"#,
-                    attempt.descriptor.json(content_type),
-                    time::millis_z(attempt.sent_ms),
-                    quoted(if attempt.success { status } else { "Failed" }),
-                )
+                let mut json = "{".to_owned();
+                attempt.descriptor.push_json(content_type, &mut json);
+                json.push_str(",\"notificationSent\":\"");
+                time::push_millis_z(attempt.sent_ms, &mut json);
+                json.push_str("\",\"notificationStatus\":");
+                json.push_str(&quoted(if attempt.success { status } else { "Failed" }));
+                json.push('}');
+                json
             })
             .collect();
         let page = attempts.get(skip..).unwrap_or_default();

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
+#[cfg(feature = "server")]
+mod binary;
 mod entra;
 mod faults;
 mod rules;
