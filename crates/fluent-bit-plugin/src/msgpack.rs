@@ -1,16 +1,15 @@
 //! A small msgpack encoder that appends to a `Vec<u8>`. Encoding only, nothing about events.
 
-/// How deep an event's body may nest, the body's own map included: 31.
+/// How deep an event's body may nest, the body's own map included, for every Fluent Bit: 31.
 ///
-/// Fluent Bit decodes with msgpack-c's embedded stack of 32 open containers
-/// (`MSGPACK_EMBED_STACK_SIZE`), and the event around the body takes one. A deeper event is not
-/// refused: the host silently stops at it and loses the rest of the batch. An empty container
-/// counts like a full one. The metadata map lies one deeper, so it has one level less.
+/// The host decodes with msgpack-c's embedded stack of open containers, of which the event around
+/// the body takes one: `MSGPACK_EMBED_STACK_SIZE` is 32 up to 4.0.5 and 64 from 4.0.8 at the latest
+/// (`cmake/msgpack.cmake`). A deeper event is not refused: the host stops at it, in silence, and
+/// loses the rest of the batch. An empty container counts like a full one.
 pub const BODY_DEPTH_MAX: usize = 31;
 
-/// How deep a body may nest so that it survives Fluent Bit's `forward` protocol in Forward mode,
-/// which wraps events in two more arrays.
-pub const BODY_DEPTH_MAX_FORWARD: usize = BODY_DEPTH_MAX - 2;
+/// The same for Fluent Bit 4.1 and later: 63. Tried with 5.1.1: 63 arrives, 64 does not.
+pub const BODY_DEPTH_MAX_FROM_4_1: usize = 63;
 
 /// Appends msgpack values to a buffer. Each value takes the shortest form.
 ///

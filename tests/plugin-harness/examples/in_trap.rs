@@ -5,6 +5,7 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
+use fluent_bit_plugin::msgpack::Writer;
 use fluent_bit_plugin::{
     Batch, Counter, EventTime, EventWriter, Failure, Input, Kind, Limits, Logger, Notice,
     OptionSpec, Outbox, Setup, register_input,
@@ -58,6 +59,7 @@ impl Input for Trap {
             "panic_waker" => outbox.on_wake(|| panic!("in the waker")),
             "panic_log" => self.logger.info(Unprintable),
             "log_thread" => self.log_from_another_thread(),
+            "deep" => return self.deep(&outbox),
             "deaf" => return self.deaf(&outbox),
             "hang" => loop {
                 thread::park();
@@ -125,6 +127,39 @@ impl Trap {
         self.by_kind[usize::from(ticket.is_multiple_of(2))].inc();
         let (msgpack, records) = events.take();
         Batch { ticket, tag: self.own_tags.then(|| format!("trap.{ticket}")), records, msgpack }
+    }
+
+    /// For each depth up to `batches` one batch: an event of that depth, then a shallow one.
+    fn deep(&self, outbox: &Outbox) -> Result<(), Failure> {
+        for depth in 1..=self.batches {
+            let mut events = EventWriter::default();
+            let time = EventTime::from_unix(1_700_000_000, 0);
+            let deep = |body: &mut Writer<'_>| {
+                body.map(2);
+                body.str("n");
+                body.uint(depth);
+                body.str("text");
+                // The innermost container is empty: it counts all the same.
+                (2..depth).for_each(|_| body.array(1));
+                if depth > 1 {
+                    body.array(0);
+                } else {
+                    body.nil();
+                }
+            };
+            events.event(time, |metadata| metadata.map(0), deep);
+            let shallow = |body: &mut Writer<'_>| {
+                body.map(1);
+                body.str("n");
+                body.uint(1_000 + depth);
+            };
+            events.event(time, |metadata| metadata.map(0), shallow);
+            let (msgpack, records) = events.take();
+            let tag = Some(format!("depth.{depth}"));
+            outbox.send(Batch { ticket: depth, tag, records, msgpack })?;
+        }
+        while outbox.recv() != Notice::Stop {}
+        Ok(())
     }
 
     /// Fills the queue and never listens.

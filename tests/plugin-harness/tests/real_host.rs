@@ -8,6 +8,7 @@ use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use fluent_bit_plugin::msgpack::BODY_DEPTH_MAX_FROM_4_1;
 use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
 use fluent_bit_plugin_harness::{build, until};
 use serde_json::Value;
@@ -204,13 +205,28 @@ fn a_kill_with_chunks_in_files_loses_nothing_that_settled() {
     until("it runs", || settled(&fluent_bit) > 100);
     fluent_bit.kill();
     let settled = settled(&fluent_bit);
-    // The same again, with an input that sends nothing: what comes was in the chunks.
-    fluent_bit.configure(&config(trap(), "    - { name: trap, batches: 0 }"));
+    // The same again, sending nothing: what comes was in the chunks. (With another storage type
+    // the host would leave them where they are.)
+    let input = "    - { name: trap, batches: 0, storage.type: filesystem }";
+    fluent_bit.configure(&config(trap(), input));
     fluent_bit.restart();
     until("what had settled arrives", || {
         let arrived: BTreeSet<u64> = numbers(&fluent_bit).into_iter().collect();
         (0..2 * settled).all(|n| arrived.contains(&n))
     });
+}
+
+#[test]
+fn bodies_as_deep_as_the_documented_limit_arrive_and_deeper_ones_do_not() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let max = u64::try_from(BODY_DEPTH_MAX_FROM_4_1).expect("a small number");
+    let input = format!("    - {{ name: trap, mode: deep, batches: {}, lost_after: 1s }}", max + 1);
+    let fluent_bit = FluentBit::start(&executable, &config(trap(), &input));
+    fluent_bit.wait_for_log("producing it again");
+    let arrived = || numbers(&fluent_bit).into_iter().collect::<BTreeSet<_>>();
+    let expected: BTreeSet<u64> = (1..=max).chain(1_001..=1_000 + max).collect();
+    until("all that fit", || arrived().is_superset(&expected));
+    assert_eq!(arrived(), expected, "the host stops at the deeper one");
 }
 
 #[test]
