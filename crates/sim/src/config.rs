@@ -222,6 +222,11 @@ pub struct Rules {
     /// How much older than 7 days a start time may be without an error. Default 1 h, as
     /// observed; 0 is what is documented. It is recorded as illegal in any case.
     pub start_tolerance_ms: i64,
+    /// What a start gets that changes nothing. Default AF20024, as on the wire.
+    pub repeated_start: RepeatedStart,
+    /// Whether the answer to a start without webhook says `"webhook":null`, as lists do. Default
+    /// true; an answer without the key was seen too.
+    pub start_names_webhook: bool,
     /// What an illegal window gets. Default AF20055.
     pub illegal_window: IllegalWindow,
     /// The window of a listing that names none. Default the last 24 hours.
@@ -243,6 +248,8 @@ impl Default for Rules {
         Self {
             start_cooldown_ms: 15 * crate::time::MINUTE_MS,
             start_tolerance_ms: crate::time::HOUR_MS,
+            repeated_start: RepeatedStart::Af20024,
+            start_names_webhook: true,
             illegal_window: IllegalWindow::Af20055,
             default_window: DefaultWindow::Last24h,
             page_uri: PageUri::Observed,
@@ -252,6 +259,16 @@ impl Default for Rules {
             texts: Texts::Wire,
         }
     }
+}
+
+/// See [`Rules::repeated_start`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepeatedStart {
+    /// 400 AF20024, "No property change.", as on the wire.
+    Af20024,
+    /// 200, as documented.
+    Accepted,
 }
 
 /// See [`Rules::illegal_window`].

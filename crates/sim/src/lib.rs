@@ -44,8 +44,8 @@ mod webhooks;
 
 pub use body::Body;
 pub use config::{
-    AppConfig, Credential, DefaultWindow, IllegalWindow, ListingOrder, PageUri, Rules, SimConfig,
-    Span, TenantConfig, Texts, ThrottleStatus,
+    AppConfig, Credential, DefaultWindow, IllegalWindow, ListingOrder, PageUri, RepeatedStart,
+    Rules, SimConfig, Span, TenantConfig, Texts, ThrottleStatus,
 };
 pub use content_type::ContentType;
 pub use faults::{Fault, FaultPlan, Rate, Schedule};

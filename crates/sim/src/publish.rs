@@ -2,7 +2,7 @@
 //! follows from (seed, tenant, content type, hour); records are not touched.
 
 use crate::blob::{Blob, Form, PHANTOM_SUB_MIN, Size};
-use crate::config::SimConfig;
+use crate::config::{SimConfig, Span};
 use crate::content_type::ContentType;
 use crate::draw;
 use crate::faults::{Fault, Faults};
@@ -94,12 +94,23 @@ impl Feed {
 
     fn publish_hour(&mut self, hour_ms: i64, press: &mut Press<'_>) {
         let key = draw::mix(self.seed, hour_ms.unsigned_abs());
-        let live = press.config.live_blobs_per_hour.filter(|_| hour_ms > self.start_ms);
-        let count = live.unwrap_or(press.config.blobs_per_hour).draw(key, 0);
-        let mut times: Vec<i64> = (0..count)
-            .map(|n| hour_ms + below(draw::mix(key, u64::from(n) + 1), HOUR_MS.unsigned_abs()))
-            .filter(|ms| press.config.live || *ms < self.start_ms)
-            .collect();
+        let times = |span: Span, key: u64| {
+            let at = move |n: u32| below(draw::mix(key, u64::from(n) + 1), HOUR_MS.unsigned_abs());
+            (0..span.draw(key, 0)).map(move |n| hour_ms + at(n))
+        };
+        let (history, config) = (|ms: &i64| *ms < self.start_ms, press.config);
+        let mut times: Vec<i64> = match config.live_blobs_per_hour {
+            // The hour of the start has the old rate before it and the new one after it.
+            Some(span) if config.live => {
+                let before = times(config.blobs_per_hour, key).filter(history);
+                let after = times(span, draw::mix(key, 0x11FE)).filter(|ms| !history(ms));
+                before.chain(after).collect()
+            }
+            _ => {
+                let all = times(config.blobs_per_hour, key);
+                all.filter(|ms| config.live || history(ms)).collect()
+            }
+        };
         times.sort_unstable();
         for created_ms in times {
             let blob = self.draw_blob(created_ms, press);

@@ -1,6 +1,7 @@
 //! Start, stop and list of subscriptions.
 
 use crate::answer::{self, Answer, af};
+use crate::config::RepeatedStart;
 use crate::content_type::ContentType;
 use crate::faults::Fault;
 use crate::report::Rule;
@@ -42,7 +43,11 @@ impl Microsoft {
         subscription.restart(call.now_ms);
         subscription.webhook = webhook;
         let json = subscription.json(content_type, call.now_ms);
-        Ok(Answer::json(200, json.expect("a subscription that was started is shown")))
+        let mut json = json.expect("a subscription that was started is shown");
+        if !self.config.rules.start_names_webhook {
+            json = json.replace(r#","webhook":null"#, "");
+        }
+        Ok(Answer::json(200, json))
     }
 
     /// The 15 minutes between starts, and the refusal of a start that changes nothing.
@@ -75,7 +80,7 @@ impl Microsoft {
             }
             return Err(too_soon(left_ms));
         }
-        if same {
+        if same && self.config.rules.repeated_start == RepeatedStart::Af20024 {
             let message = "The subscription is already enabled. No property change.";
             return Err(af(400, "AF20024", message));
         }

@@ -1,8 +1,8 @@
 //! Microsoft's rules: what is refused, with which error, and what is recorded as illegal.
 
 use m365_sim::{
-    ContentType, Fault, FaultPlan, IllegalWindow, Request, Rule, Rules, SimConfig, TenantConfig,
-    Texts,
+    ContentType, Fault, FaultPlan, IllegalWindow, RepeatedStart, Request, Rule, Rules, SimConfig,
+    TenantConfig, Texts,
 };
 
 use crate::world::{HOUR_MS, NOW_MS, World, config, stamp, with_publisher};
@@ -251,6 +251,21 @@ fn a_start_within_the_cooldown_is_refused_with_the_time_left() {
     assert_eq!(broken(&mut world), [Rule::StartTooSoon]);
     world.wait(15 * 60_000);
     assert_eq!(world.post(start).status, 200);
+}
+
+#[test]
+fn the_switches_of_starts_work() {
+    let with = |rules| SimConfig { rules, ..config(3) };
+    let start = "subscriptions/start?contentType=Audit.General";
+    let accepted = Rules { repeated_start: RepeatedStart::Accepted, ..Rules::default() };
+    let mut world = World::new(with(accepted));
+    assert_eq!(world.post(start).status, 200);
+    world.wait(15 * 60_000);
+    assert_eq!(world.post(start).status, 200);
+    let short = Rules { start_names_webhook: false, ..Rules::default() };
+    let mut world = World::new(with(short));
+    let text = r#"{"contentType":"Audit.General","status":"enabled"}"#;
+    assert_eq!(world.post(start).text, text);
 }
 
 #[test]

@@ -208,6 +208,22 @@ fn a_published_blob_is_listed_at_once() {
 }
 
 #[test]
+fn the_rate_of_live_publishing_holds_from_the_start() {
+    let live_blobs_per_hour = Some(Span::new(60, 60));
+    let mut world = World::new(SimConfig { live_blobs_per_hour, ..config(6) });
+    world.microsoft.advance(NOW_MS + HOUR_MS);
+    let blobs = |from_ms: i64| {
+        let owed = world.microsoft.owed().filter(|owed| {
+            owed.content_type == ContentType::General
+                && (from_ms..from_ms + HOUR_MS / 2).contains(&owed.created_ms)
+        });
+        owed.map(|owed| owed.content_id).collect::<HashSet<_>>().len()
+    };
+    assert!((15..=45).contains(&blobs(NOW_MS)), "{}", blobs(NOW_MS));
+    assert!(blobs(NOW_MS - HOUR_MS / 2) <= 4);
+}
+
+#[test]
 fn publishing_goes_on_only_when_live() {
     let count = |live| {
         let mut world = World::new(SimConfig { live, ..config(6) });
