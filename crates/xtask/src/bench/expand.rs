@@ -66,11 +66,17 @@ pub fn run() -> anyhow::Result<Report> {
     let per_record = bytes.abs_diff(rival_bytes) / records;
     ensure!(per_record < 16, "the events' sizes differ by {per_record} bytes a record");
 
-    let mut subjects =
-        ["split, lift, encode", "split, lift", "serde_json, rmp-serde", "simd-json tape"]
-            .map(|name| Subject { name, times: Vec::with_capacity(RUNS) });
+    let mut subjects = [
+        "split, lift, encode",
+        "split, lift",
+        "serde_json, rmp-serde",
+        "simd-json, one tape",
+        "simd-json, warm tapes",
+    ]
+    .map(|name| Subject { name, times: Vec::with_capacity(RUNS) });
+    let mut buffers = simd_json::Buffers::new(CHUNK_BYTES);
     for _ in 0..RUNS {
-        let [whole, split, value, tape] = &mut subjects;
+        let [whole, split, value, tape, tapes] = &mut subjects;
         whole.times.push(timed(|| expand(&blob))?);
         split.times.push(timed(|| split_only(&blob))?);
         value.times.push(timed(|| expand_by_value(&blob))?);
@@ -80,6 +86,12 @@ pub fn run() -> anyhow::Result<Report> {
             let tape = simd_json::to_tape(&mut copy).context("simd-json")?;
             Ok(black_box(tape.0.len()))
         })?);
+        let mut copies = Vec::with_capacity(records);
+        each_record(&blob, |split| {
+            copies.push(split.raw.to_vec());
+            Ok(())
+        })?;
+        tapes.times.push(timed(|| tape_by_tape(&mut copies, &mut buffers))?);
     }
     Ok(Report { blob_bytes: blob.len(), records, subjects: subjects.into() })
 }
@@ -133,6 +145,17 @@ fn each_record(
     }
     splitter.finish()?;
     Ok(records)
+}
+
+/// The most that simd-json can do here: record by record, so that tapes stay in the cache, in
+/// buffers that were used before. Somebody else has to find the records.
+fn tape_by_tape(copies: &mut [Vec<u8>], buffers: &mut simd_json::Buffers) -> anyhow::Result<usize> {
+    let mut nodes = 0;
+    for copy in copies {
+        let tape = simd_json::to_tape_with_buffers(copy, buffers).context("simd-json")?;
+        nodes += black_box(tape.0.len());
+    }
+    Ok(nodes)
 }
 
 /// An event as `serde` sees it.
@@ -199,9 +222,10 @@ impl Report {
         median(rival) / median(0)
     }
 
-    /// Whether both targets are met.
+    /// Whether the targets are met, against either use of simd-json.
     pub fn holds(&self) -> bool {
-        self.ratio(2) >= SERDE_RATIO_MIN && self.ratio(3) >= TAPE_RATIO_MIN
+        let tape = self.ratio(3).min(self.ratio(4));
+        self.ratio(2) >= SERDE_RATIO_MIN && tape >= TAPE_RATIO_MIN
     }
 }
 
@@ -229,8 +253,9 @@ impl fmt::Display for Report {
             let median = self.speed(subject.median());
             writeln!(out, "{:24}{median:>12.0}{slowest:>12.0}{fastest:>12.0}", subject.name)?;
         }
-        let (serde, tape) = (self.ratio(2), self.ratio(3));
+        let (serde, tape, warm) = (self.ratio(2), self.ratio(3), self.ratio(4));
         writeln!(out, "to serde_json + rmp-serde: {serde:.2}x (at least {SERDE_RATIO_MIN}x)")?;
-        write!(out, "to simd-json's bare tape: {tape:.2}x (at least {TAPE_RATIO_MIN}x)")
+        writeln!(out, "to simd-json's tape of the blob: {tape:.2}x (at least {TAPE_RATIO_MIN}x)")?;
+        write!(out, "to its tapes of single records: {warm:.2}x (at least {TAPE_RATIO_MIN}x)")
     }
 }
