@@ -59,6 +59,7 @@ impl Input for Trap {
             "panic_waker" => outbox.on_wake(|| panic!("in the waker")),
             "panic_log" => self.logger.info(Unprintable),
             "log_thread" => self.log_from_another_thread(),
+            "flood" => return self.flood(&outbox),
             "deep" => return self.deep(&outbox),
             "deaf" => return self.deaf(&outbox),
             "hang" => loop {
@@ -157,6 +158,32 @@ impl Trap {
             let (msgpack, records) = events.take();
             let tag = Some(format!("depth.{depth}"));
             outbox.send(Batch { ticket: depth, tag, records, msgpack })?;
+        }
+        while outbox.recv() != Notice::Stop {}
+        Ok(())
+    }
+
+    /// Batches of 1 MiB, 512 events each, as fast as they are taken; then silence.
+    fn flood(&self, outbox: &Outbox) -> Result<(), Failure> {
+        let text = "x".repeat(2_000);
+        for ticket in 0..self.batches {
+            let mut events = EventWriter::with_capacity(1 << 20);
+            for n in 0..512 {
+                events.event(
+                    EventTime::from_unix(1_700_000_000, 0),
+                    |metadata| metadata.map(0),
+                    |body| {
+                        body.map(2);
+                        body.str("n");
+                        body.uint(512 * ticket + n);
+                        body.str("text");
+                        body.str(&text);
+                    },
+                );
+            }
+            let (msgpack, records) = events.take();
+            outbox.send(Batch { ticket, tag: None, records, msgpack })?;
+            while outbox.try_recv().is_some() {}
         }
         while outbox.recv() != Notice::Stop {}
         Ok(())

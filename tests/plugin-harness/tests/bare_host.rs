@@ -38,7 +38,6 @@ fn everything_goes_through_the_callback_and_settles_after_a_while() {
         instance.exit(false);
         assert_eq!(input.faults(), Vec::<String>::new());
         assert_eq!(input.events().len(), 20);
-        host.unregister();
     }
 }
 

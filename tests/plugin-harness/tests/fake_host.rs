@@ -60,7 +60,6 @@ fn everything_arrives_once_in_order_and_settles() {
         run_until_settled(&instance, 10);
         assert_eq!(numbers(&instance.input), (0..20).collect::<Vec<_>>(), "{version:?}");
         finish(instance);
-        host.unregister();
     }
 }
 
@@ -240,7 +239,6 @@ fn pause_stops_the_instance_that_is_meant() {
     run_until_settled(&last, 10);
     finish(last);
     finish(first);
-    host.unregister();
 }
 
 #[test]
@@ -299,11 +297,10 @@ fn a_hot_reload_registers_while_the_old_instance_runs() {
     let input = std::sync::Arc::clone(&instance.input);
     instance.exit(true);
     assert_eq!(input.faults(), Vec::<String>::new());
-    old.unregister();
+    drop(old);
     let instance = start(&new, Section::new());
     run_until_settled(&instance, 10);
     finish(instance);
-    new.unregister();
 }
 
 #[test]

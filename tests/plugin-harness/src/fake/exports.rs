@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use fluent_bit_plugin_sys as sys;
 
-use super::input::FakeInput;
+use super::input::{FakeInput, Metric};
 
 /// # Safety
 /// The pointer was handed to the plugin as its instance (or metrics), and the instance lives.
@@ -76,13 +76,6 @@ pub unsafe fn set_collector_time(
     1
 }
 
-/// A counter or gauge.
-struct Metric {
-    /// The instance.
-    cmt: *mut c_void,
-    name: String,
-}
-
 /// `cmt_counter_create` and `cmt_gauge_create`.
 ///
 /// # Safety
@@ -95,7 +88,8 @@ pub unsafe fn metric_create(
 ) -> *mut c_void {
     // SAFETY: the plugin passes C strings.
     let parts = [namespace, subsystem, name].map(|part| unsafe { text(part) });
-    Box::into_raw(Box::new(Metric { cmt, name: parts.join("_") })).cast()
+    // SAFETY: the metrics of an instance are the instance here.
+    unsafe { input(cmt) }.create_metric(parts.join("_"), cmt)
 }
 
 /// `cmt_counter_set` and `cmt_gauge_set`.

@@ -4,10 +4,12 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::size_of;
 use std::path::Path;
 use std::ptr;
+use std::sync::{Arc, Mutex};
 
 use fluent_bit_plugin_sys as sys;
 
 use super::exports;
+use super::input::FakeInput;
 use super::plugin::Plugin;
 
 /// Which host to play.
@@ -56,7 +58,7 @@ impl<T> Copy for Shared<T> {}
 // SAFETY: the fake host uses them as the real one does: one thread at a time, in Init and Exit.
 unsafe impl<T> Send for Shared<T> {}
 
-/// One registered plugin. Its memory lives until [`Host::unregister`].
+/// One registered plugin. Dropped after its instances, as `FLBPluginUnregister` comes after Exit.
 pub struct Host {
     pub(super) plugin: Plugin,
     pub(super) version: Version,
@@ -64,6 +66,8 @@ pub struct Host {
     pub(super) proxy: *mut sys::flb_plugin_proxy,
     pub(super) go: *mut GoPlugin,
     api: *mut ApiTable,
+    /// All instances of this registration: an older host may pause any of them at any time.
+    pub(super) inputs: Mutex<Vec<Arc<FakeInput>>>,
 }
 
 #[repr(C)]
@@ -120,7 +124,7 @@ impl Host {
             data: go.cast(),
             _head: link,
         }));
-        let host = Self { plugin, version, def, proxy, go, api };
+        let host = Self { plugin, version, def, proxy, go, api, inputs: Mutex::default() };
         assert_eq!(host.head().r#type, sys::FLB_PROXY_INPUT_PLUGIN);
         assert_eq!(host.head().proxy, sys::FLB_PROXY_GOLANG);
         host
@@ -161,9 +165,11 @@ impl Host {
         }
         Some(options)
     }
+}
 
-    /// `FLBPluginUnregister`, after all instances have exited.
-    pub fn unregister(self) {
+impl Drop for Host {
+    /// `FLBPluginUnregister`.
+    fn drop(&mut self) {
         if let Some(unregister) = self.plugin.unregister {
             // SAFETY: what Register was given.
             unsafe { unregister(self.def) };

@@ -2,7 +2,7 @@
 //! and metrics of one `[INPUT]`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -30,6 +30,16 @@ pub enum Processor {
     DropHalf,
 }
 
+/// A counter or gauge.
+pub(super) struct Metric {
+    /// The instance.
+    pub(super) cmt: *mut c_void,
+    pub(super) name: String,
+}
+
+// SAFETY: the pointer is only an address; whoever follows it has to be on the input's thread.
+unsafe impl Send for Metric {}
+
 /// One input.
 pub struct FakeInput {
     pub(super) name: CString,
@@ -48,6 +58,9 @@ pub struct FakeInput {
     records: AtomicU64,
     writes: AtomicU64,
     metrics: Mutex<BTreeMap<String, f64>>,
+    /// Created metrics. The box's address is what the plugin holds, so it must not move.
+    #[allow(clippy::vec_box)]
+    created: Mutex<Vec<Box<Metric>>>,
     log: Mutex<Vec<(c_int, String)>>,
     /// What a real host would have suffered from.
     faults: Mutex<Vec<String>>,
@@ -79,6 +92,7 @@ impl FakeInput {
             records: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             metrics: Mutex::default(),
+            created: Mutex::default(),
             log: Mutex::default(),
             faults: Mutex::default(),
         }
@@ -203,6 +217,18 @@ impl FakeInput {
         let log = lock(&self.log);
         let errors = log.iter().filter(|(level, _)| *level == sys::FLB_LOG_ERROR);
         errors.map(|(_, line)| line.clone()).collect()
+    }
+
+    /// The address stands for the metric as long as the instance lives.
+    pub(super) fn create_metric(&self, name: String, cmt: *mut c_void) -> *mut c_void {
+        self.check_thread("a new metric");
+        if self.is_collecting.load(Ordering::SeqCst) {
+            self.fault("a metric created after Init");
+        }
+        let mut metric = Box::new(Metric { cmt, name });
+        let address = &raw mut *metric;
+        lock(&self.created).push(metric);
+        address.cast()
     }
 
     pub(super) fn set_metric(&self, series: String, value: f64) {

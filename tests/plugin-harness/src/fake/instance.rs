@@ -96,6 +96,10 @@ pub struct Instance {
 }
 
 impl Host {
+    fn keep(&self, input: &Arc<FakeInput>) {
+        self.inputs.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(input));
+    }
+
     /// Starts an instance as the engine does: Init and PreRun on the input's own thread, while
     /// the engine waits. `Err` holds Init's code and the input with its log.
     ///
@@ -105,6 +109,7 @@ impl Host {
         let name = section.alias.clone().unwrap_or_else(|| format!("{}.0", self.name()));
         let level = if section.quiet { sys::FLB_LOG_ERROR } else { sys::FLB_LOG_TRACE };
         let input = Arc::new(FakeInput::new(&name, section.properties, level, !section.on_engine));
+        self.keep(&input);
         let (messages, inbox) = mpsc::channel();
         let (ready, done) = mpsc::channel();
         let (report, code) = mpsc::channel();
@@ -171,6 +176,7 @@ impl Instance {
         let name = format!("{}.1", host.name());
         let input = FakeInput::new(&name, HashMap::new(), sys::FLB_LOG_TRACE, false);
         let input = Arc::new(input);
+        host.keep(&input);
         let (report, code) = mpsc::channel();
         self.call(Message::Another(Box::new(Calls::new(host, Arc::clone(&input))), report));
         (code.recv().expect("Init returns"), input.log())
@@ -344,7 +350,7 @@ impl Calls {
         let proxy = unsafe { proxy.read() };
         // SAFETY: the host's own, or a copy that lives until exit.
         let named = unsafe { (*proxy).instance };
-        // SAFETY: instances live as long as the test that holds them.
+        // SAFETY: instances live as long as their registration.
         let named = unsafe { exports::input(named) };
         named.is_collecting.store(is_collecting, Ordering::SeqCst);
     }
