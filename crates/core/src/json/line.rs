@@ -1,7 +1,7 @@
 //! Copies a record to a line of NDJSON. Must not change anything but the line breaks and tabs
 //! between tokens.
 
-use super::walk::{NullVisitor, WalkError, walk};
+use super::walk::{NullVisitor, WalkError, Walker};
 
 /// Appends `raw` to `out` as one line, without the newline behind it. Line feeds, carriage returns
 /// and tabs become spaces: in valid JSON they stand between tokens only.
@@ -9,12 +9,25 @@ use super::walk::{NullVisitor, WalkError, walk};
 /// # Errors
 /// If `raw` is not valid JSON, or nests deeper than `depth_max`; then `out` is as it was.
 pub fn line_into(raw: &[u8], depth_max: usize, out: &mut Vec<u8>) -> Result<(), WalkError> {
-    walk(raw, depth_max, &mut NullVisitor)?;
-    out.extend(raw.iter().map(|byte| match byte {
-        b'\n' | b'\r' | b'\t' => b' ',
-        _ => *byte,
-    }));
-    Ok(())
+    Walker::new(depth_max).line_into(raw, out)
+}
+
+impl Walker {
+    /// As [`line_into()`], with the buffers of this walker: for many records.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn line_into(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), WalkError> {
+        self.walk(raw, &mut NullVisitor)?;
+        let start = out.len();
+        out.extend_from_slice(raw);
+        for byte in &mut out[start..] {
+            if let b'\n' | b'\r' | b'\t' = *byte {
+                *byte = b' ';
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

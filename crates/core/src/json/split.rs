@@ -2,7 +2,7 @@
 //!
 //! Pull-based: whoever stops calling [`Splitter::poll`] keeps the rest of the chunk waiting, and
 //! that is all the back-pressure there is. Must not judge what an element says, and must not hold
-//! more than one chunk and one record.
+//! more than one chunk and one element.
 
 use super::lift::{self, Field, Lifted};
 use super::nest::Nest;
@@ -103,7 +103,8 @@ pub enum SplitError {
 /// The incremental cutter. Feed it with [`push`](Self::push), drain it with [`poll`](Self::poll)
 /// until that answers `None`, and at the end of the body ask [`finish`](Self::finish).
 ///
-/// Memory is bounded by one chunk, `record_bytes_max`, and [`NOT_ARRAY_BYTES_MAX`].
+/// Memory is bounded by one chunk and twice `record_bytes_max`: a record that arrives in pieces is put
+/// together in a buffer that grows by doubling.
 #[derive(Debug)]
 pub struct Splitter {
     record_bytes_max: usize,
@@ -202,11 +203,11 @@ impl Splitter {
         }
     }
 
-    /// The body has ended.
+    /// The body has ended; to be asked once [`poll`](Self::poll) answered `None`.
     ///
     /// # Errors
-    /// If it was not one whole array, or bytes of it were not drained and are wrong.
-    pub fn finish(&mut self) -> Result<Finish, SplitError> {
+    /// If the body was not one whole array.
+    pub fn finish(&self) -> Result<Finish, SplitError> {
         let bytes = self.before + self.chunk.len() as u64;
         let (records, oversized) = (self.records, self.oversized);
         match &self.place {
