@@ -5,7 +5,6 @@ use crate::body::Body;
 use crate::config::Texts;
 use crate::guid::Guid;
 use crate::http::Header;
-use crate::time;
 
 /// An answer of a service.
 #[derive(Debug)]
@@ -144,27 +143,4 @@ pub(crate) fn audit_off(tenant: Guid, app: Guid, publisher: Guid, content_type: 
     let mut answer = af(400, &code, &message);
     answer.code = Some("StartSubscription".to_owned());
     answer
-}
-
-/// An error of Entra. `error` is the OAuth error, `code` the AADSTS number.
-pub(crate) fn aadsts(
-    status: u16,
-    error: &str,
-    code: u32,
-    message: &str,
-    now_ms: i64,
-    trace: Guid,
-) -> Answer {
-    let correlation = Guid(trace.0.rotate_left(64));
-    let timestamp = time::entra(now_ms);
-    let description = format!(
-        "AADSTS{code}: {message}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\n\
-         Timestamp: {timestamp}"
-    );
-    let body = format!(
-        r#"{{"error":{},"error_description":{},"error_codes":[{code}],"timestamp":"{timestamp}","trace_id":"{trace}","correlation_id":"{correlation}","error_uri":"https://login.microsoftonline.com/error?code={code}"}}"#,
-        quoted(error),
-        quoted(&description),
-    );
-    Answer::json(status, body).with_code(&format!("AADSTS{code}"))
 }

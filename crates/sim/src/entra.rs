@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use crate::answer::{Answer, aadsts, quoted};
+use crate::aadsts::Refusal;
+use crate::answer::{Answer, quoted};
 use crate::config::{AppConfig, Credential, SimConfig, TenantConfig};
 use crate::draw;
 use crate::guid::Guid;
@@ -90,8 +91,6 @@ pub(crate) struct Grant<'a> {
     pub(crate) refuse: Option<u32>,
 }
 
-struct Refusal(u16, &'static str, u32, String);
-
 /// The client's name and what it proves it with.
 struct Presented {
     client_id: String,
@@ -116,9 +115,9 @@ impl Grant<'_> {
                 let for_audit = is_audit(&resource, config);
                 self.issue(tenant, &tenants[tenant], app, &resource, for_audit, tokens)
             }
-            Err(Refusal(status, error, code, message)) => {
+            Err(refusal) => {
                 let trace = Guid::drawn(config.seed, self.counter ^ 0x7ACE);
-                aadsts(status, error, code, &message, self.now_ms, trace)
+                refusal.answer(self.now_ms, trace)
             }
         }
     }
@@ -220,30 +219,8 @@ impl Grant<'_> {
     }
 
     fn refusal(&self, code: u32, app: &str, what: &str) -> Refusal {
-        let tenant = self.tenant;
-        let not_installed = "This can happen if the application has not been installed by the \
-             administrator of the tenant or consented to by any user in the tenant.";
-        let (status, error, message) = match code {
-            7_000_215 => (401, "invalid_client", format!("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{app}'.")),
-            7_000_222 => (401, "invalid_client", format!("The provided client secret keys for app '{app}' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds.")),
-            7_000_218 => (401, "invalid_client", "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.".to_owned()),
-            700_016 => (400, "unauthorized_client", format!("Application with identifier '{app}' was not found in the directory '{tenant}'. {not_installed} You may have sent your authentication request to the wrong tenant.")),
-            7_000_112 => (400, "unauthorized_client", format!("Application '{app}' is disabled.")),
-            90_002 => (400, "invalid_request", format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.")),
-            500_011 => (400, "invalid_resource", format!("The resource principal named {what} was not found in the tenant named {tenant}. {not_installed} You might have sent your authentication request to the wrong tenant.")),
-            70_011 => (400, "invalid_scope", format!("The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope {what} is not valid.")),
-            900_144 => (400, "invalid_request", format!("The request body must contain the following parameter: '{what}'.")),
-            901_002 => (400, "invalid_request", "The 'resource' request parameter is not supported.".to_owned()),
-            700_027 => (401, "invalid_client", "The certificate with identifier used to sign the client assertion is not registered on application.".to_owned()),
-            700_024 => (401, "invalid_client", "Client assertion is not within its valid time range.".to_owned()),
-            900_382 => (400, "invalid_request", "Confidential Client is not supported in Cross Cloud request.".to_owned()),
-            70_003 => (400, "unsupported_grant_type", format!("The app requested an unsupported grant type '{what}'.")),
-            53_003 => (400, "access_denied", "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.".to_owned()),
-            650_057 => (400, "invalid_resource", "Invalid resource. The client has requested access to a resource which is not listed in the requested permissions in the client's application registration.".to_owned()),
-            90_033 => (503, "temporarily_unavailable", "A transient error has occurred. Please try again.".to_owned()),
-            _ => (400, "invalid_request", "The request is not valid.".to_owned()),
-        };
-        Refusal(status, error, code, message)
+        let tenant = self.tenant.to_owned();
+        Refusal { code, app: app.to_owned(), tenant, what: what.to_owned() }
     }
 
     fn issue(
@@ -272,11 +249,14 @@ impl Grant<'_> {
         // v1 answers strings, v2 integers; the fault gives each the other's.
         let body = if self.v2 != self.odd_types {
             format!(
-                r#"{{"token_type":"Bearer","expires_in":{life},"ext_expires_in":{life},"access_token":"{text}"}}"#
+                "{{\"token_type\":\"Bearer\",\"expires_in\":{life},\"ext_expires_in\":{life},\
+                 \"access_token\":\"{text}\"}}"
             )
         } else {
             format!(
-                r#"{{"token_type":"Bearer","expires_in":"{life}","ext_expires_in":"{life}","expires_on":"{}","not_before":"{}","resource":{},"access_token":"{text}"}}"#,
+                "{{\"token_type\":\"Bearer\",\"expires_in\":\"{life}\",\
+                 \"ext_expires_in\":\"{life}\",\"expires_on\":\"{}\",\"not_before\":\"{}\",\
+                 \"resource\":{},\"access_token\":\"{text}\"}}",
                 now_s + i64::from(life),
                 now_s - 300,
                 quoted(resource),
@@ -294,7 +274,11 @@ impl Grant<'_> {
         let object = Guid(app.client_id.0 ^ tenant.id.0);
         let roles = app.roles.iter().map(|role| quoted(role)).collect::<Vec<_>>().join(",");
         let claims = format!(
-            r#"{{"aud":{},"iss":"https://sts.windows.net/{tid}/","iat":{now_s},"nbf":{now_s},"exp":{exp},"appid":"{app}","appidacr":"1","idp":"https://sts.windows.net/{tid}/","oid":"{object}","roles":[{roles}],"sub":"{object}","tid":"{tid}","uti":"{uti:x}","ver":"1.0"}}"#,
+            "{{\"aud\":{},\"iss\":\"https://sts.windows.net/{tid}/\",\"iat\":{now_s},\
+             \"nbf\":{now_s},\"exp\":{exp},\"appid\":\"{app}\",\"appidacr\":\"1\",\
+             \"idp\":\"https://sts.windows.net/{tid}/\",\"oid\":\"{object}\",\
+             \"roles\":[{roles}],\"sub\":\"{object}\",\"tid\":\"{tid}\",\
+             \"uti\":\"{uti:x}\",\"ver\":\"1.0\"}}",
             quoted(resource),
             tid = tenant.id,
             exp = now_s + i64::from(self.lifetime_s),

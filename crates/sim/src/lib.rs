@@ -15,6 +15,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod aadsts;
 mod admission;
 mod answer;
 mod blob;
@@ -54,6 +55,6 @@ pub use http::{Delivery, Header, Piece, Reply, Request, Transport};
 pub use owed::Owed;
 pub use report::{ILLEGAL_KEPT_MAX, Illegal, Report, Rule};
 #[cfg(feature = "server")]
-pub use server::{Listen, Server};
+pub use server::{Listen, Server, Signals};
 pub use service::{Microsoft, Published};
 pub use webhooks::{Ticket, WebhookAnswer, WebhookCall};

@@ -161,13 +161,15 @@ impl NextPage {
         let token = PageToken { after: self.after, start_ms: window.start_ms }.text();
         match self.form {
             PageUri::Observed => format!(
-                "/api/{}/{tenant}/activity/feed/subscriptions/{operation}?contenttype={content_type}&endtime={}&starttime={}&nextpage={token}",
+                "/api/{}/{tenant}/activity/feed/subscriptions/{operation}\
+                 ?contenttype={content_type}&endtime={}&starttime={}&nextpage={token}",
                 if self.v1 { "v1" } else { "v1.0" },
                 time::ticks_z(window.end_ms),
                 time::ticks_z(window.start_ms),
             ),
             PageUri::Documented => format!(
-                "/api/v1/{tenant}/activity/feed/subscriptions/{operation}?contentType={content_type}&startTime={}&endTime={}&nextPage={token}",
+                "/api/v1/{tenant}/activity/feed/subscriptions/{operation}\
+                 ?contentType={content_type}&startTime={}&endTime={}&nextPage={token}",
                 time::millis_z(window.start_ms),
                 time::millis_z(window.end_ms),
             ),

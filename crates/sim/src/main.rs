@@ -137,6 +137,7 @@ impl Serve {
         let listen =
             Listen { http: self.listen, https: self.listen_tls, ca_file: self.ca_file.clone() };
         let server = Server::start(config, &listen)?;
+        let signals = server.catch_signals()?;
         let tenant = server.microsoft().tenants()[0].clone();
         let app = tenant.apps.first();
         let ready = json!({
@@ -154,7 +155,8 @@ impl Serve {
         let mut stdout = io::stdout();
         writeln!(stdout, "{ready}")?;
         stdout.flush()?;
-        server.wait_for_signal()
+        signals.wait();
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Mishaps on the way to the service and back: what faults do to requests before the service
 //! sees them, and to answers after it gave them. Whether one happens is decided in `faults`.
 
+use crate::aadsts::Refusal;
 use crate::answer::{self, Answer};
 use crate::draw;
 use crate::faults::Fault;
@@ -33,9 +34,8 @@ impl Microsoft {
         }
         if self.fault(Fault::TokenTransient) {
             let trace = Guid::drawn(self.config.seed, self.counter);
-            let text = "A transient error has occurred. Please try again.";
-            let error = "temporarily_unavailable";
-            return Some(answer::aadsts(503, error, 90_033, text, self.now_ms, trace));
+            let refusal = Refusal { code: 90_033, ..Refusal::default() };
+            return Some(refusal.answer(self.now_ms, trace));
         }
         None
     }

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::SimConfig;
@@ -153,22 +154,38 @@ impl Server {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// Waits for SIGTERM or SIGINT.
+    /// Catches SIGTERM and SIGINT from now on, for a program to call before it says it is ready.
     ///
     /// # Errors
-    /// When the signals cannot be watched.
-    pub fn wait_for_signal(&self) -> io::Result<()> {
-        let Some(runtime) = &self.runtime else {
-            return Ok(());
-        };
-        runtime.block_on(async {
-            let mut terminate =
-                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-            tokio::select! {
-                _ = terminate.recv() => Ok(()),
-                interrupted = tokio::signal::ctrl_c() => interrupted,
-            }
+    /// When the signals cannot be caught.
+    pub fn catch_signals(&self) -> io::Result<Signals> {
+        let runtime = self.runtime.as_ref().expect("a server has its runtime until it is dropped");
+        let _guard = runtime.enter();
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            runtime: runtime.handle().clone(),
         })
+    }
+}
+
+/// Signals that end a program.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    runtime: Handle,
+}
+
+impl Signals {
+    /// Waits for the first.
+    pub fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        });
     }
 }
 

@@ -206,7 +206,9 @@ impl Webhook {
         let number = pending.number;
         let Descriptor { content_id, content_uri, created_ms, expires_ms } = &pending.descriptor;
         let body = format!(
-            r#"[{{"clientId":"{app}","contentCreated":"{}","contentExpiration":"{}","contentId":"{content_id}","contentType":"{content_type}","contentUri":"{content_uri}","tenantId":"{tenant}"}}]"#,
+            "[{{\"clientId\":\"{app}\",\"contentCreated\":\"{}\",\"contentExpiration\":\"{}\",\
+             \"contentId\":\"{content_id}\",\"contentType\":\"{content_type}\",\
+             \"contentUri\":\"{content_uri}\",\"tenantId\":\"{tenant}\"}}]",
             time::millis_z(*created_ms),
             time::millis_z(*expires_ms),
         );

@@ -113,7 +113,9 @@ fn line(owed: &Owed, records: bool, out: &mut Vec<u8>) {
     // Writing to memory does not fail.
     let _ = write!(
         out,
-        r#"{{"tenant":"{}","content_type":"{}","content_id":"{}","content_created":"{}","available":"{}","expires":"{}","index":{},"id":{id},"key":"{:032x}","bytes":{},"hash":"{:032x}","malformed":{}"#,
+        "{{\"tenant\":\"{}\",\"content_type\":\"{}\",\"content_id\":\"{}\",\
+         \"content_created\":\"{}\",\"available\":\"{}\",\"expires\":\"{}\",\"index\":{},\
+         \"id\":{id},\"key\":\"{:032x}\",\"bytes\":{},\"hash\":\"{:032x}\",\"malformed\":{}",
         owed.tenant,
         owed.content_type,
         owed.content_id,

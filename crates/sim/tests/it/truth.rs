@@ -202,7 +202,9 @@ fn a_published_blob_is_listed_at_once() {
     let tenant = world.tenant.id;
     let published = world.microsoft.publish(NOW_MS, tenant, ContentType::General).unwrap();
     world.wait(1);
-    let listed = world.get("subscriptions/content?contentType=Audit.General&startTime=2026-09-21T14:13:20&endTime=2026-09-21T14:14:00");
+    let window = "startTime=2026-09-21T14:13:20&endTime=2026-09-21T14:14:00";
+    let content = "subscriptions/content?contentType=Audit.General";
+    let listed = world.get(&format!("{content}&{window}"));
     assert!(listed.text.contains(&published.content_id), "{}", listed.text);
     assert!(world.microsoft.owed().any(|owed| *owed.content_id == *published.content_id));
 }
