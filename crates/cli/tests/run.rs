@@ -246,3 +246,31 @@ fn a_refused_secret_is_told_with_its_remedy_and_never_shown() {
     assert!(!stderr.contains("wr0ng"), "{stderr}");
     assert!(output.stdout.is_empty());
 }
+
+#[test]
+fn state_show_tells_what_a_db_holds() {
+    let world = World::new(world());
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("state.db");
+    let output = world.run().arg("--once").arg("--db").arg(&db).output().unwrap();
+    assert_code(&output, 0);
+    let written = lines(&output.stdout).count();
+    let show = |more: &[&str]| {
+        let output = program("state").arg("show").arg("--db").arg(&db).args(more).output().unwrap();
+        assert_code(&output, 0);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = show(&[]);
+    assert!(told.contains("Audit.SharePoint") && told.contains("delivered 20"), "{told}");
+    let value: Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    let feeds = value[0]["content_types"].as_array().unwrap();
+    assert_eq!(feeds.len(), 4);
+    let remembered: u64 = feeds.iter().map(|feed| feed["records"].as_u64().unwrap()).sum();
+    // Those without an Id cannot be remembered.
+    assert!(0 < remembered && remembered <= written as u64, "{remembered} of {written}");
+    let tenant = value[0]["tenant_id"].as_str().unwrap();
+    assert_eq!(show(&["--tenant-id", &tenant.to_uppercase()]), told);
+    let other = ["state", "show", "--tenant-id", "nobody", "--db"];
+    let output = program(other[0]).args(&other[1..]).arg(&db).output().unwrap();
+    assert_code(&output, 1);
+}

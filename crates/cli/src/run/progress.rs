@@ -99,7 +99,8 @@ impl Progress {
                         lanes.push(all.add(bar(lane)));
                     }
                     let done = lane.blobs_delivered;
-                    lanes[i].set_length(done + lane.blobs_pending);
+                    // A bar without a length would look full.
+                    lanes[i].set_length((done + lane.blobs_pending).max(1));
                     lanes[i].set_position(done);
                     lanes[i].set_message(lane_text(lane, self.rates.events_per_second(i)));
                 }
@@ -117,7 +118,7 @@ impl Progress {
 }
 
 fn bar(lane: &LaneMetrics) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:25} {bar:16} {pos}/{len} blobs, {msg}");
+    let style = ProgressStyle::with_template("{prefix:25} {bar:16} {msg}");
     ProgressBar::no_length()
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(lane.content_type.as_str())
@@ -171,7 +172,9 @@ fn lane_text(lane: &LaneMetrics, events_per_second: u64) -> String {
         return "denied".into();
     }
     let mut text = format!(
-        "{} windows, {} events, {}/s, backlog {}, lag {}",
+        "{} of {} blobs, {} windows, {} events, {}/s, backlog {}, lag {}",
+        HumanCount(lane.blobs_delivered),
+        HumanCount(lane.blobs_delivered + lane.blobs_pending),
         HumanCount(lane.windows_listed),
         HumanCount(lane.records_delivered),
         HumanCount(events_per_second),
@@ -266,8 +269,10 @@ mod tests {
         rates.sample(start + Duration::from_secs(10), &metrics(300, 50_000));
         let metrics = metrics(300, 50_000);
         expect!["50,000 events (5,000/s), 1,234 of 1,300 blobs, 12 windows, backlog 2d 3h, lag 1m 5s, 300 requests/min of 2,000 allowed, 1 of 2 feeds denied"].assert_eq(&summary(&metrics, &rates));
-        expect!["12 windows, 50,000 events, 5,000/s, backlog 2d 3h, lag 1m 5s"]
-            .assert_eq(&lane_text(&metrics.lanes[0], 5_000));
+        expect![
+            "1,234 of 1,300 blobs, 12 windows, 50,000 events, 5,000/s, backlog 2d 3h, lag 1m 5s"
+        ]
+        .assert_eq(&lane_text(&metrics.lanes[0], 5_000));
         assert_eq!(lane_text(&metrics.lanes[1], 0), "denied");
     }
 
