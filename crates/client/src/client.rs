@@ -59,8 +59,14 @@ pub enum RunError {
     #[error("the state was not stored: {0}")]
     Store(#[source] StoreError),
     /// The stored state cannot be continued from.
-    #[error(transparent)]
-    State(#[from] StateError),
+    #[error("{db}: {error}")]
+    State {
+        /// Where it is stored.
+        db: String,
+        /// What is wrong with it.
+        #[source]
+        error: StateError,
+    },
     /// The sink failed.
     #[error("the records were not taken: {0:#}")]
     Sink(#[source] anyhow::Error),
@@ -74,7 +80,7 @@ impl RunError {
     const fn is_passing(&self) -> bool {
         match self {
             Self::Store(_) | Self::Sink(_) => true,
-            Self::State(_) | Self::Stopped => false,
+            Self::State { .. } | Self::Stopped => false,
         }
     }
 }
@@ -128,7 +134,8 @@ impl<S: Sink> Client<S> {
         self.inbox.begin_run();
         let stored = self.store.load().map_err(RunError::Store)?;
         let config = self.settings.config.clone();
-        let mut collector = Collector::new(config, &stored, seed(), self.clocks.now())?;
+        let mut collector = Collector::new(config, &stored, seed(), self.clocks.now())
+            .map_err(|error| RunError::State { db: self.store.name(), error })?;
         let spawner = self.runtime.spawner();
         let http = Http::new(self.http.clone(), spawner, self.inbox.handle.clone(), self.runs);
         let mut driver = Driver {

@@ -55,6 +55,10 @@ impl SqliteStore {
         Ok(Self { connection, path, tenant: tenant.into(), _lock: lock })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Everything stored for the tenant.
     pub(crate) fn load(&self) -> Result<Stored, StoreError> {
         let read = || -> rusqlite::Result<Stored> {

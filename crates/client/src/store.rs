@@ -98,6 +98,14 @@ impl Store {
         })
     }
 
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Memory(_) => "memory".into(),
+            Self::Sqlite(store) => store.path().display().to_string(),
+        }
+    }
+
     pub(crate) fn load(&self) -> Result<Stored, StoreError> {
         match self {
             Self::Memory(stored) => Ok(stored.clone()),

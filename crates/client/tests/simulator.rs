@@ -328,3 +328,23 @@ fn a_second_client_on_one_db_is_refused_while_the_first_lives() {
     drop(first);
     open(once(&raw), Manner::Flush);
 }
+
+#[test]
+fn a_state_that_cannot_be_continued_from_is_named_and_left_alone() {
+    let server = start(world());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let raw = raw(&server, &server.http_url(), Some(&path));
+    open(once(&raw), Manner::Flush).run().unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let newer = "UPDATE m365_audit_state SET value = CAST('99' AS BLOB) WHERE key = 'version'";
+    assert_eq!(connection.execute(newer, []).unwrap(), 1);
+    drop(connection);
+    let before = m365_audit_client::inspect(&path).unwrap();
+    let mut client = open(once(&raw), Manner::Flush);
+    let error = client.run_until_shutdown().unwrap_err().to_string();
+    assert!(error.contains("state.db: the stored state has version 99"), "{error}");
+    assert_eq!(client.sink().records.len(), 0);
+    drop(client);
+    assert_eq!(m365_audit_client::inspect(&path).unwrap(), before);
+}
