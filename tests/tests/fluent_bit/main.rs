@@ -1,0 +1,15 @@
+//! The plugin in the real Fluent Bit, against the simulated Microsoft. Without Fluent Bit the
+//! tests say so and pass.
+
+#![forbid(unsafe_code)]
+
+mod delivery;
+mod endings;
+mod file;
+mod json;
+mod mistakes;
+mod pipeline;
+mod pressure;
+mod proxy;
+mod receiver;
+mod truth;
