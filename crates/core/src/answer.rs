@@ -36,10 +36,6 @@ const BLOB_RETRY_BASE: Duration = Duration::from_secs(1);
 const BLOB_GONE_BASE: Duration = Duration::from_secs(30);
 const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// The wait before something is asked for again that was refused for want of a good token.
-const REFUSAL_BASE: Duration = Duration::from_secs(1);
-const REFUSAL_MAX: Duration = Duration::from_secs(60);
-
 /// How often a feed that is denied is tried again.
 const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
 
@@ -325,8 +321,7 @@ impl Collector {
             Verdict::Replan => self.fail_window(now, lane, id, &ending.reason),
             Verdict::Deny => self.deny(now, lane, ending),
             Verdict::Reauthenticate => {
-                self.take_general_measures(now, exchange, ending);
-                let wait = self.refusal_wait(lane);
+                let wait = self.reject_token(now, exchange);
                 if let Some(run) = self.lanes[lane].runs.get_mut(&id) {
                     run.not_before = now.monotonic + wait;
                 }
@@ -347,9 +342,9 @@ impl Collector {
         };
         let lane = &mut self.lanes[index];
         let content_type = lane.content_type;
-        lane.refusals = 0;
         lane.subscription_failures = 0;
         let restored = lane.denied.take().is_some();
+        self.tokens.prove();
         let Some(run) = lane.runs.get_mut(&id) else { return };
         if bad_entries > 0 && run.failures + 1 < PAGE_FAILURES_MAX {
             let reason = format!("{bad_entries} entries of the listing cannot be read");
@@ -436,8 +431,8 @@ impl Collector {
         let lane = &mut self.lanes[index];
         match &ending.verdict {
             Verdict::Accept => {
-                lane.refusals = 0;
                 lane.set_stage(key, Stage::Emitted);
+                self.tokens.prove();
                 self.note_caught_up(now, index);
             }
             // Our own back-pressure may have cost the connection: that is nobody's failure.
@@ -455,8 +450,7 @@ impl Collector {
                 self.resubscribe(now, index);
             }
             Verdict::Reauthenticate => {
-                self.take_general_measures(now, exchange, ending);
-                let at = now.monotonic + self.refusal_wait(index);
+                let at = now.monotonic + self.reject_token(now, exchange);
                 self.lanes[index].set_stage(key, Stage::Waiting(at));
             }
             Verdict::Gone => self.fail_blob(now, index, key, BLOB_GONE_BASE, None, ending),
@@ -507,7 +501,9 @@ impl Collector {
     /// Does what a verdict asks for beyond the exchange it belongs to.
     fn take_general_measures(&mut self, now: Now, exchange: &Exchange, ending: &Ending) {
         match &ending.verdict {
-            Verdict::Reauthenticate => self.tokens.reject(exchange.generation, now.monotonic),
+            Verdict::Reauthenticate => {
+                self.reject_token(now, exchange);
+            }
             Verdict::Throttle(retry_after) => {
                 self.metrics.throttled += 1;
                 let before = self.budget.rate();
@@ -528,19 +524,15 @@ impl Collector {
         }
     }
 
-    /// The wait before a request is repeated that was refused for its token.
-    fn refusal_wait(&mut self, index: usize) -> Duration {
-        let lane = &mut self.lanes[index];
-        lane.refusals = lane.refusals.saturating_add(1);
-        let refusals = lane.refusals;
-        let content_type = Some(lane.content_type);
-        // The first one is what a token that was withdrawn looks like.
-        let wait = match refusals {
-            1 => Duration::ZERO,
-            _ => self.random.backoff(REFUSAL_BASE, REFUSAL_MAX, refusals - 1),
-        };
-        let reason = "HTTP status 401: the token was refused";
-        self.report_retry(Operation::ListContent, content_type, refusals, reason, wait);
+    /// The token was no good. Answers the wait before the request may be repeated.
+    fn reject_token(&mut self, now: Now, exchange: &Exchange) -> Duration {
+        let before = self.tokens.rejected();
+        let wait = self.tokens.reject(exchange.generation, now.monotonic, &mut self.random);
+        let rejected = self.tokens.rejected();
+        if rejected > before {
+            let reason = "HTTP status 401: the token was refused";
+            self.report_retry(exchange.operation, None, rejected, reason, wait);
+        }
         wait
     }
 

@@ -127,8 +127,6 @@ pub(crate) struct Lane {
     pub(crate) subscription_failures: u32,
     /// The code with which Microsoft denies this feed, until it works again.
     pub(crate) denied: Option<String>,
-    /// Answers in a row that found the token no good.
-    pub(crate) refusals: u32,
     pub(crate) runs: BTreeMap<RunId, Run>,
     next_run: u64,
     /// Listing failures in a row, and when it is tried again.
@@ -178,7 +176,6 @@ impl Lane {
             started_at,
             subscription_failures: 0,
             denied: None,
-            refusals: 0,
             runs: BTreeMap::new(),
             next_run: 0,
             list_failures: 0,

@@ -58,6 +58,8 @@ pub(crate) struct TokenMachine {
     not_before: Duration,
     failures: u32,
     refused: Option<String>,
+    /// Tokens in a row that the API did not take once.
+    rejected: u32,
 }
 
 impl TokenMachine {
@@ -69,6 +71,7 @@ impl TokenMachine {
             not_before: Duration::ZERO,
             failures: 0,
             refused: None,
+            rejected: 0,
         }
     }
 
@@ -108,13 +111,39 @@ impl TokenMachine {
         self.failures
     }
 
-    /// The API refused a token.
-    pub(crate) fn reject(&mut self, generation: Generation, now: Duration) {
-        let current = generation == Generation(self.generation);
-        let young = |valid: &Valid| now < valid.acquired_at + YOUNG;
-        if current && !self.current.as_ref().is_some_and(young) {
-            self.current = None;
+    /// The API refused a token. Answers the wait before the same may be asked again.
+    pub(crate) fn reject(
+        &mut self,
+        generation: Generation,
+        now: Duration,
+        random: &mut Random,
+    ) -> Duration {
+        let Some(valid) = self.current.as_ref().filter(|_| generation == self.generation()) else {
+            // It has been replaced, or is about to be.
+            return Duration::ZERO;
+        };
+        if now < valid.acquired_at + YOUNG {
+            return YOUNG;
         }
+        self.current = None;
+        self.rejected = self.rejected.saturating_add(1);
+        // The first one is what a token that was withdrawn looks like.
+        if self.rejected == 1 {
+            return Duration::ZERO;
+        }
+        let wait = random.backoff(RETRY_BASE, RETRY_MAX, self.rejected - 1);
+        self.not_before = self.not_before.max(now + wait);
+        wait
+    }
+
+    /// The API took a token.
+    pub(crate) const fn prove(&mut self) {
+        self.rejected = 0;
+    }
+
+    /// Tokens in a row that the API did not take.
+    pub(crate) const fn rejected(&self) -> u32 {
+        self.rejected
     }
 
     /// A request ended with a token in `body`. Answers for how long it is valid.
@@ -252,10 +281,16 @@ mod tests {
         tokens.accept(br#"{"access_token":"a"}"#, at(0)).unwrap();
         let first = tokens.generation();
         tokens.accept(br#"{"access_token":"b"}"#, at(10)).unwrap();
-        tokens.reject(first, at(20));
+        let mut random = Random::new(1);
+        assert_eq!(tokens.reject(first, at(20), &mut random), Duration::ZERO);
         assert_eq!(tokens.usable(at(20)).unwrap().0.expose(), "b");
-        tokens.reject(tokens.generation(), at(20));
+        tokens.reject(tokens.generation(), at(20), &mut random);
         assert!(tokens.usable(at(20)).is_none());
+        // A second token that is refused at once has another reason: ever slower from here.
+        tokens.accept(br#"{"access_token":"c"}"#, at(21)).unwrap();
+        assert_eq!(tokens.reject(tokens.generation(), at(22), &mut random), YOUNG);
+        assert!(tokens.reject(tokens.generation(), at(30), &mut random) > Duration::ZERO);
+        assert_eq!(tokens.rejected(), 2);
     }
 
     #[test]

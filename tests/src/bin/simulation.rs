@@ -26,6 +26,9 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     start: u64,
+    /// Show the scenario of each seed.
+    #[arg(long)]
+    show: bool,
     /// Threads. Default: one a core.
     #[arg(long)]
     jobs: Option<usize>,
@@ -33,6 +36,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.show {
+        for seed in arguments.start..arguments.start.saturating_add(arguments.seeds) {
+            println!("{:#?}", Scenario::draw(seed));
+        }
+    }
     let jobs = arguments
         .jobs
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));

@@ -48,36 +48,38 @@ impl Scenario {
         };
         // Content that comes later than the daily relisting can promise is no collector's fault.
         plan.very_late_minutes = plan.very_late_minutes.min(4 * 1_440);
+        // Most worlds are small, so that many can be run; some are large enough for what needs it.
+        let large = draw.chance(150);
         let sim = SimConfig {
             seed,
-            days: draw.pick(&[0.1, 0.5, 1.0, 2.0]),
+            days: if large { draw.pick(&[0.5, 1.0, 2.0]) } else { draw.pick(&[0.05, 0.2, 0.4]) },
             blobs_per_hour: draw.pick(&[Span::new(0, 1), Span::new(0, 2), Span::new(1, 3)]),
             records_per_blob: draw.pick(&[Span::new(0, 3), Span::new(1, 6), Span::new(5, 20)]),
             record_bytes: draw.pick(&[Span::new(100, 600), Span::new(300, 2_000)]),
             oddness: 0.3,
             non_objects: draw.pick(&[0.0, 0.0, 0.01]),
             lag_seconds: draw.pick(&[Span::new(0, 1), Span::new(0, 60), Span::new(0, 600)]),
-            page_size: u32::try_from(draw.pick(&[1, 3, 20, 200])).unwrap_or(20),
+            page_size: if large { draw.pick(&[4, 20, 200]) } else { draw.pick(&[1, 2, 20]) },
             quota_per_minute: 1_000,
             latency_ms: draw.pick(&[0, 20, 200, 2_000]),
-            token_seconds: u32::try_from(draw.pick(&[60, 600, 3_599])).unwrap_or(600),
+            token_seconds: draw.pick(&[60, 600, 3_599]),
             subscribed: draw.chance(500),
             faults: plan,
             ..SimConfig::default()
         };
-        let options = Self::options(&mut draw);
-        let chunk_bytes_max = draw.pick(&[40, 700, 16_000, 100_000]);
+        let options = Self::options(&mut draw, large);
+        let chunk_bytes_max = draw.pick(&[150, 1_000, 16_000, 100_000]);
         // A process that lives for a hundred outputs needs chunks in which something fits.
         let crash_rates: &[u64] =
-            if chunk_bytes_max < 100 { &[0, 50, 200] } else { &[0, 100, 1_000, 5_000] };
+            if chunk_bytes_max < 1_000 { &[0, 20, 100] } else { &[0, 100, 1_000, 5_000] };
         Self {
             seed,
             faults,
             sim,
             options,
-            faulty_hours: draw.between(2, 20),
+            faulty_hours: if large { draw.between(4, 20) } else { draw.between(1, 5) },
             crash_per_million: if calm { 0 } else { draw.pick(crash_rates) },
-            return_per_mille: if calm { 0 } else { draw.pick(&[0, 0, 5, 50]) },
+            return_per_mille: if calm { 0 } else { draw.pick(&[0, 5, 50]) },
             delivery_ms_max: draw.pick(&[0, 100, 5_000, 600_000]),
             unordered: draw.chance(300),
             skew_ms: draw.pick(&[0, 0, 30, -30, 36 * 60, -36 * 60]) * HOUR_MS / 60,
@@ -86,13 +88,13 @@ impl Scenario {
         }
     }
 
-    fn options(draw: &mut Draw) -> RawOptions {
-        let types = draw.pick(&[
-            "Audit.General",
-            "Audit.Exchange, DLP.All",
+    fn options(draw: &mut Draw, large: bool) -> RawOptions {
+        let few: &[&str] = &["Audit.General", "DLP.All", "Audit.Exchange, DLP.All"];
+        let many: &[&str] = &[
             "Audit.AzureActiveDirectory, Audit.SharePoint, DLP.All",
             "Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All",
-        ]);
+        ];
+        let types = draw.pick(if large { many } else { few });
         let numbers = [
             ("interval_sec", draw.pick(&[300, 900, 3_600])),
             ("lookback", draw.pick(&[0, 3_600, 86_400, 604_800, 604_800])),

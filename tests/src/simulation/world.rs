@@ -1,7 +1,7 @@
 //! One run: drives the collector against the simulator in virtual time, crashes it, heals the
 //! world, and checks what came of it.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 use std::time::Duration;
 
@@ -128,8 +128,22 @@ struct World {
     delivered_ms: i64,
     begin_ms: i64,
     outputs: u64,
+    kinds: BTreeMap<&'static str, u64>,
     log: Vec<String>,
     stats: Stats,
+}
+
+const fn kind(output: &Output) -> &'static str {
+    match output {
+        Output::Request { .. } => "requests",
+        Output::Read(_) => "reads",
+        Output::Cancel(_) => "cancels",
+        Output::Batch(_) => "batches",
+        Output::Commit(_) => "commits",
+        Output::Event(_) => "events",
+        Output::Wait(_) => "waits",
+        Output::Finished => "finished",
+    }
 }
 
 /// Runs the world of a seed to its end.
@@ -173,6 +187,7 @@ impl World {
             delivered_ms: START_MS,
             begin_ms: i64::MIN,
             outputs: 0,
+            kinds: BTreeMap::new(),
             log: Vec::new(),
             stats: Stats::default(),
         }
@@ -268,9 +283,10 @@ impl World {
     ) -> Result<bool, String> {
         self.outputs += 1;
         if self.outputs > OUTPUTS_MAX {
-            return Err(format!("more than {OUTPUTS_MAX} outputs"));
+            return Err(format!("more than {OUTPUTS_MAX} outputs: {:?}", self.kinds));
         }
         let output = collector.poll_output(self.now());
+        *self.kinds.entry(kind(&output)).or_default() += 1;
         let crashes = faulty && self.draw.next() % 1_000_000 < self.scenario.crash_per_million;
         if crashes && self.draw.chance(500) {
             return self.crash(collector).map(|()| false);
@@ -304,7 +320,10 @@ impl World {
     }
 
     fn send(&mut self, id: RequestId, request: &Request, timeout: Duration) -> Result<(), String> {
-        self.keep_secret(&format!("{request:?}"))?;
+        const SHOWN_EVERY: u64 = 16;
+        if self.outputs.is_multiple_of(SHOWN_EVERY) {
+            self.keep_secret(&format!("{request:?}"))?;
+        }
         let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
         let arrival = self.network.send(&mut self.microsoft, self.now_ms, id, request, timeout_ms);
         self.schedule(arrival.0, Happening::Input(arrival.1));
