@@ -1,8 +1,7 @@
 //! The plugin in the real Fluent Bit, against the simulated Microsoft. Without Fluent Bit the
 //! tests say so and pass.
 
-#![forbid(unsafe_code)]
-
+mod abi;
 mod delivery;
 mod endings;
 mod file;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use fluent_bit_plugin_harness::build;
+use fluent_bit_plugin::options::reserved;
+use fluent_bit_plugin_harness::{build, fake};
 use m365_sim::{ContentType, Guid, Listen, Server, SimConfig, TenantConfig};
 
 /// Long enough for a busy machine; nothing waits for it when all is well.
@@ -80,6 +81,15 @@ impl Section {
     pub(crate) fn unset(mut self, name: &str) -> Self {
         self.lines.retain(|(known, _)| known != name);
         self
+    }
+
+    /// The same for the faked host, without what Fluent Bit keeps from plugins.
+    pub(crate) fn faked(&self, folder: &Path) -> fake::Section {
+        let folder = folder.to_str().expect("a path of ASCII");
+        let own = self.lines.iter().filter(|(name, _)| !reserved(name));
+        own.fold(fake::Section::new(), |section, (name, value)| {
+            section.set(name, &value.replace("{dir}", folder))
+        })
     }
 
     fn yaml(&self) -> String {

@@ -156,7 +156,7 @@ fn events(message: &Value) -> Vec<Received> {
 }
 
 /// `[[time, metadata], body]`.
-fn received(tag: &str, event: &Value) -> Received {
+pub(crate) fn received(tag: &str, event: &Value) -> Received {
     let Value::Ext(0, time) = &event[0][0] else { panic!("no time: {event}") };
     let number = |at: usize| u32::from_be_bytes(time[at..at + 4].try_into().expect("four bytes"));
     Received {
