@@ -60,6 +60,7 @@ pub(crate) struct Reading {
 struct Entry {
     ticket: u64,
     records: u32,
+    /// In the ring buffer; 0 when it has left it.
     bytes: usize,
     /// `records_total` when this batch and all before it are in chunks.
     mark: u64,
@@ -87,8 +88,8 @@ pub(crate) struct Ledger {
     entries: VecDeque<Entry>,
     /// Entries (a prefix) that are in chunks.
     ingested: usize,
-    /// Bytes of the others.
-    pending_bytes: usize,
+    /// Bytes in the ring buffer.
+    ring_bytes: usize,
     /// `records_total` when everything appended is in chunks.
     target: u64,
     last: Reading,
@@ -113,7 +114,7 @@ impl Ledger {
             in_flight_batches: terms.in_flight_batches.max(1),
             entries: VecDeque::new(),
             ingested: 0,
-            pending_bytes: 0,
+            ring_bytes: 0,
             target: 0,
             last: Reading::default(),
             active: Duration::ZERO,
@@ -127,6 +128,11 @@ impl Ledger {
 
     fn pending(&self) -> usize {
         self.entries.len() - self.ingested
+    }
+
+    /// Batches that may still be in the ring buffer.
+    fn in_ring(&self) -> usize {
+        self.entries.range(self.ingested..).filter(|entry| entry.reached.is_none()).count()
     }
 
     /// Batches that are not settled.
@@ -147,15 +153,18 @@ impl Ledger {
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let one_at_a_time =
             self.signal == Signal::Counters && (!self.verified || self.altered || self.recovering);
-        let batches_max = if one_at_a_time { 1 } else { self.in_flight_batches };
-        self.entries.len() < UNSETTLED_MAX
-            && self.pending() < batches_max
-            && (self.pending() == 0 || self.pending_bytes + bytes <= self.terms.in_flight_bytes)
+        if self.entries.len() >= UNSETTLED_MAX || (one_at_a_time && self.pending() > 0) {
+            return false;
+        }
+        let in_ring = self.in_ring();
+        in_ring == 0
+            || (in_ring < self.in_flight_batches
+                && self.ring_bytes + bytes <= self.terms.in_flight_bytes)
     }
 
     /// The ring buffer was full: it holds fewer batches than was thought.
     pub(crate) fn refused(&mut self) {
-        self.in_flight_batches = self.in_flight_batches.min(self.pending().max(1));
+        self.in_flight_batches = self.in_flight_batches.min(self.in_ring().max(1));
     }
 
     /// A batch was handed over, with the counters before and (if the append was our own) after.
@@ -178,7 +187,7 @@ impl Ledger {
         if !dropped {
             self.target += u64::from(records);
         }
-        self.pending_bytes += bytes;
+        self.ring_bytes += bytes;
         self.entries.push_back(Entry {
             ticket,
             records,
@@ -261,6 +270,7 @@ impl Ledger {
             }
             let entry = &mut self.entries[index];
             entry.reached.get_or_insert(now);
+            self.ring_bytes -= std::mem::take(&mut entry.bytes);
         }
         self.ingest_while(now, |ledger, entry| {
             let Some(reached) = entry.reached else { return false };
@@ -315,7 +325,7 @@ impl Ledger {
     fn ingest_next(&mut self, now: Duration) {
         let entry = &mut self.entries[self.ingested];
         entry.ingested = Some(now);
-        self.pending_bytes -= entry.bytes;
+        self.ring_bytes -= std::mem::take(&mut entry.bytes);
         self.ingested += 1;
     }
 
@@ -339,7 +349,7 @@ impl Ledger {
         }
         let ticket = first.ticket;
         self.entries.truncate(self.ingested);
-        self.pending_bytes = 0;
+        self.ring_bytes = 0;
         self.recovering = true;
         Some(ticket)
     }

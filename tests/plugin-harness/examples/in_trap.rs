@@ -28,6 +28,7 @@ impl Input for Trap {
         OptionSpec::new("batches", Kind::Int, Some("10"), "How many batches to send."),
         OptionSpec::new("own_tags", Kind::Bool, Some("off"), "A tag for each batch."),
         OptionSpec::new("lost_after", Kind::Time, Some("30s"), "When to send again."),
+        OptionSpec::new("in_flight", Kind::Size, Some("16M"), "Bytes in the ring buffer."),
         OptionSpec::new("commit_delay", Kind::Time, Some("0"), "When to settle."),
     ];
 
@@ -37,9 +38,15 @@ impl Input for Trap {
         match mode.as_str() {
             "fail_new" => return Err(Failure::new("first mistake\nsecond mistake")),
             "panic_new" => panic!("in new"),
-            "small" => setup.limits(Limits { queue_batches: 1, ..Limits::default() }),
             _ => {}
         }
+        let in_flight_bytes = properties.size("in_flight")?.and_then(|n| n.try_into().ok());
+        let limits = Limits::default();
+        setup.limits(Limits {
+            in_flight_bytes: in_flight_bytes.unwrap_or(limits.in_flight_bytes),
+            queue_bytes: in_flight_bytes.unwrap_or(limits.queue_bytes),
+            ..limits
+        });
         setup.lost_after(properties.time("lost_after")?.unwrap_or_default());
         setup.commit_delay(properties.time("commit_delay")?.unwrap_or_default());
         Ok(Self {

@@ -69,7 +69,7 @@ fn options_are_declared_only_where_there_is_room_for_them() {
     assert_eq!(Host::load(&trap(), Version::V5_0).options(), None);
     let options = host().options().expect("5.1.1 has a config map");
     assert_eq!(options[0], ("mode".to_owned(), Some("count".to_owned())));
-    assert_eq!(options.len(), 5);
+    assert_eq!(options.len(), 6);
 }
 
 #[test]
