@@ -191,7 +191,6 @@ fn a_stop_in_the_middle_ends_in_time_and_settles_only_what_arrived() {
     let (status, took) = fluent_bit.stop();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(8), "{took:?}");
-    assert!(fluent_bit.log().contains("told to stop") || settled(&fluent_bit) > 0);
     let arrived: BTreeSet<u64> = numbers(&fluent_bit).into_iter().collect();
     let settled = settled(&fluent_bit);
     assert!((0..2 * settled).all(|n| arrived.contains(&n)), "{settled} batches had settled");
