@@ -2,7 +2,7 @@
 //! find their places. Keeps nothing back and decides nothing.
 
 use anyhow::Context;
-use fluent_bit_plugin::msgpack::BODY_DEPTH_MAX_FORWARD;
+use fluent_bit_plugin::msgpack::BODY_DEPTH_MAX;
 use fluent_bit_plugin::{Batch as HostBatch, Level as HostLevel, Logger, Outbox};
 use m365_audit_client::Sink;
 use m365_audit_core::json::{Field, Timestamp, parse_timestamp};
@@ -11,6 +11,10 @@ use m365_audit_core::{Batch, Level, Metrics, Record, Utc};
 use crate::encode::{Encoded, Encoder, Metadata};
 use crate::metrics::HostMetrics;
 use crate::options::Tags;
+
+/// How deep a record's body may nest: what every Fluent Bit decodes, also one that is sent the
+/// events by `forward`, which wraps them in two more arrays.
+const DEPTH_MAX: usize = BODY_DEPTH_MAX - 2;
 
 /// The client's sink.
 #[derive(Debug)]
@@ -25,9 +29,7 @@ pub(crate) struct HostSink {
 
 impl HostSink {
     pub(crate) fn new(logger: Logger, metrics: HostMetrics, tags: Tags) -> Self {
-        // Deeper bodies would survive some outputs and not others.
-        let encoder = Encoder::new(BODY_DEPTH_MAX_FORWARD);
-        Self { logger, metrics, tags, encoder, outbox: None }
+        Self { logger, metrics, tags, encoder: Encoder::new(DEPTH_MAX), outbox: None }
     }
 
     /// The pipeline is up.

@@ -157,8 +157,8 @@ fn a_newer_or_damaged_state_is_refused_named_and_untouched() {
         fluent_bit.restart();
         assert!(!fluent_bit.wait().success());
         let log = fluent_bit.log();
-        let line = log.lines().filter(|line| line.contains("[error]") && line.contains(says));
-        let line = line.last().unwrap_or_else(|| panic!("{says} is not in {log}"));
+        let line = log.lines().rfind(|line| line.contains("[error]") && line.contains(says));
+        let line = line.unwrap_or_else(|| panic!("{says} is not in {log}"));
         assert!(line.contains("state.db") && line.contains("remedy: "), "{line}");
         assert_eq!(fs::read(&db).expect("a file"), bytes, "{says}: the file was changed");
     }
