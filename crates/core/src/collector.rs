@@ -180,6 +180,7 @@ impl Collector {
                 && lane.metrics.blobs_quarantined == 0
                 && lane.metrics.blobs_lost == 0
                 && lane.metrics.records_dropped == 0
+                && !lane.has_gap
         };
         let complete = !self.stopping && self.tokens.refused().is_none();
         if complete && self.lanes.iter().all(whole) {

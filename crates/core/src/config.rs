@@ -241,7 +241,7 @@ impl<'a> Reader<'a> {
             name,
             Some(value),
             "not a value of this option",
-            &format!("write a {kind}"),
+            &format!("allowed: {kind}"),
         ));
     }
 
@@ -462,10 +462,10 @@ mod tests {
                 tenant_id = "contoso": not a GUID; write it like 00000000-0000-0000-0000-000000000000
                 client_id: required and missing; write the GUID that the Entra admin center shows for it
                 client_secret: required and missing; set client_secret, or client_secret_file to a file that holds it
-                content_types = "Audit.Teams": not a value of this option; write a list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
+                content_types = "Audit.Teams": not a value of this option; allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
                 api_url = "http://manage.office.com": http:// would send the token in the clear; write https://HOST (http:// only to 127.0.0.1, [::1] or localhost)
-                interval_sec = "0": not a value of this option; write a time from 1s to 1h
-                lookback = "8d": not a value of this option; write a time from 0s to 7d
+                interval_sec = "0": not a value of this option; allowed: time from 1s to 1h
+                lookback = "8d": not a value of this option; allowed: time from 0s to 7d
                 clientid: no such option; did you mean client_id?
             "#]],
         );

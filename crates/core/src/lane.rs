@@ -146,6 +146,10 @@ pub(crate) struct Lane {
     /// Addresses elsewhere that were named before, so that each is reported once.
     pub(crate) refused: KeySet,
     pub(crate) metrics: LaneMetrics,
+    /// When a gap is reported that still grows.
+    pub(crate) growing_gap_at: Duration,
+    /// Whether retention has destroyed something before it was listed.
+    pub(crate) has_gap: bool,
     /// Whether nothing was stored when it was loaded.
     pub(crate) is_new: bool,
     changed: bool,
@@ -194,6 +198,8 @@ impl Lane {
             records: SeenRecords::load(stored, &keys, config.dedupe_records)?,
             refused: KeySet::default(),
             metrics: LaneMetrics::new(content_type),
+            growing_gap_at: monotonic + plan::GAP_REPORTED_EVERY,
+            has_gap: false,
             is_new: !stored.contains_key(&name),
             changed: !stored.contains_key(&name),
             keys,

@@ -271,7 +271,8 @@ pub const OPTIONS: &[OptionSpec] = &[
     ),
     option(
         "proxy_url",
-        Kind::Text,
+        // It may hold a password.
+        Kind::Secret,
         None,
         Scope::Native,
         "HTTP proxy for all requests. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the \

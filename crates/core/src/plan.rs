@@ -21,9 +21,8 @@ pub(crate) const RETENTION_MARGIN: Duration = Duration::from_secs(5 * 60);
 /// subscriptions and to ask for the oldest window before it is gone.
 pub(crate) const BEGIN_MARGIN: Duration = Duration::from_secs(30 * 60);
 
-/// A gap that still grows, because a feed is not collected at all, is reported in pieces of this
-/// length.
-pub(crate) const GAP_REPORTED_MIN: Duration = Duration::from_secs(3_600);
+/// How often a gap is reported that still grows, because a feed is not listed at all.
+pub(crate) const GAP_REPORTED_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How far a window's end stays behind Microsoft's clock. Listings of the very last moments are
 /// unstable; whatever they miss is found by [`OVERLAP`]. More costs latency.
@@ -92,12 +91,10 @@ pub(crate) fn backlog(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<(Int
     Some((Interval::new(start, last.end)?, Urgency::Backlog))
 }
 
-/// The part of the past that was never listed and now never can be.
-pub(crate) fn lost(covered: &IntervalSet, begin: Utc, now: Utc) -> Vec<Interval> {
-    let gone = oldest(now);
-    let mut gaps = Interval::new(begin, gone).map(|range| covered.gaps(range)).unwrap_or_default();
-    gaps.retain(|gap| gap.end < gone || gap.end.since(gap.start) >= GAP_REPORTED_MIN);
-    gaps
+/// The parts of the past that were never listed and now never can be, oldest first. One that ends
+/// at [`oldest`] still grows.
+pub(crate) fn lost(listed: &IntervalSet, begin: Utc, now: Utc) -> Vec<Interval> {
+    Interval::new(begin, oldest(now)).map(|range| listed.gaps(range)).unwrap_or_default()
 }
 
 fn trailing_gap(listed: &IntervalSet, floor: Utc, end: Utc) -> Option<Interval> {

@@ -52,7 +52,7 @@ impl Collector {
         let mut wake = Wake::default();
         let server_now = self.clock.at(now);
         if self.clock.is_anchored() {
-            self.settle_retention(server_now);
+            self.settle_retention(now, server_now);
         }
         self.wake_lanes(now.monotonic, &mut wake);
         match self.tokens.wants_request(now.monotonic) {
@@ -71,11 +71,19 @@ impl Collector {
         wake.0
     }
 
-    /// Reports what retention has destroyed before it was listed, once.
-    fn settle_retention(&mut self, server_now: Utc) {
-        for lane in &mut self.lanes {
-            for gap in plan::lost(&lane.covered, lane.begin, server_now) {
+    /// Reports what retention has destroyed before it was listed, once. A gap that still grows waits
+    /// for its end, so that it is reported whole, but not for ever.
+    fn settle_retention(&mut self, now: Now, server_now: Utc) {
+        let oldest = plan::oldest(server_now);
+        for lane in self.lanes.iter_mut().filter(|lane| lane.begin < oldest) {
+            let growing_too = now.monotonic >= lane.growing_gap_at;
+            for gap in plan::lost(&lane.listed(), lane.begin, server_now) {
+                if gap.end == oldest && !growing_too {
+                    continue;
+                }
+                lane.growing_gap_at = now.monotonic + plan::GAP_REPORTED_EVERY;
                 lane.cover(gap);
+                lane.has_gap = true;
                 self.outputs.push_back(crate::Output::Event(Event::ListingGapError {
                     content_type: lane.content_type,
                     start: gap.start,
@@ -144,7 +152,9 @@ impl Collector {
             let content_type = lane.content_type;
             self.event(Event::SubscriptionMissing { content_type, retry_in: wait });
             if self.config.once && !self.config.start_subscriptions {
-                self.lanes[index].subscription = Subscription::Denied { until: now.monotonic };
+                let lane = &mut self.lanes[index];
+                lane.subscription = Subscription::Denied { until: now.monotonic };
+                lane.denied = Some("no subscription".into());
             }
             return;
         }

@@ -12,4 +12,4 @@ mod scenario;
 mod world;
 
 pub use scenario::Scenario;
-pub use world::{Failure, Stats, run};
+pub use world::{Failure, Observed, Stats, observe, run};

@@ -1,6 +1,6 @@
 //! What one seed means: the world, the collector's options, and what goes wrong around it.
 
-use m365_audit_core::RawOptions;
+use m365_audit_core::{RawOptions, Stored};
 use m365_sim::{FaultPlan, SimConfig, Span};
 
 use super::draw::Draw;
@@ -30,6 +30,10 @@ pub struct Scenario {
     pub(super) jump_per_mille: u64,
     /// Longest chunk of a body.
     pub(super) chunk_bytes_max: u64,
+    /// Whether the collector ends when everything that existed at the start is delivered.
+    pub(super) once: bool,
+    /// What an earlier run left.
+    pub(super) stored: Stored,
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -72,6 +76,9 @@ impl Scenario {
         // A process that lives for a hundred outputs needs chunks in which something fits.
         let crash_rates: &[u64] =
             if chunk_bytes_max < 1_000 { &[0, 20, 100] } else { &[0, 100, 1_000, 5_000] };
+        let delivery_ms_max = draw.pick(&[0, 100, 5_000, 600_000]);
+        // Every loss takes back all that is outstanding: a slow host that loses much gets nowhere.
+        let return_rates: &[u64] = if delivery_ms_max > 5_000 { &[0, 1] } else { &[0, 5, 50] };
         Self {
             seed,
             faults,
@@ -79,13 +86,81 @@ impl Scenario {
             options,
             faulty_hours: if large { draw.between(4, 20) } else { draw.between(1, 5) },
             crash_per_million: if calm { 0 } else { draw.pick(crash_rates) },
-            return_per_mille: if calm { 0 } else { draw.pick(&[0, 5, 50]) },
-            delivery_ms_max: draw.pick(&[0, 100, 5_000, 600_000]),
+            return_per_mille: if calm { 0 } else { draw.pick(return_rates) },
+            delivery_ms_max,
             unordered: draw.chance(300),
             skew_ms: draw.pick(&[0, 0, 30, -30, 36 * 60, -36 * 60]) * HOUR_MS / 60,
             jump_per_mille: if calm { 0 } else { draw.pick(&[0, 0, 2]) },
             chunk_bytes_max,
+            once: false,
+            stored: Stored::new(),
         }
+    }
+
+    /// A world without surprises, for a script: `sim` as given, one feed, a quick host.
+    #[must_use]
+    pub fn scripted(sim: SimConfig) -> Self {
+        // One day back: nothing is so old that retention could overtake it.
+        let options = [
+            ("content_types", "Audit.General"),
+            ("interval_sec", "300"),
+            ("lookback", "86400"),
+            ("max_in_flight", "16"),
+            ("batch_bytes", "512000"),
+            ("buffer_bytes", "8000000"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            seed: sim.seed,
+            faults: "scripted",
+            sim,
+            options: options.into(),
+            faulty_hours: 0,
+            crash_per_million: 0,
+            return_per_mille: 0,
+            delivery_ms_max: 10,
+            unordered: false,
+            skew_ms: 0,
+            jump_per_mille: 0,
+            chunk_bytes_max: 16_000,
+            once: false,
+            stored: Stored::new(),
+        }
+    }
+
+    /// Sets an option of the collector.
+    #[must_use]
+    pub fn with(mut self, option: &str, value: &str) -> Self {
+        self.options.insert(option.into(), value.into());
+        self
+    }
+
+    /// Lets the collector end when everything that existed at the start is delivered.
+    #[must_use]
+    pub const fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// Continues from what an earlier run left.
+    #[must_use]
+    pub fn resume(mut self, stored: Stored) -> Self {
+        self.stored = stored;
+        self
+    }
+
+    /// Sets the local clock wrong by so many hours.
+    #[must_use]
+    pub const fn skewed(mut self, hours: i64) -> Self {
+        self.skew_ms = hours * HOUR_MS;
+        self
+    }
+
+    /// Sets how long the host takes for a batch, at the most.
+    #[must_use]
+    pub const fn slow_host(mut self, milliseconds: u64) -> Self {
+        self.delivery_ms_max = milliseconds;
+        self
     }
 
     fn options(draw: &mut Draw, large: bool) -> RawOptions {

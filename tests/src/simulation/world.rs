@@ -6,7 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use m365_audit_core::{
-    Batch, BatchId, Collector, Commit, Config, Input, Now, Output, Request, RequestId, Stored, Utc,
+    Batch, BatchId, Collector, Commit, Config, Event, Input, Level, Metrics, Now, Outcome, Output,
+    Request, RequestId, Stored, Utc,
 };
 use m365_sim::Microsoft;
 
@@ -28,7 +29,7 @@ const RECOVERY_MS: i64 = 40 * HOUR_MS;
 const SKEW_MS: i64 = 95_000;
 
 /// Outputs of one run at the most: a collector that turns in circles is a failure.
-const OUTPUTS_MAX: u64 = 3_000_000;
+const OUTPUTS_MAX: u64 = 10_000_000;
 
 /// How a run failed, with the line that repeats it.
 #[derive(Clone, Debug)]
@@ -130,6 +131,8 @@ struct World {
     outputs: u64,
     kinds: BTreeMap<&'static str, u64>,
     log: Vec<String>,
+    /// Every event, if somebody wants to see them.
+    events: Option<Vec<Event>>,
     stats: Stats,
 }
 
@@ -159,26 +162,80 @@ pub fn run(scenario: Scenario) -> Result<Stats, Failure> {
     }
 }
 
+/// What a scripted run showed.
+#[derive(Debug)]
+pub struct Observed {
+    /// Every event, in order.
+    pub events: Vec<Event>,
+    /// The collector's account at the end.
+    pub metrics: Metrics,
+    /// How it ended, if it did.
+    pub outcome: Option<Outcome>,
+    /// What it stored.
+    pub stored: Stored,
+    /// Records that the host has taken, duplicates included.
+    pub records: u64,
+    /// Records that the host has taken more than once.
+    pub repeated: usize,
+}
+
+/// Runs a scripted world for some hours, or until the collector finishes, and shows what happened.
+/// Nothing is healed; checked is what every step checks, and that no request was illegal.
+///
+/// # Errors
+/// What does not hold.
+pub fn observe(scenario: Scenario, hours: u64) -> Result<Observed, String> {
+    let mut world = World::new(scenario);
+    world.events = Some(Vec::new());
+    let until_ms = START_MS + i64::try_from(hours).unwrap_or(1) * HOUR_MS;
+    let mut collector = world.start()?;
+    let mut outcome = None;
+    while world.now_ms < until_ms && outcome.is_none() {
+        if world.step(&mut collector, until_ms, false)? {
+            outcome = Some(collector.outcome());
+        }
+    }
+    let report = world.microsoft.report();
+    if !report.is_legal() {
+        return Err(format!("illegal requests: {:?}", report.illegal));
+    }
+    Ok(Observed {
+        events: world.events.take().unwrap_or_default(),
+        metrics: collector.metrics().clone(),
+        outcome,
+        stored: world.stored,
+        records: world.host.records,
+        repeated: world.host.taken.values().filter(|taken| taken.times > 1).count(),
+    })
+}
+
 impl World {
     fn new(scenario: Scenario) -> Self {
         let microsoft = Microsoft::new(scenario.sim.clone(), START_MS);
         let tenant = &microsoft.tenants()[0];
         let secret = tenant.apps[0].secret().unwrap_or_default().to_owned();
         let mut options = scenario.options.clone();
-        options.insert("tenant_id".into(), tenant.id.to_string());
-        options.insert("client_id".into(), tenant.apps[0].client_id.to_string());
-        options.insert("client_secret".into(), secret.clone());
-        let config = Config::parse(&options).expect("drawn options are within bounds");
+        let identity = [
+            ("tenant_id", tenant.id.to_string()),
+            ("client_id", tenant.apps[0].client_id.to_string()),
+            ("client_secret", secret.clone()),
+        ];
+        for (option, value) in identity {
+            options.entry(option.into()).or_insert(value);
+        }
+        let config = Config::parse(&options)
+            .expect("a scenario's options are within bounds")
+            .once(scenario.once);
         Self {
             draw: Draw::new(!scenario.seed),
             skew_ms: scenario.skew_ms,
+            stored: scenario.stored.clone(),
             scenario,
             config,
             secret,
             microsoft,
             network: Network::default(),
             host: Host::default(),
-            stored: Stored::new(),
             checkpoints: Checkpoints::default(),
             agenda: BinaryHeap::new(),
             number: 0,
@@ -189,6 +246,7 @@ impl World {
             outputs: 0,
             kinds: BTreeMap::new(),
             log: Vec::new(),
+            events: None,
             stats: Stats::default(),
         }
     }
@@ -379,12 +437,15 @@ impl World {
         Ok(())
     }
 
-    fn note(&mut self, event: &m365_audit_core::Event) -> Result<(), String> {
+    fn note(&mut self, event: &Event) -> Result<(), String> {
         const LOG_MAX: usize = 40;
+        if let Some(events) = &mut self.events {
+            events.push(event.clone());
+        }
         let line = event.to_string();
         self.keep_secret(&line)?;
         self.keep_secret(&format!("{event:?}"))?;
-        if event.level() < m365_audit_core::Level::Debug {
+        if event.level() < Level::Debug {
             if self.log.len() == LOG_MAX {
                 self.log.remove(0);
             }
