@@ -1,2 +1,51 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask …`: how this workspace is tried, tested, checked, measured and shipped. One module
+//! a command. Holds nothing that is shipped.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod artifacts;
+mod ci;
+mod demo;
+mod dist;
+mod fluent_bit;
+mod options;
+mod proc;
+mod shell;
+mod sim;
+mod simulator;
+mod test;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::arguments::{Xtask, XtaskCmd};
+
+fn main() -> ExitCode {
+    match run(Xtask::from_env_or_exit()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say(&format!("FAILED: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Xtask) -> anyhow::Result<()> {
+    match arguments.subcommand {
+        XtaskCmd::Demo(demo) => demo::run(&demo::Options {
+            shipper: demo.shipper.unwrap_or_default(),
+            seed: demo.seed.unwrap_or(1),
+            days: demo.days.unwrap_or(7.0),
+            events: demo.events.unwrap_or(120_000),
+            faults: demo.faults.unwrap_or_else(|| "none".into()),
+            live: demo.live,
+            live_for: demo.seconds.map(Duration::from_secs),
+        }),
+        XtaskCmd::Test(_) => test::run(),
+        XtaskCmd::Ci(ci) => ci::run(ci.without_tests),
+        XtaskCmd::Options(options) => options::run(options.check),
+        XtaskCmd::Dist(_) => dist::run(),
+        XtaskCmd::Sim(sim) => sim::run(sim.seeds.unwrap_or(2_000), sim.start.unwrap_or(0)),
+    }
+}

@@ -1,0 +1,55 @@
+//! The command line: what can be asked for, and what `--help` says about it.
+
+#![allow(missing_docs, reason = "the macro's types have none")]
+
+use crate::demo::Shipper;
+
+xflags::xflags! {
+    /// Try, test, check, measure and ship m365-audit. Needs Rust and a C compiler, nothing else.
+    ///
+    /// On a new machine begin with `cargo xtask demo`.
+    cmd xtask {
+        /// Watch seven days of a simulated tenant arrive: all of it, once, unchanged.
+        ///
+        /// Runs the collector in real Fluent Bit if one is found (FLUENT_BIT, PATH,
+        /// /opt/fluent-bit/bin), else by itself. Fails if anything is missing.
+        cmd demo {
+            /// What runs the collector: auto, fluent-bit or native. Default: auto.
+            optional --shipper shipper: Shipper
+            /// Everything random follows from it. Default: 1.
+            optional --seed seed: u64
+            /// Days of history, at most 7. Default: 7.
+            optional --days days: f64
+            /// About how many events the history has. Default: 120000.
+            optional --events events: u64
+            /// What goes wrong: none, field, hostile, or a file for `m365-sim --faults`.
+            /// Default: none.
+            optional --faults faults: String
+            /// Keep publishing, and show how long events take, until Ctrl-C.
+            optional --live
+            /// With --live: end after so many seconds.
+            optional --seconds seconds: u64
+        }
+        /// Run every test there is: unit, simulation ring, ABI, real Fluent Bit, TLS, command line.
+        cmd test {}
+        /// Check everything that has to hold before a change lands, tests and demo included.
+        cmd ci {
+            /// Leave the tests out.
+            optional --without-tests
+        }
+        /// Run worlds of the simulation ring: crashes, faults, failing sinks, clock jumps.
+        cmd sim {
+            /// How many. Default: 2000.
+            optional --seeds seeds: u64
+            /// The first seed. Default: 0.
+            optional --start start: u64
+        }
+        /// Write option tables and sample configurations from the table in the core.
+        cmd options {
+            /// Write nothing; fail if something is out of date.
+            optional --check
+        }
+        /// Build what is released, with checksums, into `dist` of the target directory.
+        cmd dist {}
+    }
+}

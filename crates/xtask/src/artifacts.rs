@@ -1,0 +1,87 @@
+//! What Cargo builds for other commands: programs and the plugin, and where they are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::shell::{self, say};
+
+/// Files that were built, by the name of their target.
+#[derive(Debug)]
+pub(crate) struct Artifacts(BTreeMap<String, PathBuf>);
+
+impl Artifacts {
+    /// Builds packages in the release profile, with Cargo's progress on stderr.
+    ///
+    /// One build for all of them: separate ones may choose other features and compile twice.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub(crate) fn build(packages: &[&str]) -> Result<Self> {
+        say(&format!("Building {} (release profile) ...", packages.join(", ")));
+        let start = Instant::now();
+        let mut arguments = vec!["build", "--release"];
+        arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
+        let built = Self::of(&arguments)?;
+        say(&format!("Built in {:.0} s.", start.elapsed().as_secs_f64()));
+        Ok(built)
+    }
+
+    /// The plugin as it is shipped: a shared library alone, so that link-time optimisation applies.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub(crate) fn shipped_plugin() -> Result<PathBuf> {
+        say("Building in_m365_audit as it is shipped ...");
+        let arguments =
+            ["rustc", "--release", "--package", "in_m365_audit", "--lib", "--crate-type", "cdylib"];
+        Self::of(&arguments)?.path("in_m365_audit").map(Path::to_owned)
+    }
+
+    fn of(arguments: &[&str]) -> Result<Self> {
+        let mut cargo = shell::cargo(arguments);
+        cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+        let output = shell::output(&mut cargo)?;
+        if !output.status.success() {
+            bail!(
+                "`{}` failed; its output above says why. On a new machine a C compiler is needed \
+                 too: apt-get install gcc",
+                shell::spelled(&cargo)
+            );
+        }
+        let messages = String::from_utf8(output.stdout).context("Cargo's messages")?;
+        let mut files = BTreeMap::new();
+        for line in messages.lines() {
+            let message: Value = serde_json::from_str(line).context("a message of Cargo's")?;
+            if let Some((name, path)) = artifact(&message) {
+                files.insert(name, path);
+            }
+        }
+        Ok(Self(files))
+    }
+
+    /// The executable or shared library of a target.
+    ///
+    /// # Errors
+    /// It was not built.
+    pub(crate) fn path(&self, target: &str) -> Result<&Path> {
+        let path = self.0.get(target).map(PathBuf::as_path);
+        path.with_context(|| format!("Cargo built no {target}; is its package in the list?"))
+    }
+}
+
+/// The name and the file of an executable or shared library.
+fn artifact(message: &Value) -> Option<(String, PathBuf)> {
+    let name = message["target"]["name"].as_str()?.to_owned();
+    if let Some(executable) = message["executable"].as_str() {
+        return Some((name, executable.into()));
+    }
+    let is_cdylib = message["target"]["crate_types"].as_array()?.iter().any(|t| t == "cdylib");
+    let mut files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
+    let library = files.find(|file| file.ends_with(".so"))?;
+    is_cdylib.then(|| (name, library.into()))
+}

@@ -1,0 +1,185 @@
+//! The invariants of the architecture that can be read off the workspace: who may depend on whom,
+//! and where unsafe code may be. ARCHITECTURE.md says why each of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::Held;
+use crate::shell;
+
+/// A package, and what must not be in it, directly or not. A final `*` stands for any rest.
+type Ban = (&'static str, &'static [&'static str]);
+
+const BANS: [Ban; 6] = [
+    // It does no I/O, and knows no packaging.
+    (
+        "m365-audit-core",
+        &[
+            "tokio",
+            "hyper",
+            "reqwest",
+            "rustls",
+            "rusqlite",
+            "getrandom",
+            "libc",
+            "m365-sim",
+            "rmp*",
+            "fluent-bit-*",
+            "wit-*",
+            "wasmtime*",
+        ],
+    ),
+    // Types shared with the collector would hide shared misreadings of Microsoft.
+    ("m365-sim", &["m365-audit*", "in_m365_audit", "fluent-bit-*"]),
+    ("m365-audit-client", &["m365-sim", "fluent-bit-*", "rmp*"]),
+    // Any author of an input can use them.
+    ("fluent-bit-plugin", &["m365-*", "in_m365_audit", "tokio", "reqwest"]),
+    ("fluent-bit-plugin-sys", &["m365-*", "in_m365_audit", "fluent-bit-plugin", "std"]),
+    ("m365-audit", &["m365-sim", "fluent-bit-*"]),
+];
+
+/// Who may write unsafe code, and in which folder.
+const UNSAFE: [(&str, &str); 3] = [
+    // Declares the C interface.
+    ("fluent-bit-plugin-sys", "src"),
+    // Crosses it.
+    ("fluent-bit-plugin", "src/abi"),
+    // Stands on its other side, in tests only.
+    ("fluent-bit-plugin-harness", ""),
+];
+
+/// Nobody depends on what they must not know.
+///
+/// # Errors
+/// Somebody does.
+pub(crate) fn dependencies() -> Result<()> {
+    let mut broken = Vec::new();
+    for (package, banned) in BANS {
+        let arguments = [
+            "tree",
+            "--package",
+            package,
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ];
+        let tree = shell::read(&mut shell::cargo(&arguments))?;
+        let names = tree.lines().filter_map(|line| line.split(' ').next());
+        let names: BTreeSet<&str> = names.filter(|name| *name != package).collect();
+        ensure!(!tree.is_empty(), "cargo tree says nothing about {package}");
+        for name in names {
+            if banned.iter().any(|ban| matches(ban, name)) {
+                broken.push(format!("{package} depends on {name}"));
+            }
+        }
+    }
+    if !broken.is_empty() {
+        bail!("{}; ARCHITECTURE.md says why that must not be", broken.join(", "));
+    }
+    core_reads_no_clock()
+}
+
+fn matches(ban: &str, name: &str) -> bool {
+    ban.strip_suffix('*').map_or(ban == name, |start| name.starts_with(start))
+}
+
+/// Clippy refuses clocks, threads and the environment in the core; here: that it is told to.
+fn core_reads_no_clock() -> Result<()> {
+    let path = "crates/core/clippy.toml";
+    let rules = fs::read_to_string(shell::root().join(path)).context(path)?;
+    for method in ["Instant::now", "SystemTime::now", "thread::sleep", "env::var"] {
+        ensure!(rules.contains(method), "{path} does not disallow {method}");
+    }
+    Ok(())
+}
+
+/// Every target but those of [`UNSAFE`] forbids unsafe code, and those keep it in its folder.
+///
+/// # Errors
+/// A target does not, or a file elsewhere has some.
+pub(crate) fn unsafe_code() -> Result<()> {
+    let arguments = ["metadata", "--format-version", "1", "--no-deps"];
+    let metadata: Value = serde_json::from_str(&shell::read(&mut shell::cargo(&arguments))?)?;
+    let mut broken = Vec::new();
+    for package in metadata["packages"].as_array().context("packages in cargo metadata")? {
+        let name = package["name"].as_str().unwrap_or_default();
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+        let folder = manifest.parent().context("a manifest is in a folder")?;
+        let allowed = UNSAFE.iter().find(|(allowed, _)| *allowed == name);
+        match allowed {
+            Some((_, within)) => unsafe_outside(folder, &folder.join(within), &mut broken)?,
+            None => forbidden(package, &mut broken)?,
+        }
+    }
+    if !broken.is_empty() {
+        bail!("{}", broken.join("; "));
+    }
+    Ok(())
+}
+
+/// Roots of a package's libraries and programs that do not forbid unsafe code.
+fn forbidden(package: &Value, broken: &mut Vec<String>) -> Result<()> {
+    for target in package["targets"].as_array().context("targets in cargo metadata")? {
+        let path = target["src_path"].as_str().unwrap_or_default();
+        let is_script =
+            target["kind"].as_array().is_some_and(|k| k.iter().any(|k| k == "custom-build"));
+        let is_shipped = path.contains("/src/") && !is_script;
+        let text = fs::read_to_string(path).context(path.to_owned())?;
+        if is_shipped && !text.contains("#![forbid(unsafe_code)]") {
+            broken.push(format!("{path} lacks #![forbid(unsafe_code)]"));
+        }
+    }
+    Ok(())
+}
+
+/// Files of `folder/src` outside `allowed` that say `unsafe`.
+fn unsafe_outside(folder: &Path, allowed: &Path, broken: &mut Vec<String>) -> Result<()> {
+    for path in super::tidy::sources()? {
+        if !path.starts_with(folder.join("src")) || path.starts_with(allowed) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+        for (number, line) in code.enumerate() {
+            if line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe") {
+                let allowed = allowed.display();
+                broken.push(format!("{}:{}: unsafe outside {allowed}", path.display(), number + 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The core compiles where there is no operating system.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn wasm() -> Result<Held> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let sysroot = shell::read(shell::command("rustc").args(["--print", "sysroot"]))?;
+    if !Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).exists() {
+        let why = format!("no target {TARGET}; `rustup target add {TARGET}` brings it");
+        return Ok(Held::Skipped(why));
+    }
+    let mut cargo = shell::cargo(&["check", "--package", "m365-audit-core", "--target", TARGET]);
+    shell::run(&mut cargo)?;
+    Ok(Held::Yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_ban_is_a_name_or_its_beginning() {
+        assert!(matches("rmp*", "rmp-serde") && matches("rmp*", "rmp") && matches("std", "std"));
+        assert!(!matches("tokio", "tokio-util") && !matches("m365-*", "xm365-"));
+    }
+}
