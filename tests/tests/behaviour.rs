@@ -222,6 +222,23 @@ fn a_host_that_takes_nothing_for_hours_is_given_no_more_than_the_buffer() {
 }
 
 #[test]
+fn listing_pauses_while_a_thousand_blobs_wait() {
+    let world = SimConfig {
+        days: 1.0,
+        blobs_per_hour: Span::new(200, 200),
+        records_per_blob: Span::new(0, 1),
+        page_size: 300,
+        ..sim()
+    };
+    let scenario = Scenario::scripted(world).with("requests_per_minute", "200").once();
+    let observed = watch(scenario, 48);
+    assert_eq!(observed.outcome, Some(Outcome::Complete));
+    let (waiting, page, in_flight) = (1_000, 300, 16);
+    assert!(observed.pending_peak > waiting, "{} is short of the limit", observed.pending_peak);
+    assert!(observed.pending_peak <= waiting + page + in_flight, "{}", observed.pending_peak);
+}
+
+#[test]
 fn a_clock_that_is_a_day_wrong_is_noticed_and_does_no_harm() {
     let observed = watch(Scenario::scripted(sim()).skewed(-36), 6);
     assert_eq!(count(&observed, |event| matches!(event, Event::ClockCorrected { .. })), 1);

@@ -591,8 +591,7 @@ impl Collector {
             && failures.is_multiple_of(MOUNTING);
         let reason = reason.to_owned();
         self.event(if mounting {
-            let remedy = "";
-            Event::RetriesMounting { operation, content_type, failures, reason, remedy }
+            Event::RetriesMounting { operation, content_type, failures, reason }
         } else {
             Event::RequestRetried { operation, content_type, reason, retry_in }
         });

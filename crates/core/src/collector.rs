@@ -311,7 +311,7 @@ impl Collector {
 
     /// Whether the host has taken enough to be given more.
     pub(crate) fn has_room(&self) -> bool {
-        self.ledger.bytes() < self.config.buffer_bytes as u64
+        !self.ledger.is_full(self.config.buffer_bytes as u64)
     }
 
     // Delivery.

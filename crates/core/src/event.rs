@@ -119,8 +119,6 @@ pub enum Event {
         failures: u32,
         /// The last failure.
         reason: String,
-        /// What to do, if that is known.
-        remedy: &'static str,
     },
     /// A blob could not be read several times. It is retried on its own until it expires.
     BlobQuarantined {
@@ -270,10 +268,9 @@ impl fmt::Display for Event {
                 name(f, *operation, *content_type)?;
                 write!(f, ": {reason}; again in {} ms", retry_in.as_millis())
             }
-            Self::RetriesMounting { operation, content_type, failures, reason, remedy } => {
+            Self::RetriesMounting { operation, content_type, failures, reason } => {
                 name(f, *operation, *content_type)?;
-                write!(f, " failed {failures} times in a row, last: {reason}")?;
-                if remedy.is_empty() { Ok(()) } else { write!(f, "; remedy: {remedy}") }
+                write!(f, " failed {failures} times in a row, last: {reason}")
             }
             Self::BlobQuarantined { content_type, content_id, reason, expiration } => write!(
                 f,

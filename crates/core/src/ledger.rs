@@ -10,6 +10,9 @@ use crate::batch::BatchId;
 use crate::expand::Progress;
 use crate::key::Key;
 
+/// Entries at the most, but for what requests under way still add.
+pub(crate) const ENTRIES_MAX: usize = 10_000;
+
 /// One batch, or the end of a blob that had nothing more to emit.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -63,6 +66,12 @@ impl Ledger {
     /// Batches that the host has not taken yet.
     pub(crate) const fn batches(&self) -> u64 {
         self.batches
+    }
+
+    /// Whether no further entry should be made for now. Ends of empty blobs weigh nothing, so that
+    /// bytes alone would not bound their number.
+    pub(crate) fn is_full(&self, bytes_max: u64) -> bool {
+        self.bytes >= bytes_max || self.entries.len() >= ENTRIES_MAX
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -144,6 +153,13 @@ mod tests {
         ledger.deliver(BatchId(0));
         assert_eq!(popped(&mut ledger), [0, 1]);
         assert_eq!((ledger.bytes(), ledger.batches()), (10, 1));
+    }
+
+    #[test]
+    fn it_is_full_by_bytes_or_by_number() {
+        assert!(!ledger(9).is_full(100));
+        assert!(ledger(10).is_full(100));
+        assert!(ledger(10_000).is_full(u64::MAX));
     }
 
     #[test]

@@ -229,7 +229,10 @@ pub(crate) fn failure_of(status: u16, body: &[u8]) -> TokenFailure {
     let description = value.get("error_description").and_then(Value::as_str).unwrap_or_default();
     let line = description.lines().next().unwrap_or_default();
     let message = line.split(" Trace ID:").next().unwrap_or_default();
-    let named = description.split(':').next().filter(|word| word.starts_with("AADSTS"));
+    let (named, message) = match message.split_once(": ") {
+        Some((named, rest)) if named.starts_with("AADSTS") => (Some(named), rest),
+        _ => (None, message),
+    };
     TokenFailure::Refused {
         code: match (number, named) {
             (Some(number), _) => format!("AADSTS{number}"),
@@ -301,7 +304,7 @@ mod tests {
             failure_of(401, refused),
             TokenFailure::Refused {
                 code: "AADSTS7000215".into(),
-                message: "AADSTS7000215: Invalid client secret provided.".into(),
+                message: "Invalid client secret provided.".into(),
             }
         );
         for (status, body) in [(429, "Too Many Requests"), (503, "<html>"), (200, "")] {

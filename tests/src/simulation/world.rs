@@ -131,6 +131,8 @@ struct World {
     outputs: u64,
     kinds: BTreeMap<&'static str, u64>,
     log: Vec<String>,
+    /// The most blobs of one feed that were known and not settled.
+    pending_peak: u64,
     /// Every event, if somebody wants to see them.
     events: Option<Vec<Event>>,
     stats: Stats,
@@ -173,6 +175,8 @@ pub struct Observed {
     pub outcome: Option<Outcome>,
     /// What it stored.
     pub stored: Stored,
+    /// The most blobs of one feed that were known and not settled.
+    pub pending_peak: u64,
     /// Records that the host has taken, duplicates included.
     pub records: u64,
     /// Records that the host has taken more than once.
@@ -204,6 +208,7 @@ pub fn observe(scenario: Scenario, hours: u64) -> Result<Observed, String> {
         metrics: collector.metrics().clone(),
         outcome,
         stored: world.stored,
+        pending_peak: world.pending_peak,
         records: world.host.records,
         repeated: world.host.taken.values().filter(|taken| taken.times > 1).count(),
     })
@@ -246,6 +251,7 @@ impl World {
             outputs: 0,
             kinds: BTreeMap::new(),
             log: Vec::new(),
+            pending_peak: 0,
             events: None,
             stats: Stats::default(),
         }
@@ -470,6 +476,8 @@ impl World {
         until_ms: i64,
         faulty: bool,
     ) -> Result<(), String> {
+        let pending = collector.metrics().lanes.iter().map(|lane| lane.blobs_pending).max();
+        self.pending_peak = self.pending_peak.max(pending.unwrap_or_default());
         let timer_ms = timeout.map(|timeout| {
             // Rounded up, as timers are, but never an idle turn.
             self.now_ms + i64::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(i64::MAX / 2)
