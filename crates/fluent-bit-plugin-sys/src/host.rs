@@ -22,6 +22,20 @@ pub type flb_input_log_append = unsafe extern "C" fn(
     usize,
 ) -> c_int;
 
+/// Symbol of [`flb_input_log_append_records`].
+pub const FLB_INPUT_LOG_APPEND_RECORDS: &CStr = c"flb_input_log_append_records";
+/// The same as [`flb_input_log_append`], told how many events there are (the second argument)
+/// instead of decoding all of them only to count.
+#[allow(non_camel_case_types)]
+pub type flb_input_log_append_records = unsafe extern "C" fn(
+    *mut flb_input_instance,
+    usize,
+    *const c_char,
+    usize,
+    *const c_void,
+    usize,
+) -> c_int;
+
 /// Symbol of [`flb_input_name`].
 pub const FLB_INPUT_NAME: &CStr = c"flb_input_name";
 /// The alias of an instance, else its name (`name.0`). Owned by the host.

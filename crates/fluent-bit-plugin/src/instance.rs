@@ -297,8 +297,8 @@ impl Instance {
                 break;
             }
             let reading = before.unwrap_or_else(|| self.host.counters().unwrap_or_default());
-            if !batch.msgpack.is_empty() && !self.host.append(batch.tag.as_deref(), &batch.msgpack)
-            {
+            let append = || self.host.append(batch.tag.as_deref(), &batch.msgpack, batch.records);
+            if !batch.msgpack.is_empty() && !append() {
                 self.logger.debug("the ring buffer is full: trying again");
                 self.ledger.refused();
                 self.held = Some(batch);

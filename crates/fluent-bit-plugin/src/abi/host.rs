@@ -194,10 +194,18 @@ impl Host {
         unsafe { print(level.code(), ptr::null(), 0, c"%s".as_ptr(), line.as_ptr()) };
     }
 
-    /// Appends events under a tag; false if the ring buffer is full, after up to a second.
-    pub(crate) fn append(&self, tag: Option<&str>, events: &[u8]) -> bool {
-        let Some(append) = self.symbols.append else { return false };
+    /// Appends so many events under a tag; false if the ring buffer is full, after up to a second.
+    pub(crate) fn append(&self, tag: Option<&str>, events: &[u8], records: u32) -> bool {
         let (tag, tag_bytes) = tag.map_or((ptr::null(), 0), |tag| (tag.as_ptr(), tag.len()));
+        if let (Some(append), Ok(records)) = (self.symbols.append_records, records.try_into()) {
+            let (data, bytes) = (events.as_ptr(), events.len());
+            // SAFETY: as below. The host trusts the number of events, in its metrics only.
+            let code = unsafe {
+                append(self.instance, records, tag.cast(), tag_bytes, data.cast(), bytes)
+            };
+            return code == 0;
+        }
+        let Some(append) = self.symbols.append else { return false };
         // SAFETY: runs on the input thread (`Host` is not Send); the host copies both buffers.
         let code = unsafe {
             append(self.instance, tag.cast(), tag_bytes, events.as_ptr().cast(), events.len())

@@ -10,6 +10,7 @@ use fluent_bit_plugin_sys as sys;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Symbols {
     pub(super) append: Option<sys::flb_input_log_append>,
+    pub(super) append_records: Option<sys::flb_input_log_append_records>,
     pub(super) name: Option<sys::flb_input_name>,
     pub(super) set_collector: Option<sys::flb_input_set_collector_time>,
     pub(super) counter_create: Option<sys::cmt_metric_create>,
@@ -36,6 +37,10 @@ impl Symbols {
     pub(super) fn find() -> Self {
         Self {
             append: function!(sys::FLB_INPUT_LOG_APPEND, sys::flb_input_log_append),
+            append_records: function!(
+                sys::FLB_INPUT_LOG_APPEND_RECORDS,
+                sys::flb_input_log_append_records
+            ),
             name: function!(sys::FLB_INPUT_NAME, sys::flb_input_name),
             set_collector: function!(
                 sys::FLB_INPUT_SET_COLLECTOR_TIME,
