@@ -44,6 +44,13 @@ xflags::xflags! {
             /// The first seed. Default: 0.
             optional --start start: u64
         }
+        /// Measure what is promised about speed, memory and latency, against rivals in the same run.
+        ///
+        /// Names: expand, fluent-bit-cpu, memory, budget, latency. Default: all, about 10 minutes
+        /// on a quiet machine.
+        cmd bench {
+            optional name: String
+        }
         /// Write option tables and sample configurations from the table in the core.
         cmd options {
             /// Write nothing; fail if something is out of date.

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod artifacts;
+mod bench;
 mod ci;
 mod demo;
 mod dist;
@@ -45,6 +46,7 @@ fn run(arguments: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Test(_) => test::run(),
         XtaskCmd::Ci(ci) => ci::run(ci.without_tests),
         XtaskCmd::Options(options) => options::run(options.check),
+        XtaskCmd::Bench(bench) => bench::run(bench.name.as_deref()),
         XtaskCmd::Dist(_) => dist::run(),
         XtaskCmd::Sim(sim) => sim::run(sim.seeds.unwrap_or(2_000), sim.start.unwrap_or(0)),
     }

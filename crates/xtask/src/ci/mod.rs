@@ -72,9 +72,8 @@ fn held(result: Result<()>) -> Result<Held> {
 }
 
 fn clippy() -> Result<Held> {
-    let mut cargo =
-        shell::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
-    held(shell::run(&mut cargo))
+    let mut cargo = shell::cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]);
+    held(shell::run(cargo.args(["--", "--deny", "warnings"])))
 }
 
 fn documentation() -> Result<Held> {

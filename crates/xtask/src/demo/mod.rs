@@ -4,7 +4,7 @@
 mod canonical;
 mod display;
 mod live;
-mod native;
+pub(crate) mod native;
 mod shipper;
 mod tally;
 
@@ -103,7 +103,8 @@ impl Options {
 pub(crate) struct Settings(Vec<(&'static str, String)>);
 
 impl Settings {
-    fn of(simulator: &Simulator) -> Self {
+    /// What collects from a simulator, over https, each second.
+    pub(crate) fn of(simulator: &Simulator) -> Self {
         let ready = |name: &str| simulator.ready(name).to_owned();
         Self(vec![
             ("tenant_id", ready("tenant_id")),
@@ -118,6 +119,13 @@ impl Settings {
         ])
     }
 
+    /// Sets one, whether it was set before or not.
+    pub(crate) fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.0.retain(|(known, _)| *known != name);
+        self.0.push((name, value.to_owned()));
+        self
+    }
+
     /// All of them, with the state in `folder`.
     pub(crate) fn all(&self, folder: &Path) -> impl Iterator<Item = (&'static str, String)> {
         let db = ("db", folder.join("state.db").display().to_string());
@@ -125,6 +133,7 @@ impl Settings {
     }
 }
 
+#[derive(Debug)]
 enum Message {
     Owed(Published),
     /// All that was owed when it was asked.
@@ -140,7 +149,36 @@ pub(crate) struct Arrivals {
     count: Arc<AtomicUsize>,
 }
 
+/// What arrives, for whoever counts it otherwise.
+#[derive(Debug)]
+pub(crate) struct Arrived(Receiver<Message>);
+
+impl Arrived {
+    /// The next event, if there is one soon.
+    ///
+    /// # Errors
+    /// The collector has ended.
+    pub(crate) fn next(&self, patience: Duration) -> Result<Option<Arrival>> {
+        match self.0.recv_timeout(patience) {
+            Ok(Message::Arrived(arrival)) => Ok(Some(arrival)),
+            Ok(_) | Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!("the collector ended by itself"),
+        }
+    }
+
+    /// Takes everything until the collector ends.
+    pub(crate) fn drain(self) {
+        self.0.into_iter().for_each(drop);
+    }
+}
+
 impl Arrivals {
+    /// Where a collector puts what arrives, and where it can be taken from.
+    pub(crate) fn channel() -> (Self, Arrived) {
+        let (sender, messages) = sync_channel(MESSAGES_MAX);
+        (Self { sender, count: Arc::default() }, Arrived(messages))
+    }
+
     /// Whether the next event should come with a line about it.
     pub(crate) fn wants_summary(&self) -> bool {
         self.count.fetch_add(1, Ordering::Relaxed).is_multiple_of(SUMMARY_EVERY)
