@@ -44,7 +44,7 @@ xflags::xflags! {
             /// The first seed. Default: 0.
             optional --start start: u64
         }
-        /// Measure what is promised about speed, memory and latency, against rivals in the same run.
+        /// Measure what is promised of speed, memory and latency, against rivals in the same run.
         ///
         /// Names: expand, fluent-bit-cpu, memory, budget, latency. Default: all, about 10 minutes
         /// on a quiet machine.

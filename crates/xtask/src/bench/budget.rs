@@ -1,5 +1,5 @@
-//! How much of the request budget is used while there is a backlog: nearly all of it, and never more
-//! than it.
+//! How much of the request budget is used while there is a backlog: nearly all of it, and never
+//! more than it.
 
 use std::time::{Duration, Instant};
 

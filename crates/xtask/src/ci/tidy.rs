@@ -11,8 +11,8 @@ use crate::shell;
 const COLUMNS_MAX: usize = 100;
 
 /// Words that say that something is not finished, in pieces so that this file may name them.
-const UNFINISHED: [&str; 4] =
-    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("unimpl", "emented!")];
+const UNFINISHED: [&str; 3] =
+    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("unimpl", "emented!")];
 
 /// Applies every rule to every source file and manifest.
 ///
@@ -45,10 +45,16 @@ fn problems(text: &str) -> Vec<(usize, String)> {
     if !text.starts_with("//! ") {
         problems.push((1, "does not open with `//! ` and what the file is for".to_owned()));
     }
+    let mut within_text = false;
     for (at, line) in text.lines().enumerate() {
         let columns = line.chars().count();
-        // A snapshot is compared as it is.
-        if COLUMNS_MAX < columns && !line.contains("expect![") {
+        // Text is compared, or shown, as it is: it is not broken for the sake of a column.
+        let holds_text = within_text || line.contains('"');
+        within_text = match within_text {
+            true => !line.contains("\"#"),
+            false => line.contains("r#\"") && !line.contains("\"#"),
+        };
+        if COLUMNS_MAX < columns && !holds_text {
             problems.push((at + 1, format!("{columns} columns, more than {COLUMNS_MAX}")));
         }
         if let Some(word) = UNFINISHED.iter().find(|word| line.contains(**word)) {
@@ -85,8 +91,10 @@ mod tests {
         assert_eq!(problems("//! Fine.\nfn main() {}\n"), []);
         let wide = "x".repeat(COLUMNS_MAX + 1);
         let unfinished = UNFINISHED[0];
-        let text = format!("fn main() {{}}\n// {unfinished}\n{wide}\nexpect![{wide}]\n");
+        let text = format!(
+            "fn main() {{}}\n// {unfinished}\n{wide}\nexpect![[r#\"\n{wide}\n\"#]]\n{wide}"
+        );
         let lines: Vec<_> = problems(&text).into_iter().map(|(line, _)| line).collect();
-        assert_eq!(lines, [1, 2, 3]);
+        assert_eq!(lines, [1, 2, 3, 7]);
     }
 }

@@ -93,8 +93,8 @@ fn receive(stream: &TcpStream, arrivals: &Arrivals) -> Result<()> {
     Ok(())
 }
 
-/// The entries of `[tag, entries, options]`: an array, or packed into a string. `false`: the demo is
-/// over.
+/// The entries of `[tag, entries, options]`: an array, or packed into a string. `false`: the demo
+/// is over.
 fn entries(message: &Value, arrivals: &Arrivals) -> Result<bool> {
     let mut packed: &[u8] = match &message[1] {
         Value::Array(events) => {
