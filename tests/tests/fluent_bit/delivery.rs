@@ -91,9 +91,10 @@ fn what_is_no_record_arrives_raw_and_marked_and_broken_answers_are_read_again() 
         SimConfig { faults, non_objects: 0.02, megabyte_records: 0.01, oddness: 0.5, ..history(4) };
     let server = serve(config_of_sim);
     let receiver = Receiver::start();
-    let section = Section::new(&server, &tenant(&server, 0));
-    let _fluent_bit = FluentBit::start(&executable, &config(&[section], &receiver.output("m365")));
+    let section = Section::new(&server, &tenant(&server, 0)).set("log_level", "debug");
+    let fluent_bit = FluentBit::start(&executable, &config(&[section], &receiver.output("m365")));
     let tally = complete(&server, tenant_id(&server), &ContentType::ALL, &receiver);
+    assert!(tally.missing.is_empty(), "{tally}: {}", fluent_bit.log());
     tally.assert_complete();
     let events = receiver.events();
     let raw = |event: &&Received| event.metadata["malformed"].as_bool() == Some(true);
