@@ -142,7 +142,10 @@ impl<S> Driver<'_, S> {
         let input = match message {
             Message::Wire { run, input } => self.http.admits(run, &input).then_some(input),
             Message::Delivered(batch) => self.inbox.inward(batch).map(Input::Delivered),
-            Message::Returned(batch) => self.inbox.inward(batch).map(Input::Returned),
+            // Whatever came after it is lost too: of a batch of an earlier run, all of this one.
+            Message::Returned(batch) => {
+                Some(Input::Returned(self.inbox.inward(batch).unwrap_or(BatchId(0))))
+            }
             Message::Hint(content) => {
                 self.inbox.handle.hint_taken();
                 Some(Input::Hint(content))

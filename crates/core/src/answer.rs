@@ -15,8 +15,8 @@ use crate::lane::{Listing, QUARANTINE_FAILURES, RunId, Stage, Subscription};
 use crate::remedy::remedy;
 use crate::request::{Operation, TransportError};
 use crate::schedule::{MISSING_RECHECK, START_COOL_DOWN};
-use crate::time::Now;
-use crate::token::{TokenFailure, failure_of};
+use crate::time::{Now, Utc};
+use crate::token::{Rejection, TokenFailure, failure_of};
 use crate::wire;
 
 /// A listing with more pages than this goes in circles.
@@ -53,14 +53,26 @@ impl Ending {
     const fn retry(reason: String) -> Self {
         Self { verdict: Verdict::Retry(None), code: None, reason }
     }
+
+    fn null() -> Self {
+        Self::retry("the body is null".into())
+    }
 }
 
 impl Collector {
     /// Reads the entries of a page that have arrived. Answers whether the rest is not wanted.
-    pub(crate) fn read_page(&mut self, lane: usize, run: RunId, page: &mut PageBody) -> bool {
+    pub(crate) fn read_page(
+        &mut self,
+        now: Now,
+        lane: usize,
+        run: RunId,
+        page: &mut PageBody,
+    ) -> bool {
         loop {
             match page.poll() {
-                Ok(Some(Item::Record(entry))) => self.read_entry(lane, run, page, &entry.raw),
+                Ok(Some(Item::Record(entry))) => {
+                    self.read_entry(now, lane, run, page, &entry.raw);
+                }
                 Ok(Some(Item::Oversized { .. })) => page.bad_entries += 1,
                 Ok(None) => return false,
                 // The error stays in the page, and `handle_end` finds it there.
@@ -69,30 +81,54 @@ impl Collector {
         }
     }
 
-    fn read_entry(&mut self, lane: usize, run_id: RunId, page: &mut PageBody, json: &[u8]) {
-        let Ok(content) = wire::descriptor(json, self.lanes[lane].content_type) else {
+    fn read_entry(
+        &mut self,
+        now: Now,
+        lane: usize,
+        run_id: RunId,
+        page: &mut PageBody,
+        json: &[u8],
+    ) {
+        let content_type = self.lanes[lane].content_type;
+        let Some(run) = self.lanes[lane].runs.get_mut(&run_id) else { return };
+        let Ok(content) = wire::descriptor(json, content_type, run.window.start) else {
             page.bad_entries += 1;
             return;
         };
-        let Some(run) = self.lanes[lane].runs.get_mut(&run_id) else { return };
         run.blobs += 1;
         let urgency = run.urgency;
         if self.check_address(lane, &content.uri, &content.id) {
             self.lanes[lane].list_blob(content, Some(run_id), urgency);
+        } else {
+            let until = now.monotonic + BLOB_RETRY_MAX;
+            let kept = self.lanes[lane].set_aside(content, until, &mut self.changes);
+            page.bad_entries += u64::from(!kept);
         }
     }
 
     /// Whether an address lies on the configured origin. If not, says so, once for each `id`.
     pub(crate) fn check_address(&mut self, lane: usize, address: &str, id: &str) -> bool {
+        const REFUSED_MAX: usize = 10_000;
         let owned = self.config.api.owns(address);
         let lane = &mut self.lanes[lane];
-        if !owned && lane.refused.insert(Key::of_content(id)) {
-            lane.metrics.blobs_lost += 1;
+        if !owned && lane.refused.len() < REFUSED_MAX && lane.refused.insert(Key::of_content(id)) {
             let address = address.split('?').next().unwrap_or_default().to_owned();
             let content_type = lane.content_type;
             self.event(Event::AddressRefusedError { content_type, address });
         }
         owned
+    }
+
+    /// A blob's address is still elsewhere: it waits for a better one until it expires.
+    pub(crate) fn refuse_blob(&mut self, now: Now, index: usize, key: Key, expiration: Utc) {
+        if self.clock.at(now) < expiration {
+            let until = now.monotonic + BLOB_RETRY_MAX;
+            self.lanes[index].set_stage(key, Stage::Waiting(until));
+        } else {
+            let reason = "its address is not on the configured api_url";
+            let event = self.lanes[index].lose_blob(key, reason, &mut self.changes);
+            self.outputs.extend(event.map(crate::Output::Event));
+        }
     }
 
     /// An exchange has ended, well or badly.
@@ -136,13 +172,25 @@ impl Collector {
                 let named_wait = judge::named_wait(small.bytes());
                 return self.judged(exchange, code, named_wait);
             }
-            (Body::Page(page), _) => page.finish().map_err(ExpandError::Body),
+            (Body::Page(page), Purpose::Page { lane, run }) => match page.finish() {
+                Ok(null) if null && self.may_be_a_hiccup(lane, run) => return Ending::null(),
+                Ok(_) => Ok(()),
+                Err(error) => Err(ExpandError::Body(error)),
+            },
             (Body::Blob(expander), Purpose::Blob { lane, key }) => {
                 let finished = expander.finish();
                 let oversized = expander.take_oversized();
                 self.report_oversized(lane, key, oversized);
-                finished.map(|expanded| self.emit(lane, key, expanded, true))
+                match finished {
+                    Ok((_, true)) if self.may_be_empty_later(lane, key) => return Ending::null(),
+                    Ok((expanded, _)) => {
+                        self.emit(lane, key, expanded, true);
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
             }
+            (Body::Page(_), _) => Ok(()),
             (Body::Blob(_), _) => Ok(()),
         };
         match fault {
@@ -164,6 +212,18 @@ impl Collector {
                 Ending::retry("the blob reads differently than before".into())
             }
         }
+    }
+
+    /// `null` for a listing may stand for an empty one, or for trouble: believed only in the end.
+    fn may_be_a_hiccup(&self, lane: usize, run: RunId) -> bool {
+        let run = self.lanes[lane].runs.get(&run);
+        run.is_some_and(|run| run.failures + 1 < PAGE_FAILURES_MAX)
+    }
+
+    /// The same for a blob.
+    fn may_be_empty_later(&self, lane: usize, key: Key) -> bool {
+        let blob = self.lanes[lane].blobs.get(&key);
+        blob.is_some_and(|blob| blob.failures + 1 < QUARANTINE_FAILURES)
     }
 
     fn judged(
@@ -268,6 +328,14 @@ impl Collector {
         let failures = self.subscription_list_failures;
         let retry_in = self.random.backoff(LIST_RETRY_BASE, LIST_RETRY_MAX, failures);
         self.subscription_list_not_before = now.monotonic + retry_in;
+        if failures >= MOUNTING {
+            // Perhaps only the list fails. Whoever is not subscribed is told so by the listing.
+            for lane in &mut self.lanes {
+                if lane.subscription == Subscription::Unknown {
+                    lane.subscription = Subscription::Enabled;
+                }
+            }
+        }
         self.report_retry(exchange.operation, None, failures, &reason, retry_in);
     }
 
@@ -320,12 +388,14 @@ impl Collector {
             Verdict::Accept => self.accept_page(now, lane, id, exchange),
             Verdict::Replan => self.fail_window(now, lane, id, &ending.reason),
             Verdict::Deny => self.deny(now, lane, ending),
-            Verdict::Reauthenticate => {
-                let wait = self.reject_token(now, exchange);
-                if let Some(run) = self.lanes[lane].runs.get_mut(&id) {
-                    run.not_before = now.monotonic + wait;
+            Verdict::Reauthenticate => match self.reject_token(now, exchange) {
+                Rejection::Discarded(wait) => {
+                    if let Some(run) = self.lanes[lane].runs.get_mut(&id) {
+                        run.not_before = now.monotonic + wait;
+                    }
                 }
-            }
+                Rejection::NotTheToken => self.fail_page(now, lane, id, None, &ending.reason),
+            },
             Verdict::Resubscribe => self.resubscribe(now, lane),
             Verdict::Throttle(_) => self.take_general_measures(now, exchange, ending),
             Verdict::CoolDown(wait) | Verdict::Retry(wait) => {
@@ -344,7 +414,7 @@ impl Collector {
         let content_type = lane.content_type;
         lane.subscription_failures = 0;
         let restored = lane.denied.take().is_some();
-        self.tokens.prove();
+        self.tokens.prove(exchange.generation, now.monotonic);
         let Some(run) = lane.runs.get_mut(&id) else { return };
         if bad_entries > 0 && run.failures + 1 < PAGE_FAILURES_MAX {
             let reason = format!("{bad_entries} entries of the listing cannot be read");
@@ -357,6 +427,7 @@ impl Collector {
             self.event(Event::FeedRestored { content_type });
         }
         if bad_entries > 0 {
+            self.lanes[index].metrics.listing_entries_dropped += bad_entries;
             self.event(Event::ListingEntriesDroppedError { content_type, count: bad_entries });
         }
         match &exchange.next_page {
@@ -432,7 +503,7 @@ impl Collector {
         match &ending.verdict {
             Verdict::Accept => {
                 lane.set_stage(key, Stage::Emitted);
-                self.tokens.prove();
+                self.tokens.prove(exchange.generation, now.monotonic);
                 self.note_caught_up(now, index);
             }
             // Our own back-pressure may have cost the connection: that is nobody's failure.
@@ -441,18 +512,20 @@ impl Collector {
                 lane.set_stage(key, Stage::Ready);
                 self.take_general_measures(now, exchange, ending);
             }
-            Verdict::Deny => {
-                lane.set_stage(key, Stage::Ready);
-                self.deny(now, index, ending);
-            }
             Verdict::Resubscribe => {
-                lane.set_stage(key, Stage::Ready);
                 self.resubscribe(now, index);
+                self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending);
             }
-            Verdict::Reauthenticate => {
-                let at = now.monotonic + self.reject_token(now, exchange);
-                self.lanes[index].set_stage(key, Stage::Waiting(at));
-            }
+            Verdict::Reauthenticate => match self.reject_token(now, exchange) {
+                Rejection::Discarded(wait) => {
+                    self.lanes[index].set_stage(key, Stage::Waiting(now.monotonic + wait));
+                }
+                Rejection::NotTheToken => {
+                    self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending);
+                }
+            },
+            // Whether a feed may be read, its listing tells; one blob does not.
+            Verdict::Deny => self.fail_blob(now, index, key, BLOB_GONE_BASE, None, ending),
             Verdict::Gone => self.fail_blob(now, index, key, BLOB_GONE_BASE, None, ending),
             Verdict::Replan => self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending),
             Verdict::CoolDown(wait) | Verdict::Retry(wait) => {
@@ -524,16 +597,23 @@ impl Collector {
         }
     }
 
-    /// The token was no good. Answers the wait before the request may be repeated.
-    fn reject_token(&mut self, now: Now, exchange: &Exchange) -> Duration {
+    /// An answer found the token no good.
+    fn reject_token(&mut self, now: Now, exchange: &Exchange) -> Rejection {
         let before = self.tokens.rejected();
-        let wait = self.tokens.reject(exchange.generation, now.monotonic, &mut self.random);
+        let rejection = self.tokens.reject(
+            exchange.generation,
+            exchange.sent_at,
+            now.monotonic,
+            &mut self.random,
+        );
         let rejected = self.tokens.rejected();
-        if rejected > before {
+        if let Rejection::Discarded(wait) = rejection
+            && rejected > before
+        {
             let reason = "HTTP status 401: the token was refused";
             self.report_retry(exchange.operation, None, rejected, reason, wait);
         }
-        wait
+        rejection
     }
 
     fn resubscribe(&mut self, now: Now, index: usize) {

@@ -16,10 +16,10 @@ use crate::exchange::{Body, Exchange, Purpose};
 use crate::expand::Expanded;
 use crate::io::{Input, Output};
 use crate::key::Key;
-use crate::lane::{Lane, Subscription};
+use crate::lane::{BLOBS_KNOWN_MAX, Lane, Subscription};
 use crate::ledger::{Entry, Ledger};
 use crate::metrics::Metrics;
-use crate::plan::{self, Urgency};
+use crate::plan::Urgency;
 use crate::random::Random;
 use crate::request::{Headers, Request, RequestId};
 use crate::state::{self, Changes, StateError, Stored};
@@ -34,6 +34,8 @@ use crate::token::TokenMachine;
 #[derive(Debug)]
 pub struct Collector {
     pub(crate) config: Config,
+    /// When it was made, on the monotonic clock.
+    born: Duration,
     pub(crate) clock: ServerClock,
     pub(crate) random: Random,
     pub(crate) tokens: TokenMachine,
@@ -90,6 +92,7 @@ impl Collector {
             ..Metrics::default()
         };
         Ok(Self {
+            born: now.monotonic,
             clock: ServerClock::new(),
             random: Random::new(seed),
             tokens: TokenMachine::new(),
@@ -142,7 +145,7 @@ impl Collector {
         if self.clock.is_anchored() {
             let server_now = self.clock.at(now);
             for lane in &mut self.lanes {
-                lane.flush(&mut self.changes, server_now);
+                lane.flush(&mut self.changes, server_now, server_now.min(now.wall));
             }
         }
         if !self.changes.is_empty() {
@@ -180,7 +183,8 @@ impl Collector {
                 && lane.metrics.blobs_quarantined == 0
                 && lane.metrics.blobs_lost == 0
                 && lane.metrics.records_dropped == 0
-                && !lane.has_gap
+                && lane.metrics.listing_gaps.is_zero()
+                && lane.metrics.listing_entries_dropped == 0
         };
         let complete = !self.stopping && self.tokens.refused().is_none();
         if complete && self.lanes.iter().all(whole) {
@@ -195,6 +199,7 @@ impl Collector {
     /// Sends a request.
     pub(crate) fn send(
         &mut self,
+        now: Now,
         request: Request,
         purpose: Purpose,
         urgency: Urgency,
@@ -203,7 +208,8 @@ impl Collector {
         self.next_request += 1;
         self.metrics.requests[request.operation as usize] += 1;
         let generation = self.tokens.generation();
-        let exchange = Exchange::new(request.operation, purpose, generation, urgency);
+        let exchange =
+            Exchange::new(request.operation, purpose, generation, now.monotonic, urgency);
         self.exchanges.insert(id, exchange);
         let timeout = self.config.request_timeout;
         self.outputs.push_back(Output::Request { id, request, timeout });
@@ -211,8 +217,8 @@ impl Collector {
     }
 
     fn remove_exchange(&mut self, id: RequestId) -> Option<Exchange> {
-        let mut exchange = self.exchanges.remove(&id)?;
-        exchange.stalled = self.stalled.remove(&(exchange.urgency, id));
+        let exchange = self.exchanges.remove(&id)?;
+        self.stalled.remove(&(exchange.urgency, id));
         Some(exchange)
     }
 
@@ -246,25 +252,28 @@ impl Collector {
     fn learn_time(&mut self, now: Now, headers: &Headers) {
         let first = !self.clock.is_anchored();
         let date = headers.value("date").and_then(Utc::parse_http_date);
-        if let Some(seconds) = self.clock.observe(now, date) {
+        let correction = self.clock.observe(now, date);
+        if let Some(seconds) = correction {
             self.event(Event::ClockCorrected { seconds });
         }
-        if first {
+        if self.clock.is_anchored() && (first || correction.is_some()) {
             let server_now = self.clock.at(now);
-            for lane in self.lanes.iter_mut().filter(|lane| lane.is_new) {
-                lane.begin = plan::begin(self.config.lookback, server_now);
+            let born = server_now - now.monotonic.saturating_sub(self.born);
+            for lane in &mut self.lanes {
+                lane.correct_time(self.config.lookback, server_now, born);
             }
         }
     }
 
     fn handle_body(&mut self, now: Now, id: RequestId, chunk: Bytes) {
         let Some(mut exchange) = self.exchanges.remove(&id) else { return };
+        exchange.stalled = false;
         let enough = match (&mut exchange.body, &exchange.purpose) {
             (Body::Small(bytes), _) => bytes.extend(&chunk),
             (Body::Page(page), Purpose::Page { lane, run }) => {
                 let (lane, run) = (*lane, *run);
                 page.push(chunk);
-                self.read_page(lane, run, page)
+                self.read_page(now, lane, run, page)
             }
             (Body::Blob(expander), Purpose::Blob { lane, key }) => {
                 let (lane, key) = (*lane, *key);
@@ -288,12 +297,15 @@ impl Collector {
         } else {
             self.read_on(id);
         }
+        self.settle();
     }
 
     /// Asks for the next chunk, now or when there is room for what it holds.
     fn read_on(&mut self, id: RequestId) {
-        let Some(exchange) = self.exchanges.get(&id) else { return };
-        if matches!(exchange.body, Body::Blob(_)) && !self.has_room() {
+        let room = self.has_room();
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        if matches!(exchange.body, Body::Blob(_)) && !room {
+            exchange.stalled = true;
             self.stalled.insert((exchange.urgency, id));
         } else {
             self.outputs.push_back(Output::Read(id));
@@ -321,6 +333,10 @@ impl Collector {
     pub(crate) fn emit(&mut self, index: usize, key: Key, expanded: Expanded, last: bool) {
         let lane = &mut self.lanes[index];
         let Some(blob) = lane.blobs.get_mut(&key) else { return };
+        if blob.emitted.records < expanded.progress.records {
+            // It gets ahead, however slowly: what failed before does not count any more.
+            blob.failures = 0;
+        }
         blob.emitted = expanded.progress;
         let content = blob.content.clone();
         let (records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
@@ -357,6 +373,8 @@ impl Collector {
     }
 
     fn handle_returned(&mut self, id: BatchId) {
+        let lost = |output: &Output| matches!(output, Output::Batch(batch) if id <= batch.id);
+        self.outputs.retain(|output| !lost(output));
         let back = self.ledger.take_back(id);
         if back.is_empty() {
             return;
@@ -379,7 +397,8 @@ impl Collector {
         else {
             return;
         };
-        if self.check_address(index, &content.uri, &content.id) {
+        let room = self.lanes[index].blobs.len() < BLOBS_KNOWN_MAX;
+        if room && self.check_address(index, &content.uri, &content.id) {
             self.lanes[index].list_blob(content, None, Urgency::Fresh);
         }
     }
@@ -409,7 +428,10 @@ impl Collector {
         let server_now = self.clock.at(now);
         self.lanes.iter().all(|lane| {
             matches!(lane.subscription, Subscription::Denied { .. })
-                || lane.is_settled_until(target, server_now)
+                || (lane.is_settled_until(target, server_now)
+                    && lane.final_round.is_none()
+                    && lane.runs.is_empty()
+                    && lane.blobs.values().all(|blob| blob.quarantined))
         })
     }
 

@@ -94,8 +94,9 @@ impl PageBody {
         self.splitter.poll()
     }
 
-    pub(crate) fn finish(&mut self) -> Result<(), SplitError> {
-        self.splitter.finish().map(|_| ())
+    /// The body has ended. Answers whether it was `null`.
+    pub(crate) fn finish(&mut self) -> Result<bool, SplitError> {
+        self.splitter.finish().map(|finish| finish.null)
     }
 }
 
@@ -106,13 +107,15 @@ pub(crate) struct Exchange {
     pub(crate) purpose: Purpose,
     /// The token it was sent with.
     pub(crate) generation: Generation,
+    /// On the monotonic clock.
+    pub(crate) sent_at: Duration,
     pub(crate) urgency: Urgency,
     /// 0 until the head arrives.
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) next_page: Option<String>,
     pub(crate) body: Body,
-    /// Whether it ended while we did not want to read it.
+    /// Whether we have made it wait since its last bytes arrived.
     pub(crate) stalled: bool,
 }
 
@@ -121,12 +124,14 @@ impl Exchange {
         operation: Operation,
         purpose: Purpose,
         generation: Generation,
+        sent_at: Duration,
         urgency: Urgency,
     ) -> Self {
         Self {
             operation,
             purpose,
             generation,
+            sent_at,
             urgency,
             status: 0,
             retry_after: None,

@@ -53,6 +53,8 @@ pub(crate) struct Expander {
     scratch: Vec<u8>,
     /// Records dropped because they are too large, since last asked.
     oversized: u64,
+    /// Whether the blob has turned out not to begin as it did before.
+    changed: bool,
 }
 
 impl Expander {
@@ -65,6 +67,7 @@ impl Expander {
             batch_bytes,
             scratch: Vec::new(),
             oversized: 0,
+            changed: false,
         }
     }
 
@@ -84,13 +87,17 @@ impl Expander {
         Ok(None)
     }
 
-    /// The body has ended: the rest, which may be empty.
-    pub(crate) fn finish(&mut self) -> Result<Expanded, ExpandError> {
-        self.splitter.finish().map_err(ExpandError::Body)?;
+    /// The body has ended: the rest, which may be empty, and whether the body was `null`. After an
+    /// error of [`Self::step`] it answers that error.
+    pub(crate) fn finish(&mut self) -> Result<(Expanded, bool), ExpandError> {
+        if self.changed {
+            return Err(ExpandError::Changed);
+        }
+        let finish = self.splitter.finish().map_err(ExpandError::Body)?;
         if self.at.records < self.resume.records {
             return Err(ExpandError::Changed);
         }
-        Ok(self.take_ready())
+        Ok((self.take_ready(), finish.null))
     }
 
     /// Records dropped for their size since the last call.
@@ -127,6 +134,7 @@ impl Expander {
             }
         }
         if resuming && self.at.records == self.resume.records && self.at != self.resume {
+            self.changed = true;
             return Err(ExpandError::Changed);
         }
         Ok(())
@@ -155,10 +163,11 @@ mod tests {
             }
         };
         expander.push(Bytes::from(format!("[{}]", records.join(","))));
-        while let Some(expanded) = expander.step()? {
+        // As the collector does: what a step finds wrong, the end says.
+        while let Ok(Some(expanded)) = expander.step() {
             note(expanded);
         }
-        note(expander.finish()?);
+        note(expander.finish()?.0);
         Ok((texts, progress))
     }
 

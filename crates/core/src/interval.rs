@@ -60,6 +60,14 @@ impl IntervalSet {
         self.0.retain(|interval| interval.end > moment);
     }
 
+    /// Forgets everything from `moment` on.
+    pub(crate) fn forget_after(&mut self, moment: Utc) {
+        self.0.retain(|interval| interval.start < moment);
+        if let Some(last) = self.0.last_mut() {
+            last.end = last.end.min(moment);
+        }
+    }
+
     /// The end of the last interval.
     pub(crate) fn last_end(&self) -> Option<Utc> {
         self.0.last().map(|interval| interval.end)
@@ -126,6 +134,9 @@ mod tests {
             }
             set.forget_before(Utc::from_millis(forget));
             prop_assert!(set.iter().all(|interval| interval.end.as_millis() > forget));
+            set.forget_after(Utc::from_millis(forget + 5));
+            let beyond = Interval::new(Utc::from_millis(forget + 5), Utc::from_millis(1_000));
+            prop_assert_eq!(set.gaps(beyond.unwrap()), vec![beyond.unwrap()]);
         }
     }
 }

@@ -23,6 +23,10 @@ use crate::time::Utc;
 /// thousand; so many come on top.
 pub(crate) const BLOBS_READY_MAX: usize = 1_000;
 
+/// Blobs of one lane that are known and not settled, but for those set aside: beyond it only fresh
+/// content is listed. Blobs that fail for a while count here and not above.
+pub(crate) const BLOBS_KNOWN_MAX: usize = 20_000;
+
 /// Windows that are listed or whose blobs are not all delivered. When the host takes nothing for
 /// long, listing stops here, and the time until it goes on becomes backlog.
 pub(crate) const RUNS_MAX: usize = 64;
@@ -105,6 +109,11 @@ pub(crate) enum Subscription {
     Missing,
     /// A start is under way.
     Starting,
+    /// It is missing, and must not be started now; the list is looked at then.
+    Waiting {
+        /// On the monotonic clock.
+        until: Duration,
+    },
     /// Content can be listed.
     Enabled,
     /// Microsoft denies this feed to this app; it is tried again then.
@@ -135,6 +144,9 @@ pub(crate) struct Lane {
     pub(crate) next_fresh: Duration,
     /// For each of [`plan::RELISTS`]: when its next window is due, and which it is.
     pub(crate) relists: [(Duration, u32); plan::RELISTS.len()],
+    /// For a run that ends: the next window of one round over the whole retention, which finds what
+    /// came late since the last run. `None`: there is no more to list again.
+    pub(crate) final_round: Option<u32>,
     /// Whether the plan of the backlog may have changed since it was last empty.
     pub(crate) replan: bool,
     pub(crate) caught_up: bool,
@@ -148,8 +160,6 @@ pub(crate) struct Lane {
     pub(crate) metrics: LaneMetrics,
     /// When a gap is reported that still grows.
     pub(crate) growing_gap_at: Duration,
-    /// Whether retention has destroyed something before it was listed.
-    pub(crate) has_gap: bool,
     /// Whether nothing was stored when it was loaded.
     pub(crate) is_new: bool,
     changed: bool,
@@ -189,6 +199,7 @@ impl Lane {
                 (monotonic + config.interval, 0),
                 (monotonic + config.interval * 2, record.sweep()),
             ],
+            final_round: (config.once && stored.contains_key(&name)).then_some(0),
             replan: true,
             caught_up: false,
             blobs: HashMap::new(),
@@ -199,7 +210,6 @@ impl Lane {
             refused: KeySet::default(),
             metrics: LaneMetrics::new(content_type),
             growing_gap_at: monotonic + plan::GAP_REPORTED_EVERY,
-            has_gap: false,
             is_new: !stored.contains_key(&name),
             changed: !stored.contains_key(&name),
             keys,
@@ -295,6 +305,10 @@ impl Lane {
         }
         let (waiter, news) = match self.blobs.get_mut(&key) {
             Some(blob) => {
+                // Another address than before, of the configured cloud at last perhaps.
+                if blob.content.uri != content.uri && blob.content.created == content.created {
+                    blob.content = Arc::new(content);
+                }
                 // A blob that was set aside holds no window open.
                 let waits =
                     !blob.quarantined && run.is_some_and(|run| !blob.waiters.contains(&run));
@@ -376,8 +390,53 @@ impl Lane {
         self.ready.first().map(|(urgency, _, key)| (*urgency, *key))
     }
 
-    pub(crate) fn ready_len(&self) -> usize {
-        self.ready.len()
+    /// Whether so few blobs wait that more of this urgency may be listed.
+    pub(crate) fn may_list(&self, urgency: Urgency) -> bool {
+        let ready = match urgency {
+            // What is older must not keep fresh content from being seen.
+            Urgency::Fresh => self.ready.iter().take_while(|blob| blob.0 == urgency).count(),
+            Urgency::Soon | Urgency::Backlog => self.ready.len(),
+        };
+        let quarantined = usize::try_from(self.metrics.blobs_quarantined).unwrap_or(usize::MAX);
+        let known = self.blobs.len().saturating_sub(quarantined);
+        ready < BLOBS_READY_MAX && (urgency == Urgency::Fresh || known < BLOBS_KNOWN_MAX)
+    }
+
+    /// Sets a blob aside whose address must not be followed, for as long as it lives: a later
+    /// listing may name a better one. False if there is no room for it.
+    pub(crate) fn set_aside(
+        &mut self,
+        content: ContentRef,
+        until: Duration,
+        changes: &mut Changes,
+    ) -> bool {
+        let key = Key::of_content(&content.id);
+        if self.seen.contains(key) || self.blobs.contains_key(&key) {
+            return true;
+        }
+        if self.metrics.blobs_quarantined >= QUARANTINE_MAX as u64 {
+            return false;
+        }
+        let record = BlobRecord::new(&content, Progress::default(), true);
+        changes.put(self.keys.blob(key), state::encode(&record));
+        self.metrics.blobs_listed += 1;
+        self.metrics.blobs_quarantined += 1;
+        self.waiting.insert((until, key));
+        self.blobs.insert(
+            key,
+            Blob {
+                content: Arc::new(content),
+                urgency: Urgency::Backlog,
+                stage: Stage::Waiting(until),
+                failures: 0,
+                quarantined: true,
+                emitted: Progress::default(),
+                delivered: Progress::default(),
+                waiters: Vec::new(),
+                stored: true,
+            },
+        );
+        true
     }
 
     /// Makes blobs ready whose wait is over; answers when the next one is.
@@ -556,8 +615,27 @@ impl Lane {
 
     // State.
 
-    /// Writes what has changed since the last time.
-    pub(crate) fn flush(&mut self, changes: &mut Changes, now: Utc) {
+    /// Microsoft's clock is known, or known better: what was noted by a wrong one and lies in the
+    /// future is taken back. `born` is when this collector began, by Microsoft's clock.
+    pub(crate) fn correct_time(&mut self, lookback: Duration, now: Utc, born: Utc) {
+        let begun_by_wrong_clock = self.is_new && self.covered.last_end().is_none();
+        if begun_by_wrong_clock || now < self.begin {
+            self.begin = plan::begin(lookback, born);
+            self.changed = true;
+        }
+        let horizon = plan::horizon(now);
+        if self.covered.last_end().is_some_and(|end| horizon < end) {
+            self.covered.forget_after(horizon);
+            self.changed = true;
+        }
+        self.runs.retain(|_, run| run.window.end <= horizon);
+        self.started_at = self.started_at.filter(|at| *at <= now);
+        self.replan = true;
+    }
+
+    /// Writes what has changed since the last time. What was delivered is remembered as of
+    /// `kept_from`, which may be the earlier of two clocks.
+    pub(crate) fn flush(&mut self, changes: &mut Changes, now: Utc, kept_from: Utc) {
         if std::mem::take(&mut self.changed) {
             let oldest = plan::oldest(now);
             // Everything before is settled: delivered, or reported as lost.
@@ -568,7 +646,7 @@ impl Lane {
             let record = LaneRecord::new(self.begin, &self.covered, self.relists[1].1);
             changes.put(self.keys.lane(), state::encode(&record));
         }
-        self.seen.flush(changes, &self.keys, now);
+        self.seen.flush(changes, &self.keys, kept_from);
         self.records.flush(changes, &self.keys);
     }
 

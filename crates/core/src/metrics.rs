@@ -48,6 +48,10 @@ pub struct LaneMetrics {
     pub records_deduplicated: u64,
     /// Records dropped for another reason. Data was lost.
     pub records_dropped: u64,
+    /// Entries of listings that could not be read. Data was lost.
+    pub listing_entries_dropped: u64,
+    /// Length of what fell out of Microsoft's listings before it was listed. Data was lost.
+    pub listing_gaps: Duration,
     /// Now: blobs known and not delivered yet.
     pub blobs_pending: u64,
     /// Now: blobs in quarantine.
@@ -77,6 +81,8 @@ impl LaneMetrics {
             bytes_delivered: 0,
             records_deduplicated: 0,
             records_dropped: 0,
+            listing_entries_dropped: 0,
+            listing_gaps: Duration::ZERO,
             blobs_pending: 0,
             blobs_quarantined: 0,
             backlog: Duration::ZERO,

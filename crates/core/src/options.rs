@@ -228,7 +228,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "buffer_bytes",
         Kind::Size { min: 100_000, max: 1_000_000_000 },
-        Some("8M"),
+        Some("6M"),
         Scope::Core,
         "Most bytes handed over and not yet delivered; reading stops above it. Raise it for \
          throughput, lower it for memory.",
@@ -271,8 +271,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     ),
     option(
         "proxy_url",
-        // It may hold a password.
-        Kind::Secret,
+        Kind::Text,
         None,
         Scope::Native,
         "HTTP proxy for all requests. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the \

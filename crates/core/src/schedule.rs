@@ -7,7 +7,7 @@ use crate::collector::Collector;
 use crate::event::Event;
 use crate::exchange::Purpose;
 use crate::key::Key;
-use crate::lane::{BLOBS_READY_MAX, Lane, Listing, RUNS_MAX, RunId, Stage, Subscription};
+use crate::lane::{Lane, Listing, RUNS_MAX, RunId, Stage, Subscription};
 use crate::plan::{self, Urgency};
 use crate::request::{Operation, Request};
 use crate::secret::Secret;
@@ -18,8 +18,9 @@ use crate::{token, wire};
 /// subscription", since 2025-08); a little more for the clocks.
 pub(crate) const START_COOL_DOWN: Duration = Duration::from_secs(15 * 60 + 10);
 
-/// How often the list is looked at for a subscription that must not, or cannot yet, be started.
-pub(crate) const MISSING_RECHECK: Duration = Duration::from_secs(5 * 60);
+/// How often the list is looked at for a subscription that must not, or cannot yet, be started: a
+/// start whose answer was lost may have taken effect.
+pub(crate) const MISSING_RECHECK: Duration = Duration::from_secs(30);
 
 /// The earliest of several moments.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +59,7 @@ impl Collector {
         match self.tokens.wants_request(now.monotonic) {
             Ok(()) => {
                 let request = token::request(&self.config);
-                let id = self.send(request, Purpose::Token, Urgency::Fresh);
+                let id = self.send(now, request, Purpose::Token, Urgency::Fresh);
                 self.tokens.requested(id);
             }
             Err(due) => due.into_iter().for_each(|due| wake.at(due)),
@@ -67,12 +68,15 @@ impl Collector {
         let bearer = bearer.clone();
         wake.at(expires_at);
         self.schedule_subscriptions(now, server_now, &bearer, &mut wake);
-        self.schedule_content(now, server_now, &bearer, &mut wake);
+        // Windows are planned by Microsoft's clock or not at all.
+        if self.clock.is_anchored() {
+            self.schedule_content(now, server_now, &bearer, &mut wake);
+        }
         wake.0
     }
 
-    /// Reports what retention has destroyed before it was listed, once. A gap that still grows waits
-    /// for its end, so that it is reported whole, but not for ever.
+    /// Reports what retention has destroyed before it was listed, once. A gap that still grows
+    /// waits for its end, so that it is reported whole, but not for ever.
     fn settle_retention(&mut self, now: Now, server_now: Utc) {
         let oldest = plan::oldest(server_now);
         for lane in self.lanes.iter_mut().filter(|lane| lane.begin < oldest) {
@@ -83,7 +87,7 @@ impl Collector {
                 }
                 lane.growing_gap_at = now.monotonic + plan::GAP_REPORTED_EVERY;
                 lane.cover(gap);
-                lane.has_gap = true;
+                lane.metrics.listing_gaps += gap.end.since(gap.start);
                 self.outputs.push_back(crate::Output::Event(Event::ListingGapError {
                     content_type: lane.content_type,
                     start: gap.start,
@@ -96,6 +100,11 @@ impl Collector {
     fn wake_lanes(&mut self, now: Duration, wake: &mut Wake) {
         for lane in &mut self.lanes {
             lane.wake_blobs(now).into_iter().for_each(|at| wake.at(at));
+            if let Subscription::Waiting { until } = lane.subscription
+                && wake.is_due(until, now)
+            {
+                lane.subscription = Subscription::Unknown;
+            }
             if let Subscription::Denied { until } = lane.subscription
                 && !self.config.once
                 && wake.is_due(until, now)
@@ -119,7 +128,7 @@ impl Collector {
             match self.budget.take(now.monotonic) {
                 Ok(()) => {
                     let request = wire::list_subscriptions(&self.config, bearer);
-                    self.send(request, Purpose::ListSubscriptions, Urgency::Fresh);
+                    self.send(now, request, Purpose::ListSubscriptions, Urgency::Fresh);
                 }
                 Err(at) => wake.at(at),
             }
@@ -146,9 +155,9 @@ impl Collector {
             let wait =
                 may_start_at.since(server_now).clamp(Duration::from_secs(1), MISSING_RECHECK);
             let wait = if self.config.start_subscriptions { wait } else { MISSING_RECHECK };
-            lane.subscription = Subscription::Unknown;
-            self.subscription_list_not_before = now.monotonic + wait;
-            wake.at(self.subscription_list_not_before);
+            let until = now.monotonic + wait;
+            lane.subscription = Subscription::Waiting { until };
+            wake.at(until);
             let content_type = lane.content_type;
             self.event(Event::SubscriptionMissing { content_type, retry_in: wait });
             if self.config.once && !self.config.start_subscriptions {
@@ -167,7 +176,8 @@ impl Collector {
                 self.changes.put(key, server_now.as_millis().to_string().into_bytes());
                 self.outputs.push_back(crate::Output::Commit(self.changes.take()));
                 let request = wire::start_subscription(&self.config, content_type, bearer);
-                self.send(request, Purpose::StartSubscription { lane: index }, Urgency::Fresh);
+                let purpose = Purpose::StartSubscription { lane: index };
+                self.send(now, request, purpose, Urgency::Fresh);
             }
             Err(at) => wake.at(at),
         }
@@ -193,7 +203,7 @@ impl Collector {
                     wake.at(at);
                     return;
                 }
-                self.send_work(index, work, urgency, server_now, bearer);
+                self.send_work(index, work, urgency, now, bearer);
             }
         }
     }
@@ -212,7 +222,7 @@ impl Collector {
         for lane in &mut self.lanes {
             let active = lane.subscription == Subscription::Enabled
                 && wake.is_due(lane.list_not_before, now.monotonic)
-                && lane.ready_len() < BLOBS_READY_MAX
+                && lane.may_list(urgency)
                 && lane.runs.len() < RUNS_MAX;
             if !active {
                 continue;
@@ -227,7 +237,7 @@ impl Collector {
                         lane.plan_fresh(target, server_now);
                     }
                 }
-                Urgency::Soon if once => {}
+                Urgency::Soon if once => lane.plan_final_round(server_now),
                 Urgency::Soon => lane.plan_relists(now.monotonic, server_now, wake),
                 Urgency::Backlog => lane.plan_backlog(server_now),
             }
@@ -260,16 +270,21 @@ impl Collector {
         index: usize,
         work: Work,
         urgency: Urgency,
-        server_now: Utc,
+        now: Now,
         bearer: &Secret<String>,
     ) {
         match work {
-            Work::Page(run) => self.send_page(index, run, urgency, server_now, bearer),
+            Work::Page(run) => self.send_page(index, run, urgency, now, bearer),
             Work::Blob(key) => {
                 let Some(blob) = self.lanes[index].blobs.get(&key) else { return };
-                let request =
-                    wire::follow(&self.config, Operation::GetBlob, &blob.content.uri, bearer);
-                let id = self.send(request, Purpose::Blob { lane: index, key }, urgency);
+                let content = blob.content.clone();
+                // A stored address may be of another cloud than the one configured now.
+                if !self.check_address(index, &content.uri, &content.id) {
+                    self.refuse_blob(now, index, key, content.expiration);
+                    return;
+                }
+                let request = wire::follow(&self.config, Operation::GetBlob, &content.uri, bearer);
+                let id = self.send(now, request, Purpose::Blob { lane: index, key }, urgency);
                 self.lanes[index].set_stage(key, Stage::Reading(id));
             }
         }
@@ -280,9 +295,10 @@ impl Collector {
         index: usize,
         run_id: RunId,
         urgency: Urgency,
-        server_now: Utc,
+        now: Now,
         bearer: &Secret<String>,
     ) {
+        let server_now = self.clock.at(now);
         let lane = &mut self.lanes[index];
         let content_type = lane.content_type;
         let Some(run) = lane.runs.get_mut(&run_id) else { return };
@@ -302,7 +318,7 @@ impl Collector {
                 wire::list_content(&self.config, content_type, window, bearer)
             }
         };
-        let id = self.send(request, Purpose::Page { lane: index, run: run_id }, urgency);
+        let id = self.send(now, request, Purpose::Page { lane: index, run: run_id }, urgency);
         if let Some(run) = self.lanes[index].runs.get_mut(&run_id) {
             run.listing = Listing::Asked(id, page);
         }
@@ -334,6 +350,16 @@ impl Lane {
         }
     }
 
+    fn plan_final_round(&mut self, server_now: Utc) {
+        let [.., round] = &plan::RELISTS;
+        while let Some(index) = self.final_round.filter(|_| !self.is_listing(Urgency::Soon)) {
+            self.final_round = (index + 1 < round.windows).then_some(index + 1);
+            if let Some(window) = plan::relist(index, self.begin, server_now) {
+                self.begin_run(window, Urgency::Soon);
+            }
+        }
+    }
+
     fn plan_backlog(&mut self, server_now: Utc) {
         if !self.replan || self.is_listing(Urgency::Backlog) || self.is_listing(Urgency::Soon) {
             return;
@@ -353,7 +379,7 @@ impl Lane {
     ) -> Option<Work> {
         for (id, run) in self.runs.iter().filter(|(_, run)| run.urgency == urgency) {
             let next = matches!(run.listing, Listing::Next(_));
-            if next && self.ready_len() < BLOBS_READY_MAX && wake.is_due(run.not_before, now) {
+            if next && self.may_list(urgency) && wake.is_due(run.not_before, now) {
                 return Some(Work::Page(*id));
             }
         }

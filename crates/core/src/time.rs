@@ -118,6 +118,10 @@ const CONFIRMED_LATE_MS: i64 = -3_000;
 /// One server of many may be wrong: only so many headers in a row move the clock.
 const DOUBTS_MAX: u32 = 3;
 
+/// A first answer without a date, or this far from the local clock, may be a stranger's, a proxy's
+/// perhaps: the second one decides.
+const STRANGE_MS: u64 = 3_600_000;
+
 impl ServerClock {
     pub(crate) const fn new() -> Self {
         Self { anchor: None, doubts: 0, deviation: 0 }
@@ -142,6 +146,13 @@ impl ServerClock {
     pub(crate) fn observe(&mut self, now: Now, date: Option<Utc>) -> Option<i64> {
         let predicted = self.at(now);
         let server = date.unwrap_or(predicted);
+        if self.anchor.is_none() && self.doubts == 0 {
+            let deviation = server.as_millis().abs_diff(predicted.as_millis());
+            if date.is_none() || deviation > STRANGE_MS {
+                self.doubts = 1;
+                return None;
+            }
+        }
         let deviation = server.as_millis().saturating_sub(predicted.as_millis());
         let confirmed = (CONFIRMED_LATE_MS..=CONFIRMED_EARLY_MS).contains(&deviation);
         if confirmed {
@@ -190,6 +201,8 @@ mod tests {
     fn a_wrong_wall_clock_is_corrected_once() {
         let mut clock = ServerClock::new();
         let at = now(10, 1_000_000);
+        assert_eq!(clock.observe(at, Some(Utc::from_millis(900_000_000))), None);
+        assert!(!clock.is_anchored(), "so far off, one answer is not enough");
         assert_eq!(clock.observe(at, Some(Utc::from_millis(900_000_000))), Some(99_999));
         assert_eq!(clock.at(at), Utc::from_millis(900_000_500));
         assert_eq!(clock.observe(now(20, 1_000_010), Some(Utc::from_millis(900_010_000))), None);

@@ -16,6 +16,10 @@ const RENEW_AHEAD: Duration = Duration::from_secs(300);
 /// A token this young is not thrown away for a 401: the refusal has another reason.
 const YOUNG: Duration = Duration::from_secs(2);
 
+/// Lives beyond these are not believed: zero would mean a request without end.
+const LIFETIME_MIN: Duration = Duration::from_secs(5);
+const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
+
 /// The life of a token whose answer does not say.
 const LIFETIME_DEFAULT: Duration = Duration::from_secs(300);
 
@@ -60,6 +64,17 @@ pub(crate) struct TokenMachine {
     refused: Option<String>,
     /// Tokens in a row that the API did not take once.
     rejected: u32,
+    /// When the API last took the current token.
+    proven_at: Option<Duration>,
+}
+
+/// What a refused token means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// It is not used any more; the same may be asked again after this wait.
+    Discarded(Duration),
+    /// It has just been good for others: the refusal is about what was asked.
+    NotTheToken,
 }
 
 impl TokenMachine {
@@ -72,6 +87,7 @@ impl TokenMachine {
             failures: 0,
             refused: None,
             rejected: 0,
+            proven_at: None,
         }
     }
 
@@ -111,34 +127,42 @@ impl TokenMachine {
         self.failures
     }
 
-    /// The API refused a token. Answers the wait before the same may be asked again.
+    /// The API refused the token of a request that was sent at `sent_at`.
     pub(crate) fn reject(
         &mut self,
         generation: Generation,
+        sent_at: Duration,
         now: Duration,
         random: &mut Random,
-    ) -> Duration {
+    ) -> Rejection {
         let Some(valid) = self.current.as_ref().filter(|_| generation == self.generation()) else {
             // It has been replaced, or is about to be.
-            return Duration::ZERO;
+            return Rejection::Discarded(Duration::ZERO);
         };
+        // One feed's refusal must not cost the others their token.
+        if self.proven_at.is_some_and(|proven_at| sent_at <= proven_at) {
+            return Rejection::NotTheToken;
+        }
         if now < valid.acquired_at + YOUNG {
-            return YOUNG;
+            return Rejection::Discarded(YOUNG);
         }
         self.current = None;
         self.rejected = self.rejected.saturating_add(1);
         // The first one is what a token that was withdrawn looks like.
         if self.rejected == 1 {
-            return Duration::ZERO;
+            return Rejection::Discarded(Duration::ZERO);
         }
         let wait = random.backoff(RETRY_BASE, RETRY_MAX, self.rejected - 1);
         self.not_before = self.not_before.max(now + wait);
-        wait
+        Rejection::Discarded(wait)
     }
 
     /// The API took a token.
-    pub(crate) const fn prove(&mut self) {
-        self.rejected = 0;
+    pub(crate) fn prove(&mut self, generation: Generation, now: Duration) {
+        if generation == self.generation() {
+            self.rejected = 0;
+            self.proven_at = Some(now);
+        }
     }
 
     /// Tokens in a row that the API did not take.
@@ -154,6 +178,7 @@ impl TokenMachine {
             return Err(failure_of(200, body));
         };
         let lifetime = seconds(value.get("expires_in")).unwrap_or(LIFETIME_DEFAULT);
+        let lifetime = lifetime.clamp(LIFETIME_MIN, LIFETIME_MAX);
         self.current = Some(Valid {
             value: Secret::new(token.to_owned()),
             acquired_at: now,
@@ -161,6 +186,7 @@ impl TokenMachine {
             expires_at: now + lifetime,
         });
         self.generation += 1;
+        self.proven_at = None;
         self.request = None;
         self.failures = 0;
         self.refused = None;
@@ -269,6 +295,16 @@ mod tests {
     }
 
     #[test]
+    fn an_absurd_lifetime_is_not_believed() {
+        let accept = |seconds: &str| {
+            let body = format!(r#"{{"access_token":"x","expires_in":{seconds}}}"#);
+            TokenMachine::new().accept(body.as_bytes(), at(0)).unwrap()
+        };
+        assert_eq!(accept("0"), LIFETIME_MIN);
+        assert_eq!(accept("18446744073709551615"), LIFETIME_MAX);
+    }
+
+    #[test]
     fn a_token_is_renewed_before_it_ends_and_used_until_then() {
         let mut tokens = TokenMachine::new();
         tokens.accept(br#"{"access_token":"x","expires_in":3600}"#, at(0)).unwrap();
@@ -285,14 +321,20 @@ mod tests {
         let first = tokens.generation();
         tokens.accept(br#"{"access_token":"b"}"#, at(10)).unwrap();
         let mut random = Random::new(1);
-        assert_eq!(tokens.reject(first, at(20), &mut random), Duration::ZERO);
+        let discarded = |wait| Rejection::Discarded(wait);
+        assert_eq!(tokens.reject(first, at(9), at(20), &mut random), discarded(at(0)));
         assert_eq!(tokens.usable(at(20)).unwrap().0.expose(), "b");
-        tokens.reject(tokens.generation(), at(20), &mut random);
+        let second = tokens.generation();
+        tokens.prove(second, at(15));
+        // What was sent before it proved good is refused for another reason.
+        assert_eq!(tokens.reject(second, at(15), at(20), &mut random), Rejection::NotTheToken);
+        tokens.reject(second, at(16), at(20), &mut random);
         assert!(tokens.usable(at(20)).is_none());
         // A second token that is refused at once has another reason: ever slower from here.
         tokens.accept(br#"{"access_token":"c"}"#, at(21)).unwrap();
-        assert_eq!(tokens.reject(tokens.generation(), at(22), &mut random), YOUNG);
-        assert!(tokens.reject(tokens.generation(), at(30), &mut random) > Duration::ZERO);
+        let third = tokens.generation();
+        assert_eq!(tokens.reject(third, at(21), at(22), &mut random), discarded(YOUNG));
+        assert_ne!(tokens.reject(third, at(21), at(30), &mut random), discarded(at(0)));
         assert_eq!(tokens.rejected(), 2);
     }
 

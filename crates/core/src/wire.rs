@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::batch::{ContentRef, ContentType};
 use crate::config::Config;
 use crate::interval::Interval;
+use crate::plan::RETENTION;
 use crate::request::{Method, Operation, Request};
 use crate::secret::Secret;
 use crate::time::Utc;
@@ -47,11 +48,11 @@ pub(crate) fn list_content(
     window: Interval,
     token: &Secret<String>,
 ) -> Request {
+    let (start, end) = (window.start, window.end);
     let url = format!(
-        "{}/subscriptions/content?contentType={content_type}&startTime={}&endTime={}&{PUBLISHER}={}",
+        "{}/subscriptions/content?contentType={content_type}&startTime={start}&endTime={end}\
+         &{PUBLISHER}={}",
         feed(config),
-        window.start,
-        window.end,
         config.publisher_id
     );
     get(Operation::ListContent, url, token)
@@ -104,51 +105,45 @@ struct Descriptor<'a> {
     #[serde(borrow)]
     content_id: Cow<'a, str>,
     #[serde(borrow)]
-    content_created: Cow<'a, str>,
+    content_created: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    content_expiration: Cow<'a, str>,
+    content_expiration: Option<Cow<'a, str>>,
 }
 
-/// Reads one entry of a listing of `content_type`; says what is wrong with it otherwise.
-pub(crate) fn descriptor(json: &[u8], content_type: ContentType) -> Result<ContentRef, String> {
+/// Reads one entry of a listing of `content_type`; says what is wrong with it otherwise. Only id
+/// and address are indispensable: without its times an entry is taken to be from `listed_from`, and
+/// to live as long as Microsoft's documentation says.
+pub(crate) fn descriptor(
+    json: &[u8],
+    content_type: ContentType,
+    listed_from: Utc,
+) -> Result<ContentRef, String> {
     let descriptor: Descriptor<'_> =
         serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let moment = |name: &str, text: &str| {
-        Utc::parse(text).ok_or_else(|| format!("{name} is no time: {text:?}"))
-    };
+    let moment = |text: Option<Cow<'_, str>>| text.and_then(|text| Utc::parse(&text));
+    let created = moment(descriptor.content_created).unwrap_or(listed_from);
     Ok(ContentRef {
         content_type,
-        created: moment("contentCreated", &descriptor.content_created)?,
-        expiration: moment("contentExpiration", &descriptor.content_expiration)?,
+        created,
+        expiration: moment(descriptor.content_expiration).unwrap_or(created + RETENTION),
         id: descriptor.content_id.into(),
         uri: descriptor.content_uri.into(),
     })
 }
 
-/// One entry of the list of subscriptions.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Subscription<'a> {
-    #[serde(borrow)]
-    content_type: Cow<'a, str>,
-    // Microsoft's own sample leaves it out.
-    #[serde(borrow)]
-    status: Option<Cow<'a, str>>,
-}
-
 /// Reads the list of subscriptions: the feeds that are enabled.
 pub(crate) fn enabled_subscriptions(body: &[u8]) -> Result<Vec<ContentType>, String> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let subscriptions: Vec<Subscription<'_>> =
+    let elements: Vec<serde_json::Value> =
         serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let enabled = |subscription: &Subscription<'_>| {
-        subscription.status.as_ref().is_none_or(|status| status.eq_ignore_ascii_case("enabled"))
+    // One by one: an element that makes no sense says nothing about the others.
+    let enabled = |element: &serde_json::Value| {
+        // Microsoft's own sample leaves the status out.
+        let status = element.get("status").and_then(serde_json::Value::as_str);
+        let content_type = ContentType::parse(element.get("contentType")?.as_str()?)?;
+        status.is_none_or(|status| status.eq_ignore_ascii_case("enabled")).then_some(content_type)
     };
-    Ok(subscriptions
-        .iter()
-        .filter(|subscription| enabled(subscription))
-        .filter_map(|subscription| ContentType::parse(&subscription.content_type))
-        .collect())
+    Ok(elements.iter().filter_map(enabled).collect())
 }
 
 #[cfg(test)]
@@ -198,7 +193,7 @@ mod tests {
     fn subscriptions_are_read_in_any_case() {
         let body = br#"[{"contentType":"audit.general","status":"ENABLED","webhook":null},
             {"contentType":"Audit.Exchange","status":"disabled"},{"contentType":"DLP.All"},
-            {"contentType":"Audit.Unheard"}]"#;
+            {"contentType":"Audit.Unheard"},{"contentType":null},7]"#;
         assert_eq!(
             enabled_subscriptions(body),
             Ok(vec![ContentType::AuditGeneral, ContentType::DlpAll])
@@ -208,7 +203,12 @@ mod tests {
 
     #[test]
     fn a_descriptor_says_what_it_lacks() {
-        let missing = descriptor(br#"{"contentId":"x"}"#, ContentType::DlpAll);
-        assert!(missing.unwrap_err().contains("contentUri"));
+        let read = |json: &[u8]| descriptor(json, ContentType::DlpAll, Utc::from_millis(5));
+        assert!(read(br#"{"contentId":"x"}"#).unwrap_err().contains("contentUri"));
+        let odd =
+            br#"{"contentId":"x","contentUri":"y","contentCreated":null,"contentExpiration":"?"}"#;
+        let content = read(odd).unwrap();
+        assert_eq!(content.created, Utc::from_millis(5));
+        assert_eq!(content.expiration, content.created + RETENTION);
     }
 }

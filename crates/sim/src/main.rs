@@ -1,5 +1,7 @@
 //! `m365-sim`: the simulator as a program. Reads options, starts the server, says where it is.
 
+#![forbid(unsafe_code)]
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -139,11 +139,15 @@ fn put_raw(out: &mut Vec<u8>, record: &[u8]) {
     }
 }
 
+/// The last second that can be said: Fluent Bit takes the two behind it for marks of a group, and
+/// the record would be lost.
+const SECONDS_MAX: u32 = u32::MAX - 2;
+
 /// Fluent Bit's event time: seconds and nanoseconds, 32 bits each, big-endian. What is before 1970
 /// or after 2106 becomes the nearest second that it can say.
 fn event_time(time: Timestamp) -> [u8; 8] {
-    let seconds = time.seconds.clamp(0, i64::from(u32::MAX));
-    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    let seconds = time.seconds.clamp(0, i64::from(SECONDS_MAX));
+    let seconds = u32::try_from(seconds).unwrap_or(SECONDS_MAX);
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&seconds.to_be_bytes());
     bytes[4..].copy_from_slice(&time.nanoseconds.to_be_bytes());

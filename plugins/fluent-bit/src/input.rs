@@ -25,8 +25,13 @@ const RESTART_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A run that lasted this long was healthy: the pause starts over.
 const HEALTHY_RUN: Duration = Duration::from_secs(600);
 
-/// Batches that may wait for Fluent Bit. Their bytes are bounded by `buffer_bytes`.
-const QUEUE_BATCHES_MAX: usize = 1_024;
+/// Batches that may wait for Fluent Bit: more than the core leaves undelivered, so that handing one
+/// over does not block the client.
+const QUEUE_BATCHES_MAX: usize = 16_384;
+
+/// The core bounds what waits by the bytes of the records; as events, small ones are up to so many
+/// times as large. With a commit delay the core does not bound it, and the queue blocks instead.
+const EVENT_GROWTH_MAX: usize = 4;
 
 /// The input.
 #[derive(Debug)]
@@ -49,9 +54,10 @@ impl Input for M365Audit {
             ));
         }
         setup.commit_delay(settings.commit_delay);
+        let growth = if settings.commit_delay.is_zero() { EVENT_GROWTH_MAX } else { 1 };
         setup.limits(Limits {
             queue_batches: QUEUE_BATCHES_MAX,
-            queue_bytes: settings.buffer_bytes,
+            queue_bytes: settings.buffer_bytes.saturating_mul(growth),
             in_flight_bytes: settings.buffer_bytes,
             ..Limits::default()
         });

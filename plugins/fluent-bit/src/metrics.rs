@@ -27,7 +27,7 @@ impl Total {
 /// One content type's counter: its name, its help, and where the core counts it.
 type CounterSpec = (&'static str, &'static str, fn(&LaneMetrics) -> u64);
 
-const LANE_COUNTERS: [CounterSpec; 9] = [
+const LANE_COUNTERS: [CounterSpec; 11] = [
     ("windows_listed_total", "Listing windows read to their last page.", |lane| {
         lane.windows_listed
     }),
@@ -44,6 +44,16 @@ const LANE_COUNTERS: [CounterSpec; 9] = [
     ("records_deduplicated_total", "Records left out: delivered before.", |lane| {
         lane.records_deduplicated
     }),
+    (
+        "listing_entries_dropped_total",
+        "Entries of listings that could not be read: data was lost.",
+        |lane| lane.listing_entries_dropped,
+    ),
+    (
+        "listing_gap_seconds_total",
+        "Time that fell out of Microsoft's listings before it was listed: data was lost.",
+        |lane| lane.listing_gaps.as_secs(),
+    ),
     ("records_dropped_total", "Records dropped: data was lost.", |lane| lane.records_dropped),
 ];
 

@@ -181,9 +181,9 @@ mod tests {
     fn a_commit_delay_does_not_bound_throughput() {
         let core = |settings: &Settings| format!("{:?}", settings.client.config);
         let delayed = parse(&[("commit_delay", "60")]).unwrap();
-        assert_eq!(delayed.buffer_bytes, 8_000_000);
+        assert_eq!(delayed.buffer_bytes, 6_000_000);
         assert!(core(&delayed).contains("buffer_bytes: 1000000000"));
         let prompt = parse(&[]).unwrap();
-        assert!(core(&prompt).contains("buffer_bytes: 8000000"));
+        assert!(core(&prompt).contains("buffer_bytes: 6000000"));
     }
 }

@@ -15,9 +15,9 @@ const FAILURES_MAX: u64 = 10;
 
 /// Run the collector against the simulated Microsoft in virtual time, one world a seed.
 ///
-/// Every world draws its faults, crashes, failing sinks and clock jumps from its seed, and is checked
-/// for: everything owed delivered, nothing invented, bytes equal, no checkpoint ahead of delivery, no
-/// illegal request, limits held, no secret shown.
+/// Every world draws its faults, crashes, failing sinks and clock jumps from its seed, and is
+/// checked for: everything owed delivered, nothing invented, bytes equal, no checkpoint ahead of
+/// delivery, no illegal request, limits held, no secret shown.
 #[derive(Parser)]
 struct Arguments {
     /// How many seeds.

@@ -8,6 +8,10 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::host::Host;
 
+/// How far the simulator's wrong `Date` headers may lead the end of a window into the future. The
+/// overlap of the next one makes up for it.
+const SKEW_MS: i64 = 95_000;
+
 /// What is owed to a collector, as of one moment.
 #[derive(Debug)]
 pub(super) struct Debt {
@@ -79,21 +83,86 @@ pub(super) fn invented(microsoft: &Microsoft, host: &Host) -> usize {
     host.taken.keys().filter(|hash| !published.contains(hash)).count()
 }
 
-/// When each content was first marked as done, in the host's order of taking.
+/// What commits have claimed, each with the number of records that the host had then.
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
+    /// Contents marked as done.
     done: HashMap<u128, u64>,
+    /// Contents that are accounted for one by one: set aside, or delivered in part.
+    kept: HashSet<u128>,
+    /// Intervals newly covered, by content type.
+    covered: HashMap<String, Vec<Covered>>,
 }
 
+/// An interval that a commit claims to be settled.
+#[derive(Clone, Copy, Debug)]
+struct Covered {
+    start_ms: i64,
+    end_ms: i64,
+    had: u64,
+}
+
+/// A content that is available this soon after its creation must be in the first listing that
+/// reaches over it. What comes later is for the relisting to find.
+const ON_TIME_MS: i64 = 900;
+
 impl Checkpoints {
-    /// Notes the contents that a commit marks as done.
+    /// Notes what a commit claims.
     pub(super) fn note(&mut self, commit: &Commit, host: &Host) {
         for (key, value) in &commit.changes {
-            let Some(value) = value.as_ref().filter(|_| key.starts_with("seen/")) else { continue };
-            for id in value.as_chunks::<16>().0 {
-                self.done.entry(u128::from_le_bytes(*id)).or_insert(host.records);
+            let Some(value) = value else { continue };
+            let mut parts = key.split('/');
+            match (parts.next(), parts.next(), parts.next()) {
+                (Some("seen"), ..) => {
+                    for id in value.as_chunks::<16>().0 {
+                        self.done.entry(u128::from_le_bytes(*id)).or_insert(host.records);
+                    }
+                }
+                (Some("blob"), _, Some(id)) => {
+                    self.kept.extend(u128::from_str_radix(id, 16));
+                }
+                (Some("lane"), Some(content_type), _) => {
+                    self.note_covered(content_type, &String::from_utf8_lossy(value), host.records);
+                }
+                _ => {}
             }
         }
+    }
+
+    fn note_covered(&mut self, content_type: &str, lane: &str, had: u64) {
+        let list = lane.split("\"covered\":[").nth(1).unwrap_or_default();
+        let list = list.split("]]").next().unwrap_or_default();
+        let numbers: Vec<i64> = list
+            .split(|c: char| !c.is_ascii_digit() && c != '-')
+            .filter_map(|number| number.parse().ok())
+            .collect();
+        let known = self.covered.entry(content_type.to_owned()).or_default();
+        for [start_ms, end_ms] in numbers.as_chunks::<2>().0 {
+            let (start_ms, end_ms) = (*start_ms, *end_ms);
+            let inside = |c: &&mut Covered| c.start_ms <= start_ms && end_ms <= c.end_ms;
+            if known.iter_mut().find(inside).is_none() {
+                known.push(Covered { start_ms, end_ms, had });
+            }
+        }
+    }
+
+    /// A record that lay in a covered interval although nobody had it, nor had it been set aside.
+    fn covered_too_early(
+        &self,
+        microsoft: &Microsoft,
+        taken: &HashMap<u128, u64>,
+    ) -> Option<String> {
+        microsoft.owed().find_map(|owed| {
+            let on_time = owed.available_ms <= owed.created_ms + ON_TIME_MS;
+            let kept = self.kept.contains(&xxh3_128(owed.content_id.as_bytes()));
+            let intervals = self.covered.get(owed.content_type.name())?;
+            let claim = intervals
+                .iter()
+                .find(|c| (c.start_ms..c.end_ms - SKEW_MS).contains(&owed.created_ms))
+                .filter(|_| on_time && !kept)?;
+            let before = taken.get(&owed.key).is_some_and(|at| *at < claim.had);
+            (!before).then(|| format!("{} [{}] {claim:?}", owed.content_id, owed.index))
+        })
     }
 
     /// Records that were marked as done before the host had them, in any form.
@@ -105,9 +174,14 @@ impl Checkpoints {
                 *first = taken.at.min(*first);
             }
         }
+        let early = self.covered_too_early(microsoft, &first_taken);
+        early.or_else(|| self.done_too_early(microsoft, &first_taken))
+    }
+
+    fn done_too_early(&self, microsoft: &Microsoft, taken: &HashMap<u128, u64>) -> Option<String> {
         microsoft.owed().find_map(|owed| {
             let done = self.done.get(&xxh3_128(owed.content_id.as_bytes()))?;
-            let before = first_taken.get(&owed.key).is_some_and(|at| at < done);
+            let before = taken.get(&owed.key).is_some_and(|at| at < done);
             (!before).then(|| format!("{} [{}]", owed.content_id, owed.index))
         })
     }

@@ -286,7 +286,9 @@ impl World {
         }
         self.microsoft.advance(self.now_ms);
         let types = self.config.content_types().to_vec();
-        let mut debt = Debt::new(&self.microsoft, &types, self.begin_ms, self.now_ms - 600_000);
+        // A wrong `Date` may have moved the begin, before anything was listed.
+        let begin_ms = self.begin_ms.saturating_add(SKEW_MS);
+        let mut debt = Debt::new(&self.microsoft, &types, begin_ms, self.now_ms - 600_000);
         self.stats.owed = debt.missing() as u64;
         let mut look_ms = self.now_ms;
         while !debt.is_settled(&self.host) {

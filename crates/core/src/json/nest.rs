@@ -128,8 +128,8 @@ fn last_brackets(rest: &[u8]) -> Brackets {
 /// The bytes behind an odd run of backslashes, and whether the first byte of the next block is one.
 ///
 /// Within a run, every second backslash escapes the byte behind it. Taking the backslashes from
-/// their successors, with all odd places set, borrows through each run to its end: what differs from
-/// the odd places afterwards is every backslash that escapes, and the byte behind an odd run.
+/// their successors, with all odd places set, borrows through each run to its end: what differs
+/// from the odd places afterwards is every backslash that escapes, and the byte behind an odd run.
 fn escapes(backslash: u64, carried: bool) -> (u64, bool) {
     const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
     let carried = u64::from(carried);

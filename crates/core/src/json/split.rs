@@ -103,7 +103,8 @@ pub enum SplitError {
 /// The incremental cutter. Feed it with [`push`](Self::push), drain it with [`poll`](Self::poll)
 /// until that answers `None`, and at the end of the body ask [`finish`](Self::finish).
 ///
-/// Memory is bounded by one chunk and twice `record_bytes_max`: a record that arrives in pieces is put
+/// Memory is bounded by one chunk and twice `record_bytes_max`: a record that arrives in pieces is
+/// put
 /// together in a buffer that grows by doubling.
 #[derive(Debug)]
 pub struct Splitter {

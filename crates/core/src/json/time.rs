@@ -161,7 +161,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_jiff(seconds in -62_135_596_800_i64..253_402_300_000, nanos in 0_u32..1_000_000_000) {
+        fn agrees_with_jiff(
+            seconds in -62_135_596_800_i64..253_402_300_000,
+            nanos in 0_u32..1_000_000_000,
+        ) {
             let text = jiff::Timestamp::new(seconds, 0).unwrap().strftime("%Y-%m-%dT%H:%M:%S");
             let text = format!("{text}.{nanos:09}");
             prop_assert_eq!(

@@ -306,7 +306,10 @@ proptest! {
         cuts in prop::collection::vec(0..80_usize, 0..40),
     ) {
         let (items, finish) = run(100_000, pieces(body.as_bytes(), &cuts));
-        let expected: Vec<_> = elements.iter().map(|text| text.as_bytes().escape_ascii().to_string()).collect();
+        let expected: Vec<_> = elements
+            .iter()
+            .map(|text| text.as_bytes().escape_ascii().to_string())
+            .collect();
         prop_assert_eq!(raws(&items), expected);
         prop_assert_eq!(finish.map(|finish| finish.records), Ok(elements.len() as u64));
     }
