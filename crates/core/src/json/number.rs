@@ -1,6 +1,5 @@
 //! Classifies number tokens by RFC 8259's grammar. Must not round a whole number: one beyond 64
-//! bits
-//! stays a literal, as does a float beyond `f64`. Fractions become the nearest `f64`.
+//! bits stays a literal, as does a float beyond `f64`. Fractions become the nearest `f64`.
 
 /// A number token, in the narrowest of the forms that can hold it.
 #[derive(Clone, Copy, Debug, PartialEq)]

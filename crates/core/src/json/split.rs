@@ -104,8 +104,7 @@ pub enum SplitError {
 /// until that answers `None`, and at the end of the body ask [`finish`](Self::finish).
 ///
 /// Memory is bounded by one chunk and twice `record_bytes_max`: a record that arrives in pieces is
-/// put
-/// together in a buffer that grows by doubling.
+/// put together in a buffer that grows by doubling.
 #[derive(Debug)]
 pub struct Splitter {
     record_bytes_max: usize,
