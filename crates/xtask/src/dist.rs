@@ -20,6 +20,14 @@ pub(crate) fn run() -> Result<()> {
     let built = Artifacts::build(&["m365-sim", "m365-audit"])?;
     let plugin = Artifacts::shipped_plugin()?;
     let programs = [built.path("m365-audit")?, built.path("m365-sim")?, &plugin];
+    // Fluent Bit's own naming; cargo puts a `lib` before it.
+    let shipped = |program: &Path| {
+        if program == plugin {
+            Path::new("in_m365_audit.so").to_owned()
+        } else {
+            program.to_owned()
+        }
+    };
     let release = plugin.parent().context("the plugin is in a folder")?;
     let dist = release.with_file_name("dist");
     let name = format!(
@@ -34,7 +42,7 @@ pub(crate) fn run() -> Result<()> {
     }
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     for program in programs {
-        copy(program, &folder, program)?;
+        copy(program, &folder, &shipped(program))?;
     }
     for document in DOCUMENTS {
         // Two of them have the same name.
@@ -49,7 +57,8 @@ pub(crate) fn run() -> Result<()> {
     for program in programs {
         let bytes = fs::read(program).with_context(|| program.display().to_string())?;
         let (major, minor) = glibc(&bytes).unwrap_or_default();
-        let name = program.file_name().unwrap_or_default().display();
+        let shipped = shipped(program);
+        let name = shipped.file_name().unwrap_or_default().display();
         print(&format!("{name}: {} KiB, needs glibc {major}.{minor}", bytes.len() / 1_024));
     }
     Ok(())
