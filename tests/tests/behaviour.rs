@@ -1,7 +1,7 @@
 //! The core against the simulated Microsoft, one behaviour a test, in virtual time. What a random
 //! world checks on the whole is here looked at one by one: what is said, counted and stored.
 
-use m365_audit_core::{ContentType, Event, Level, Outcome, summarize};
+use m365_audit_core::{ContentType, Event, Level, Operation, Outcome, summarize};
 use m365_audit_tests::simulation::{Observed, Scenario, observe};
 use m365_sim::{AppConfig, Fault, FaultPlan, Schedule, SimConfig, Span, TenantConfig};
 
@@ -168,6 +168,22 @@ fn a_subscription_that_somebody_stops_is_started_again_after_the_cool_down() {
     let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 6);
     assert_eq!(count(&observed, |event| matches!(event, Event::SubscriptionStarted { .. })), 2);
     assert_eq!(errors(&observed), Vec::<String>::new());
+}
+
+#[test]
+fn a_start_that_is_answered_with_nonsense_is_not_believed() {
+    for fault in [Fault::NotJson, Fault::ErrorInOk] {
+        // The token is the first request, the list the second, the start the third.
+        let schedule = Schedule { every: 3, times: Some(1), ..Schedule::default() };
+        let faults = FaultPlan::none().with_schedule(fault, schedule);
+        let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 6);
+        let started = |event: &Event| matches!(event, Event::SubscriptionStarted { .. });
+        assert_eq!(count(&observed, started), 1, "{fault:?}: {:?}", observed.events);
+        let start = Operation::StartSubscription;
+        let repeated = |event: &Event| matches!(event, Event::RequestRetried { operation, .. } if *operation == start);
+        assert_eq!(count(&observed, repeated), 1, "{fault:?}: {:?}", observed.events);
+        assert!(observed.metrics.lanes[0].blobs_delivered > 0);
+    }
 }
 
 #[test]

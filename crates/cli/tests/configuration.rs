@@ -69,9 +69,9 @@ fn every_mistake_is_told_at_once_with_its_source() {
                   (given as M365_AUDIT_CLIENT_ID)
               - api_url = "http://manage.office.com": http:// would send the token in the clear; write https://HOST (http:// only to 127.0.0.1, [::1] or localhost)
                   (given as --api-url)
-              - lookback = "8d": not a value of this option; write a time from 0s to 7d
+              - lookback = "8d": not a value of this option; allowed: time from 0s to 7d
                   (given as M365_AUDIT_LOOKBACK)
-              - db.sync = "never": not a value of this option; write a one of extra, full, normal, off
+              - db.sync = "never": not a value of this option; allowed: one of extra, full, normal, off
                   (in m365.toml)
               - tag_per_content_type: an option of the Fluent Bit plugin; remove it
                   (in m365.toml)
@@ -98,11 +98,11 @@ fn a_flag_comes_before_its_variable_and_a_variable_before_the_file() {
         &["--cloud", "in the flag"],
         expect![[r#"
             configuration: 3 mistakes, nothing was started
-              - cloud = "in the flag": not a value of this option; write a one of enterprise, gcc, gcc-high, dod, china
+              - cloud = "in the flag": not a value of this option; allowed: one of enterprise, gcc, gcc-high, dod, china
                   (given as --cloud)
-              - lookback = "in the variable": not a value of this option; write a time from 0s to 7d
+              - lookback = "in the variable": not a value of this option; allowed: time from 0s to 7d
                   (given as M365_AUDIT_LOOKBACK)
-              - verify_tls = "in the file": not a value of this option; write a on or off
+              - verify_tls = "in the file": not a value of this option; allowed: on or off
                   (in m365.toml)
         "#]],
     );
@@ -119,7 +119,7 @@ fn the_stronger_source_decides_between_the_secret_and_its_file() {
         &["--cloud", "x"],
         expect![[r#"
         configuration: 1 mistake, nothing was started
-          - cloud = "x": not a value of this option; write a one of enterprise, gcc, gcc-high, dod, china
+          - cloud = "x": not a value of this option; allowed: one of enterprise, gcc, gcc-high, dod, china
               (given as --cloud)
     "#]],
     );

@@ -341,8 +341,13 @@ impl Collector {
 
     fn end_start(&mut self, now: Now, index: usize, exchange: &Exchange, ending: &Ending) {
         let content_type = self.lanes[index].content_type;
+        let confirmed = match &exchange.body {
+            // Microsoft says so with an error, of all things (AF20024), or with the subscription.
+            Body::Small(small) => ending.code.is_some() || wire::is_enabled(small.bytes()),
+            Body::Page(_) | Body::Blob(_) => false,
+        };
         match &ending.verdict {
-            Verdict::Accept => {
+            Verdict::Accept if confirmed => {
                 self.lanes[index].subscription = Subscription::Enabled;
                 self.event(Event::SubscriptionStarted { content_type });
             }
@@ -355,7 +360,8 @@ impl Collector {
                 lane.started_at = Some(server_now - (START_COOL_DOWN - wait));
                 lane.subscription = Subscription::Missing;
             }
-            Verdict::Reauthenticate
+            Verdict::Accept
+            | Verdict::Reauthenticate
             | Verdict::Resubscribe
             | Verdict::Replan
             | Verdict::Throttle(_)

@@ -131,18 +131,26 @@ pub(crate) fn descriptor(
     })
 }
 
+/// Whether the answer to a start is a subscription that is not disabled.
+pub(crate) fn is_enabled(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    serde_json::from_slice(body).is_ok_and(|element| enabled(&element).is_some())
+}
+
+/// The feed of a subscription, if it is enabled.
+fn enabled(subscription: &serde_json::Value) -> Option<ContentType> {
+    let content_type = ContentType::parse(subscription.get("contentType")?.as_str()?)?;
+    // Microsoft's own sample leaves the status out.
+    let status = subscription.get("status").and_then(serde_json::Value::as_str);
+    status.is_none_or(|status| status.eq_ignore_ascii_case("enabled")).then_some(content_type)
+}
+
 /// Reads the list of subscriptions: the feeds that are enabled.
 pub(crate) fn enabled_subscriptions(body: &[u8]) -> Result<Vec<ContentType>, String> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let elements: Vec<serde_json::Value> =
         serde_json::from_slice(body).map_err(|error| error.to_string())?;
     // One by one: an element that makes no sense says nothing about the others.
-    let enabled = |element: &serde_json::Value| {
-        // Microsoft's own sample leaves the status out.
-        let status = element.get("status").and_then(serde_json::Value::as_str);
-        let content_type = ContentType::parse(element.get("contentType")?.as_str()?)?;
-        status.is_none_or(|status| status.eq_ignore_ascii_case("enabled")).then_some(content_type)
-    };
     Ok(elements.iter().filter_map(enabled).collect())
 }
 
