@@ -166,7 +166,8 @@ impl Trap {
             let tag = Some(format!("depth.{depth}"));
             outbox.send(Batch { ticket: depth, tag, records, msgpack })?;
         }
-        while outbox.recv() != Notice::Stop {}
+        let mut next = 0;
+        while self.note(outbox.recv(), &mut next) {}
         Ok(())
     }
 
