@@ -179,8 +179,9 @@ fn a_start_that_is_answered_with_nonsense_is_not_believed() {
         let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 6);
         let started = |event: &Event| matches!(event, Event::SubscriptionStarted { .. });
         assert_eq!(count(&observed, started), 1, "{fault:?}: {:?}", observed.events);
-        let start = Operation::StartSubscription;
-        let repeated = |event: &Event| matches!(event, Event::RequestRetried { operation, .. } if *operation == start);
+        const START: Operation = Operation::StartSubscription;
+        let repeated =
+            |event: &Event| matches!(event, Event::RequestRetried { operation: START, .. });
         assert_eq!(count(&observed, repeated), 1, "{fault:?}: {:?}", observed.events);
         assert!(observed.metrics.lanes[0].blobs_delivered > 0);
     }

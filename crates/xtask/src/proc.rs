@@ -22,7 +22,7 @@ pub(crate) fn resident(id: u32) -> Option<u64> {
     status(id, "VmRSS:")
 }
 
-/// The most resident bytes so far, or since [`reset_peak`].
+/// The most resident bytes so far, of its life.
 pub(crate) fn peak(id: u32) -> Option<u64> {
     status(id, "VmHWM:")
 }

@@ -41,7 +41,7 @@ const METADATA: Metadata<'_> = Metadata {
 
 /// What was measured.
 #[derive(Debug)]
-pub struct Report {
+pub(super) struct Report {
     blob_bytes: usize,
     records: usize,
     subjects: Vec<Subject>,
@@ -58,7 +58,7 @@ struct Subject {
 ///
 /// # Errors
 /// If a rival cannot read the blob, or the ways do not agree on what is in it.
-pub fn run() -> anyhow::Result<Report> {
+pub(super) fn run() -> anyhow::Result<Report> {
     let blob = Bytes::from(records::blob(BLOB_BYTES));
     let (records, bytes) = expand(&blob)?;
     let (rival_records, rival_bytes) = expand_by_value(&blob)?;
@@ -223,7 +223,7 @@ impl Report {
     }
 
     /// Whether the targets are met, against either use of simd-json.
-    pub fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         let tape = self.ratio(3).min(self.ratio(4));
         self.ratio(2) >= SERDE_RATIO_MIN && tape >= TAPE_RATIO_MIN
     }

@@ -13,7 +13,7 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 
-use crate::shell::{self, print, say};
+use crate::shell::{print, say};
 
 /// Runs of everything that is measured several times; odd, so that the median is one of them.
 const RUNS: usize = 5;
@@ -145,5 +145,5 @@ fn run_expand() -> Result<()> {
 fn run_expand() -> Result<()> {
     let arguments =
         ["run", "--release", "--package", "xtask", "--features", "bench", "--", "bench", EXPAND];
-    shell::run(&mut shell::cargo(&arguments))
+    crate::shell::run(&mut crate::shell::cargo(&arguments))
 }
