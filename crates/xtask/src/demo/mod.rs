@@ -99,7 +99,7 @@ impl Options {
 }
 
 /// Options of the collector, by the names that every packaging shares.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings(Vec<(&'static str, String)>);
 
 impl Settings {
