@@ -1,6 +1,6 @@
 //! CPU time of Fluent Bit per million events of 2 KB, through the plugin and through Fluent Bit's
-//! own `tail` with its JSON parser, on the same events, to the null output. A file is not encrypted,
-//! so the comparison is over http; what TLS adds is shown beside it.
+//! own `tail` with its JSON parser, on the same events, to the null output. A file is not
+//! encrypted, so the comparison is over http; what TLS adds is shown beside it.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
