@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::ContentType;
-use crate::options::{self, Kind, OPTIONS, Scope};
+use crate::options::{self, Kind, OPTIONS};
 use crate::origin::Origin;
 use crate::secret::Secret;
 
@@ -102,7 +102,7 @@ fn cloud(name: &str) -> Cloud {
 }
 
 impl Config {
-    /// Reads the options of scope [`Scope::Core`] and checks the names of all.
+    /// Reads the options of scope [`Scope::Core`](crate::options::Scope::Core) and checks the names of all.
     ///
     /// # Errors
     /// Every mistake, in the order of [`OPTIONS`]; unknown names last.
@@ -419,12 +419,6 @@ fn edit_distance(a: &str, b: &str) -> usize {
         }
     }
     row.last().copied().unwrap_or_default()
-}
-
-/// Whether the native options need to be looked at in this scope.
-#[must_use]
-pub fn is_native(name: &str) -> bool {
-    options::find(name).is_some_and(|spec| spec.scope != Scope::Core)
 }
 
 #[cfg(test)]
