@@ -167,7 +167,7 @@ impl Instance {
             let reading = if self.ledger.wants_reading() { self.host.counters() } else { None };
             self.observe(reading);
             if !self.paused && self.host.can_append() {
-                self.drain();
+                self.drain(reading);
             }
         }
         self.publish();
@@ -190,7 +190,7 @@ impl Instance {
                 break;
             }
             let entry = (batch.ticket, batch.records, batch.msgpack.len());
-            self.ledger.appended(now, entry, before, None);
+            self.ledger.appended(now, entry, before);
             if handed.is_empty() {
                 handed = batch.msgpack;
             } else {
@@ -281,14 +281,16 @@ impl Instance {
         }
     }
 
-    /// Appends what is queued, and what the worker refills meanwhile.
-    fn drain(&mut self) {
+    /// Appends what is queued, and what the worker refills meanwhile. `reading` are the counters as
+    /// of now, if they were read.
+    fn drain(&mut self, reading: Option<Reading>) {
         let begin = Instant::now();
         let mut patience = REFILL_MAX;
-        let mut before = None;
+        let mut busy = false;
+        let mut reading = reading.filter(|_| self.ledger.wants_reading());
         while begin.elapsed() < self.drain_max {
             // Only a worker that was busy a moment ago is worth waiting for.
-            let wait = if before.is_some() { patience } else { Duration::ZERO };
+            let wait = if busy { patience } else { Duration::ZERO };
             let waiting = Instant::now();
             let Some(batch) = self.held.take().or_else(|| self.inbox.take(wait)) else { break };
             patience = patience.saturating_sub(waiting.elapsed());
@@ -296,7 +298,7 @@ impl Instance {
                 self.held = Some(batch);
                 break;
             }
-            let reading = before.unwrap_or_else(|| self.host.counters().unwrap_or_default());
+            let before = *reading.get_or_insert_with(|| self.host.counters().unwrap_or_default());
             let append = || self.host.append(batch.tag.as_deref(), &batch.msgpack, batch.records);
             if !batch.msgpack.is_empty() && !append() {
                 self.logger.debug("the ring buffer is full: trying again");
@@ -304,10 +306,9 @@ impl Instance {
                 self.held = Some(batch);
                 break;
             }
-            let after = self.host.counters();
             let entry = (batch.ticket, batch.records, batch.msgpack.len());
-            self.ledger.appended(self.now(), entry, reading, after);
-            before = after;
+            self.ledger.appended(self.now(), entry, before);
+            busy = true;
         }
         self.settle(self.now());
     }

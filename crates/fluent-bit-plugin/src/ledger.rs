@@ -93,6 +93,10 @@ pub(crate) struct Ledger {
     /// `records_total` when everything appended is in chunks.
     target: u64,
     last: Reading,
+    /// Entries (a suffix) that no reading was held against yet.
+    unchecked: usize,
+    /// Batches that the ring buffer had been given before those.
+    writes: Option<u64>,
     /// Time that was not spent paused.
     active: Duration,
     observed: Duration,
@@ -117,6 +121,8 @@ impl Ledger {
             ring_bytes: 0,
             target: 0,
             last: Reading::default(),
+            unchecked: 0,
+            writes: None,
             active: Duration::ZERO,
             observed: Duration::ZERO,
             moved: Duration::ZERO,
@@ -167,26 +173,28 @@ impl Ledger {
         self.in_flight_batches = self.in_flight_batches.min(self.in_ring().max(1));
     }
 
-    /// A batch was handed over, with the counters before and (if the append was our own) after.
+    /// A batch was handed over. `before` are the counters as of the last observation or later; if
+    /// nothing is pending, as of now.
     pub(crate) fn appended(
         &mut self,
         now: Duration,
         (ticket, records, bytes): (u64, u32, usize),
         before: Reading,
-        after: Option<Reading>,
     ) {
-        let dropped = bytes == 0
-            || after.is_some_and(|after| after.writes.is_some() && after.writes == before.writes);
+        let dropped = bytes == 0;
         let alone = self.pending() == 0;
         if alone {
             // Nothing is under way: whatever processors did to earlier counts is over.
             self.target = before.records;
             self.moved = self.active;
+            self.unchecked = 0;
         }
+        if self.unchecked == 0 {
+            self.writes = before.writes;
+        }
+        self.unchecked += 1;
         self.last.records = self.last.records.max(before.records);
-        if !dropped {
-            self.target += u64::from(records);
-        }
+        self.target += u64::from(records);
         self.ring_bytes += bytes;
         self.entries.push_back(Entry {
             ticket,
@@ -222,10 +230,12 @@ impl Ledger {
                 None
             }
             Signal::Counters => {
+                let mut dropped = None;
                 if let Some(reading) = reading {
+                    dropped = self.check_writes(now, reading);
                     self.count(now, reading);
                 }
-                self.lost()
+                dropped.or_else(|| self.lost())
             }
         }
     }
@@ -235,6 +245,8 @@ impl Ledger {
         if self.signal == Signal::Counters
             && let Some(reading) = reading
         {
+            // What has to be produced again is produced by the next run.
+            let _ = self.check_writes(now, reading);
             self.last = reading;
             self.ingest_while(now, |ledger, entry| ledger.is_counted(entry));
         }
@@ -248,6 +260,34 @@ impl Ledger {
         }
         self.ingested -= 1;
         self.entries.pop_front().map(|entry| entry.ticket)
+    }
+
+    /// Whether every batch since the last reading went into the ring buffer: one of which
+    /// processors drop all records does not. Asked once for all of them, since a host's counters
+    /// cost a text of all its metrics. Returns the first ticket of what has to be produced again.
+    fn check_writes(&mut self, now: Duration, reading: Reading) -> Option<u64> {
+        let unchecked = std::mem::take(&mut self.unchecked);
+        let first = self.entries.len().saturating_sub(unchecked);
+        let rose = reading.writes?.saturating_sub(self.writes?);
+        let given = self.entries.range(first..).filter(|entry| !entry.dropped).count() as u64;
+        if given <= rose {
+            return None;
+        }
+        let entry = self.entries.get(first)?;
+        let (ticket, start) = (entry.ticket, entry.mark - u64::from(entry.records));
+        self.target = start;
+        if rose == 0 {
+            for entry in self.entries.range_mut(first..) {
+                entry.dropped = true;
+                entry.mark = start;
+            }
+            self.ingest_dropped(now);
+            return None;
+        }
+        // Which of them it was cannot be told.
+        self.altered = true;
+        self.give_up_from(first);
+        Some(ticket)
     }
 
     fn count(&mut self, now: Duration, reading: Reading) {
@@ -348,10 +388,16 @@ impl Ledger {
             return None;
         }
         let ticket = first.ticket;
-        self.entries.truncate(self.ingested);
-        self.ring_bytes = 0;
-        self.recovering = true;
+        self.give_up_from(self.ingested);
         Some(ticket)
+    }
+
+    /// Forgets entries that have to be produced again. They may still turn up.
+    fn give_up_from(&mut self, first: usize) {
+        self.entries.truncate(first);
+        self.ring_bytes = self.entries.iter().map(|entry| entry.bytes).sum();
+        self.unchecked = 0;
+        self.recovering = true;
     }
 }
 
