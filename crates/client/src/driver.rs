@@ -1,9 +1,9 @@
-//! The native [`Io`]: connects one run of a collector to the wire, the store and the sink.
+//! The native [`Io`]: connects one run of a machine to the wire, the store and the sink.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use m365_audit_core::{
-    Batch, BatchId, Collector, Commit, Event, Input, Io, Now, Request, RequestId, Utc,
+    Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, Request, RequestId, Utc,
 };
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -105,14 +105,14 @@ impl<S: Sink> Io for Driver<'_, S> {
     fn wait(
         &mut self,
         timeout: Option<Duration>,
-        collector: &Collector,
+        metrics: &Metrics,
         inputs: &mut Vec<Input>,
     ) -> Result<(), RunError> {
         self.sink.flush(&mut self.flushed).map_err(RunError::Sink)?;
         let inbox = &mut *self.inbox;
         inputs
             .extend(self.flushed.drain(..).filter_map(|id| inbox.inward(id)).map(Input::Delivered));
-        self.sink.metrics(collector.metrics());
+        self.sink.metrics(metrics);
         if self.inbox.stop_at.is_some() && !self.shutdown_told {
             self.shutdown_told = true;
             inputs.push(Input::Shutdown);

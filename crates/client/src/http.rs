@@ -158,6 +158,12 @@ fn prepare(request: &Request) -> Result<reqwest::Request, TransportError> {
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
+    for (name, text) in &request.headers {
+        let mut value = HeaderValue::from_str(text.expose())
+            .map_err(|_| unfit(&format!("{name} has characters that no header can hold")))?;
+        value.set_sensitive(true);
+        headers.insert(*name, value);
+    }
     if let Some(content_type) = request.content_type {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange, Purpose};
 use crate::expand::Expanded;
-use crate::io::{Input, Output};
+use crate::io::{Input, Machine, Output};
 use crate::key::Key;
 use crate::lane::{BLOBS_KNOWN_MAX, Lane, Subscription};
 use crate::ledger::{Entry, Ledger};
@@ -58,6 +58,20 @@ pub struct Collector {
     next_request: u64,
     stopping: bool,
     finished: bool,
+}
+
+impl Machine for Collector {
+    fn handle_input(&mut self, now: Now, input: Input) {
+        Self::handle_input(self, now, input);
+    }
+
+    fn poll_output(&mut self, now: Now) -> Output {
+        Self::poll_output(self, now)
+    }
+
+    fn metrics(&self) -> &Metrics {
+        Self::metrics(self)
+    }
 }
 
 /// How a collector stands when it has finished.

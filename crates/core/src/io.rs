@@ -2,18 +2,21 @@
 //!
 //! # Contract
 //!
-//! After any number of [`Collector::handle_input`] calls, the driver calls
-//! [`Collector::poll_output`] until it answers [`Output::Wait`] or [`Output::Finished`], and
+//! After any number of [`Machine::handle_input`] calls, the driver calls
+//! [`Machine::poll_output`] until it answers [`Output::Wait`] or [`Output::Finished`], and
 //! performs each output in the order it is given. [`run`] is that loop, and the specification of a
 //! driver: the native client, the component and the tests differ only in their [`Io`].
+//!
+//! Two machines speak it: the [`Collector`](crate::Collector), and the
+//! [`Caller`](crate::call::Caller) for single operations.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Collector;
 use crate::batch::{Batch, BatchId, ContentRef};
 use crate::event::Event;
+use crate::metrics::Metrics;
 use crate::request::{Headers, Request, RequestId, TransportError};
 use crate::state::Commit;
 use crate::time::Now;
@@ -85,8 +88,18 @@ pub enum Output {
     Event(Event),
     /// Nothing to do until an input comes, or this much time has passed (`None`: no timer).
     Wait(Option<Duration>),
-    /// The collector has come to its end; all that follows is `Finished` again.
+    /// The machine has come to its end; all that follows is `Finished` again.
     Finished,
+}
+
+/// A machine without I/O that a driver connects to the world.
+pub trait Machine {
+    /// Takes in what happened. Outputs that follow from it come from [`Self::poll_output`].
+    fn handle_input(&mut self, now: Now, input: Input);
+    /// The next thing to do.
+    fn poll_output(&mut self, now: Now) -> Output;
+    /// What was done so far, and where things stand as of the last [`Output::Wait`].
+    fn metrics(&self) -> &Metrics;
 }
 
 /// What a driver offers. All methods but [`Io::wait`] return at once.
@@ -116,28 +129,27 @@ pub trait Io {
     /// Shows an event.
     fn observe(&mut self, event: Event);
     /// Waits for inputs, at most for `timeout` (`None`: for ever), and answers all that are there;
-    /// none if the time has passed. Also called to look at `collector`, whose metrics are then
-    /// settled.
+    /// none if the time has passed. `metrics` are those of the machine, and settled.
     ///
     /// # Errors
     /// If no input can come any more.
     fn wait(
         &mut self,
         timeout: Option<Duration>,
-        collector: &Collector,
+        metrics: &Metrics,
         inputs: &mut Vec<Input>,
     ) -> Result<(), Self::Error>;
 }
 
-/// Drives `collector` until it has finished.
+/// Drives `machine` until it has finished.
 ///
 /// # Errors
 /// The first failure of `io`. Everything delivered and committed before stays so; what was in
 /// flight is collected again by the next collector that starts from the stored state.
-pub fn run<I: Io>(collector: &mut Collector, io: &mut I) -> Result<(), I::Error> {
+pub fn run<M: Machine, I: Io>(machine: &mut M, io: &mut I) -> Result<(), I::Error> {
     let mut inputs = Vec::new();
     loop {
-        match collector.poll_output(io.now()) {
+        match machine.poll_output(io.now()) {
             Output::Request { id, request, timeout } => io.send(id, request, timeout),
             Output::Read(id) => io.read(id),
             Output::Cancel(id) => io.cancel(id),
@@ -145,13 +157,13 @@ pub fn run<I: Io>(collector: &mut Collector, io: &mut I) -> Result<(), I::Error>
             Output::Commit(commit) => io.commit(commit)?,
             Output::Event(event) => io.observe(event),
             Output::Wait(timeout) => {
-                io.wait(timeout, collector, &mut inputs)?;
+                io.wait(timeout, machine.metrics(), &mut inputs)?;
                 let now = io.now();
                 if inputs.is_empty() {
-                    collector.handle_input(now, Input::Timeout);
+                    machine.handle_input(now, Input::Timeout);
                 }
                 for input in inputs.drain(..) {
-                    collector.handle_input(now, input);
+                    machine.handle_input(now, input);
                 }
             }
             Output::Finished => return Ok(()),

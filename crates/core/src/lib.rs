@@ -47,7 +47,7 @@ pub use batch::{Batch, BatchId, ContentRef, ContentType, Record};
 pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
 pub use event::{Event, Level};
-pub use io::{Input, Io, Output, run};
+pub use io::{Input, Io, Machine, Output, run};
 pub use metrics::{LaneMetrics, Metrics};
 pub use origin::{Origin, OriginError};
 pub use remedy::{KNOWN_ERRORS, KnownError};

@@ -40,16 +40,35 @@ pub enum Operation {
     ListContent,
     /// `GET {contentUri}`.
     GetBlob,
+    /// `POST /subscriptions/stop`.
+    StopSubscription,
+    /// `GET /subscriptions/notifications`, each page.
+    ListNotifications,
+    /// `GET /resources/dlpSensitiveTypes`.
+    ListDlpTypes,
 }
 
 impl Operation {
-    /// Every operation, for registering metrics ahead of use.
-    pub const ALL: [Self; 5] = [
+    /// Those that a collector sends, for registering metrics ahead of use: the first of
+    /// [`Self::ALL`].
+    pub const COLLECTING: [Self; 5] = [
         Self::Token,
         Self::ListSubscriptions,
         Self::StartSubscription,
         Self::ListContent,
         Self::GetBlob,
+    ];
+
+    /// Every operation.
+    pub const ALL: [Self; 8] = [
+        Self::Token,
+        Self::ListSubscriptions,
+        Self::StartSubscription,
+        Self::ListContent,
+        Self::GetBlob,
+        Self::StopSubscription,
+        Self::ListNotifications,
+        Self::ListDlpTypes,
     ];
 
     /// A stable lower-case name.
@@ -61,6 +80,9 @@ impl Operation {
             Self::StartSubscription => "start_subscription",
             Self::ListContent => "list_content",
             Self::GetBlob => "get_blob",
+            Self::StopSubscription => "stop_subscription",
+            Self::ListNotifications => "list_notifications",
+            Self::ListDlpTypes => "list_dlp_types",
         }
     }
 }
@@ -80,6 +102,8 @@ pub struct Request {
     pub body: Option<Secret<String>>,
     /// The `Content-Type` of `body`.
     pub content_type: Option<&'static str>,
+    /// Further headers. Secret, as one may hold a credential.
+    pub headers: Vec<(&'static str, Secret<String>)>,
 }
 
 /// The response headers, as the transport received them.

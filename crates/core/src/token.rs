@@ -236,6 +236,7 @@ pub(crate) fn request(config: &Config) -> Request {
         bearer: None,
         body: Some(Secret::new(form.finish())),
         content_type: Some("application/x-www-form-urlencoded"),
+        headers: Vec::new(),
     }
 }
 

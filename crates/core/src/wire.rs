@@ -93,6 +93,7 @@ fn get(operation: Operation, url: String, token: &Secret<String>) -> Request {
         bearer: Some(token.clone()),
         body: None,
         content_type: None,
+        headers: Vec::new(),
     }
 }
 

@@ -84,7 +84,7 @@ const LANE_GAUGES: [GaugeSpec; 6] = [
 #[derive(Debug)]
 pub(crate) struct HostMetrics {
     content_types: Vec<ContentType>,
-    /// In the order of [`Operation::ALL`].
+    /// In the order of [`Operation::COLLECTING`].
     requests: Vec<Total>,
     throttled: Total,
     retries: Total,
@@ -101,7 +101,7 @@ pub(crate) struct HostMetrics {
 impl HostMetrics {
     /// Registers everything, with every label that will be used.
     pub(crate) fn new(setup: &mut Setup<'_>, content_types: &[ContentType]) -> Self {
-        let operations = Operation::ALL.map(|operation| [operation.as_str()]);
+        let operations = Operation::COLLECTING.map(|operation| [operation.as_str()]);
         let operations: Vec<&[&str]> = operations.iter().map(<[_; 1]>::as_slice).collect();
         let types: Vec<_> = content_types.iter().map(|ct| [ct.as_str()]).collect();
         let types: Vec<&[&str]> = types.iter().map(<[_; 1]>::as_slice).collect();

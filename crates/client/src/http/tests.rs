@@ -33,6 +33,7 @@ fn get(url: &str) -> Request {
         bearer: Some(Secret::new(TOKEN.into())),
         body: None,
         content_type: None,
+        headers: Vec::new(),
     }
 }
 
@@ -183,6 +184,18 @@ fn a_post_always_says_how_long_it_is() {
         assert_eq!(request.values("content-type"), content_type.as_slice());
         assert!(request.values("transfer-encoding").is_empty());
     }
+}
+
+#[test]
+fn further_headers_are_sent_as_they_are() {
+    let peer = Peer::plain(|connection| connection.answer_all(EMPTY));
+    let mut world = World::new(&options());
+    let headers = vec![("Accept-Language", Secret::new("es".to_owned()))];
+    world.fetch(Request { headers, ..get(&peer.url("/")) }, LONG).result.unwrap();
+    assert_eq!(peer.requests.recv().unwrap().values("accept-language"), ["es"]);
+    let headers = vec![("Accept-Language", Secret::new("es\r\nX: y".to_owned()))];
+    let answer = world.fetch(Request { headers, ..get(&peer.url("/")) }, LONG);
+    assert!(answer.result.unwrap_err().message.contains("Accept-Language"));
 }
 
 #[test]
