@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod encode;
 mod input;
 mod metrics;
 mod options;

@@ -7,8 +7,8 @@ use fluent_bit_plugin::{Batch as HostBatch, Level as HostLevel, Logger, Outbox};
 use m365_audit_client::Sink;
 use m365_audit_core::json::{Field, Timestamp, parse_timestamp};
 use m365_audit_core::{Batch, Level, Metrics, Record, Utc};
+use m365_audit_msgpack::{Encoded, Encoder, Metadata};
 
-use crate::encode::{Encoded, Encoder, Metadata};
 use crate::metrics::HostMetrics;
 use crate::options::Tags;
 

@@ -8,7 +8,7 @@ mod records;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use in_m365_audit::encode::{Encoded, Encoder, Metadata};
+use m365_audit_msgpack::{Encoded, Encoder, Metadata};
 use m365_audit_core::json::{Field, Item, Splitter, Timestamp, parse_timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::Value;

@@ -275,3 +275,19 @@ proptest! {
         prop_assert!(body.is_map());
     }
 }
+
+#[test]
+fn events_without_metadata_are_a_time_and_a_body() {
+    let mut encoder = Encoder::new(DEPTH_MAX);
+    assert_eq!(encoder.push(br#"{"a":1}"#, TIME), Encoded::Members);
+    assert_eq!(encoder.push(b"[1]", TIME), Encoded::Malformed);
+    let mut rest = encoder.events();
+    let time = || Value::Ext(0, vec![0x6a, 0x6a, 0x72, 0x17, 0x07, 0x5b, 0xcd, 0x15]);
+    let body = Value::Map(vec![("a".into(), 1.into())]);
+    let event = rmpv::decode::read_value(&mut rest).unwrap();
+    assert_eq!(event, Value::Array(vec![time(), body]));
+    let body = Value::Map(vec![("malformed".into(), true.into()), ("raw".into(), "[1]".into())]);
+    let event = rmpv::decode::read_value(&mut rest).unwrap();
+    assert_eq!(event, Value::Array(vec![time(), body]));
+    assert!(rest.is_empty());
+}

@@ -1,7 +1,8 @@
-//! Audit records to Fluent Bit events: JSON to msgpack in one pass, no DOM between.
+//! The encoder: one event a record.
 //!
-//! An event is `[[time, metadata], body]` (Fluent Bit's v2 form). Must not change a record: what
-//! msgpack cannot hold exactly travels as text, what is no JSON travels whole, as text, marked.
+//! An event is `[[time, metadata], body]` (Fluent Bit's v2 form), or `[time, body]` as the `forward`
+//! protocol has it. Must not change a record: what msgpack cannot hold exactly travels as text,
+//! what is no JSON travels whole, as text, marked.
 //!
 //! | JSON | msgpack |
 //! |---|---|
@@ -11,18 +12,16 @@
 //! | object | map; duplicate keys stay, in order |
 //! | array, `true`, `false`, `null` | array, bool, nil |
 
-#[path = "encode_body.rs"]
-mod body;
-
-use self::body::{Body, put_bin, put_map, put_str};
 use m365_audit_core::json::{Timestamp, Walker};
 
-/// Where the event time's eight bytes are in an event: behind two array headers and the header of
-/// ext type 0.
-const TIME_AT: usize = 4;
+use crate::body::{self, Body, put_bin, put_map, put_str};
 
-/// `[[ext 0 of 8 bytes …`: array of two, array of two, fixext 8, type 0.
-const EVENT_HEAD: [u8; TIME_AT] = [0x92, 0x92, 0xd7, 0x00];
+/// `[[ext 0 of 8 bytes …`: array of two, array of two, fixext 8, type 0. The event time's eight
+/// bytes follow.
+const EVENT_HEAD: [u8; 4] = [0x92, 0x92, 0xd7, 0x00];
+
+/// `[ext 0 of 8 bytes …`: the same without metadata.
+const PLAIN_HEAD: [u8; 3] = [0x92, 0xd7, 0x00];
 
 /// What all events of a batch say beside their bodies.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +42,8 @@ pub enum Encoded {
     /// Its members are the event's body.
     Members,
     /// It is no JSON object, or nests too deep. The event's body is `{"raw": …}` with the whole
-    /// record as str, or as bin if it is not UTF-8, and the metadata says `malformed: true`.
+    /// record as str, or as bin if it is not UTF-8, and the metadata says `malformed: true`; of an
+    /// event without metadata, the body does.
     Malformed,
 }
 
@@ -51,6 +51,8 @@ pub enum Encoded {
 #[derive(Debug)]
 pub struct Encoder {
     walker: Walker,
+    /// Where the event time's bytes are in an event.
+    time_at: usize,
     /// An event up to its body, with the metadata of the batch.
     head: Vec<u8>,
     /// The same for a record that is malformed.
@@ -59,18 +61,25 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for bodies that nest at most `depth_max` deep, the body's own map included.
+    /// An encoder for bodies that nest at most `depth_max` deep, the body's own map included. Its
+    /// events have no metadata until some is set.
+    #[must_use]
     pub fn new(depth_max: usize) -> Self {
+        let mut head = PLAIN_HEAD.to_vec();
+        head.extend_from_slice(&[0; 8]);
+        let head_malformed = head.clone();
         Self {
             walker: Walker::new(depth_max),
-            head: Vec::new(),
-            head_malformed: Vec::new(),
+            time_at: PLAIN_HEAD.len(),
+            head,
+            head_malformed,
             events: Vec::new(),
         }
     }
 
     /// Events from here on carry this metadata.
     pub fn set_metadata(&mut self, metadata: &Metadata<'_>) {
+        self.time_at = EVENT_HEAD.len();
         write_head(&mut self.head, metadata, false);
         write_head(&mut self.head_malformed, metadata, true);
     }
@@ -86,13 +95,14 @@ impl Encoder {
         if !whole {
             self.events.truncate(start);
             self.events.extend_from_slice(&self.head_malformed);
-            put_raw(&mut self.events, record);
+            put_raw(&mut self.events, record, self.time_at == PLAIN_HEAD.len());
         }
-        self.events[start + TIME_AT..][..8].copy_from_slice(&event_time(time));
+        self.events[start + self.time_at..][..8].copy_from_slice(&event_time(time));
         if whole { Encoded::Members } else { Encoded::Malformed }
     }
 
     /// The events so far, one behind the other.
+    #[must_use]
     pub fn events(&self) -> &[u8] {
         &self.events
     }
@@ -129,9 +139,13 @@ fn write_head(head: &mut Vec<u8>, metadata: &Metadata<'_>, malformed: bool) {
     }
 }
 
-/// `{"raw": record}`.
-fn put_raw(out: &mut Vec<u8>, record: &[u8]) {
-    put_map(out, 1);
+/// `{"raw": record}`, or `{"malformed": true, "raw": record}` where no metadata says so.
+fn put_raw(out: &mut Vec<u8>, record: &[u8], marked: bool) {
+    put_map(out, 1 + usize::from(marked));
+    if marked {
+        put_str(out, b"malformed");
+        out.push(body::TRUE);
+    }
     put_str(out, b"raw");
     match std::str::from_utf8(record) {
         Ok(text) => put_str(out, text.as_bytes()),
@@ -155,5 +169,5 @@ fn event_time(time: Timestamp) -> [u8; 8] {
 }
 
 #[cfg(test)]
-#[path = "encode_tests.rs"]
+#[path = "tests.rs"]
 mod tests;
