@@ -14,7 +14,8 @@ const CA_REMEDY: &str = "; remedy: if a proxy or gateway opens TLS on the way, s
 ///
 /// None of the causes knows a header or the proxy's credentials: they are errors of name
 /// resolution, TCP, TLS and HTTP framing.
-pub(crate) fn classify(error: &reqwest::Error) -> TransportError {
+#[must_use]
+pub fn classify(error: &reqwest::Error) -> TransportError {
     let mut message = causes(error).join(": ");
     if chain(error).any(is_untrusted) {
         message.push_str(CA_REMEDY);

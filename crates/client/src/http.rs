@@ -50,9 +50,13 @@ struct Flight {
     task: AbortHandle,
 }
 
-/// A client as [`Http`] needs it.
-pub(crate) fn client(options: &NativeOptions) -> Result<Client, TransportError> {
-    let tls = tls::client_config(options)
+/// The HTTP client of all drivers: HTTP/1.1, pooled connections, no redirects, no retries; proxy
+/// and TLS as `options` say. Decompresses gzip on the way.
+///
+/// # Errors
+/// The TLS settings or the proxy cannot be used.
+pub fn client(options: &NativeOptions) -> Result<Client, TransportError> {
+    let tls = tls::client_config(&options.roots, options.verify_tls, b"http/1.1")
         .map_err(|error| refused(TransportErrorKind::Tls, error.to_string()))?;
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)

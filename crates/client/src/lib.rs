@@ -4,6 +4,9 @@
 //! other threads reach it through a [`Handle`]. What to request, when to retry and what is done are
 //! the core's decisions: nothing here retries, follows a redirect or looks into an answer.
 //!
+//! Its parts serve other drivers as well: [`Store`] keeps a state, [`http_client`] makes the one
+//! kind of HTTP client there is, [`tls_config`] says what is trusted.
+//!
 //! ```no_run
 //! use m365_audit_client::{Client, Settings, Sink};
 //! use m365_audit_core::{Batch, Level, RawOptions};
@@ -44,8 +47,12 @@ mod store;
 mod tls;
 
 pub use client::{Client, OpenError, RunError};
+pub use failure::classify;
 pub use handle::Handle;
+pub use http::client as http_client;
 pub use proxy::Proxy;
-pub use settings::{DbOptions, NativeOptions, Settings, in_order};
+pub use runtime::Runtime;
+pub use settings::{DbOptions, NativeOptions, Settings, in_order, read_roots};
 pub use sink::Sink;
-pub use store::{StoreError, inspect};
+pub use store::{Store, StoreError, inspect};
+pub use tls::client_config as tls_config;

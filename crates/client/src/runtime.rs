@@ -13,10 +13,14 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A current-thread runtime that never holds up its owner's end.
 #[derive(Debug)]
-pub(crate) struct Runtime(Option<tokio::runtime::Runtime>);
+pub struct Runtime(Option<tokio::runtime::Runtime>);
 
 impl Runtime {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// Starts no thread.
+    ///
+    /// # Errors
+    /// The system gives no event queue.
+    pub fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -25,7 +29,8 @@ impl Runtime {
         Ok(Self(Some(runtime)))
     }
 
-    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+    /// Runs until `future` is ready, and everything that was spawned meanwhile.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.inner().block_on(future)
     }
 

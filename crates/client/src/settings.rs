@@ -8,8 +8,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use m365_audit_core::config::Reader;
-use m365_audit_core::options::OPTIONS;
-use m365_audit_core::{Config, ConfigError, RawOptions};
+use m365_audit_core::options::{self, HOST_OPTIONS, OPTIONS, Scope};
+use m365_audit_core::{Config, ConfigError, RawOptions, Secret};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -28,6 +28,9 @@ pub struct Settings {
     pub config: Config,
     /// This crate's part.
     pub native: NativeOptions,
+    /// The text of the core's part, with what files hold in place of their names: for a core that
+    /// runs elsewhere.
+    pub core_options: Secret<RawOptions>,
 }
 
 /// The options of scope `Native`, checked.
@@ -72,7 +75,12 @@ impl Settings {
         let native = NativeOptions::parse(&raw).map_err(|found| errors.extend(found));
         let config = Config::parse(&raw).map_err(|found| errors.extend(found));
         match (config, native) {
-            (Ok(config), Ok(native)) if errors.is_empty() => Ok(Self { config, native }),
+            (Ok(config), Ok(native)) if errors.is_empty() => {
+                raw.retain(|name, _| {
+                    options::find(name).is_some_and(|spec| spec.scope == Scope::Core)
+                });
+                Ok(Self { config, native, core_options: Secret::new(raw) })
+            }
             _ => Err(in_order(errors)),
         }
     }
@@ -82,7 +90,9 @@ impl Settings {
 #[must_use]
 pub fn in_order(mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
     let position = |error: &ConfigError| {
-        OPTIONS.iter().position(|option| option.name == error.option).unwrap_or(OPTIONS.len())
+        let all = || OPTIONS.iter().chain(HOST_OPTIONS);
+        let position = all().position(|option| option.name == error.option);
+        position.unwrap_or_else(|| all().count())
     };
     errors.sort_by_key(position);
     errors
@@ -185,7 +195,11 @@ fn read_secret(path: &Path) -> Result<String, String> {
     Ok(secret.to_owned())
 }
 
-fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// Reads root certificates from a PEM file of at most 8 MiB.
+///
+/// # Errors
+/// What is wrong with the file, in words.
+pub fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = read_bounded(path, CA_BYTES_MAX)?;
     let mut store = rustls::RootCertStore::empty();
     let mut roots = Vec::new();

@@ -83,7 +83,10 @@ pub enum StoreError {
 
 /// The state of one tenant.
 #[derive(Debug)]
-pub(crate) enum Store {
+pub struct Store(Place);
+
+#[derive(Debug)]
+enum Place {
     /// Lost with the process.
     Memory(Stored),
     /// In a file.
@@ -91,35 +94,48 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    pub(crate) fn open(db: Option<&DbOptions>, tenant: &str) -> Result<Self, StoreError> {
-        Ok(match db {
-            Some(options) => Self::Sqlite(SqliteStore::open(options, tenant)?),
-            None => Self::Memory(Stored::new()),
-        })
+    /// Opens the file, creating it if need be, and locks the tenant in it; memory for `None`.
+    ///
+    /// # Errors
+    /// See [`StoreError`]. A file that is refused is left as it was.
+    pub fn open(db: Option<&DbOptions>, tenant: &str) -> Result<Self, StoreError> {
+        Ok(Self(match db {
+            Some(options) => Place::Sqlite(SqliteStore::open(options, tenant)?),
+            None => Place::Memory(Stored::new()),
+        }))
     }
 
     /// What messages call it.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Memory(_) => "memory".into(),
-            Self::Sqlite(store) => store.path().display().to_string(),
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.0 {
+            Place::Memory(_) => "memory".into(),
+            Place::Sqlite(store) => store.path().display().to_string(),
         }
     }
 
-    pub(crate) fn load(&self) -> Result<Stored, StoreError> {
-        match self {
-            Self::Memory(stored) => Ok(stored.clone()),
-            Self::Sqlite(store) => store.load(),
+    /// Everything that is stored for the tenant.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn load(&self) -> Result<Stored, StoreError> {
+        match &self.0 {
+            Place::Memory(stored) => Ok(stored.clone()),
+            Place::Sqlite(store) => store.load(),
         }
     }
 
-    pub(crate) fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        match self {
-            Self::Memory(stored) => {
+    /// Stores all changes or, in case of an error, none.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        match &mut self.0 {
+            Place::Memory(stored) => {
                 commit.apply(stored);
                 Ok(())
             }
-            Self::Sqlite(store) => store.commit(&commit),
+            Place::Sqlite(store) => store.commit(&commit),
         }
     }
 }

@@ -7,31 +7,38 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use crate::settings::NativeOptions;
-
-/// The TLS settings of all connections, those to an https proxy included.
-pub(crate) fn client_config(options: &NativeOptions) -> Result<ClientConfig, Error> {
+/// The TLS settings of a connection: what is trusted beside Mozilla's roots and the system's,
+/// whether certificates are checked at all, and the protocol spoken inside (ALPN; may be empty).
+///
+/// # Errors
+/// One of `roots` is no usable certificate.
+pub fn client_config(
+    roots: &[CertificateDer<'static>],
+    verify: bool,
+    protocol: &[u8],
+) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
-    let mut config = if options.verify_tls {
-        builder.with_root_certificates(roots(options)?).with_no_client_auth()
+    let mut config = if verify {
+        builder.with_root_certificates(trusted(roots)?).with_no_client_auth()
     } else {
         builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(NoVerification(provider)))
             .with_no_client_auth()
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols =
+        [protocol].iter().filter(|p| !p.is_empty()).map(|p| p.to_vec()).collect();
     Ok(config)
 }
 
-fn roots(options: &NativeOptions) -> Result<RootCertStore, Error> {
+fn trusted(further: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     // A system store may be missing or hold certificates that webpki does not read. Neither is a
     // reason not to start: Mozilla's roots cover Microsoft.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for certificate in &options.roots {
+    for certificate in further {
         roots.add(certificate.clone())?;
     }
     Ok(roots)

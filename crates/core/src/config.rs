@@ -167,6 +167,11 @@ impl Config {
         &self.tenant_id
     }
 
+    /// Every origin that requests go to: the authority that gives tokens, and the API.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        [&self.login, &self.api].into_iter()
+    }
+
     /// The feeds that are collected, each once.
     #[must_use]
     pub fn content_types(&self) -> &[ContentType] {

@@ -51,6 +51,8 @@ pub enum Scope {
     Native,
     /// The Fluent Bit plugin alone.
     FluentBit,
+    /// The host of the WASM component alone.
+    Host,
 }
 
 /// One option.
@@ -316,10 +318,90 @@ pub const OPTIONS: &[OptionSpec] = &[
     ),
 ];
 
+/// The options of `m365-audit host`, which it has beside those of scope `Core` and `Native`.
+pub const HOST_OPTIONS: &[OptionSpec] = &[
+    option(
+        "sink",
+        Kind::Choice(&["ndjson", "forward"]),
+        Some("ndjson"),
+        Scope::Host,
+        "Where records go: ndjson writes lines to --output, forward sends events to Fluent Bit or \
+         Fluentd and waits for their acknowledgement.",
+    ),
+    option(
+        "forward.address",
+        Kind::Text,
+        Some("127.0.0.1:24224"),
+        Scope::Host,
+        "HOST:PORT of the Fluent Bit or Fluentd that takes the events (its input `forward`).",
+    ),
+    option("forward.tag", Kind::Text, Some("m365_audit"), Scope::Host, "Tag of the events."),
+    option(
+        "forward.shared_key",
+        Kind::Secret,
+        None,
+        Scope::Host,
+        "Key that both sides prove to each other, as Shared_Key (Fluent Bit) or shared_key \
+         (Fluentd) says on the other side. Without it the connection begins without a handshake.",
+    ),
+    option(
+        "forward.self_hostname",
+        Kind::Text,
+        Some("m365-audit"),
+        Scope::Host,
+        "Name by which this side introduces itself in the handshake.",
+    ),
+    option(
+        "forward.tls",
+        Kind::Boolean,
+        Some("off"),
+        Scope::Host,
+        "Encrypt the connection. Without it anyone on the way can read the records.",
+    ),
+    option(
+        "forward.ca_file",
+        Kind::Path,
+        None,
+        Scope::Host,
+        "PEM file with further root certificates to trust for the events' connection.",
+    ),
+    option(
+        "forward.verify_tls",
+        Kind::Boolean,
+        Some("on"),
+        Scope::Host,
+        "Check the certificate of the events' receiver.",
+    ),
+    option(
+        "forward.timeout",
+        Kind::Duration { min: 1, max: 600 },
+        Some("30"),
+        Scope::Host,
+        "Longest wait for a connection, for the handshake, and for the acknowledgement of a chunk. \
+         A chunk that is not acknowledged in time is sent again.",
+    ),
+    option(
+        "memory_max",
+        Kind::Size { min: 16_000_000, max: 4_000_000_000 },
+        Some("256M"),
+        Scope::Host,
+        "Most memory that the component may use. Raise it with buffer_bytes, record_bytes_max or \
+         dedupe_records.",
+    ),
+    option(
+        "call_timeout",
+        Kind::Duration { min: 2, max: 600 },
+        Some("30"),
+        Scope::Host,
+        "Longest time that one call of the component may take before it is stopped and a fresh \
+         instance goes on. The component itself aims to be done after a third of it.",
+    ),
+];
+
 /// The option called `name`.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static OptionSpec> {
-    OPTIONS.iter().find(|option| option.name == name)
+    OPTIONS.iter().chain(HOST_OPTIONS).find(|option| option.name == name)
 }
 
 impl Kind {
@@ -368,10 +450,11 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_snake_case() {
-        for (i, option) in OPTIONS.iter().enumerate() {
+        let options: Vec<_> = OPTIONS.iter().chain(HOST_OPTIONS).collect();
+        for (i, option) in options.iter().enumerate() {
             let legal = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
             assert!(option.name.chars().all(legal), "{}", option.name);
-            assert!(OPTIONS[..i].iter().all(|other| other.name != option.name));
+            assert!(options[..i].iter().all(|other| other.name != option.name));
         }
     }
 
