@@ -412,7 +412,7 @@ fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// Levenshtein's distance. Quadratic; names are short.
-fn edit_distance(a: &str, b: &str) -> usize {
+pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, ca) in a.chars().enumerate() {
         let mut diagonal = row[0];

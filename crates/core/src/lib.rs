@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod activities;
 mod answer;
 mod batch;
 mod budget;
