@@ -30,17 +30,21 @@ struct Sum {
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     let built = Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit", "m365-audit-tests"])?;
-    let mut sum = cargo_test(built.path("in_m365_audit")?)?;
+    let Filter { mut sum, mut failures, .. } = cargo_test(built.path("in_m365_audit")?)?;
     say(&format!("Simulation ring: {SEEDS} worlds"));
     let mut simulation = shell::command(built.path("simulation")?);
     match shell::run(simulation.args(["--seeds", &SEEDS.to_string()])) {
         Ok(()) => sum.passed += 1,
         Err(error) => {
             say(&format!("{error:#}"));
+            failures.push("simulation ring".to_owned());
             sum.failed += 1;
         }
     }
     print("");
+    for failure in &failures {
+        print(&format!("FAILED: {failure}"));
+    }
     if fluent_bit::find()?.is_none() {
         let remedy = fluent_bit::REMEDY;
         print(&format!("SKIPPED: the tests in real Fluent Bit, for there is none; {remedy}"));
@@ -57,9 +61,11 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// All test programs of the workspace.
-fn cargo_test(plugin: &Path) -> Result<Sum> {
+fn cargo_test(plugin: &Path) -> Result<Filter> {
     // Tests say on their output that they skip, and only failures' output is shown otherwise.
     let mut cargo = shell::cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    // Some tests panic on purpose, on threads whose output cannot be hidden.
+    cargo.env("RUST_BACKTRACE", "0");
     cargo.env("M365_AUDIT_PLUGIN", plugin).stdin(Stdio::null()).stdout(Stdio::piped());
     say(&format!("$ {}", shell::spelled(&cargo)));
     let mut child = cargo.spawn().context("cargo cannot be started")?;
@@ -73,13 +79,12 @@ fn cargo_test(plugin: &Path) -> Result<Sum> {
         }
     }
     let status = child.wait().context("cargo test")?;
-    let mut sum = filter.sum;
     // A program that does not compile, or dies of a signal, says no result.
-    if !status.success() && sum.failed == 0 {
-        say("cargo test failed without a failed test; its output above says why");
-        sum.failed = 1;
+    if !status.success() && filter.sum.failed == 0 {
+        filter.failures.push("cargo test, without a failed test: its output above says why".into());
+        filter.sum.failed = 1;
     }
-    Ok(sum)
+    Ok(filter)
 }
 
 /// Reads what test programs print: adds up, and hides the output of tests that passed.
@@ -87,6 +92,8 @@ fn cargo_test(plugin: &Path) -> Result<Sum> {
 struct Filter {
     sum: Sum,
     hidden: bool,
+    /// Names of tests that failed, to be said again at the end.
+    failures: Vec<String>,
     /// Tests of the present program that will be counted as passed, but said that they skip.
     skipping: u64,
 }
@@ -104,7 +111,10 @@ impl Filter {
         match line.trim_end() {
             "successes:" => self.hidden = true,
             "failures:" => self.hidden = false,
-            _ => {}
+            line => {
+                let failed = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED"));
+                self.failures.extend(failed.map(str::to_owned));
+            }
         }
         if self.hidden && line.starts_with("SKIPPED") {
             self.skipping += 1;
@@ -162,6 +172,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         let mut filter = Filter::default();
         let shown: Vec<_> = output.lines().filter(|line| filter.shows(line)).collect();
         assert_eq!(filter.sum, Sum { passed: 3, failed: 1, skipped: 2 });
+        assert_eq!(filter.failures, ["b"]);
         let shown = shown.join("\n");
         assert!(shown.contains("broken") && shown.contains("test b ... FAILED"), "{shown}");
         assert!(!shown.contains("test a") && !shown.contains("successes"), "{shown}");

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::panic;
 use std::thread;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ impl Input for Trap {
     ];
 
     fn new(setup: &mut Setup<'_>) -> Result<Self, Failure> {
+        // It panics on purpose; the SDK logs it, and nobody wants it on stderr too.
+        panic::set_hook(Box::new(|_| {}));
         let properties = setup.properties();
         let mode = properties.string("mode").unwrap_or_default();
         match mode.as_str() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::shell;
 
@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
             problems(&text).into_iter().map(|(line, why)| format!("{shown}:{line}: {why}")),
         );
     }
-    for path in files("*Cargo.toml")? {
+    for path in files(|name| name == "Cargo.toml")? {
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         if text.contains("[package]") && !text.contains("license.workspace = true") {
             broken.push(format!("{}: lacks `license.workspace = true`", shown(&path)));
@@ -66,16 +66,33 @@ fn problems(text: &str) -> Vec<(usize, String)> {
 
 /// Every Rust file of the workspace.
 pub(super) fn sources() -> Result<Vec<PathBuf>> {
-    files("*.rs")
+    files(|name| Path::new(name).extension().is_some_and(|extension| extension == "rs"))
 }
 
-/// Files that are, or are about to be, under version control.
-fn files(pattern: &str) -> Result<Vec<PathBuf>> {
-    let mut git = shell::command("git");
-    git.args(["ls-files", "--cached", "--others", "--exclude-standard", "--", pattern]);
-    let paths = shell::read(&mut git)?;
-    let root = shell::root();
-    Ok(paths.lines().map(|path| root.join(path)).filter(|path| path.exists()).collect())
+/// Folders that hold what others made.
+const FOREIGN: [&str; 2] = ["target", "node_modules"];
+
+/// The workspace's files of such a name. Without git: the sources may lie outside a repository, or
+/// in one that is somebody else's.
+fn files(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![shell::root().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let entry = entry.with_context(|| folder.display().to_string())?;
+            let kind = entry.file_type().with_context(|| entry.path().display().to_string())?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            if kind.is_dir() && !name.starts_with('.') && !FOREIGN.contains(&name) {
+                folders.push(entry.path());
+            } else if kind.is_file() && wanted(name) {
+                found.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    ensure!(!found.is_empty(), "no such files below {}", shell::root().display());
+    Ok(found)
 }
 
 fn shown(path: &Path) -> String {
