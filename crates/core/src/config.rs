@@ -102,7 +102,8 @@ fn cloud(name: &str) -> Cloud {
 }
 
 impl Config {
-    /// Reads the options of scope [`Scope::Core`](crate::options::Scope::Core) and checks the names of all.
+    /// Reads the options of [`Scope::Core`](crate::options::Scope::Core) and checks the names of
+    /// all.
     ///
     /// # Errors
     /// Every mistake, in the order of [`OPTIONS`]; unknown names last.
