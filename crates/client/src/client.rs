@@ -189,7 +189,7 @@ impl<S: Sink> Client<S> {
 }
 
 /// A number from the system's random source, for the jitter of retries: nothing secret hangs on it.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     // The standard library keys its hash maps from that source.
     RandomState::new().build_hasher().finish()
 }

@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+mod calls;
 mod client;
 mod driver;
 mod failure;
@@ -46,6 +47,7 @@ mod sqlite;
 mod store;
 mod tls;
 
+pub use calls::Calls;
 pub use client::{Client, OpenError, RunError};
 pub use failure::classify;
 pub use handle::Handle;

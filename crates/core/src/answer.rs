@@ -20,7 +20,7 @@ use crate::token::{Rejection, TokenFailure, failure_of};
 use crate::wire;
 
 /// A listing with more pages than this goes in circles.
-const PAGES_PER_WINDOW_MAX: u32 = 10_000;
+pub(crate) const PAGES_PER_WINDOW_MAX: u32 = 10_000;
 
 /// After this many failures of one page its window is planned anew.
 const PAGE_FAILURES_MAX: u32 = 5;

@@ -100,6 +100,26 @@ impl PageBody {
     }
 }
 
+/// What matters of the head of an answer. All empty until it arrives.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) next_page: Option<String>,
+}
+
+impl Head {
+    pub(crate) fn read(status: u16, headers: &Headers) -> Self {
+        let seconds = headers.value("retry-after").and_then(|text| text.trim().parse().ok());
+        let next_page = headers.value("nextpageuri").map(str::trim);
+        Self {
+            status,
+            retry_after: seconds.map(|s| Duration::from_secs(s).min(RETRY_AFTER_MAX)),
+            next_page: next_page.filter(|address| !address.is_empty()).map(str::to_owned),
+        }
+    }
+}
+
 /// One request under way.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -143,15 +163,9 @@ impl Exchange {
 
     /// Takes what matters from the head of the answer.
     pub(crate) fn head(&mut self, status: u16, headers: &Headers) {
-        self.status = status;
-        self.retry_after = headers
-            .value("retry-after")
-            .and_then(|seconds| seconds.trim().parse().ok())
-            .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-        self.next_page = headers
-            .value("nextpageuri")
-            .map(str::trim)
-            .filter(|address| !address.is_empty())
-            .map(str::to_owned);
+        let head = Head::read(status, headers);
+        self.status = head.status;
+        self.retry_after = head.retry_after;
+        self.next_page = head.next_page;
     }
 }

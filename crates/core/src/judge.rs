@@ -53,6 +53,13 @@ pub(crate) fn judge(answer: &Answer<'_>) -> Verdict {
     let throttle = Verdict::Throttle(answer.retry_after);
     if let Some(code) = &answer.code {
         match &**code {
+            // A start that came too soon names its wait, whatever its code.
+            "AF429"
+                if answer.operation == Operation::StartSubscription
+                    && answer.named_wait.is_some() =>
+            {
+                return Verdict::CoolDown(answer.named_wait);
+            }
             // Microsoft sends it with 403 and with 429; the code is what counts.
             "AF429" => return throttle,
             "AF10001" | "AF20010" | "AF20011" | "AF20012" | "AF20013" | "AF20020"
@@ -105,6 +112,19 @@ pub(crate) fn code_of(body: &[u8]) -> Option<Cow<'static, str>> {
     let digits: String = text[at..].chars().take_while(char::is_ascii_digit).take(8).collect();
     Some(format!("AF{digits}").into())
 }
+
+/// The words of an error body, for people: its first line, cut to a bearable length.
+pub(crate) fn message_of(body: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let message = value.get("error").and_then(|error| error.get("message"));
+    let message = message.or_else(|| value.get("Message"))?.as_str()?;
+    let line = message.lines().next()?.trim();
+    let short: String = line.chars().take(MESSAGE_CHARS_MAX).collect();
+    (!short.is_empty()).then_some(short)
+}
+
+/// Messages are cut to this many characters.
+const MESSAGE_CHARS_MAX: usize = 300;
 
 /// Codes longer than this are sentences.
 const CODE_CHARS_MAX: usize = 80;

@@ -17,6 +17,7 @@ pub mod activities;
 mod answer;
 mod batch;
 mod budget;
+pub mod call;
 mod collector;
 pub mod config;
 mod event;
@@ -51,7 +52,7 @@ pub use event::{Event, Level};
 pub use io::{Input, Io, Machine, Output, run};
 pub use metrics::{LaneMetrics, Metrics};
 pub use origin::{Origin, OriginError};
-pub use remedy::{KNOWN_ERRORS, KnownError};
+pub use remedy::{KNOWN_ERRORS, KnownError, known_error};
 pub use request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,
 };

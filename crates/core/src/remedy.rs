@@ -88,9 +88,15 @@ const fn known(code: &'static str, meaning: &'static str, remedy: &'static str) 
     KnownError { code, meaning, remedy }
 }
 
+/// What is known about `code`.
+#[must_use]
+pub fn known_error(code: &str) -> Option<&'static KnownError> {
+    KNOWN_ERRORS.iter().find(|known| known.code == code)
+}
+
 /// What to do about `code`.
 pub(crate) fn remedy(code: &str) -> &'static str {
-    KNOWN_ERRORS.iter().find(|known| known.code == code).map_or(
+    known_error(code).map_or(
         "look the code up in Microsoft's reference; collection goes on by itself once it is solved",
         |known| known.remedy,
     )

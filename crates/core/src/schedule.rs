@@ -175,7 +175,7 @@ impl Collector {
                 // Stored before it is sent, so that a crash cannot start again too soon.
                 self.changes.put(key, server_now.as_millis().to_string().into_bytes());
                 self.outputs.push_back(crate::Output::Commit(self.changes.take()));
-                let request = wire::start_subscription(&self.config, content_type, bearer);
+                let request = wire::start_subscription(&self.config, content_type, None, bearer);
                 let purpose = Purpose::StartSubscription { lane: index };
                 self.send(now, request, purpose, Urgency::Fresh);
             }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::batch::{ContentRef, ContentType};
+use crate::call::WebhookRequest;
 use crate::config::Config;
 use crate::interval::Interval;
 use crate::plan::RETENTION;
@@ -21,10 +22,12 @@ pub(crate) fn list_subscriptions(config: &Config, token: &Secret<String>) -> Req
     get(Operation::ListSubscriptions, url, token)
 }
 
-/// `POST /subscriptions/start`, without a webhook and without touching one.
+/// `POST /subscriptions/start`. Without a webhook the body is empty: a subscription that has one
+/// loses it, and so enabled ones are not started again.
 pub(crate) fn start_subscription(
     config: &Config,
     content_type: ContentType,
+    webhook: Option<&WebhookRequest>,
     token: &Secret<String>,
 ) -> Request {
     let url = format!(
@@ -32,13 +35,75 @@ pub(crate) fn start_subscription(
         feed(config),
         config.publisher_id
     );
+    let body = webhook.map(|webhook| {
+        let auth_id = webhook.auth_id.as_ref().map_or("", |auth_id| auth_id.expose());
+        serde_json::json!({ "webhook": {
+            "address": webhook.address,
+            "authId": auth_id,
+            // Microsoft's own sample writes no expiration as an empty text.
+            "expiration": webhook.expiration.as_deref().unwrap_or_default(),
+        }})
+        .to_string()
+    });
     Request {
         method: Method::Post,
         // Empty, but there: the service's front answers 411 to a POST without a length.
-        body: Some(Secret::new(String::new())),
+        body: Some(Secret::new(body.unwrap_or_default())),
         content_type: Some("application/json; charset=utf-8"),
         ..get(Operation::StartSubscription, url, token)
     }
+}
+
+/// `POST /subscriptions/stop`.
+pub(crate) fn stop_subscription(
+    config: &Config,
+    content_type: ContentType,
+    token: &Secret<String>,
+) -> Request {
+    let url = format!(
+        "{}/subscriptions/stop?contentType={content_type}&{PUBLISHER}={}",
+        feed(config),
+        config.publisher_id
+    );
+    Request {
+        method: Method::Post,
+        body: Some(Secret::new(String::new())),
+        ..get(Operation::StopSubscription, url, token)
+    }
+}
+
+/// The first page of the attempts to notify of a window's content.
+pub(crate) fn list_notifications(
+    config: &Config,
+    content_type: ContentType,
+    window: Interval,
+    token: &Secret<String>,
+) -> Request {
+    let (start, end) = (window.start, window.end);
+    let url = format!(
+        "{}/subscriptions/notifications?contentType={content_type}&startTime={start}\
+         &endTime={end}&{PUBLISHER}={}",
+        feed(config),
+        config.publisher_id
+    );
+    get(Operation::ListNotifications, url, token)
+}
+
+/// `GET /resources/dlpSensitiveTypes`.
+pub(crate) fn list_dlp_types(
+    config: &Config,
+    language: Option<&str>,
+    token: &Secret<String>,
+) -> Request {
+    let url =
+        format!("{}/resources/dlpSensitiveTypes?{PUBLISHER}={}", feed(config), config.publisher_id);
+    let language = language.map(|tag| ("Accept-Language", Secret::new(tag.to_owned())));
+    Request { headers: language.into_iter().collect(), ..get(Operation::ListDlpTypes, url, token) }
+}
+
+/// The address of a blob of which only the id is known.
+pub(crate) fn blob_address(config: &Config, content_id: &str) -> String {
+    format!("{}/audit/{content_id}", feed(config))
 }
 
 /// The first page of a window.

@@ -8,8 +8,8 @@ mod records;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use m365_audit_msgpack::{Encoded, Encoder, Metadata};
 use m365_audit_core::json::{Field, Item, Splitter, Timestamp, parse_timestamp};
+use m365_audit_msgpack::{Encoded, Encoder, Metadata};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;

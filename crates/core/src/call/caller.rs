@@ -1,0 +1,495 @@
+//! The machine that makes calls: one at a time, one request at a time. Routes and sends; what an
+//! answer means is decided in `ending`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::batch::{Batch, BatchId, ContentRef, ContentType};
+use crate::budget::Budget;
+use crate::call::failure::{CallError, CallErrorKind};
+use crate::call::reply::Reply;
+use crate::call::{Call, Claims, Pages, Range, RangeError};
+use crate::config::Config;
+use crate::event::Event;
+use crate::exchange::{Body, Head};
+use crate::expand::{Expanded, Progress};
+use crate::interval::Interval;
+use crate::io::{Input, Machine, Output};
+use crate::key::Key;
+use crate::metrics::Metrics;
+use crate::random::Random;
+use crate::request::{Headers, Operation, Request, RequestId};
+use crate::secret::Secret;
+use crate::time::{Now, ServerClock, Utc};
+use crate::token::{self, Generation, TokenMachine};
+use crate::wire;
+
+/// A request that fails this often in a row ends its call. With the pauses between them, which
+/// double from half a second, that is about eight seconds of trouble.
+pub const ATTEMPTS_MAX: u32 = 5;
+
+/// A reply with more entries than this is not gathered: half a gigabyte of descriptors.
+pub const ENTRIES_MAX: usize = 1_000_000;
+
+/// Makes single calls. See [`crate::call`].
+///
+/// Memory is bounded by the entries of one reply, or for a blob by one chunk, one batch and
+/// `buffer_bytes` of undelivered ones.
+#[derive(Debug)]
+pub struct Caller {
+    pub(super) config: Config,
+    pub(super) clock: ServerClock,
+    pub(super) random: Random,
+    pub(super) tokens: TokenMachine,
+    pub(super) budget: Budget,
+    pub(super) metrics: Metrics,
+    pub(super) outputs: VecDeque<Output>,
+    /// The call under way.
+    pub(super) task: Option<Task>,
+    pub(super) outcome: Option<Result<Reply, CallError>>,
+    flight: Option<Flight>,
+    undelivered: BTreeMap<BatchId, u64>,
+    next_request: u64,
+    next_batch: u64,
+    /// By how many seconds the local clock is ahead of the last `Date` header.
+    skew: Option<i64>,
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) call: Call,
+    /// What is left to ask, the first next. `None`: not planned yet.
+    pub(super) asks: Option<VecDeque<Ask>>,
+    pub(super) reply: Reply,
+    /// How many entries the reply had before the page under way.
+    pub(super) kept: usize,
+    /// Next pages that were followed.
+    pub(super) visited: BTreeSet<Key>,
+    /// Failures in a row, and tokens that were refused.
+    pub(super) failures: u32,
+    pub(super) rejections: u32,
+    pub(super) not_before: Duration,
+    /// How far into its blob the batches reach that were handed over.
+    pub(super) progress: Progress,
+}
+
+/// One request that a call needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// The operation's only one.
+    Whole,
+    /// The first page of a window.
+    Window(Interval),
+    /// A page that another one named.
+    Page(String),
+}
+
+/// The request under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) id: RequestId,
+    pub(super) operation: Operation,
+    pub(super) generation: Generation,
+    pub(super) sent_at: Duration,
+    pub(super) head: Head,
+    pub(super) body: Body,
+    /// Whether nothing more is read until there is room.
+    stalled: bool,
+}
+
+impl Task {
+    fn new(call: Call) -> Self {
+        let reply = match &call {
+            Call::SignIn => Reply::SignedIn,
+            Call::ListSubscriptions => Reply::Subscriptions(Vec::new()),
+            Call::StartSubscription { .. } => Reply::Unchanged,
+            Call::StopSubscription { .. } => Reply::Stopped,
+            Call::ListContent { .. } => Reply::Contents(Vec::new()),
+            Call::GetBlob(_) => Reply::Expanded { records: 0, dropped: 0 },
+            Call::ListNotifications { .. } => Reply::Notifications(Vec::new()),
+            Call::ListDlpTypes { .. } => Reply::DlpTypes(Vec::new()),
+        };
+        Self {
+            call,
+            asks: None,
+            reply,
+            kept: 0,
+            visited: BTreeSet::new(),
+            failures: 0,
+            rejections: 0,
+            not_before: Duration::ZERO,
+            progress: Progress::default(),
+        }
+    }
+
+    const fn range(&self) -> Option<Range> {
+        match self.call {
+            Call::ListContent { range, .. } | Call::ListNotifications { range, .. } => Some(range),
+            Call::SignIn
+            | Call::ListSubscriptions
+            | Call::StartSubscription { .. }
+            | Call::StopSubscription { .. }
+            | Call::GetBlob(_)
+            | Call::ListDlpTypes { .. } => None,
+        }
+    }
+
+    /// The feed that the call is about, for events.
+    pub(super) const fn content_type(&self) -> Option<ContentType> {
+        match self.call {
+            Call::StartSubscription { content_type, .. }
+            | Call::StopSubscription { content_type }
+            | Call::ListContent { content_type, .. }
+            | Call::ListNotifications { content_type, .. } => Some(content_type),
+            Call::SignIn
+            | Call::ListSubscriptions
+            | Call::GetBlob(_)
+            | Call::ListDlpTypes { .. } => None,
+        }
+    }
+
+    /// What to ask, as of `now`.
+    fn plan(&self, now: Utc) -> Result<VecDeque<Ask>, RangeError> {
+        let Some(range) = self.range() else {
+            let nothing = matches!(self.call, Call::SignIn);
+            return Ok(if nothing { VecDeque::new() } else { VecDeque::from([Ask::Whole]) });
+        };
+        let windows = range.windows(now)?;
+        let newest_only = matches!(self.call, Call::ListContent { pages: Pages::First, .. });
+        let skipped = if newest_only { windows.len().saturating_sub(1) } else { 0 };
+        Ok(windows.into_iter().skip(skipped).map(Ask::Window).collect())
+    }
+}
+
+impl Caller {
+    /// A caller with the credentials and addresses of `config`. `seed` feeds the jitter of retries;
+    /// any number.
+    #[must_use]
+    pub fn new(config: Config, seed: u64, now: Now) -> Self {
+        Self {
+            clock: ServerClock::new(),
+            random: Random::new(seed),
+            tokens: TokenMachine::new(),
+            budget: Budget::new(config.requests_per_minute, now.monotonic),
+            metrics: Metrics {
+                requests_per_minute: config.requests_per_minute,
+                ..Metrics::default()
+            },
+            config,
+            outputs: VecDeque::new(),
+            task: None,
+            outcome: None,
+            flight: None,
+            undelivered: BTreeMap::new(),
+            next_request: 0,
+            next_batch: 0,
+            skew: None,
+        }
+    }
+
+    /// Makes `call` the one that [`run`](crate::run) makes next. One that was not run to its end
+    /// is forgotten.
+    pub fn begin(&mut self, call: Call) {
+        if let Some(flight) = self.flight.take() {
+            self.outputs.push_back(Output::Cancel(flight.id));
+        }
+        self.undelivered.clear();
+        self.outcome = None;
+        self.task = Some(Task::new(call));
+    }
+
+    /// How the last call ended, once [`run`](crate::run) has come back.
+    ///
+    /// # Errors
+    /// The call failed, or did not end.
+    pub fn take_outcome(&mut self) -> Result<Reply, CallError> {
+        self.outcome.take().unwrap_or_else(|| Err(stopped(Operation::Token)))
+    }
+
+    /// What the present token says about itself; `None` without one, or if it cannot be read.
+    #[must_use]
+    pub fn claims(&self) -> Option<Claims> {
+        Claims::read(self.tokens.usable(Duration::ZERO)?.0.expose())
+    }
+
+    /// By how many seconds the local clock is ahead of the service's, as of its last answer.
+    #[must_use]
+    pub const fn clock_skew_seconds(&self) -> Option<i64> {
+        self.skew
+    }
+
+    /// The configuration it was made with.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn advance(&mut self, now: Now) -> Output {
+        let Some(task) = &self.task else { return Output::Finished };
+        if now.monotonic < task.not_before {
+            return Output::Wait(Some(task.not_before - now.monotonic));
+        }
+        let asks = match &task.asks {
+            Some(asks) => asks.clone(),
+            // Before the sign-in as well: a mistake costs no request.
+            None => match task.plan(self.clock.at(now)) {
+                Ok(asks) => asks,
+                Err(error) => {
+                    let (operation, remedy) = (task.call.operation(), "name a later range");
+                    let kind = CallErrorKind::Argument;
+                    return self.fail(CallError::new(operation, kind, error.to_string(), remedy));
+                }
+            },
+        };
+        let Some((bearer, _)) = self.tokens.usable(now.monotonic) else {
+            return self.sign_in(now);
+        };
+        let Some(ask) = asks.front() else {
+            let task = self.task.take().expect("it was there above");
+            self.outcome = Some(Ok(task.reply));
+            return Output::Finished;
+        };
+        let request = self.request(&task.call, ask, bearer);
+        if let Err(at) = self.budget.take(now.monotonic) {
+            return Output::Wait(Some(at.saturating_sub(now.monotonic)));
+        }
+        if let Some(task) = &mut self.task {
+            task.asks = Some(asks);
+            task.kept = task.reply.len();
+        }
+        self.send(now, request).1
+    }
+
+    fn sign_in(&mut self, now: Now) -> Output {
+        match self.tokens.wants_request(now.monotonic) {
+            Ok(()) => {
+                let request = token::request(&self.config);
+                let (id, output) = self.send(now, request);
+                self.tokens.requested(id);
+                output
+            }
+            Err(due) => Output::Wait(due.map(|due| due.saturating_sub(now.monotonic))),
+        }
+    }
+
+    fn request(&self, call: &Call, ask: &Ask, bearer: &Secret<String>) -> Request {
+        let config = &self.config;
+        match (call, ask) {
+            (_, Ask::Page(address)) => wire::follow(config, call.operation(), address, bearer),
+            (Call::ListNotifications { content_type, .. }, Ask::Window(window)) => {
+                wire::list_notifications(config, *content_type, *window, bearer)
+            }
+            (Call::ListContent { content_type, .. }, Ask::Window(window)) => {
+                wire::list_content(config, *content_type, *window, bearer)
+            }
+            (Call::StartSubscription { content_type, webhook }, _) => {
+                wire::start_subscription(config, *content_type, webhook.as_ref(), bearer)
+            }
+            (Call::StopSubscription { content_type }, _) => {
+                wire::stop_subscription(config, *content_type, bearer)
+            }
+            (Call::GetBlob(address), _) => {
+                wire::follow(config, Operation::GetBlob, &address.uri, bearer)
+            }
+            (Call::ListDlpTypes { language }, _) => {
+                wire::list_dlp_types(config, language.as_deref(), bearer)
+            }
+            // What has windows is planned in windows; a sign-in asks nothing.
+            (
+                Call::ListSubscriptions
+                | Call::SignIn
+                | Call::ListContent { .. }
+                | Call::ListNotifications { .. },
+                _,
+            ) => wire::list_subscriptions(config, bearer),
+        }
+    }
+
+    fn send(&mut self, now: Now, request: Request) -> (RequestId, Output) {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.metrics.requests[request.operation as usize] += 1;
+        self.flight = Some(Flight {
+            id,
+            operation: request.operation,
+            generation: self.tokens.generation(),
+            sent_at: now.monotonic,
+            head: Head::default(),
+            body: Body::small(),
+            stalled: false,
+        });
+        (id, Output::Request { id, request, timeout: self.config.request_timeout })
+    }
+
+    /// Ends the call.
+    pub(super) fn fail(&mut self, error: CallError) -> Output {
+        self.task = None;
+        self.outcome = Some(Err(error));
+        Output::Finished
+    }
+
+    fn handle_head(&mut self, now: Now, id: RequestId, status: u16, headers: &Headers) {
+        let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) else { return };
+        flight.head = Head::read(status, headers);
+        if (200..300).contains(&status) {
+            flight.body = match flight.operation {
+                Operation::Token | Operation::StartSubscription | Operation::StopSubscription => {
+                    Body::small()
+                }
+                Operation::GetBlob => {
+                    let progress = self.task.as_ref().map(|task| task.progress);
+                    Body::blob(progress.unwrap_or_default(), &self.config)
+                }
+                Operation::ListSubscriptions
+                | Operation::ListContent
+                | Operation::ListNotifications
+                | Operation::ListDlpTypes => Body::page(),
+            };
+        }
+        let date = headers.value("date").and_then(Utc::parse_http_date);
+        if let Some(date) = date {
+            // Half a second is the mean of what the header leaves out.
+            self.skew = Some((now.wall.as_millis() - date.as_millis() - 500) / 1_000);
+        }
+        if let Some(seconds) = self.clock.observe(now, date) {
+            self.outputs.push_back(Output::Event(Event::ClockCorrected { seconds }));
+        }
+        self.read_on();
+    }
+
+    fn handle_body(&mut self, now: Now, id: RequestId, chunk: Bytes) {
+        let Some(mut flight) = self.flight.take_if(|flight| flight.id == id) else { return };
+        let enough = match &mut flight.body {
+            Body::Small(small) => small.extend(&chunk),
+            Body::Page(page) => {
+                page.push(chunk);
+                self.read_page(page)
+            }
+            Body::Blob(expander) => {
+                expander.push(chunk);
+                loop {
+                    match expander.step() {
+                        Ok(Some(expanded)) => self.emit(expanded),
+                        Ok(None) => break false,
+                        // The error stays in the expander, and the end finds it there.
+                        Err(_) => break true,
+                    }
+                }
+            }
+        };
+        if enough {
+            self.outputs.push_back(Output::Cancel(id));
+            self.handle_end(now, flight, Ok(()));
+        } else {
+            self.flight = Some(flight);
+            self.read_on();
+        }
+    }
+
+    /// Asks for the next chunk, now or when there is room for what it holds.
+    fn read_on(&mut self) {
+        let room = self.undelivered.values().sum::<u64>() < self.config.buffer_bytes as u64;
+        let Some(flight) = &mut self.flight else { return };
+        flight.stalled = matches!(flight.body, Body::Blob(_)) && !room;
+        if !flight.stalled {
+            self.outputs.push_back(Output::Read(flight.id));
+        }
+    }
+
+    /// Hands records over.
+    pub(super) fn emit(&mut self, expanded: Expanded) {
+        let Some(task) = &mut self.task else { return };
+        let Call::GetBlob(address) = &task.call else { return };
+        task.progress = expanded.progress;
+        if expanded.records.is_empty() {
+            return;
+        }
+        // It gets ahead: what failed before does not count any more.
+        task.failures = 0;
+        if let Reply::Expanded { records, .. } = &mut task.reply {
+            *records += expanded.records.len() as u64;
+        }
+        let epoch = Utc::from_millis(0);
+        let content = ContentRef {
+            content_type: address.content_type().unwrap_or(ContentType::AuditGeneral),
+            id: address.content_id().into(),
+            uri: address.uri.as_str().into(),
+            // No listing said so.
+            created: epoch,
+            expiration: epoch,
+        };
+        let id = BatchId(self.next_batch);
+        self.next_batch += 1;
+        self.undelivered.insert(id, expanded.bytes.max(1));
+        self.outputs.push_back(Output::Batch(Batch {
+            id,
+            tenant_id: Arc::clone(&self.config.tenant_id),
+            content: Arc::new(content),
+            records: expanded.records,
+        }));
+    }
+
+    fn settle(&mut self, id: BatchId) {
+        self.undelivered.remove(&id);
+        if self.flight.as_ref().is_some_and(|flight| flight.stalled) {
+            self.read_on();
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.outputs.push_back(Output::Cancel(flight.id));
+        }
+        if let Some(task) = &self.task {
+            let error = stopped(task.call.operation());
+            self.fail(error);
+        }
+    }
+}
+
+impl Machine for Caller {
+    fn handle_input(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Head { id, status, headers } => self.handle_head(now, id, status, &headers),
+            Input::Body { id, chunk } => self.handle_body(now, id, chunk),
+            Input::End { id, result } => {
+                if let Some(flight) = self.flight.take_if(|flight| flight.id == id) {
+                    self.handle_end(now, flight, result);
+                }
+            }
+            Input::Delivered(id) => self.settle(id),
+            Input::Returned(_) | Input::Shutdown => {
+                self.undelivered.clear();
+                self.stop();
+            }
+            Input::Hint(_) | Input::Timeout => {}
+        }
+    }
+
+    fn poll_output(&mut self, now: Now) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        self.metrics.requests_per_minute = self.budget.rate();
+        self.metrics.undelivered_batches = self.undelivered.len() as u64;
+        self.metrics.undelivered_bytes = self.undelivered.values().sum();
+        if self.flight.is_some() {
+            return Output::Wait(None);
+        }
+        let output = self.advance(now);
+        let waits = matches!(output, Output::Finished) && !self.undelivered.is_empty();
+        if waits { Output::Wait(None) } else { output }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+fn stopped(operation: Operation) -> CallError {
+    CallError::new(operation, CallErrorKind::Stopped, "interrupted before it was done", "")
+}

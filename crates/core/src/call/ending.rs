@@ -1,0 +1,380 @@
+//! Decides what the end of a request means for the call: on with it, once more, or its end. Sends
+//! nothing.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::answer::PAGES_PER_WINDOW_MAX;
+use crate::call::caller::{ATTEMPTS_MAX, Ask, Caller, ENTRIES_MAX, Flight};
+use crate::call::failure::{CallError, CallErrorKind};
+use crate::call::reply::{Reply, Subscription};
+use crate::call::{Call, Pages};
+use crate::event::Event;
+use crate::exchange::{Body, Head, PageBody};
+use crate::expand::ExpandError;
+use crate::io::Output;
+use crate::json::{Item, SplitError};
+use crate::judge::{self, Answer, Verdict, judge};
+use crate::key::Key;
+use crate::remedy::known_error;
+use crate::request::{Operation, TransportError, TransportErrorKind};
+use crate::time::Now;
+use crate::token::{Rejection, TokenFailure, failure_of};
+
+/// Waits between attempts.
+const RETRY_BASE: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// The longest pause that a call sits through; one that is asked to wait longer fails instead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Tokens that the API may refuse before the call gives up: the first may have been withdrawn.
+const REJECTIONS_MAX: u32 = 2;
+
+/// How a request ended.
+struct Ending {
+    verdict: Verdict,
+    status: u16,
+    code: Option<Cow<'static, str>>,
+    /// Microsoft's words, or ours.
+    message: String,
+}
+
+impl Ending {
+    const fn retry(message: String) -> Self {
+        Self { verdict: Verdict::Retry(None), status: 0, code: None, message }
+    }
+}
+
+impl Caller {
+    /// Reads the entries that have arrived. Answers whether the rest is not wanted.
+    pub(super) fn read_page(&mut self, page: &mut PageBody) -> bool {
+        loop {
+            match page.poll() {
+                Ok(Some(Item::Record(entry))) => {
+                    let Some(task) = &mut self.task else { return true };
+                    page.bad_entries += u64::from(!task.reply.push(&entry.raw));
+                }
+                Ok(Some(Item::Oversized { .. })) => page.bad_entries += 1,
+                Ok(None) => return false,
+                // The error stays in the page, and the end finds it there.
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// A request has ended, well or badly.
+    pub(super) fn handle_end(
+        &mut self,
+        now: Now,
+        mut flight: Flight,
+        result: Result<(), TransportError>,
+    ) {
+        if flight.operation == Operation::Token {
+            return self.end_token(now, &flight, result);
+        }
+        let ending = match result {
+            Ok(()) => self.ending(&mut flight),
+            // Whether it took effect, nobody knows, and Microsoft wants 15 minutes between two.
+            Err(error)
+                if flight.operation == Operation::StartSubscription
+                    && !matches!(
+                        error.kind,
+                        TransportErrorKind::Connect | TransportErrorKind::Tls
+                    ) =>
+            {
+                return self.doubt(&error.to_string());
+            }
+            Err(error) => Ending::retry(error.to_string()),
+        };
+        self.conclude(now, &flight, ending);
+    }
+
+    fn ending(&mut self, flight: &mut Flight) -> Ending {
+        let last_attempt = self.task.as_ref().is_none_or(|task| ATTEMPTS_MAX <= task.failures + 1);
+        let fault = match &mut flight.body {
+            Body::Small(small) => {
+                let ok = (200..300).contains(&flight.head.status);
+                let bytes = small.bytes();
+                let code = if ok { None } else { judge::code_of(bytes) };
+                return judged(flight.operation, &flight.head, code, bytes);
+            }
+            Body::Page(page) => match page.finish() {
+                Ok(null) if null && !last_attempt => {
+                    return Ending::retry("the body is null".into());
+                }
+                Ok(_) if 0 < page.bad_entries => {
+                    let message =
+                        format!("{} entries of the answer cannot be read", page.bad_entries);
+                    return Ending::retry(message);
+                }
+                Ok(_) => Ok(()),
+                Err(error) => Err(ExpandError::Body(error)),
+            },
+            Body::Blob(expander) => {
+                let finished = expander.finish();
+                let oversized = expander.take_oversized();
+                if let Some(Reply::Expanded { dropped, .. }) =
+                    self.task.as_mut().map(|task| &mut task.reply)
+                {
+                    *dropped += oversized;
+                }
+                match finished {
+                    Ok((_, true)) if !last_attempt => {
+                        return Ending::retry("the body is null".into());
+                    }
+                    Ok((expanded, _)) => {
+                        self.emit(expanded);
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        match fault {
+            Ok(()) => Ending {
+                verdict: Verdict::Accept,
+                status: flight.head.status,
+                code: None,
+                message: String::new(),
+            },
+            Err(ExpandError::Body(SplitError::NotArray { first })) => {
+                match judge::code_of(&first) {
+                    Some(code) => judged(flight.operation, &flight.head, Some(code), &first),
+                    None => Ending::retry(SplitError::NotArray { first }.to_string()),
+                }
+            }
+            Err(ExpandError::Body(error)) => Ending::retry(error.to_string()),
+            Err(ExpandError::Changed) => {
+                Ending::retry("the blob reads differently than before".into())
+            }
+        }
+    }
+
+    fn conclude(&mut self, now: Now, flight: &Flight, ending: Ending) {
+        if let Some(task) = &mut self.task
+            && ending.verdict != Verdict::Accept
+        {
+            task.reply.truncate(task.kept);
+        }
+        let kind = match &ending.verdict {
+            Verdict::Accept => return self.accept(now, flight, &ending),
+            Verdict::Reauthenticate => return self.reject_token(now, flight, &ending),
+            Verdict::Throttle(retry_after) => {
+                return self.slow_down(now, flight, *retry_after, &ending);
+            }
+            Verdict::Retry(retry_after) => {
+                if (400..500).contains(&ending.status)
+                    && ending.code.as_ref().is_some_and(|code| code.starts_with("AF2"))
+                {
+                    // About what was asked for: it would be refused again.
+                    CallErrorKind::Argument
+                } else if flight.operation == Operation::StartSubscription && ending.status != 0 {
+                    return self.doubt(&ending.message);
+                } else {
+                    return self.retry(now, flight, *retry_after, &ending);
+                }
+            }
+            Verdict::Resubscribe => CallErrorKind::NotSubscribed,
+            Verdict::Replan => CallErrorKind::Argument,
+            Verdict::CoolDown(wait) => CallErrorKind::CoolDown(*wait),
+            Verdict::Gone => CallErrorKind::Gone,
+            Verdict::Deny => CallErrorKind::Denied,
+        };
+        self.fail(error(flight.operation, kind, ending));
+    }
+
+    fn accept(&mut self, now: Now, flight: &Flight, ending: &Ending) {
+        self.tokens.prove(flight.generation, now.monotonic);
+        let Some(task) = &mut self.task else { return };
+        task.failures = 0;
+        task.rejections = 0;
+        if let (Operation::StartSubscription, Body::Small(small)) = (flight.operation, &flight.body)
+            && ending.code.is_none()
+        {
+            let bytes = small.bytes();
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            match serde_json::from_slice::<Subscription>(bytes) {
+                Ok(subscription) => task.reply = Reply::Started(subscription),
+                Err(_) => return self.doubt("the answer is no subscription"),
+            }
+        }
+        let Some(asks) = &mut task.asks else { return };
+        asks.pop_front();
+        if let Call::ListContent { pages: Pages::First, .. } = task.call {
+            return;
+        }
+        let Some(address) = &flight.head.next_page else { return };
+        let trouble = if !self.config.api.owns(address) {
+            "the next page is on another host; the token was not sent there"
+        } else if !task.visited.insert(Key::of_content(address)) {
+            "the pages go in circles"
+        } else if PAGES_PER_WINDOW_MAX as usize <= task.visited.len() {
+            "there are too many pages"
+        } else if ENTRIES_MAX <= task.reply.len() {
+            "there are too many entries"
+        } else {
+            asks.push_front(Ask::Page(address.clone()));
+            return;
+        };
+        let kind = CallErrorKind::Address;
+        self.fail(CallError::new(flight.operation, kind, trouble, "name a shorter range"));
+    }
+
+    /// A start may or may not have taken effect.
+    fn doubt(&mut self, message: &str) {
+        let mut error = CallError::new(
+            Operation::StartSubscription,
+            CallErrorKind::Unavailable,
+            format!("{message}; whether the start took effect is not known"),
+            "list the subscriptions; start again in 15 minutes what is not among them",
+        );
+        error.code = None;
+        self.fail(error);
+    }
+
+    fn retry(&mut self, now: Now, flight: &Flight, retry_after: Option<Duration>, ending: &Ending) {
+        let Some(task) = &mut self.task else { return };
+        task.failures += 1;
+        let failures = task.failures;
+        let wait = self.random.backoff(RETRY_BASE, RETRY_MAX, failures);
+        let wait = wait.max(retry_after.unwrap_or_default());
+        self.metrics.retries += 1;
+        if ATTEMPTS_MAX <= failures || PATIENCE < wait {
+            let kind = CallErrorKind::Unavailable;
+            let known = ending.code.as_deref().and_then(known_error);
+            let remedy = known.map_or("try again later", |known| known.remedy);
+            let mut error = CallError::new(flight.operation, kind, ending.message.clone(), remedy);
+            error.code = ending.code.as_deref().map(str::to_owned);
+            self.fail(error);
+            return;
+        }
+        task.not_before = now.monotonic + wait;
+        let content_type = task.content_type();
+        self.outputs.push_back(Output::Event(Event::RequestRetried {
+            operation: flight.operation,
+            content_type,
+            reason: ending.message.clone(),
+            retry_in: wait,
+        }));
+    }
+
+    fn slow_down(
+        &mut self,
+        now: Now,
+        flight: &Flight,
+        retry_after: Option<Duration>,
+        ending: &Ending,
+    ) {
+        self.metrics.throttled += 1;
+        let pause = self.budget.throttle(now.monotonic, retry_after);
+        let requests_per_minute = self.budget.rate();
+        let Some(task) = &mut self.task else { return };
+        task.failures += 1;
+        if ATTEMPTS_MAX <= task.failures || PATIENCE < pause {
+            let mut error = CallError::new(
+                flight.operation,
+                CallErrorKind::Throttled,
+                ending.message.clone(),
+                "try again in some minutes",
+            );
+            error.code = ending.code.as_deref().map(str::to_owned);
+            self.fail(error);
+            return;
+        }
+        task.not_before = now.monotonic + pause;
+        let operation = flight.operation;
+        self.outputs.push_back(Output::Event(Event::Throttled {
+            operation,
+            requests_per_minute,
+            pause,
+        }));
+    }
+
+    fn reject_token(&mut self, now: Now, flight: &Flight, ending: &Ending) {
+        let rejection =
+            self.tokens.reject(flight.generation, flight.sent_at, now.monotonic, &mut self.random);
+        let wait = match rejection {
+            Rejection::Discarded(wait) => wait,
+            Rejection::NotTheToken => RETRY_BASE,
+        };
+        let Some(task) = &mut self.task else { return };
+        task.rejections += 1;
+        if REJECTIONS_MAX < task.rejections {
+            let error = CallError::new(
+                flight.operation,
+                CallErrorKind::Credentials,
+                format!("{}: the API does not take the token", ending.message),
+                "check tenant_id, cloud and resource",
+            );
+            self.fail(error);
+            return;
+        }
+        task.not_before = now.monotonic + wait;
+    }
+
+    fn end_token(&mut self, now: Now, flight: &Flight, result: Result<(), TransportError>) {
+        let outcome = match (&flight.body, result) {
+            (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
+            (Body::Small(small), Ok(())) if (200..300).contains(&flight.head.status) => {
+                self.tokens.accept(small.bytes(), now.monotonic)
+            }
+            (Body::Small(small), Ok(())) => Err(failure_of(flight.head.status, small.bytes())),
+            (Body::Page(_) | Body::Blob(_), Ok(())) => Err(failure_of(flight.head.status, b"")),
+        };
+        let failure = match outcome {
+            Ok(lifetime) => {
+                if let Some(task) = &mut self.task {
+                    task.failures = 0;
+                }
+                self.outputs.push_back(Output::Event(Event::TokenAcquired { lifetime }));
+                return;
+            }
+            Err(failure) => failure,
+        };
+        let after = flight.head.retry_after;
+        let (wait, _) = self.tokens.fail(&failure, after, now.monotonic, &mut self.random);
+        match failure {
+            TokenFailure::Refused { code, message } => {
+                let remedy = known_error(&code).map_or("", |known| known.remedy);
+                let kind = CallErrorKind::Credentials;
+                let mut error = CallError::new(Operation::Token, kind, message, remedy);
+                error.code = Some(code);
+                self.fail(error);
+            }
+            TokenFailure::Transient { reason } => {
+                self.retry(now, flight, Some(wait), &Ending::retry(reason));
+            }
+        }
+    }
+}
+
+fn judged(
+    operation: Operation,
+    head: &Head,
+    code: Option<Cow<'static, str>>,
+    body: &[u8],
+) -> Ending {
+    let status = head.status;
+    let answer = Answer {
+        operation,
+        status,
+        code,
+        retry_after: head.retry_after,
+        named_wait: judge::named_wait(body),
+    };
+    let verdict = judge(&answer);
+    let message = match judge::message_of(body) {
+        Some(message) => format!("{message} (HTTP status {status})"),
+        None => format!("HTTP status {status}"),
+    };
+    Ending { verdict, status, code: answer.code, message }
+}
+
+fn error(operation: Operation, kind: CallErrorKind, ending: Ending) -> CallError {
+    let known = ending.code.as_deref().and_then(known_error);
+    let remedy = known.map_or("", |known| known.remedy);
+    let mut error = CallError::new(operation, kind, ending.message, remedy);
+    error.code = ending.code.map(Cow::into_owned);
+    error
+}

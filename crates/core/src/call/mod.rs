@@ -1,0 +1,127 @@
+//! Single operations of the Management Activity API, each asked once and answered as data: for
+//! commands, for checks of a configuration, for a doctor.
+//!
+//! A [`Caller`] is a machine like the [`Collector`](crate::Collector) and shares with it the
+//! token, the spelling of requests, the pinning of addresses, the judgement of answers, the request
+//! budget and the drivers. It keeps no state. What differs is patience: a collector tries for ever,
+//! a call ends after [`ATTEMPTS_MAX`] attempts with a [`CallError`] that says what to do.
+//!
+//! ```no_run
+//! use m365_audit_core::call::{Call, Caller, Reply};
+//! # use m365_audit_core::{Config, Io, Now};
+//! # fn example<I: Io>(config: Config, now: Now, io: &mut I) -> Result<(), I::Error> {
+//! let mut caller = Caller::new(config, 1, now);
+//! caller.begin(Call::ListSubscriptions);
+//! m365_audit_core::run(&mut caller, io)?;
+//! match caller.take_outcome() {
+//!     Ok(Reply::Subscriptions(subscriptions)) => println!("{subscriptions:?}"),
+//!     Ok(_) => unreachable!("a list was asked for"),
+//!     Err(error) => println!("{error}"),
+//! }
+//! // The same caller makes the next call with the same token.
+//! println!("{:?}", caller.claims());
+//! # Ok(())
+//! # }
+//! ```
+
+mod address;
+mod caller;
+mod claims;
+mod ending;
+mod failure;
+mod range;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use crate::batch::ContentType;
+use crate::request::Operation;
+use crate::secret::Secret;
+
+pub use address::BlobAddress;
+pub use caller::{ATTEMPTS_MAX, Caller, ENTRIES_MAX};
+pub use claims::Claims;
+pub use failure::{CallError, CallErrorKind};
+pub use range::{Range, RangeError};
+pub use reply::{Content, DlpType, Notification, Reply, Subscription, Webhook};
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// Get a token, unless there is a good one. Nothing is asked of the API.
+    SignIn,
+    /// `GET /subscriptions/list`: those of this application.
+    ListSubscriptions,
+    /// `POST /subscriptions/start`.
+    StartSubscription {
+        /// The feed.
+        content_type: ContentType,
+        /// The webhook it shall have afterwards. `None` **removes** the one that it has.
+        webhook: Option<WebhookRequest>,
+    },
+    /// `POST /subscriptions/stop`. What is published until the next start can never be read.
+    StopSubscription {
+        /// The feed.
+        content_type: ContentType,
+    },
+    /// `GET /subscriptions/content`, over as many windows and pages as it takes.
+    ListContent {
+        /// The feed.
+        content_type: ContentType,
+        /// Which content, by the time when Microsoft made it available.
+        range: Range,
+        /// How much of it.
+        pages: Pages,
+    },
+    /// `GET {contentUri}`: the records come as batches, the reply counts them.
+    GetBlob(BlobAddress),
+    /// `GET /subscriptions/notifications`, over as many windows and pages as it takes.
+    ListNotifications {
+        /// The feed.
+        content_type: ContentType,
+        /// Which content they are about.
+        range: Range,
+    },
+    /// `GET /resources/dlpSensitiveTypes`.
+    ListDlpTypes {
+        /// One language tag for `Accept-Language`. `None`: Microsoft's default, en-US.
+        language: Option<String>,
+    },
+}
+
+/// How much of a listing is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// All of it.
+    All,
+    /// The first page of the newest window: whether there is anything, and whether it can be listed.
+    First,
+}
+
+/// A webhook as a start asks for it. Microsoft calls it once, before the start is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookRequest {
+    /// Where to; `https://`.
+    pub address: String,
+    /// Comes back with every call as `Webhook-AuthID`.
+    pub auth_id: Option<Secret<String>>,
+    /// After this moment nothing is sent any more. `None`: never.
+    pub expiration: Option<String>,
+}
+
+impl Call {
+    /// What is asked for, as a name.
+    #[must_use]
+    pub const fn operation(&self) -> Operation {
+        match self {
+            Self::SignIn => Operation::Token,
+            Self::ListSubscriptions => Operation::ListSubscriptions,
+            Self::StartSubscription { .. } => Operation::StartSubscription,
+            Self::StopSubscription { .. } => Operation::StopSubscription,
+            Self::ListContent { .. } => Operation::ListContent,
+            Self::GetBlob(_) => Operation::GetBlob,
+            Self::ListNotifications { .. } => Operation::ListNotifications,
+            Self::ListDlpTypes { .. } => Operation::ListDlpTypes,
+        }
+    }
+}

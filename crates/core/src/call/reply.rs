@@ -1,0 +1,175 @@
+//! Answers as data: Microsoft's objects, every field of them, in Microsoft's words.
+
+use serde::Deserialize;
+
+use crate::secret::Secret;
+
+/// What a call answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To [`Call::SignIn`](super::Call::SignIn).
+    SignedIn,
+    /// The subscriptions of this application, enabled or not.
+    Subscriptions(Vec<Subscription>),
+    /// The subscription as it is after the start.
+    Started(Subscription),
+    /// The subscription was enabled before, and nothing was changed (`AF20024`).
+    Unchanged,
+    /// The subscription is stopped.
+    Stopped,
+    /// What was listed, in Microsoft's order, windows oldest first.
+    Contents(Vec<Content>),
+    /// The blob's records were handed over.
+    Expanded {
+        /// How many.
+        records: u64,
+        /// How many were dropped because they are larger than `record_bytes_max`.
+        dropped: u64,
+    },
+    /// Attempts to notify, in Microsoft's order.
+    Notifications(Vec<Notification>),
+    /// Sensitive information types.
+    DlpTypes(Vec<DlpType>),
+}
+
+impl Reply {
+    /// Adds an entry. Answers whether it could be read.
+    pub(crate) fn push(&mut self, json: &[u8]) -> bool {
+        fn read<'a, T: Deserialize<'a>>(entries: &mut Vec<T>, json: &'a [u8]) -> bool {
+            serde_json::from_slice(json).map(|entry| entries.push(entry)).is_ok()
+        }
+        match self {
+            Self::Subscriptions(entries) => read(entries, json),
+            Self::Contents(entries) => read(entries, json),
+            Self::Notifications(entries) => read(entries, json),
+            Self::DlpTypes(entries) => read(entries, json),
+            Self::SignedIn
+            | Self::Started(_)
+            | Self::Unchanged
+            | Self::Stopped
+            | Self::Expanded { .. } => false,
+        }
+    }
+
+    /// How many entries it has.
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::Subscriptions(entries) => entries.len(),
+            Self::Contents(entries) => entries.len(),
+            Self::Notifications(entries) => entries.len(),
+            Self::DlpTypes(entries) => entries.len(),
+            Self::SignedIn
+            | Self::Started(_)
+            | Self::Unchanged
+            | Self::Stopped
+            | Self::Expanded { .. } => 0,
+        }
+    }
+
+    /// Takes back the entries of an answer that did not end well.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Subscriptions(entries) => entries.truncate(len),
+            Self::Contents(entries) => entries.truncate(len),
+            Self::Notifications(entries) => entries.truncate(len),
+            Self::DlpTypes(entries) => entries.truncate(len),
+            Self::SignedIn
+            | Self::Started(_)
+            | Self::Unchanged
+            | Self::Stopped
+            | Self::Expanded { .. } => {}
+        }
+    }
+}
+
+/// A subscription of this application to a feed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscription {
+    /// The feed, in Microsoft's spelling.
+    pub content_type: String,
+    /// `enabled` or `disabled`. Microsoft's own sample leaves it out.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// The webhook, if it has one that was validated.
+    #[serde(default)]
+    pub webhook: Option<Webhook>,
+}
+
+impl Subscription {
+    /// Whether content can be listed.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.status.as_deref().is_none_or(|status| status.eq_ignore_ascii_case("enabled"))
+    }
+}
+
+/// The webhook of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// `enabled`; `disabled` after failures; `expired`.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// Where notifications go.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// What they bring along as `Webhook-AuthID`. Secret: whoever knows it can forge them.
+    #[serde(default, deserialize_with = "secret")]
+    pub auth_id: Option<Secret<String>>,
+    /// When they end; never, if absent.
+    #[serde(default)]
+    pub expiration: Option<String>,
+}
+
+fn secret<'de, D>(deserializer: D) -> Result<Option<Secret<String>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
+}
+
+/// One entry of a listing: a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Content {
+    /// The feed.
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// Its opaque id.
+    pub content_id: String,
+    /// Where it is read.
+    pub content_uri: String,
+    /// When it was made available.
+    #[serde(default)]
+    pub content_created: Option<String>,
+    /// Until when it can be read.
+    #[serde(default)]
+    pub content_expiration: Option<String>,
+}
+
+/// One attempt to tell a webhook of a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notification {
+    /// The blob.
+    #[serde(flatten)]
+    pub content: Content,
+    /// When it was tried.
+    #[serde(default)]
+    pub notification_sent: Option<String>,
+    /// How it went: `success` in the documentation, `Succeeded` and others on the wire.
+    #[serde(default)]
+    pub notification_status: Option<String>,
+}
+
+/// A kind of sensitive information, as DLP records name it by id.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct DlpType {
+    /// The GUID in records.
+    pub id: String,
+    /// Its name, in the language that was asked for.
+    #[serde(default)]
+    pub name: Option<String>,
+}
