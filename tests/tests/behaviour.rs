@@ -45,6 +45,37 @@ fn a_calm_day_is_collected_once_without_a_word_of_complaint() {
 }
 
 #[test]
+fn a_filter_leaves_records_out_and_nothing_else_changes() {
+    let all = watch(Scenario::scripted(sim()).once(), 24);
+    let some = Scenario::scripted(sim()).once().with("exclude_operations", "*e*, *A*");
+    let some = watch(some, 24);
+    let (whole, part) = (&all.metrics.lanes[0], &some.metrics.lanes[0]);
+    assert!(0 < part.records_delivered && 0 < part.records_filtered, "{part:?}");
+    assert_eq!(part.records_delivered + part.records_filtered, whole.records_delivered);
+    assert_eq!(part.records_delivered, some.records);
+    assert_eq!(part.records_deduplicated, whole.records_deduplicated);
+    assert_eq!(part.blobs_delivered, whole.blobs_delivered);
+    assert_eq!(some.outcome, Some(Outcome::Complete));
+    // What is remembered of contents and of records is the same.
+    let kept = |observed: &Observed| -> Vec<_> {
+        let keys = observed.stored.keys().filter(|key| !key.starts_with("start/"));
+        keys.cloned().collect()
+    };
+    assert_eq!(kept(&some), kept(&all));
+}
+
+#[test]
+fn another_filter_later_brings_only_what_is_new() {
+    let nothing = Scenario::scripted(sim()).once().with("include_operations", "NoSuchOperation");
+    let first = watch(nothing, 24);
+    assert_eq!(first.records, 0);
+    assert_eq!(first.outcome, Some(Outcome::Complete));
+    let again = watch(Scenario::scripted(sim()).once().resume(first.stored), 24);
+    assert_eq!(again.metrics.lanes[0].blobs_delivered, 0);
+    assert_eq!(again.outcome, Some(Outcome::Complete));
+}
+
+#[test]
 fn once_ends_when_everything_up_to_now_is_delivered() {
     let observed = watch(Scenario::scripted(sim()).once(), 24);
     assert_eq!(observed.outcome, Some(Outcome::Complete));

@@ -53,7 +53,7 @@ const fn value_name(kind: Kind) -> &'static str {
         Kind::Duration { .. } => "TIME",
         Kind::Size { .. } => "SIZE",
         Kind::Choice(_) => "WORD",
-        Kind::List(_) => "LIST",
+        Kind::List(_) | Kind::FreeList(_) => "LIST",
     }
 }
 

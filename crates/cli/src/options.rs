@@ -69,7 +69,7 @@ fn toml_value(spec: &OptionSpec) -> String {
     match spec.kind {
         Kind::Integer { .. } => value.into(),
         Kind::Boolean => if value == "on" { "true" } else { "false" }.into(),
-        Kind::List(_) => {
+        Kind::List(_) | Kind::FreeList(_) => {
             let words: Vec<_> = value.split(", ").map(|word| format!("\"{word}\"")).collect();
             format!("[{}]", words.join(", "))
         }
@@ -114,6 +114,15 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "db") => "/var/lib/m365-audit/state.db",
         (None, "client_secret_file") => "/run/secrets/m365-audit",
         (None, "ca_file") => "/etc/ssl/certs/gateway.pem",
+        (None, "exclude_content_types") => "Audit.SharePoint",
+        (None, "include_workloads") => "Exchange, OneDrive",
+        (None, "exclude_workloads") => "Yammer",
+        (None, "include_operations") => "UserLoggedIn, Add *",
+        (None, "exclude_operations") => "FileAccessed*, MailItemsAccessed",
+        (None, "include_users") => "*@contoso.com",
+        (None, "exclude_users") => "app@sharepoint, S-1-5-18",
+        (None, "include_record_types") => "15, SharePointFileOperation",
+        (None, "exclude_record_types") => "PowerBIAudit",
         (None, "proxy_url") => "http://proxy.example:3128",
         (None, "login_url") => "https://login.microsoftonline.com",
         (None, "api_url" | "resource") => "https://manage.office.com",

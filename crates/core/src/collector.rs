@@ -55,6 +55,8 @@ pub struct Collector {
     pub(crate) subscription_list_not_before: Duration,
     /// For [`Config::once`]: the moment up to which everything is to be collected.
     pub(crate) target: Option<Utc>,
+    /// Room for the filter to work in.
+    scratch: String,
     next_request: u64,
     stopping: bool,
     finished: bool,
@@ -123,6 +125,7 @@ impl Collector {
             subscription_list_failures: 0,
             subscription_list_not_before: Duration::ZERO,
             target: None,
+            scratch: String::new(),
             next_request: 0,
             stopping: false,
             finished: false,
@@ -353,7 +356,12 @@ impl Collector {
         }
         blob.emitted = expanded.progress;
         let content = blob.content.clone();
-        let (records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
+        let (mut records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
+        let new = records.len();
+        if let Some(filter) = &self.config.filter {
+            records.retain(|record| filter.passes(record, &mut self.scratch));
+        }
+        let filtered = (new - records.len()) as u64;
         let bytes = records.iter().map(|record| record.raw.len() as u64).sum();
         let id = self.ledger.next_id();
         // Entered even if nothing is left: what was left out must be delivered before this counts.
@@ -365,6 +373,7 @@ impl Collector {
             last,
             keys,
             records: records.len() as u64,
+            filtered,
             bytes,
             delivered: records.is_empty(),
         });
@@ -380,6 +389,7 @@ impl Collector {
             let lane = &mut self.lanes[entry.lane];
             lane.records.deliver(&entry.keys);
             lane.metrics.records_delivered += entry.records;
+            lane.metrics.records_filtered += entry.filtered;
             lane.metrics.bytes_delivered += entry.bytes;
             let event = lane.deliver(entry.blob, entry.progress, entry.last, &mut self.changes);
             self.outputs.extend(event.map(Output::Event));

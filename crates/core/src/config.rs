@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::ContentType;
+use crate::filter::Filter;
 use crate::options::{self, Kind, OPTIONS};
 use crate::origin::Origin;
 use crate::secret::Secret;
@@ -73,6 +74,8 @@ pub struct Config {
     pub(crate) batch_bytes: usize,
     pub(crate) buffer_bytes: usize,
     pub(crate) record_bytes_max: usize,
+    /// Which records are handed over; `None`: all.
+    pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) once: bool,
 }
 
@@ -128,6 +131,7 @@ impl Config {
         let batch_bytes = reader.number("batch_bytes");
         let buffer_bytes = reader.number("buffer_bytes");
         let record_bytes_max = reader.number("record_bytes_max");
+        let filter = Filter::read(&mut reader);
         reader.finish()?;
         Ok(Self {
             publisher_id: publisher_id
@@ -150,6 +154,7 @@ impl Config {
             batch_bytes: size(batch_bytes),
             buffer_bytes: size(buffer_bytes),
             record_bytes_max: size(record_bytes_max),
+            filter: filter.map(Arc::new),
             once: false,
         })
     }
@@ -349,14 +354,31 @@ impl<'a> Reader<'a> {
         secret.unwrap_or_default()
     }
 
+    /// The feeds to collect.
     fn content_types(&mut self) -> Vec<ContentType> {
-        let text = self.text_or_default("content_types");
+        let mut types = self.content_type_list("content_types");
+        let excluded = self.content_type_list("exclude_content_types");
+        let before = types.len();
+        types.retain(|content_type| !excluded.contains(content_type));
+        if types.is_empty() && 0 < before {
+            self.errors.push(ConfigError::new(
+                "exclude_content_types",
+                self.optional("exclude_content_types").as_deref(),
+                "nothing is left of content_types",
+                "leave one out here, or add one there",
+            ));
+        }
+        types
+    }
+
+    fn content_type_list(&mut self, name: &str) -> Vec<ContentType> {
+        let text = self.text_or_default(name);
         let mut types = Vec::new();
         for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
             match ContentType::parse(word) {
                 Some(content_type) if types.contains(&content_type) => {}
                 Some(content_type) => types.push(content_type),
-                None => self.refuse("content_types", word),
+                None => self.refuse(name, word),
             }
         }
         types
@@ -403,12 +425,19 @@ fn is_guid(text: &str) -> bool {
 
 /// The option whose name is closest to `name`, if it is close enough to be a typing error.
 fn nearest(name: &str) -> Option<&'static str> {
+    closest(name, OPTIONS.iter().map(|option| option.name))
+}
+
+/// The one of `known` that is closest to `name`, if it is close enough to be a typing error.
+pub(crate) fn closest(
+    name: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
     const TYPING_ERRORS_MAX: usize = 3;
-    OPTIONS
-        .iter()
-        .map(|option| (edit_distance(name, option.name), option.name))
+    known
+        .map(|known| (edit_distance(name, known), known))
         .min()
-        .filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX)
+        .filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX.min(name.len() / 2))
         .map(|(_, known)| known)
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) keys: Vec<Key>,
     /// Its number of records.
     pub(crate) records: u64,
+    /// Records that the filter left out beside them.
+    pub(crate) filtered: u64,
     /// Bytes of its records.
     pub(crate) bytes: u64,
     /// Whether the host has taken it. A mere end of a blob needs no taking.
@@ -128,6 +130,7 @@ mod tests {
             last: false,
             keys: Vec::new(),
             records: 1,
+            filtered: 0,
             bytes: 10,
             delivered: false,
         });

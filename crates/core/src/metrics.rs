@@ -46,6 +46,8 @@ pub struct LaneMetrics {
     pub bytes_delivered: u64,
     /// Records left out because a record of the same id was delivered before.
     pub records_deduplicated: u64,
+    /// Records left out because the filters say so.
+    pub records_filtered: u64,
     /// Records dropped for another reason. Data was lost.
     pub records_dropped: u64,
     /// Entries of listings that could not be read. Data was lost.
@@ -80,6 +82,7 @@ impl LaneMetrics {
             records_delivered: 0,
             bytes_delivered: 0,
             records_deduplicated: 0,
+            records_filtered: 0,
             records_dropped: 0,
             listing_entries_dropped: 0,
             listing_gaps: Duration::ZERO,

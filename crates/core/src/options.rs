@@ -40,6 +40,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Words separated by commas or spaces, each one of these, in any case.
     List(&'static [&'static str]),
+    /// Texts separated by commas, which may hold spaces; what each of them is.
+    FreeList(&'static str),
 }
 
 /// Who reads an option.
@@ -131,6 +133,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         Scope::Core,
         "Feeds to collect. DLP.All must be asked for: it needs ActivityFeed.ReadDlp, and its \
          records hold the sensitive values that were matched.",
+    ),
+    option(
+        "exclude_content_types",
+        Kind::List(CONTENT_TYPES),
+        None,
+        Scope::Core,
+        "Feeds not to collect, taken from content_types. They are not even listed; the other \
+         filters leave out records of feeds that are.",
     ),
     option(
         "cloud",
@@ -241,6 +251,65 @@ pub const OPTIONS: &[OptionSpec] = &[
         Some("16M"),
         Scope::Core,
         "Largest record that is collected; a larger one is dropped with an ERROR.",
+    ),
+    option(
+        "include_workloads",
+        Kind::FreeList("patterns"),
+        None,
+        Scope::Core,
+        "Hand over only records whose Workload matches one of these. In all filters * stands for \
+         any characters and ? for one, and case does not matter.",
+    ),
+    option(
+        "exclude_workloads",
+        Kind::FreeList("patterns"),
+        None,
+        Scope::Core,
+        "Leave out records whose Workload matches one of these. Exclusion wins over inclusion; \
+         what is left out is counted (records_filtered).",
+    ),
+    option(
+        "include_operations",
+        Kind::FreeList("patterns"),
+        None,
+        Scope::Core,
+        "Hand over only records whose Operation matches one of these.",
+    ),
+    option(
+        "exclude_operations",
+        Kind::FreeList("patterns"),
+        None,
+        Scope::Core,
+        "Leave out records whose Operation matches one of these.",
+    ),
+    option(
+        "include_users",
+        Kind::FreeList("patterns"),
+        None,
+        Scope::Core,
+        "Hand over only records whose UserId matches one of these. Write ? for a comma.",
+    ),
+    option(
+        "exclude_users",
+        Kind::FreeList("patterns"),
+        None,
+        Scope::Core,
+        "Leave out records whose UserId matches one of these.",
+    ),
+    option(
+        "include_record_types",
+        Kind::FreeList("numbers or names"),
+        None,
+        Scope::Core,
+        "Hand over only records of these types: Microsoft's AuditLogRecordType, by number or by \
+         name.",
+    ),
+    option(
+        "exclude_record_types",
+        Kind::FreeList("numbers or names"),
+        None,
+        Scope::Core,
+        "Leave out records of these types.",
     ),
     option(
         "db",
@@ -420,6 +489,7 @@ impl Kind {
             Self::Size { min, max } => format!("size from {} to {}", bytes(min), bytes(max)),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::List(words) => format!("list of {}", words.join(", ")),
+            Self::FreeList(what) => format!("list of {what}, separated by commas"),
         }
     }
 }

@@ -27,7 +27,7 @@ impl Total {
 /// One content type's counter: its name, its help, and where the core counts it.
 type CounterSpec = (&'static str, &'static str, fn(&LaneMetrics) -> u64);
 
-const LANE_COUNTERS: [CounterSpec; 11] = [
+const LANE_COUNTERS: [CounterSpec; 12] = [
     ("windows_listed_total", "Listing windows read to their last page.", |lane| {
         lane.windows_listed
     }),
@@ -43,6 +43,9 @@ const LANE_COUNTERS: [CounterSpec; 11] = [
     }),
     ("records_deduplicated_total", "Records left out: delivered before.", |lane| {
         lane.records_deduplicated
+    }),
+    ("records_filtered_total", "Records left out: the filters say so.", |lane| {
+        lane.records_filtered
     }),
     (
         "listing_entries_dropped_total",

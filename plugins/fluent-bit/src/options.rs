@@ -125,7 +125,9 @@ const fn kind(kind: core::Kind) -> Kind {
         | core::Kind::Secret
         | core::Kind::Path
         | core::Kind::Url
-        | core::Kind::Choice(_) => Kind::Str,
+        | core::Kind::Choice(_)
+        // Fluent Bit's own lists would be split at commas and joined again.
+        | core::Kind::FreeList(_) => Kind::Str,
         core::Kind::Integer { .. } => Kind::Int,
         core::Kind::Boolean => Kind::Bool,
         core::Kind::Duration { .. } => Kind::Time,

@@ -7,6 +7,7 @@ use m365_sim::Microsoft;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::host::Host;
+use super::wanted::Wanted;
 
 /// How far the simulator's wrong `Date` headers may lead the end of a window into the future. The
 /// overlap of the next one makes up for it.
@@ -22,13 +23,14 @@ pub(super) struct Debt {
 }
 
 impl Debt {
-    /// Everything of these content types that was created at or after `begin_ms`, that could be
-    /// listed by `until_ms`, and for which there was time.
+    /// Everything wanted of these content types that was created at or after `begin_ms`, that could
+    /// be listed by `until_ms`, and for which there was time.
     pub(super) fn new(
         microsoft: &Microsoft,
         types: &[ContentType],
         begin_ms: i64,
         until_ms: i64,
+        wanted: Wanted,
     ) -> Self {
         let mut forms: HashMap<u128, Vec<u128>> = HashMap::new();
         let mut missing = HashSet::new();
@@ -38,7 +40,8 @@ impl Debt {
             }
             let forms = forms.entry(owed.key).or_default();
             forms.push(owed.hash);
-            if owed.created_ms >= begin_ms && owed.available_ms <= until_ms {
+            let in_time = owed.created_ms >= begin_ms && owed.available_ms <= until_ms;
+            if in_time && wanted.judge(&owed) == Some(true) {
                 missing.insert(owed.key);
             }
         }
@@ -81,6 +84,13 @@ impl Debt {
 pub(super) fn invented(microsoft: &Microsoft, host: &Host) -> usize {
     let published: HashSet<u128> = microsoft.owed().map(|owed| owed.hash).collect();
     host.taken.keys().filter(|hash| !published.contains(hash)).count()
+}
+
+/// Records that the host has although the filter leaves them out.
+pub(super) fn unwanted(microsoft: &Microsoft, host: &Host, wanted: Wanted) -> usize {
+    let taken = |hash: &u128| host.taken.contains_key(hash);
+    let owed = microsoft.owed().filter(|owed| taken(&owed.hash));
+    owed.filter(|owed| wanted.judge(owed) == Some(false)).count()
 }
 
 /// What commits have claimed, each with the number of records that the host had then.
@@ -151,8 +161,10 @@ impl Checkpoints {
         &self,
         microsoft: &Microsoft,
         taken: &HashMap<u128, u64>,
+        wanted: Wanted,
     ) -> Option<String> {
-        microsoft.owed().find_map(|owed| {
+        let owed = |owed: &m365_sim::Owed| wanted.judge(owed) == Some(true);
+        microsoft.owed().filter(owed).find_map(|owed| {
             let on_time = owed.available_ms <= owed.created_ms + ON_TIME_MS;
             let kept = self.kept.contains(&xxh3_128(owed.content_id.as_bytes()));
             let intervals = self.covered.get(owed.content_type.name())?;
@@ -166,7 +178,12 @@ impl Checkpoints {
     }
 
     /// Records that were marked as done before the host had them, in any form.
-    pub(super) fn ahead(&self, microsoft: &Microsoft, host: &Host) -> Option<String> {
+    pub(super) fn ahead(
+        &self,
+        microsoft: &Microsoft,
+        host: &Host,
+        wanted: Wanted,
+    ) -> Option<String> {
         let mut first_taken: HashMap<u128, u64> = HashMap::new();
         for owed in microsoft.owed() {
             if let Some(taken) = host.taken.get(&owed.hash) {
@@ -174,12 +191,18 @@ impl Checkpoints {
                 *first = taken.at.min(*first);
             }
         }
-        let early = self.covered_too_early(microsoft, &first_taken);
-        early.or_else(|| self.done_too_early(microsoft, &first_taken))
+        let early = self.covered_too_early(microsoft, &first_taken, wanted);
+        early.or_else(|| self.done_too_early(microsoft, &first_taken, wanted))
     }
 
-    fn done_too_early(&self, microsoft: &Microsoft, taken: &HashMap<u128, u64>) -> Option<String> {
-        microsoft.owed().find_map(|owed| {
+    fn done_too_early(
+        &self,
+        microsoft: &Microsoft,
+        taken: &HashMap<u128, u64>,
+        wanted: Wanted,
+    ) -> Option<String> {
+        let owed = |owed: &m365_sim::Owed| wanted.judge(owed) == Some(true);
+        microsoft.owed().filter(owed).find_map(|owed| {
             let done = self.done.get(&xxh3_128(owed.content_id.as_bytes()))?;
             let before = taken.get(&owed.key).is_some_and(|at| at < done);
             (!before).then(|| format!("{} [{}]", owed.content_id, owed.index))

@@ -4,6 +4,7 @@ use m365_audit_core::{RawOptions, Stored};
 use m365_sim::{FaultPlan, SimConfig, Span};
 
 use super::draw::Draw;
+use super::wanted::Wanted;
 
 /// One drawn world.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Scenario {
     pub(super) once: bool,
     /// What an earlier run left.
     pub(super) stored: Stored,
+    /// What the collector's filter asks for.
+    pub(super) wanted: Wanted,
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -71,7 +74,7 @@ impl Scenario {
             faults: plan,
             ..SimConfig::default()
         };
-        let options = Self::options(&mut draw, large);
+        let mut options = Self::options(&mut draw, large);
         let chunk_bytes_max = draw.pick(&[150, 1_000, 16_000, 100_000]);
         // A process that lives for a hundred outputs needs chunks in which something fits.
         let crash_rates: &[u64] =
@@ -79,6 +82,8 @@ impl Scenario {
         let delivery_ms_max = draw.pick(&[0, 100, 5_000, 600_000]);
         // Every loss takes back all that is outstanding: a slow host that loses much gets nowhere.
         let return_rates: &[u64] = if delivery_ms_max > 5_000 { &[0, 1] } else { &[0, 5, 50] };
+        let wanted = Wanted::draw(&mut draw);
+        options.extend(wanted.option().map(|(name, value)| (name.to_owned(), value.to_owned())));
         Self {
             seed,
             faults,
@@ -94,6 +99,7 @@ impl Scenario {
             chunk_bytes_max,
             once: false,
             stored: Stored::new(),
+            wanted,
         }
     }
 
@@ -125,6 +131,7 @@ impl Scenario {
             chunk_bytes_max: 16_000,
             once: false,
             stored: Stored::new(),
+            wanted: Wanted::ALL,
         }
     }
 

@@ -11,7 +11,7 @@ use m365_audit_core::{
 };
 use m365_sim::Microsoft;
 
-use super::check::{Checkpoints, Debt, invented};
+use super::check::{Checkpoints, Debt, invented, unwanted};
 use super::draw::Draw;
 use super::host::Host;
 use super::network::Network;
@@ -288,7 +288,9 @@ impl World {
         let types = self.config.content_types().to_vec();
         // A wrong `Date` may have moved the begin, before anything was listed.
         let begin_ms = self.begin_ms.saturating_add(SKEW_MS);
-        let mut debt = Debt::new(&self.microsoft, &types, begin_ms, self.now_ms - 600_000);
+        let wanted = self.scenario.wanted;
+        let until_ms = self.now_ms - 600_000;
+        let mut debt = Debt::new(&self.microsoft, &types, begin_ms, until_ms, wanted);
         self.stats.owed = debt.missing() as u64;
         let mut look_ms = self.now_ms;
         while !debt.is_settled(&self.host) {
@@ -331,7 +333,12 @@ impl World {
         if invented > 0 {
             return Err(format!("{invented} records arrived that were never published"));
         }
-        if let Some(what) = self.checkpoints.ahead(&self.microsoft, &self.host) {
+        let unwanted = unwanted(&self.microsoft, &self.host, self.scenario.wanted);
+        if unwanted > 0 {
+            return Err(format!("{unwanted} records arrived that the filter leaves out"));
+        }
+        let wanted = self.scenario.wanted;
+        if let Some(what) = self.checkpoints.ahead(&self.microsoft, &self.host, wanted) {
             return Err(format!("marked as done before it was delivered: {what}"));
         }
         self.stats.records = self.host.records;

@@ -181,6 +181,9 @@ fn lane_text(lane: &LaneMetrics, events_per_second: u64) -> String {
         span(lane.backlog),
         span(lane.lag),
     );
+    if 0 < lane.records_filtered {
+        text.push_str(&format!(", {} filtered", HumanCount(lane.records_filtered)));
+    }
     if 0 < lane.blobs_quarantined {
         text.push_str(&format!(", {} in quarantine", HumanCount(lane.blobs_quarantined)));
     }
@@ -217,6 +220,10 @@ fn summary(metrics: &Metrics, rates: &Rates) -> String {
         longest(|lane| lane.lag),
         requests_text(metrics, rates),
     );
+    let filtered: u64 = lanes.iter().map(|lane| lane.records_filtered).sum();
+    if 0 < filtered {
+        text.push_str(&format!(", {} filtered", HumanCount(filtered)));
+    }
     let denied = lanes.iter().filter(|lane| lane.denied).count();
     if 0 < denied {
         text.push_str(&format!(", {denied} of {} feeds denied", lanes.len()));
