@@ -72,7 +72,7 @@ fn as_text(tenants: &BTreeMap<String, Stored>) -> anyhow::Result<String> {
         text.push_str(&format!(
             "tenant {tenant}: {} keys, {} bytes\n",
             stored.len(),
-            stored.values().map(Vec::len).sum::<usize>()
+            stored.values().map(String::len).sum::<usize>()
         ));
         for lane in summarize(stored)? {
             text.push_str(&lane_text(&lane));
@@ -108,7 +108,7 @@ fn as_json(tenants: &BTreeMap<String, Stored>) -> anyhow::Result<String> {
         all.push(json!({
             "tenant_id": tenant,
             "keys": stored.len(),
-            "bytes": stored.values().map(Vec::len).sum::<usize>(),
+            "bytes": stored.values().map(String::len).sum::<usize>(),
             "content_types": lanes,
         }));
     }

@@ -26,7 +26,7 @@ const SCHEMA: &str = "
     CREATE TABLE m365_audit_state (
         tenant TEXT NOT NULL,
         key TEXT NOT NULL,
-        value BLOB NOT NULL,
+        value TEXT NOT NULL,
         PRIMARY KEY (tenant, key)
     ) WITHOUT ROWID;";
 
@@ -284,9 +284,7 @@ mod tests {
     }
 
     fn commit(pairs: &[(&str, Option<&str>)]) -> Commit {
-        let change = |&(key, value): &(&str, Option<&str>)| {
-            (key.to_owned(), value.map(|value| value.as_bytes().to_vec()))
-        };
+        let change = |&(key, value): &(&str, Option<&str>)| (key.to_owned(), value.map(Into::into));
         Commit { changes: pairs.iter().map(change).collect() }
     }
 
@@ -315,7 +313,7 @@ mod tests {
                 store.commit(&commit(&[("a", None), ("b", Some("3")), ("c", None)])).unwrap();
                 drop(store);
                 let store = SqliteStore::open(&options, TENANT).unwrap();
-                let expected = Stored::from([("b".to_owned(), b"3".to_vec())]);
+                let expected = Stored::from([("b".to_owned(), "3".to_owned())]);
                 assert_eq!(store.load().unwrap(), expected);
                 drop(store);
                 assert_eq!(inspect(&path).unwrap()[TENANT], expected);
@@ -331,8 +329,8 @@ mod tests {
         let mut two = SqliteStore::open(&options(&path), OTHER).unwrap();
         one.commit(&commit(&[("a", Some("1"))])).unwrap();
         two.commit(&commit(&[("a", Some("2"))])).unwrap();
-        assert_eq!(one.load().unwrap()["a"], b"1");
-        assert_eq!(two.load().unwrap()["a"], b"2");
+        assert_eq!(one.load().unwrap()["a"], "1");
+        assert_eq!(two.load().unwrap()["a"], "2");
         // While both are at work.
         assert_eq!(inspect(&path).unwrap().len(), 2);
     }

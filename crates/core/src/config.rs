@@ -167,6 +167,13 @@ impl Config {
         self
     }
 
+    /// Lowers `batch_bytes` to `bytes_max`, for a host that takes no more at once.
+    #[must_use]
+    pub fn batch_bytes_max(mut self, bytes_max: usize) -> Self {
+        self.batch_bytes = self.batch_bytes.min(bytes_max);
+        self
+    }
+
     /// The tenant's GUID, in lower case.
     #[must_use]
     pub fn tenant_id(&self) -> &str {

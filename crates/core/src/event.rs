@@ -196,6 +196,34 @@ pub enum Event {
 }
 
 impl Event {
+    /// What kind of event it is: its name here. Stable, for filters and alerts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::CollectorStarted { .. } => "CollectorStarted",
+            Self::TokenAcquired { .. } => "TokenAcquired",
+            Self::TokenRefusedError { .. } => "TokenRefusedError",
+            Self::SubscriptionStarted { .. } => "SubscriptionStarted",
+            Self::SubscriptionMissing { .. } => "SubscriptionMissing",
+            Self::FeedDeniedError { .. } => "FeedDeniedError",
+            Self::FeedRestored { .. } => "FeedRestored",
+            Self::WindowListed { .. } => "WindowListed",
+            Self::BacklogDelivered { .. } => "BacklogDelivered",
+            Self::Throttled { .. } => "Throttled",
+            Self::RequestRetried { .. } => "RequestRetried",
+            Self::RetriesMounting { .. } => "RetriesMounting",
+            Self::BlobQuarantined { .. } => "BlobQuarantined",
+            Self::BlobRecovered { .. } => "BlobRecovered",
+            Self::ContentLostError { .. } => "ContentLostError",
+            Self::ListingGapError { .. } => "ListingGapError",
+            Self::RecordsDroppedError { .. } => "RecordsDroppedError",
+            Self::ListingEntriesDroppedError { .. } => "ListingEntriesDroppedError",
+            Self::AddressRefusedError { .. } => "AddressRefusedError",
+            Self::ClockCorrected { .. } => "ClockCorrected",
+            Self::BatchesReturned { .. } => "BatchesReturned",
+        }
+    }
+
     /// How much it matters.
     #[must_use]
     pub const fn level(&self) -> Level {

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::json::{Field, Lifted};
@@ -13,8 +15,8 @@ use crate::json::{Field, Lifted};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key(pub(crate) u128);
 
-/// Bytes of a stored key.
-pub(crate) const KEY_BYTES: usize = 16;
+/// Bytes of a key.
+const KEY_BYTES: usize = 16;
 
 impl Key {
     /// The key of a content id.
@@ -51,15 +53,22 @@ impl Key {
     }
 }
 
-/// Keys as they are stored, one behind the other; `None` if the length is wrong.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<Key>> {
+/// Keys as they are stored: one behind the other, in base64. `None` if it is not that.
+pub(crate) fn decode(text: &str) -> Option<Vec<Key>> {
+    let bytes = STANDARD_NO_PAD.decode(text).ok()?;
     let (keys, rest) = bytes.as_chunks::<KEY_BYTES>();
     rest.is_empty().then(|| keys.iter().map(|key| Key(u128::from_le_bytes(*key))).collect())
 }
 
 /// The reverse of [`decode`].
-pub(crate) fn encode(keys: &[Key]) -> Vec<u8> {
-    keys.iter().flat_map(|key| key.0.to_le_bytes()).collect()
+pub(crate) fn encode(keys: &[Key]) -> String {
+    let bytes: Vec<u8> = keys.iter().flat_map(|key| key.0.to_le_bytes()).collect();
+    STANDARD_NO_PAD.encode(bytes)
+}
+
+/// How many keys `text` holds, by its length.
+pub(crate) const fn count(text: &str) -> usize {
+    text.len() * 3 / 4 / KEY_BYTES
 }
 
 /// A set of keys. They are hashes already, so they are not hashed again.
@@ -94,7 +103,14 @@ mod tests {
     fn keys_do_not_change_between_versions() {
         let key = Key::of_content("20231016001037495037203$20231016005646231021586$audit_general");
         assert_eq!(format!("{:032x}", key.0), "d2b46aa33e42a22b7313b2e4a8b80d99");
-        assert_eq!(decode(&encode(&[key, key])), Some(vec![key, key]));
-        assert_eq!(decode(&[0; 17]), None);
+        assert_eq!(encode(&[key]), "mQ24qOSyE3MrokI+o2q00g");
+        for keys in [vec![], vec![key], vec![key; 2], vec![key; 100]] {
+            let text = encode(&keys);
+            assert_eq!(count(&text), keys.len());
+            assert_eq!(decode(&text), Some(keys));
+        }
+        for text in ["AAAA", "mQ24qOSyE3MrokI+o2q00g==", "\u{0}"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
     }
 }

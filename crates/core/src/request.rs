@@ -85,6 +85,21 @@ impl Operation {
             Self::ListDlpTypes => "list_dlp_types",
         }
     }
+
+    /// Whether it must not be sent before all commits that came before it are durable. A driver
+    /// that stores commits as they come need not ask.
+    #[must_use]
+    pub const fn follows_commits(self) -> bool {
+        match self {
+            Self::StartSubscription | Self::StopSubscription => true,
+            Self::Token
+            | Self::ListSubscriptions
+            | Self::ListContent
+            | Self::GetBlob
+            | Self::ListNotifications
+            | Self::ListDlpTypes => false,
+        }
+    }
 }
 
 /// One HTTP request. The transport sends it once, as it is: no retry, no redirect, no change.

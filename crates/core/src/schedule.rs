@@ -173,7 +173,7 @@ impl Collector {
                 lane.started_at = Some(server_now);
                 let (key, content_type) = (lane.keys.start(), lane.content_type);
                 // Stored before it is sent, so that a crash cannot start again too soon.
-                self.changes.put(key, server_now.as_millis().to_string().into_bytes());
+                self.changes.put(key, server_now.as_millis().to_string());
                 self.outputs.push_back(crate::Output::Commit(self.changes.take()));
                 let request = wire::start_subscription(&self.config, content_type, None, bearer);
                 let purpose = Purpose::StartSubscription { lane: index };

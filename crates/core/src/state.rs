@@ -1,13 +1,13 @@
-//! What outlives the process: a small map from keys to bytes. This is the only place that knows how
-//! keys are spelt and values are written.
+//! What outlives the process: a small map from keys to values, both ASCII text, so that any store
+//! can hold them. This is the only place that knows how keys are spelt and values are written.
 //!
 //! | key | value |
 //! |---|---|
 //! | `version` | format version, decimal |
 //! | `lane/TYPE` | JSON: start of the look-back, intervals delivered completely, relisting |
 //! | `start/TYPE` | time of the last subscription start, milliseconds since the epoch |
-//! | `seen/TYPE/HOUR` | keys of the contents created in that hour, 16 bytes each |
-//! | `records/TYPE/N` | keys of records in the order of their delivery, 16 bytes each |
+//! | `seen/TYPE/HOUR` | keys of the contents created in that hour, in base64 |
+//! | `records/TYPE/N` | keys of records in the order of their delivery, in base64 |
 //! | `blob/TYPE/KEY` | JSON: a blob that is delivered in part, or in quarantine |
 
 use std::collections::BTreeMap;
@@ -21,18 +21,18 @@ use crate::key::Key;
 use crate::time::Utc;
 
 /// The version of the format that is read and written here.
-pub(crate) const VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 1;
 
 const VERSION_KEY: &str = "version";
 
-/// The whole stored state of one collector: keys are short ASCII.
-pub type Stored = BTreeMap<String, Vec<u8>>;
+/// The whole stored state of one collector: keys are short, all is ASCII.
+pub type Stored = BTreeMap<String, String>;
 
 /// Changes to be stored atomically.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
     /// Per key: its new value, or `None` to delete it.
-    pub changes: BTreeMap<String, Option<Vec<u8>>>,
+    pub changes: BTreeMap<String, Option<String>>,
 }
 
 impl Commit {
@@ -52,7 +52,7 @@ impl Commit {
 pub(crate) struct Changes(Commit);
 
 impl Changes {
-    pub(crate) fn put(&mut self, key: String, value: Vec<u8>) {
+    pub(crate) fn put(&mut self, key: String, value: String) {
         self.0.changes.insert(key, Some(value));
     }
 
@@ -75,16 +75,14 @@ pub(crate) fn check_version(stored: &Stored, changes: &mut Changes) -> Result<bo
         if let Some(key) = stored.keys().next() {
             return Err(StateError::damaged(key, "it stands in a state without a version"));
         }
-        changes.put(VERSION_KEY.into(), VERSION.to_string().into_bytes());
+        changes.put(VERSION_KEY.into(), STATE_VERSION.to_string());
         return Ok(true);
     };
-    let found = text(VERSION_KEY, value)?
-        .parse()
-        .map_err(|_| StateError::damaged(VERSION_KEY, "not a number"))?;
-    if found == VERSION {
+    let found = value.parse().map_err(|_| StateError::damaged(VERSION_KEY, "not a number"))?;
+    if found == STATE_VERSION {
         Ok(false)
-    } else if found > VERSION {
-        Err(StateError::Newer { found, known: VERSION })
+    } else if found > STATE_VERSION {
+        Err(StateError::Newer { found, known: STATE_VERSION })
     } else {
         Err(StateError::damaged(VERSION_KEY, "no such version"))
     }
@@ -97,7 +95,7 @@ pub(crate) struct LaneKeys {
 }
 
 /// One stored entry below a prefix: its key, the key's last part, its value.
-type Found<'a> = (&'a str, &'a str, &'a [u8]);
+type Found<'a> = (&'a str, &'a str, &'a str);
 
 impl LaneKeys {
     pub(crate) const fn new(content_type: ContentType) -> Self {
@@ -142,7 +140,7 @@ fn below(stored: &Stored, prefix: String) -> impl Iterator<Item = Found<'_>> {
     stored
         .range(prefix.clone()..)
         .take_while(move |(key, _)| key.starts_with(&prefix))
-        .map(move |(key, value)| (key.as_str(), &key[length..], value.as_slice()))
+        .map(move |(key, value)| (key.as_str(), &key[length..], value.as_str()))
 }
 
 /// The stored part of a lane.
@@ -224,23 +222,19 @@ impl BlobRecord {
 }
 
 /// Writes a value as JSON.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).expect("numbers, texts and lists always have a JSON form")
+pub(crate) fn encode<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("numbers, texts and lists always have a JSON form")
 }
 
 /// Reads a value that [`encode`] wrote.
-pub(crate) fn decode<T: for<'a> Deserialize<'a>>(key: &str, value: &[u8]) -> Result<T, StateError> {
-    serde_json::from_slice(value).map_err(|error| StateError::damaged(key, error))
+pub(crate) fn decode<T: for<'a> Deserialize<'a>>(key: &str, value: &str) -> Result<T, StateError> {
+    serde_json::from_str(value).map_err(|error| StateError::damaged(key, error))
 }
 
 /// Reads a moment that was written in decimal milliseconds.
-pub(crate) fn decode_time(key: &str, value: &[u8]) -> Result<Utc, StateError> {
-    let millis = text(key, value)?.parse().map_err(|error| StateError::damaged(key, error))?;
+pub(crate) fn decode_time(key: &str, value: &str) -> Result<Utc, StateError> {
+    let millis = value.parse().map_err(|error| StateError::damaged(key, error))?;
     Ok(Utc::from_millis(millis))
-}
-
-fn text<'a>(key: &str, value: &'a [u8]) -> Result<&'a str, StateError> {
-    std::str::from_utf8(value).map_err(|error| StateError::damaged(key, error))
 }
 
 /// A stored state that cannot be continued from. It is left as it is.
@@ -307,7 +301,7 @@ pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
         let name = keys.lane();
         let Some(value) = stored.get(&name) else { continue };
         let record: LaneRecord = decode(&name, value)?;
-        let count = |found: Found<'_>| found.2.len() / crate::key::KEY_BYTES;
+        let count = |found: Found<'_>| crate::key::count(found.2);
         let mut summary = LaneSummary {
             content_type,
             begin: record.begin(),
@@ -344,7 +338,7 @@ mod tests {
         for value in ["", "0", "one"] {
             assert!(matches!(check(&stored(value)), Err(StateError::Damaged { .. })), "{value}");
         }
-        let headless = Stored::from([("lane/DLP.All".into(), b"{}".to_vec())]);
+        let headless = Stored::from([("lane/DLP.All".into(), "{}".into())]);
         assert!(matches!(check(&headless), Err(StateError::Damaged { .. })));
     }
 
@@ -353,7 +347,7 @@ mod tests {
         let keys = LaneKeys::new(ContentType::AuditExchange);
         let stored: Stored = [keys.seen(5), keys.seen(-1), keys.records(1), keys.lane()]
             .into_iter()
-            .map(|key| (key, Vec::new()))
+            .map(|key| (key, String::new()))
             .collect();
         let tails: Vec<_> = keys.seen_in(&stored).map(|found| found.1).collect();
         assert_eq!(tails, ["-1", "5"]);

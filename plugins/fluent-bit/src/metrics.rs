@@ -1,7 +1,7 @@
 //! The core's numbers as counters and gauges of Fluent Bit. Copies; computes nothing.
 
 use fluent_bit_plugin::{Counter, Gauge, Setup};
-use m365_audit_core::{ContentType, LaneMetrics, Metrics, Operation};
+use m365_audit_core::{ContentType, CounterSpec, LANE_COUNTERS, LANE_GAUGES, Metrics, Operation};
 
 /// A counter over all runs of a collector. Each run counts from zero.
 #[derive(Debug)]
@@ -23,65 +23,6 @@ impl Total {
         self.before = self.counter.value();
     }
 }
-
-/// One content type's counter: its name, its help, and where the core counts it.
-type CounterSpec = (&'static str, &'static str, fn(&LaneMetrics) -> u64);
-
-const LANE_COUNTERS: [CounterSpec; 12] = [
-    ("windows_listed_total", "Listing windows read to their last page.", |lane| {
-        lane.windows_listed
-    }),
-    ("blobs_listed_total", "Blobs that listings named for the first time.", |lane| {
-        lane.blobs_listed
-    }),
-    ("blobs_delivered_total", "Blobs delivered to their last record.", |lane| lane.blobs_delivered),
-    ("blob_failures_total", "Attempts to read a blob that failed.", |lane| lane.blob_failures),
-    ("blobs_lost_total", "Blobs that expired unread: data was lost.", |lane| lane.blobs_lost),
-    ("records_delivered_total", "Records safe in Fluent Bit.", |lane| lane.records_delivered),
-    ("bytes_delivered_total", "Bytes of those records, as Microsoft sent them.", |lane| {
-        lane.bytes_delivered
-    }),
-    ("records_deduplicated_total", "Records left out: delivered before.", |lane| {
-        lane.records_deduplicated
-    }),
-    ("records_filtered_total", "Records left out: the filters say so.", |lane| {
-        lane.records_filtered
-    }),
-    (
-        "listing_entries_dropped_total",
-        "Entries of listings that could not be read: data was lost.",
-        |lane| lane.listing_entries_dropped,
-    ),
-    (
-        "listing_gap_seconds_total",
-        "Time that fell out of Microsoft's listings before it was listed: data was lost.",
-        |lane| lane.listing_gaps.as_secs(),
-    ),
-    ("records_dropped_total", "Records dropped: data was lost.", |lane| lane.records_dropped),
-];
-
-/// One content type's gauge: its name, its help, and its value.
-type GaugeSpec = (&'static str, &'static str, fn(&LaneMetrics) -> f64);
-
-#[allow(clippy::cast_precision_loss)] // Fluent Bit keeps doubles.
-const LANE_GAUGES: [GaugeSpec; 6] = [
-    ("blobs_pending", "Blobs known and not delivered yet.", |lane| lane.blobs_pending as f64),
-    ("blobs_quarantined", "Blobs that cannot be read, retried until they expire.", |lane| {
-        lane.blobs_quarantined as f64
-    }),
-    ("backlog_seconds", "Length of the part of the look-back not delivered completely.", |lane| {
-        lane.backlog.as_secs_f64()
-    }),
-    ("lag_seconds", "Time since the moment up to which listings are complete.", |lane| {
-        lane.lag.as_secs_f64()
-    }),
-    ("newest_content_timestamp_seconds", "When the newest delivered content was made.", |lane| {
-        lane.newest_content.map_or(0.0, |utc| utc.as_millis() as f64 / 1_000.0)
-    }),
-    ("denied", "1 while Microsoft denies this content type to the app.", |lane| {
-        f64::from(u8::from(lane.denied))
-    }),
-];
 
 /// All numbers of one instance.
 #[derive(Debug)]
@@ -114,13 +55,13 @@ impl HostMetrics {
             &["operation"],
             &operations,
         );
-        let mut totals = |(name, help, _): CounterSpec| -> Vec<Total> {
-            let counters = setup.counters(name, help, &["content_type"], &types);
+        let mut totals = |spec: CounterSpec| -> Vec<Total> {
+            let counters = setup.counters(spec.name, spec.help, &["content_type"], &types);
             counters.into_iter().map(Total::new).collect()
         };
         let lane_counters = LANE_COUNTERS.map(&mut totals).into();
         let lane_gauges = LANE_GAUGES
-            .map(|(name, help, _)| setup.gauges(name, help, &["content_type"], &types))
+            .map(|spec| setup.gauges(spec.name, spec.help, &["content_type"], &types))
             .into();
         let malformed = setup.counters(
             "records_malformed_total",
@@ -160,11 +101,11 @@ impl HostMetrics {
         self.undelivered_bytes.set(metrics.undelivered_bytes as f64);
         for lane in &metrics.lanes {
             let Some(index) = self.index(lane.content_type) else { continue };
-            for (shown, (_, _, value)) in self.lane_counters.iter().zip(LANE_COUNTERS) {
-                shown[index].show(value(lane));
+            for (shown, spec) in self.lane_counters.iter().zip(LANE_COUNTERS) {
+                shown[index].show((spec.value)(lane));
             }
-            for (shown, (_, _, value)) in self.lane_gauges.iter().zip(LANE_GAUGES) {
-                shown[index].set(value(lane));
+            for (shown, spec) in self.lane_gauges.iter().zip(LANE_GAUGES) {
+                shown[index].set((spec.value)(lane));
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use m365_audit_core::{Commit, ContentType};
 use m365_sim::Microsoft;
 use xxhash_rust::xxh3::xxh3_128;
@@ -124,7 +126,8 @@ impl Checkpoints {
             let mut parts = key.split('/');
             match (parts.next(), parts.next(), parts.next()) {
                 (Some("seen"), ..) => {
-                    for id in value.as_chunks::<16>().0 {
+                    let keys = STANDARD_NO_PAD.decode(value).unwrap_or_default();
+                    for id in keys.as_chunks::<16>().0 {
                         self.done.entry(u128::from_le_bytes(*id)).or_insert(host.records);
                     }
                 }
@@ -132,7 +135,7 @@ impl Checkpoints {
                     self.kept.extend(u128::from_str_radix(id, 16));
                 }
                 (Some("lane"), Some(content_type), _) => {
-                    self.note_covered(content_type, &String::from_utf8_lossy(value), host.records);
+                    self.note_covered(content_type, value, host.records);
                 }
                 _ => {}
             }

@@ -438,10 +438,9 @@ impl World {
             && let Some((_, Some(lane))) =
                 commit.changes.iter().find(|(key, _)| key.starts_with("lane/"))
         {
-            let text = String::from_utf8_lossy(lane);
-            let digits = text.split("\"begin\":").nth(1).unwrap_or_default();
+            let digits = lane.split("\"begin\":").nth(1).unwrap_or_default();
             let digits = digits.split(',').next().unwrap_or_default();
-            let begin_ms: i64 = digits.parse().map_err(|_| format!("no begin in {text}"))?;
+            let begin_ms: i64 = digits.parse().map_err(|_| format!("no begin in {lane}"))?;
             let lookback_ms = i64::try_from(self.number_of("lookback") * 1_000).unwrap_or(0);
             if begin_ms > self.now_ms - lookback_ms.min(7 * 24 * HOUR_MS - HOUR_MS) + SKEW_MS {
                 return Err("the look-back begins too late".into());

@@ -1,6 +1,5 @@
 //! `m365-audit run`: collects into a file or stdout, as NDJSON.
 
-mod line;
 mod output;
 mod progress;
 mod signals;

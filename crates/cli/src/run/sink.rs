@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use m365_audit_client::{Handle, Sink};
-use m365_audit_core::{Batch, BatchId, Level, Metrics};
+use m365_audit_core::{Batch, BatchId, Level, LineWriter, Metrics};
 
 use crate::log::Log;
-use crate::run::line::LineWriter;
 use crate::run::output::{Output, Repair};
 use crate::run::progress::Progress;
 
