@@ -85,6 +85,18 @@ pub struct SimConfig {
     pub login_hosts: Vec<String>,
     /// Further audiences for which a token opens the API, beside Microsoft's own.
     pub resources: Vec<String>,
+    /// Activities of Defender for Cloud Apps an hour. Default none.
+    pub activities_per_hour: Span,
+    /// Days of activities at the start. Default 2; at most 180.
+    pub activity_days: f64,
+    /// Requests a minute and tenant to the Activities API. Default 30.
+    pub portal_quota_per_minute: u32,
+    /// Records that a page of a search holds at most. Default 100.
+    pub search_page_size: u32,
+    /// The same in scan mode. Default 5,000.
+    pub scan_page_size: u32,
+    /// Authorities of the Activities API beside `*.portal.cloudappsecurity.com`.
+    pub portal_hosts: Vec<String>,
     /// Where Microsoft's documentation and the wire differ.
     pub rules: Rules,
     /// What goes wrong.
@@ -118,6 +130,12 @@ impl Default for SimConfig {
             api_hosts: vec!["manage.office.com".to_owned()],
             login_hosts: vec!["login.microsoftonline.com".to_owned()],
             resources: Vec::new(),
+            activities_per_hour: Span::new(0, 0),
+            activity_days: 2.0,
+            portal_quota_per_minute: 30,
+            search_page_size: 100,
+            scan_page_size: 5_000,
+            portal_hosts: Vec::new(),
             rules: Rules::default(),
             faults: FaultPlan::none(),
         }

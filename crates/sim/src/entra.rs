@@ -12,6 +12,7 @@ use crate::config::{AppConfig, Credential, SimConfig, TenantConfig};
 use crate::draw;
 use crate::guid::Guid;
 use crate::http::{Query, Request};
+use crate::portal::PORTAL_RESOURCE;
 use crate::time::SECOND_MS;
 
 /// Tokens remembered; beyond, those that have expired are forgotten.
@@ -26,8 +27,7 @@ const AUDIT_RESOURCES: [&str; 6] = [
     "c5393580-f805-4401-95e8-94b7a6ef2fc2",
 ];
 /// Resources that exist but are not the Management Activity API.
-const OTHER_RESOURCES: [&str; 2] =
-    ["https://graph.microsoft.com", "05a65629-4c1b-48c1-a78b-804c4abdd4af"];
+const OTHER_RESOURCES: [&str; 2] = ["https://graph.microsoft.com", PORTAL_RESOURCE];
 /// The authorities of Microsoft's clouds; one that is not ours answers for another cloud.
 const CLOUD_AUTHORITIES: [&str; 4] = [
     "login.microsoftonline.com",
@@ -43,6 +43,7 @@ pub(crate) struct Token {
     pub(crate) app: Guid,
     pub(crate) roles: Vec<String>,
     pub(crate) for_audit: bool,
+    pub(crate) for_portal: bool,
     pub(crate) expires_ms: i64,
     pub(crate) revoked: bool,
 }
@@ -242,6 +243,7 @@ impl Grant<'_> {
             app: app.client_id,
             roles,
             for_audit,
+            for_portal: resource == PORTAL_RESOURCE,
             expires_ms,
             revoked: false,
         };

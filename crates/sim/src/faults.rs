@@ -147,6 +147,20 @@ faults! {
     EmptyBlob = "empty_blob",
     /// Publishing: a blob `null`.
     NullBlob = "null_blob",
+    /// Activities: 429 and no word more.
+    PortalThrottled = "portal_throttled",
+    /// Activities: 429, 403 or 503 with a text that says "throttled".
+    PortalThrottledText = "portal_throttled_text",
+    /// Activities: fewer records on a page than asked for, although there are more.
+    PortalShortPage = "portal_short_page",
+    /// Activities: no records on a page, although there are more.
+    PortalEmptyPage = "portal_empty_page",
+    /// Activities: a scan that goes on and does not say how.
+    PortalNoNext = "portal_no_next",
+    /// Activities: filters are ignored without a word, but for `created`.
+    PortalFilterIgnored = "portal_filter_ignored",
+    /// Activities: one that is found up to `late_activity_minutes` after it was stored.
+    LateActivity = "late_activity",
 }
 
 /// How often a fault happens.
@@ -199,6 +213,8 @@ pub struct FaultPlan {
     pub poison_times: u32,
     /// Bound of `late_blob`. Default 180 minutes.
     pub late_minutes: u32,
+    /// Bound of `late_activity`. Default 45 minutes.
+    pub late_activity_minutes: u32,
     /// Bound of `very_late_blob`. Default 7,200 minutes (5 days).
     pub very_late_minutes: u32,
     /// Share of records that are not valid JSON inside a balanced array. Default 0. Fixed when
@@ -220,6 +236,7 @@ impl Default for FaultPlan {
             clock_skew_ms: 90_000,
             poison_times: 5,
             late_minutes: 180,
+            late_activity_minutes: 45,
             very_late_minutes: 7_200,
             malformed_records: 0.0,
             retry_after_seconds: 10,
@@ -258,11 +275,16 @@ const FIELD: &[(Fault, f64)] = &[
     (Fault::RedeliveredBlob, 0.03),
     (Fault::OldEvents, 0.02),
     (Fault::EmptyBlob, 0.005),
+    (Fault::PortalThrottled, 0.01),
+    (Fault::PortalThrottledText, 0.01),
+    (Fault::PortalShortPage, 0.05),
+    (Fault::LateActivity, 0.05),
 ];
 
 /// Faults that no preset includes: they need the operator of a collector, or they make some
 /// content unreachable in that listing, so a test switches them on by name.
-const BY_NAME_ONLY: &[Fault] = &[Fault::ForeignUri, Fault::TokenRefused, Fault::AuditOff];
+const BY_NAME_ONLY: &[Fault] =
+    &[Fault::ForeignUri, Fault::TokenRefused, Fault::AuditOff, Fault::PortalFilterIgnored];
 
 impl FaultPlan {
     /// Nothing goes wrong.

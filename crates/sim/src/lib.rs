@@ -1,5 +1,6 @@
-//! Microsoft, simulated: the Entra token endpoints and the Office 365 Management Activity API as
-//! a deterministic service without I/O, with faults, and (feature `server`) a loopback server.
+//! Microsoft, simulated: the Entra token endpoints, the Office 365 Management Activity API and the
+//! Activities API of Defender for Cloud Apps as a deterministic service without I/O, with faults, and
+//! (feature `server`) a loopback server.
 //!
 //! [`Microsoft::handle`] answers a [`Request`] at a moment that the caller names. Everything
 //! random follows from the seed. The service enforces Microsoft's rules, answers requests that
@@ -31,6 +32,7 @@ mod listing;
 mod mishap;
 mod operations;
 mod owed;
+mod portal;
 mod publish;
 mod records;
 mod report;
@@ -53,6 +55,7 @@ pub use faults::{Fault, FaultPlan, Rate, Schedule};
 pub use guid::Guid;
 pub use http::{Delivery, Header, Piece, Reply, Request, Transport};
 pub use owed::Owed;
+pub use portal::{Feedback, OwedActivity};
 pub use report::{ILLEGAL_KEPT_MAX, Illegal, Report, Rule};
 #[cfg(feature = "server")]
 pub use server::{Listen, Server, Signals};

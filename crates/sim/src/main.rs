@@ -88,6 +88,21 @@ struct Serve {
     /// Entries on a page of a listing.
     #[arg(long, default_value_t = 200, value_name = "N")]
     page_size: u32,
+    /// Activities of Defender for Cloud Apps an hour, as N or MIN..MAX.
+    #[arg(long, default_value = "0", value_parser = span, value_name = "N")]
+    activities_per_hour: Span,
+    /// Days of activities, fractions allowed; at most 180.
+    #[arg(long, default_value_t = 2.0)]
+    activity_days: f64,
+    /// Requests a minute and tenant to the Activities API.
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    portal_quota: u32,
+    /// Activities on a page; in scan mode see --scan-page-size.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    search_page_size: u32,
+    /// Activities on a page in scan mode.
+    #[arg(long, default_value_t = 5_000, value_name = "N")]
+    scan_page_size: u32,
     /// Life of a token.
     #[arg(long, default_value_t = 3_599, value_name = "S")]
     token_seconds: u32,
@@ -133,6 +148,11 @@ impl Serve {
             quota_per_minute: self.quota,
             latency_ms: self.latency_ms,
             token_seconds: self.token_seconds,
+            activities_per_hour: self.activities_per_hour,
+            activity_days: self.activity_days,
+            portal_quota_per_minute: self.portal_quota,
+            search_page_size: self.search_page_size,
+            scan_page_size: self.scan_page_size,
             faults: read_faults(&self.faults)?,
             ..SimConfig::default()
         };
@@ -147,6 +167,8 @@ impl Serve {
             "https": server.https_url(),
             "login_url": server.http_url(),
             "api_url": server.http_url(),
+            "portal_url": server.http_url(),
+            "portal_token": server.microsoft().portal_token(tenant.id),
             "ca_file": server.ca_file(),
             "tenant_id": tenant.id,
             "client_id": app.map(|app| app.client_id),

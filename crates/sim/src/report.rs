@@ -53,6 +53,14 @@ pub enum Rule {
     BadContentType,
     /// Credentials in an address, where logs show them.
     SecretInAddress,
+    /// A token that was issued for another service.
+    WrongResource,
+    /// A body that cannot be read.
+    BadBody,
+    /// A filter that does not exist, or an operator or value that it does not take.
+    BadFilter,
+    /// More activities than a page can hold, or further than a search reaches.
+    BadLimit,
 }
 
 /// A request that breaks a rule.
@@ -74,7 +82,7 @@ pub struct Report {
     /// Requests received.
     pub requests: u64,
     /// Requests by operation: `token`, `start`, `stop`, `list`, `content`, `blob`,
-    /// `notifications`, `dlp_types`, `unknown`.
+    /// `notifications`, `dlp_types`, `activities`, `activity`, `activity_feedback`, `unknown`.
     pub operations: BTreeMap<&'static str, u64>,
     /// Answers by operation and outcome, such as `content 200` or `blob 403 AF429`.
     pub outcomes: BTreeMap<String, u64>,
@@ -84,6 +92,8 @@ pub struct Report {
     pub illegal_by_rule: BTreeMap<Rule, u64>,
     /// Most API requests of a tenant in any 60 seconds.
     pub peak_per_minute: BTreeMap<Guid, u64>,
+    /// Most requests of a tenant to the Activities API in any 60 seconds.
+    pub portal_peak_per_minute: BTreeMap<Guid, u64>,
     /// Faults given, by name.
     pub faults: BTreeMap<&'static str, u64>,
     /// Access tokens issued.

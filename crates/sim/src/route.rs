@@ -1,11 +1,13 @@
 //! Where requests go: the addresses of the two services. Pure.
 
 use crate::http::Request;
+use crate::portal::PortalOperation;
 
 /// Where a request goes.
 pub(crate) enum Route<'a> {
     Token { tenant: &'a str, v2: bool },
     Api { tenant: &'a str, operation: Operation },
+    Portal { operation: PortalOperation },
     Unknown,
 }
 
@@ -72,6 +74,10 @@ pub(crate) fn route(request: &Request) -> Route<'_> {
             };
             Route::Api { tenant, operation }
         }
+        ["api", "v1", "activities", rest @ ..] => match PortalOperation::route(rest, post) {
+            Some(operation) => Route::Portal { operation },
+            None => Route::Unknown,
+        },
         _ => Route::Unknown,
     }
 }

@@ -107,6 +107,7 @@ impl Server {
         let origins = origins.flat_map(|s| hosts.iter().map(move |host| format!("{s}://{host}")));
         config.resources.extend(origins);
         config.api_hosts.clone_from(&hosts);
+        config.portal_hosts.clone_from(&hosts);
         config.login_hosts = hosts;
         let authority = Authority::new(listen.ca_file.as_deref())?;
         let acceptor = authority.acceptor()?;

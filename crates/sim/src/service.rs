@@ -138,6 +138,9 @@ impl Microsoft {
                 let name = operation.name();
                 (name, self.api(now_ms, request, tenant, operation, webhook))
             }
+            Route::Portal { operation } => {
+                (operation.name(), self.portal(now_ms, request, &operation))
+            }
             Route::Unknown => {
                 self.check_host(now_ms, request, false);
                 self.illegal(now_ms, request, Rule::UnknownAddress, "no such address");

@@ -7,6 +7,7 @@ use crate::blob::Blob;
 use crate::config::TenantConfig;
 use crate::content_type::ContentType;
 use crate::guid::Guid;
+use crate::portal::Portal;
 use crate::publish::{Feed, Press};
 use crate::records::Recipe;
 use crate::report::SlidingMinute;
@@ -23,6 +24,7 @@ pub(crate) struct Tenant {
     pub(crate) subscriptions: HashMap<(Guid, ContentType), Subscription>,
     pub(crate) requests: SlidingMinute,
     pub(crate) quota: HashMap<Guid, SlidingMinute>,
+    pub(crate) portal: Portal,
     notified_ms: i64,
 }
 
@@ -45,6 +47,7 @@ impl Tenant {
                 }
             }
         }
+        let portal = Portal::new(config, now_ms, press.config, press.faults);
         Self {
             id: config.id,
             auditing: config.auditing,
@@ -54,6 +57,7 @@ impl Tenant {
             subscriptions,
             requests: SlidingMinute::default(),
             quota: HashMap::new(),
+            portal,
             notified_ms: now_ms,
         }
     }
@@ -63,6 +67,7 @@ impl Tenant {
             let content_type = press.config.content_types[at];
             self.feeds[content_type.index()].advance(now_ms, press);
         }
+        self.portal.advance(now_ms, press.config, press.faults);
         let since_ms = std::mem::replace(&mut self.notified_ms, now_ms);
         if since_ms < now_ms && self.subscriptions.values().any(|known| known.webhook.is_some()) {
             let fresh = |blob: &&Blob| blob.available_ms > since_ms && blob.available_ms <= now_ms;

@@ -27,6 +27,8 @@ pub(super) fn answer(request: &Request, shared: &Arc<Shared>) -> Response<Server
     let query = Query::parse(request.query().as_bytes());
     match (request.method.as_str(), request.path()) {
         ("GET", "/_sim/owed") => owed(&query, shared),
+        ("GET", "/_sim/activities") => activities(&query, shared),
+        ("GET", "/_sim/feedback") => feedback(shared),
         ("GET", "/_sim/report") => report(shared),
         ("POST", "/_sim/heal") => {
             shared.microsoft().heal();
@@ -35,7 +37,8 @@ pub(super) fn answer(request: &Request, shared: &Arc<Shared>) -> Response<Server
         ("POST", "/_sim/publish") => publish(&query, shared),
         _ => plain(
             StatusCode::NOT_FOUND,
-            "GET /_sim/owed[?records=1], GET /_sim/report, POST /_sim/heal, \
+            "GET /_sim/owed[?records=1], GET /_sim/activities[?records=1], GET /_sim/feedback, \
+             GET /_sim/report, POST /_sim/heal, \
              POST /_sim/publish?contentType=TYPE[&tenant=ID]\n",
         ),
     }
@@ -105,6 +108,45 @@ fn owed(query: &Query, shared: &Shared) -> Response<ServerBody> {
     let ndjson = hyper::header::HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, ndjson);
     response
+}
+
+/// Every activity that can be found, a line each.
+fn activities(query: &Query, shared: &Shared) -> Response<ServerBody> {
+    let records = query.get("records").is_some_and(|value| value == "1");
+    let mut microsoft = shared.microsoft();
+    microsoft.advance(now_ms());
+    let mut body = String::new();
+    for owed in microsoft.owed_activities() {
+        let mut line = json!({
+            "tenant": owed.tenant,
+            "id": owed.id,
+            "created": time::millis_z(owed.created_ms),
+            "available": time::millis_z(owed.available_ms),
+            "timestamp": time::millis_z(owed.timestamp_ms),
+            "key": format!("{:032x}", owed.key),
+            "bytes": owed.bytes.len(),
+            "hash": format!("{:032x}", owed.hash),
+        });
+        if records {
+            line["record"] = String::from_utf8_lossy(&owed.bytes).into();
+        }
+        body.push_str(&line.to_string());
+        body.push('\n');
+    }
+    drop(microsoft);
+    let mut response = Response::new(ServerBody::whole(body.into_bytes()));
+    let ndjson = hyper::header::HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, ndjson);
+    response
+}
+
+/// The remarks that were made about activities of the first tenant.
+fn feedback(shared: &Shared) -> Response<ServerBody> {
+    let microsoft = shared.microsoft();
+    let remarks = microsoft.feedback(microsoft.tenants()[0].id);
+    let remarks =
+        remarks.iter().map(|remark| json!({"activity": remark.activity, "body": remark.body}));
+    json_answer(remarks.collect::<Vec<_>>().into())
 }
 
 /// One line of the truth. The record is a JSON string, or base64 when it is not UTF-8.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
+mod activities;
 #[cfg(feature = "server")]
 mod binary;
 mod entra;
