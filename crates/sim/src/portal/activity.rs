@@ -105,7 +105,7 @@ impl Facts {
         let operation = pick(rng, OPERATIONS);
         let guid = Guid::version4((u128::from(rng.u64(..)) << 64) | u128::from(rng.u64(..)));
         let file = operation.0.starts_with("File").then(|| tag(rng, "file"));
-        let stored_after_ms = 20_000 + rng.i64(..9 * MINUTE_MS);
+        let stored_after_ms = 20_000 + rng.i64(0..9 * MINUTE_MS);
         let tags = |rng: &mut Rng, kind: &str| {
             (0..rng.u8(..3)).map(|_| tag(rng, kind)).collect::<Vec<_>>()
         };

@@ -54,7 +54,7 @@ impl Search {
         } else if request.find("content-type").is_some_and(|kind| kind.contains("form")) {
             form(&Query::parse(&request.body))?
         } else {
-            serde_json::from_slice(&request.body).ok()?
+            serde_json::from_slice(&request.body).ok().filter(Value::is_object)?
         };
         let filters = match &value["filters"] {
             Value::Null => json!({}),

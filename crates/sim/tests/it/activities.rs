@@ -143,7 +143,7 @@ fn what_breaks_the_rules_is_recorded() {
     check(json!({"filters": {"service": {"contains": ["x"]}}}), 200);
     check(json!({"filters": {"service": {"eq": ["11770"]}}}), 200);
     check(json!({"filters": {"scan.cursor": {"after": ["1", "1", "1", "1"]}}}), 400);
-    check(json!("no search"), 200);
+    check(json!("no search"), 400);
 }
 
 #[test]

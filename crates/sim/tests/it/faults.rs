@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use m365_sim::{ContentType, Fault, FaultPlan, Rate, Rule, Schedule, SimConfig};
+use m365_sim::{ContentType, Fault, FaultPlan, Rate, Request, Rule, Schedule, SimConfig, Span};
 
 use crate::world::{HOUR_MS, NOW_MS, World, config, stamp};
 
@@ -29,6 +29,12 @@ fn touch_everything(world: &mut World) {
     for id in ids.into_iter().take(5) {
         world.get(&format!("audit/{id}"));
     }
+    let portal = world.microsoft.portal_url(world.tenant.id).unwrap();
+    let token = format!("Token {}", world.microsoft.portal_token(world.tenant.id).unwrap());
+    for body in ["{}", r#"{"isScan":true}"#].repeat(4) {
+        let request = Request::new("POST", &format!("{portal}/api/v1/activities/"));
+        world.send(&request.header("Authorization", &token).body(body));
+    }
 }
 
 #[test]
@@ -38,7 +44,9 @@ fn every_fault_can_be_reached() {
         // as often as they like.
         let schedule = Schedule { every: 2, times: Some(6), ..Schedule::default() };
         let faults = FaultPlan::none().with_schedule(*fault, schedule);
-        let mut world = World::new(SimConfig { faults, subscribed: true, ..config(2) });
+        let (activities_per_hour, scan_page_size) = (Span::new(20, 30), 50);
+        let config = SimConfig { activities_per_hour, scan_page_size, ..config(2) };
+        let mut world = World::new(SimConfig { faults, subscribed: true, ..config });
         touch_everything(&mut world);
         let given = world.microsoft.report().faults.get(fault.name()).copied();
         assert!(given.unwrap_or_default() > 0, "{}", fault.name());
