@@ -14,7 +14,7 @@ use crate::shell;
 /// A package, and what must not be in it, directly or not. A final `*` stands for any rest.
 type Ban = (&'static str, &'static [&'static str]);
 
-const BANS: [Ban; 6] = [
+const BANS: [Ban; 7] = [
     // It does no I/O, and knows no packaging.
     (
         "m365-audit-core",
@@ -40,16 +40,23 @@ const BANS: [Ban; 6] = [
     ("fluent-bit-plugin", &["m365-*", "in_m365_audit", "tokio", "reqwest"]),
     ("fluent-bit-plugin-sys", &["m365-*", "in_m365_audit", "fluent-bit-plugin", "std"]),
     ("m365-audit", &["m365-sim", "fluent-bit-*"]),
+    // Its only way out is `wasi:*`.
+    (
+        "m365-audit-component",
+        &["tokio", "reqwest", "rustls", "rusqlite", "m365-audit-client", "m365-sim", "fluent-bit-*"],
+    ),
 ];
 
 /// Who may write unsafe code, and where.
-const UNSAFE: [(&str, &[&str]); 3] = [
+const UNSAFE: [(&str, &[&str]); 4] = [
     // Declares the C interface.
     ("fluent-bit-plugin-sys", &["src"]),
     // Crosses it; the macro in its root exports it.
     ("fluent-bit-plugin", &["src/abi", "src/lib.rs"]),
     // Stands on its other side, in tests only.
     ("fluent-bit-plugin-harness", &["src"]),
+    // Only what wit-bindgen generates, which is no line of ours.
+    ("m365-audit-component", &[]),
 ];
 
 /// Nobody depends on what they must not know.

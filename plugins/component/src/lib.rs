@@ -1,0 +1,104 @@
+//! The component: `m365-audit:source` of `wit/source.wit`, exported over the core.
+//!
+//! Thin. Everything about Microsoft is the core's; this crate answers calls ([`session`]), speaks
+//! `wasi:http` ([`http`]) and converts values. It imports only `wasi:*`.
+//!
+//! It also compiles for the machine at hand, so that lints and tests need no WASM target; there the
+//! calls to `wasi:*` do not work.
+
+#![deny(unsafe_code)]
+
+mod check;
+mod describe;
+mod fault;
+mod http;
+mod notes;
+mod session;
+mod settings;
+
+use std::cell::RefCell;
+
+use m365_audit_core::{Collector, Stored};
+use wasip2::random::random::get_random_u64;
+
+use crate::bindings::exports::m365_audit::source::source::{
+    Batch, Cause, Entry, Failure, Guest, Limits, Resume,
+};
+use crate::http::Http;
+use crate::session::{Session, Wire};
+use crate::settings::Settings;
+
+/// What wit-bindgen makes of the WIT.
+#[allow(unsafe_code, missing_docs, unreachable_pub, reason = "generated")]
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "generated")]
+mod bindings {
+    wit_bindgen::generate!({ path: "../../wit", world: "log-source", generate_all });
+    export!(Component with_types_in self);
+    use super::Component;
+}
+
+/// Answers the host's calls.
+struct Component;
+
+/// A session and the configuration that it was made from.
+struct Held {
+    config: String,
+    session: Session<Http>,
+}
+
+thread_local! {
+    /// What `committed` goes on with. A component has one thread, and calls do not overlap.
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+}
+
+impl Guest for Component {
+    fn describe() -> String {
+        describe::describe()
+    }
+
+    fn check(config: String) -> Result<(), Failure> {
+        let settings = Settings::parse(&config)?;
+        check::check(settings.config, Http::new(), get_random_u64())
+    }
+
+    fn poll(config: String, resume: Resume, limits: Limits) -> Result<Batch, Failure> {
+        HELD.with_borrow_mut(|held| {
+            let stored = match resume {
+                Resume::Committed => return go_on(held, &config, &limits),
+                Resume::Fresh => Stored::new(),
+                Resume::Stored(entries) => entries.into_iter().map(pair).collect(),
+            };
+            // First of all, so that nothing of it runs on should the rest fail.
+            *held = None;
+            let session = begin(&config, &stored, &limits)?;
+            held.insert(Held { config, session }).session.poll(&limits)
+        })
+    }
+}
+
+fn pair(entry: Entry) -> (String, String) {
+    (entry.key, entry.value)
+}
+
+/// Starts from what is stored.
+fn begin(config: &str, stored: &Stored, limits: &Limits) -> Result<Session<Http>, Failure> {
+    let settings = Settings::parse(config)?;
+    let config = settings.config.batch_bytes_max(session::bytes_max(limits));
+    let mut http = Http::new();
+    let collector = Collector::new(config, stored, get_random_u64(), http.now())
+        .map_err(|error| fault::new(Cause::Permanent, error.to_string()))?;
+    Ok(Session::new(collector, http, settings.metadata))
+}
+
+/// Goes on with the session of the call before.
+fn go_on(held: &mut Option<Held>, config: &str, limits: &Limits) -> Result<Batch, Failure> {
+    let needed = match held {
+        Some(held) if held.config == config => return held.session.poll(limits),
+        Some(_) => "the configuration has changed",
+        None => "this instance has nothing to go on from",
+    };
+    Err(fault::new(
+        Cause::StateRequired,
+        format!("{needed}; remedy: call poll with stored and the whole stored state"),
+    ))
+}

@@ -1,0 +1,32 @@
+//! From the core's events and numbers to the WIT's notes and metrics.
+
+use m365_audit_core::{Event, Level, Metrics, samples};
+
+use crate::bindings::exports::m365_audit::source::source::{
+    Label, Level as NoteLevel, Metric, MetricKind, Note,
+};
+
+/// One event.
+pub(crate) fn note(event: &Event) -> Note {
+    let level = match event.level() {
+        Level::Error => NoteLevel::Error,
+        Level::Warn => NoteLevel::Warn,
+        Level::Info => NoteLevel::Info,
+        Level::Debug => NoteLevel::Debug,
+    };
+    Note { level, code: event.code().into(), message: event.to_string() }
+}
+
+/// Every number.
+pub(crate) fn metrics(metrics: &Metrics) -> Vec<Metric> {
+    let label = |(name, value): (&str, &str)| Label { name: name.into(), value: value.into() };
+    samples(metrics)
+        .into_iter()
+        .map(|sample| Metric {
+            name: sample.name.into(),
+            kind: if sample.counter { MetricKind::Counter } else { MetricKind::Gauge },
+            labels: sample.label.map(label).into_iter().collect(),
+            value: sample.value,
+        })
+        .collect()
+}

@@ -1,0 +1,277 @@
+//! One collector, driven call by call: runs it until a limit of the call is near or nothing is to
+//! be done, and gathers what the call hands over.
+//!
+//! A batch counts as delivered as soon as its last line is in the call's answer. That is safe
+//! because the changes that follow from it are in the same answer or a later one, and the host
+//! stores them only together with the records or after them. Must not know HTTP.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use m365_audit_core::{
+    Batch as Records, Collector, Event, Input, LineLimits, LineWriter, Now, Outcome, Output,
+    Request, RequestId,
+};
+
+use crate::bindings::exports::m365_audit::source::source::{
+    Batch, Cause, Change, Failure, Limits, Note, Outcome as FinalOutcome,
+};
+use crate::{fault, notes};
+
+/// The longest pause with nothing under way that is waited out within a call.
+const NAP_MAX: Duration = Duration::from_millis(50);
+
+/// How long records that are there wait for more.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// What is told to a host that need not call again on the collector's account.
+const PAUSE_MAX: Duration = Duration::from_secs(3_600);
+
+/// Most notes of one call; more of them come with the next.
+const NOTES_MAX: usize = 1_000;
+
+/// Most bytes of lines in one answer, whatever the host allows: it has to copy them.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A session's way to the world. All but [`Wire::wait`] return at once.
+pub(crate) trait Wire {
+    /// Both clocks.
+    fn now(&mut self) -> Now;
+    /// Starts a request.
+    fn send(&mut self, id: RequestId, request: Request, timeout: Duration);
+    /// Asks for the next chunk of a response.
+    fn read(&mut self, id: RequestId);
+    /// Drops a request.
+    fn cancel(&mut self, id: RequestId);
+    /// Whether no request is under way.
+    fn is_idle(&self) -> bool;
+    /// An address that the host did not let the last request go to.
+    fn denied(&self) -> Option<&str>;
+    /// Waits for inputs, at most for `timeout`, and answers all that are there.
+    fn wait(&mut self, timeout: Duration, inputs: &mut Vec<Input>);
+}
+
+/// Most bytes of lines in one answer.
+pub(crate) fn bytes_max(limits: &Limits) -> usize {
+    usize::try_from(limits.max_bytes).unwrap_or(usize::MAX).min(BYTES_MAX)
+}
+
+/// One collector and what it waits for.
+pub(crate) struct Session<W> {
+    collector: Collector,
+    wire: W,
+    writer: LineWriter,
+    /// Records that the core has handed over, and how many of them are in answers.
+    pending: Option<(Records, usize)>,
+    /// A request that waits until the changes before it are stored.
+    parked: Option<(RequestId, Request, Duration)>,
+    inputs: Vec<Input>,
+    gathered: Gathered,
+    /// Why signing in does not work, while it does not.
+    refused: Option<String>,
+    finished: Option<FinalOutcome>,
+}
+
+/// What the next answer holds.
+#[derive(Default)]
+struct Gathered {
+    lines: Vec<u8>,
+    count: u32,
+    /// Of several changes of a key only the last counts.
+    changes: BTreeMap<String, Option<String>>,
+    notes: Vec<Note>,
+}
+
+/// One call's limits.
+struct Call {
+    records_max: u32,
+    bytes_max: usize,
+    /// On the monotonic clock.
+    end: Duration,
+}
+
+/// How a call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// There is more to do at once.
+    More,
+    /// Nothing for this long.
+    Pause(Duration),
+}
+
+impl<W: Wire> Session<W> {
+    pub(crate) fn new(collector: Collector, wire: W, metadata: bool) -> Self {
+        Self {
+            collector,
+            wire,
+            writer: LineWriter::new(metadata),
+            pending: None,
+            parked: None,
+            inputs: Vec::new(),
+            gathered: Gathered::default(),
+            refused: None,
+            finished: None,
+        }
+    }
+
+    /// Goes on until one of `limits` is near or there is nothing to do.
+    pub(crate) fn poll(&mut self, limits: &Limits) -> Result<Batch, Failure> {
+        let allowed = Duration::from_millis(limits.deadline_ms.into());
+        let call = Call {
+            records_max: limits.max_records.max(1),
+            bytes_max: bytes_max(limits),
+            // The rest is for the answer, which has to be copied.
+            end: self.wire.now().monotonic + allowed * 9 / 10,
+        };
+        let end = self.collect(&call);
+        match self.obstacle(end) {
+            Some(failure) => Err(failure),
+            None => Ok(self.hand_over(end)),
+        }
+    }
+
+    fn collect(&mut self, call: &Call) -> End {
+        if !self.write_pending(call) {
+            return End::More;
+        }
+        if let Some((id, request, timeout)) = self.parked.take() {
+            self.wire.send(id, request, timeout);
+        }
+        while self.gathered.notes.len() < NOTES_MAX {
+            match self.collector.poll_output(self.wire.now()) {
+                Output::Request { id, request, timeout } => {
+                    if request.operation.follows_commits() && !self.gathered.changes.is_empty() {
+                        self.parked = Some((id, request, timeout));
+                        return End::More;
+                    }
+                    self.wire.send(id, request, timeout);
+                }
+                Output::Read(id) => self.wire.read(id),
+                Output::Cancel(id) => self.wire.cancel(id),
+                Output::Batch(records) => {
+                    self.pending = Some((records, 0));
+                    if !self.write_pending(call) {
+                        return End::More;
+                    }
+                }
+                Output::Commit(commit) => self.gathered.changes.extend(commit.changes),
+                Output::Event(event) => self.observe(&event),
+                Output::Wait(timeout) => {
+                    if let Some(end) = self.wait(timeout, call) {
+                        return end;
+                    }
+                }
+                Output::Finished => {
+                    self.finished = Some(match self.collector.outcome() {
+                        Outcome::Complete => FinalOutcome::Complete,
+                        Outcome::Incomplete => FinalOutcome::Incomplete,
+                    });
+                    return End::Pause(PAUSE_MAX);
+                }
+            }
+        }
+        End::More
+    }
+
+    /// Writes what the core has handed over. False if not all of it has room.
+    fn write_pending(&mut self, call: &Call) -> bool {
+        let Some((records, first)) = &mut self.pending else { return true };
+        let left = call.records_max.saturating_sub(self.gathered.count);
+        let limits = LineLimits {
+            records_max: usize::try_from(left).unwrap_or(usize::MAX),
+            bytes_max: call.bytes_max,
+        };
+        let next = self.writer.write_from(records, *first, limits, &mut self.gathered.lines);
+        self.gathered.count += u32::try_from(next - *first).unwrap_or(u32::MAX);
+        *first = next;
+        if next < records.records.len() {
+            return false;
+        }
+        let id = records.id;
+        self.pending = None;
+        self.collector.handle_input(self.wire.now(), Input::Delivered(id));
+        true
+    }
+
+    fn observe(&mut self, event: &Event) {
+        if let Event::TokenRefusedError { .. } = event {
+            self.refused = Some(event.to_string());
+        } else if let Event::TokenAcquired { .. } = event {
+            self.refused = None;
+        }
+        self.gathered.notes.push(notes::note(event));
+    }
+
+    /// Waits for inputs. Answers how the call ends, if it does.
+    fn wait(&mut self, timeout: Option<Duration>, call: &Call) -> Option<End> {
+        let timeout = timeout.unwrap_or(PAUSE_MAX).min(PAUSE_MAX);
+        if self.wire.is_idle() && NAP_MAX < timeout {
+            return Some(End::Pause(timeout));
+        }
+        let left = call.end.saturating_sub(self.wire.now().monotonic);
+        if left.is_zero() {
+            return Some(End::More);
+        }
+        let lingering = !self.gathered.lines.is_empty() && LINGER < timeout.min(left);
+        let longest = if lingering { LINGER } else { timeout.min(left) };
+        self.wire.wait(longest, &mut self.inputs);
+        if self.inputs.is_empty() {
+            if lingering {
+                return Some(End::More);
+            }
+            self.inputs.push(Input::Timeout);
+        }
+        let now = self.wire.now();
+        for input in self.inputs.drain(..) {
+            self.collector.handle_input(now, input);
+        }
+        None
+    }
+
+    /// What somebody has to remove before anything more is collected. Told as a failure, unless
+    /// the call has records.
+    fn obstacle(&mut self, end: End) -> Option<Failure> {
+        let End::Pause(pause) = end else { return None };
+        if !self.gathered.lines.is_empty() || self.finished.is_some() {
+            return None;
+        }
+        let (cause, message) = match (self.wire.denied(), &self.refused) {
+            (Some(address), _) => (Cause::Config, denial(address)),
+            (None, Some(refused)) => (Cause::Auth, refused.clone()),
+            (None, None) => return None,
+        };
+        Some(Failure {
+            cause,
+            message,
+            retry_after_ms: Some(fault::millis(pause)),
+            notes: std::mem::take(&mut self.gathered.notes),
+        })
+    }
+
+    fn hand_over(&mut self, end: End) -> Batch {
+        let gathered = std::mem::take(&mut self.gathered);
+        let change = |(key, value)| Change { key, value };
+        let pause = match end {
+            End::More => Duration::ZERO,
+            End::Pause(pause) => pause,
+        };
+        Batch {
+            ndjson: String::from_utf8(gathered.lines).expect("lines are written as UTF-8"),
+            count: gathered.count,
+            changes: gathered.changes.into_iter().map(change).collect(),
+            more: end == End::More,
+            wait_ms: fault::millis(pause),
+            finished: self.finished,
+            notes: gathered.notes,
+            metrics: notes::metrics(self.collector.metrics()),
+        }
+    }
+}
+
+/// The sentence for an address that the host does not allow.
+pub(crate) fn denial(address: &str) -> String {
+    format!(
+        "the host does not allow requests to {address}; remedy: allow this address in the host, \
+         or correct cloud, login_url or api_url"
+    )
+}
