@@ -1,6 +1,8 @@
 //! Flags and environment variables of the options table. Knows names, reads no value.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
+use m365_audit_core::Level;
 use m365_audit_core::options::{Kind, OPTIONS, OptionSpec, Scope};
 
 /// The options that the command line has: all but those of Fluent Bit.
@@ -41,6 +43,27 @@ pub(crate) fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<(&'a str,
 
 fn long(name: &str) -> String {
     name.replace(['_', '.'], "-")
+}
+
+/// An argument of the command line alone that takes one of some words.
+pub(crate) fn words(name: &'static str, words: &'static [&str], default: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .env(variable(&name.replace('-', "_")))
+        .hide_env_values(true)
+        .value_name("WORD")
+        .value_parser(PossibleValuesParser::new(words))
+        .default_value(default)
+}
+
+/// The level that `--log-level` names.
+pub(crate) fn level(word: &str) -> Level {
+    match word {
+        "error" => Level::Error,
+        "warn" => Level::Warn,
+        "debug" => Level::Debug,
+        _ => Level::Info,
+    }
 }
 
 const fn value_name(kind: Kind) -> &'static str {

@@ -61,7 +61,8 @@ fn line(format: Format, time: Utc, level: Level, message: &str) -> String {
     }
 }
 
-fn now() -> Utc {
+/// What the local clock says.
+pub(crate) fn now() -> Utc {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Utc::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

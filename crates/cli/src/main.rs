@@ -3,12 +3,18 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod calls;
 mod config_file;
+mod content;
+mod dlp_types;
+mod errors;
 mod log;
+mod notifications;
 mod options;
 mod run;
 mod sources;
 mod state;
+mod subscriptions;
 
 use std::process::ExitCode;
 
@@ -43,7 +49,12 @@ fn main() -> ExitCode {
     let code = match matches.subcommand() {
         Some(("run", matches)) => run::main(matches),
         Some(("state", matches)) => state::main(matches),
+        Some(("subscriptions", matches)) => subscriptions::main(matches),
+        Some(("content", matches)) => content::main(matches),
+        Some(("notifications", matches)) => notifications::main(matches),
+        Some(("dlp-types", matches)) => dlp_types::main(matches),
         Some(("options", matches)) => options::main(matches),
+        Some(("errors", matches)) => errors::main(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
     };
     ExitCode::from(code)
@@ -56,7 +67,16 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .after_help(EXAMPLES)
-        .subcommands([run::command(), state::command(), options::command()])
+        .subcommands([
+            run::command(),
+            subscriptions::command(),
+            content::command(),
+            notifications::command(),
+            dlp_types::command(),
+            state::command(),
+            options::command(),
+            errors::command(),
+        ])
 }
 
 #[cfg(test)]

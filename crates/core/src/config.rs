@@ -180,6 +180,42 @@ impl Config {
         &self.tenant_id
     }
 
+    /// The application's GUID, in lower case.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// What is sent as `PublisherIdentifier`.
+    #[must_use]
+    pub fn publisher_id(&self) -> &str {
+        &self.publisher_id
+    }
+
+    /// The resource that tokens are asked for.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// Base address of the Management Activity API.
+    #[must_use]
+    pub const fn api(&self) -> &Origin {
+        &self.api
+    }
+
+    /// Base address of the Entra ID authority.
+    #[must_use]
+    pub const fn login(&self) -> &Origin {
+        &self.login
+    }
+
+    /// Whether a collector starts the subscriptions that are missing.
+    #[must_use]
+    pub const fn starts_subscriptions(&self) -> bool {
+        self.start_subscriptions
+    }
+
     /// Every origin that requests go to: the authority that gives tokens, and the API.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         [&self.login, &self.api].into_iter()

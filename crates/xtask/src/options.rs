@@ -1,5 +1,5 @@
-//! `cargo xtask options`: option tables and sample configurations, generated from the one table in
-//! the core, as `m365-audit options` prints it.
+//! `cargo xtask options`: option tables, sample configurations and the table of errors, generated
+//! from the tables in the core, as `m365-audit options` and `m365-audit errors` print them.
 
 use std::fs;
 use std::path::Path;
@@ -9,29 +9,38 @@ use anyhow::{Context, Result, bail};
 use crate::artifacts::Artifacts;
 use crate::shell::{self, print};
 
-const BEGIN: &str = "<!-- options:begin -->\n";
-const END: &str = "<!-- options:end -->";
-
 /// What is generated, and into which file.
 struct Target {
     path: &'static str,
-    /// The word for `m365-audit options --format`.
+    /// The command that prints it.
+    command: &'static str,
+    /// The word for its `--format`.
     format: &'static str,
     part: Part,
 }
 
 enum Part {
-    /// What is between the markers.
+    /// What is between the markers, which bear the command's name.
     BetweenMarkers,
     Whole,
 }
 
-const TARGETS: [Target; 4] = [
-    Target { path: "README.md", format: "markdown", part: Part::BetweenMarkers },
-    Target { path: "plugins/fluent-bit/README.md", format: "markdown", part: Part::BetweenMarkers },
-    Target { path: "examples/m365-audit.toml", format: "toml", part: Part::Whole },
-    Target { path: "examples/fluent-bit.yaml", format: "fluent-bit", part: Part::Whole },
+const TARGETS: [Target; 5] = [
+    target("README.md", "options", "markdown", Part::BetweenMarkers),
+    target("README.md", "errors", "markdown", Part::BetweenMarkers),
+    target("plugins/fluent-bit/README.md", "options", "markdown", Part::BetweenMarkers),
+    target("examples/m365-audit.toml", "options", "toml", Part::Whole),
+    target("examples/fluent-bit.yaml", "options", "fluent-bit", Part::Whole),
 ];
+
+const fn target(
+    path: &'static str,
+    command: &'static str,
+    format: &'static str,
+    part: Part,
+) -> Target {
+    Target { path, command, format, part }
+}
 
 /// Writes all targets; with `check`, only looks.
 ///
@@ -42,7 +51,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     let mut problems = Vec::new();
     for target in TARGETS {
         let mut program = shell::command(built.path("m365-audit")?);
-        let generated = shell::read(program.args(["options", "--format", target.format]))?;
+        let generated = shell::read(program.args([target.command, "--format", target.format]))?;
         let path = shell::root().join(target.path);
         match apply(&path, &target, &generated, check) {
             Ok(true) if check => problems.push(format!("{} is out of date", target.path)),
@@ -66,9 +75,12 @@ fn apply(path: &Path, target: &Target, generated: &str, check: bool) -> Result<b
     };
     let wanted = match target.part {
         Part::Whole => generated.to_owned(),
-        Part::BetweenMarkers => between_markers(&found, generated).with_context(|| {
-            format!("{} lacks the lines {} and {END}", target.path, BEGIN.trim_end())
-        })?,
+        Part::BetweenMarkers => {
+            let (begin, end) = markers(target.command);
+            between_markers(&found, target.command, generated).with_context(|| {
+                format!("{} lacks the lines {} and {end}", target.path, begin.trim_end())
+            })?
+        }
     };
     if wanted == found {
         return Ok(false);
@@ -79,11 +91,16 @@ fn apply(path: &Path, target: &Target, generated: &str, check: bool) -> Result<b
     Ok(true)
 }
 
+fn markers(name: &str) -> (String, String) {
+    (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"))
+}
+
 /// `text` with `generated` in place of what is between its markers.
-fn between_markers(text: &str, generated: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{generated}{END}{after}"))
+fn between_markers(text: &str, name: &str, generated: &str) -> Option<String> {
+    let (begin, end) = markers(name);
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{generated}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -92,10 +109,11 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_markers_changes() {
-        let text = format!("a\n{BEGIN}old\n{END}\nb\n");
-        let new = between_markers(&text, "new\n");
-        assert_eq!(new.as_deref(), Some(&*format!("a\n{BEGIN}new\n{END}\nb\n")));
-        assert_eq!(between_markers("a\n", "new\n"), None);
-        assert_eq!(between_markers(&format!("{END}{BEGIN}"), "new\n"), None);
+        let (begin, end) = markers("options");
+        let text = format!("a\n{begin}old\n{end}\nb\n");
+        let new = between_markers(&text, "options", "new\n");
+        assert_eq!(new.as_deref(), Some(&*format!("a\n{begin}new\n{end}\nb\n")));
+        assert_eq!(between_markers(&text, "errors", "new\n"), None);
+        assert_eq!(between_markers(&format!("{end}{begin}"), "options", "new\n"), None);
     }
 }

@@ -8,12 +8,13 @@ mod sink;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::MultiProgress;
 use m365_audit_client::{Client, RunError};
 use m365_audit_core::{Level, Outcome};
 
+use crate::arguments::words;
 use crate::log::{Format, Log};
 use crate::run::output::Output;
 use crate::run::progress::Progress;
@@ -67,25 +68,10 @@ pub(crate) fn command() -> Command {
         .args(arguments::args())
 }
 
-fn words(name: &'static str, words: &'static [&str], default: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .env(arguments::variable(&name.replace('-', "_")))
-        .hide_env_values(true)
-        .value_name("WORD")
-        .value_parser(PossibleValuesParser::new(words))
-        .default_value(default)
-}
-
 /// Collects, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let word = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let level = match word("log-level") {
-        "error" => Level::Error,
-        "warn" => Level::Warn,
-        "debug" => Level::Debug,
-        _ => Level::Info,
-    };
+    let level = arguments::level(word("log-level"));
     let format = if word("log-format") == "json" { Format::Json } else { Format::Text };
     let bars = MultiProgress::new();
     let log = Log::new(level, format, bars.clone());

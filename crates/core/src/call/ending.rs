@@ -373,7 +373,11 @@ fn judged(
 
 fn error(operation: Operation, kind: CallErrorKind, ending: Ending) -> CallError {
     let known = ending.code.as_deref().and_then(known_error);
-    let remedy = known.map_or("", |known| known.remedy);
+    let remedy = if matches!(kind, CallErrorKind::CoolDown(_)) {
+        "leave it alone for that long, then start it again"
+    } else {
+        known.map_or("", |known| known.remedy)
+    };
     let mut error = CallError::new(operation, kind, ending.message, remedy);
     error.code = ending.code.map(Cow::into_owned);
     error

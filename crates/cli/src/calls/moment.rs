@@ -1,0 +1,86 @@
+//! Moments and ranges as people write them: `3h`, `2026-11-20`, `2026-11-20T08:00Z`, `now`.
+
+use clap::{Arg, ArgMatches};
+use m365_audit_core::Utc;
+use m365_audit_core::call::Range;
+use std::time::Duration;
+
+use crate::log::now;
+
+const FORMS: &str = "a time like 2026-11-20 or 2026-11-20T08:00:00Z (UTC), how long ago as 90m, 3h \
+                     or 2d, or now";
+
+/// `--since` and `--until`.
+pub(crate) fn args() -> [Arg; 2] {
+    [
+        Arg::new("since")
+            .long("since")
+            .value_name("TIME")
+            .default_value("24h")
+            .value_parser(parse_argument)
+            .help(format!(
+                "First moment: {FORMS}. At most 7 days ago: Microsoft lists no older content"
+            )),
+        Arg::new("until")
+            .long("until")
+            .value_name("TIME")
+            .default_value("now")
+            .value_parser(parse_argument)
+            .help("End, exclusive, in the same forms"),
+    ]
+}
+
+/// The range that the arguments name.
+pub(crate) fn range(matches: &ArgMatches) -> Range {
+    let moment = |name: &str| *matches.get_one::<Utc>(name).expect("it has a default");
+    Range { since: moment("since"), until: moment("until") }
+}
+
+fn parse_argument(text: &str) -> Result<Utc, String> {
+    parse(text, now()).ok_or_else(|| format!("not {FORMS}"))
+}
+
+fn parse(text: &str, now: Utc) -> Option<Utc> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("now") {
+        return Some(now);
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match text.get(digits.len()..)? {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Utc::parse(text),
+    };
+    match digits.parse::<u64>() {
+        Ok(count) => Some(now - Duration::from_secs(count.checked_mul(seconds)?)),
+        Err(_) => Utc::parse(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_as_people_write_them() {
+        let now = Utc::parse("2026-11-22T12:00:00Z").unwrap();
+        let check = |text: &str| parse(text, now).map(|utc| utc.to_string());
+        for (text, expected) in [
+            ("now", "2026-11-22T12:00:00.000Z"),
+            ("90m", "2026-11-22T10:30:00.000Z"),
+            ("3h", "2026-11-22T09:00:00.000Z"),
+            ("7d", "2026-11-15T12:00:00.000Z"),
+            ("2026-11-20", "2026-11-20T00:00:00.000Z"),
+            ("2026-11-20T08:00", "2026-11-20T08:00:00.000Z"),
+            ("2026-11-20T08:00:00Z", "2026-11-20T08:00:00.000Z"),
+            ("2026-11-20T08:00:00+02:00", "2026-11-20T06:00:00.000Z"),
+        ] {
+            assert_eq!(check(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "yesterday", "3", "h", "-3h", "2026-13-01", "99999999999999999999d"] {
+            assert_eq!(check(text), None, "{text}");
+        }
+    }
+}
