@@ -123,6 +123,8 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "exclude_users") => "app@sharepoint, S-1-5-18",
         (None, "include_record_types") => "15, SharePointFileOperation",
         (None, "exclude_record_types") => "PowerBIAudit",
+        (None, "redact_fields") => "Item.Subject, .ClientIP",
+        (None, "redact_key_file") => "/run/secrets/m365-audit-redact",
         (None, "proxy_url") => "http://proxy.example:3128",
         (None, "login_url") => "https://login.microsoftonline.com",
         (None, "api_url" | "resource") => "https://manage.office.com",

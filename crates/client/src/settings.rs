@@ -72,6 +72,9 @@ impl Settings {
         if let Err(error) = resolve_secret(&mut raw) {
             errors.push(error);
         }
+        if let Err(error) = resolve_redact_key(&mut raw) {
+            errors.push(error);
+        }
         let native = NativeOptions::parse(&raw).map_err(|found| errors.extend(found));
         let config = Config::parse(&raw).map_err(|found| errors.extend(found));
         match (config, native) {
@@ -179,6 +182,26 @@ fn resolve_secret(raw: &mut RawOptions) -> Result<(), ConfigError> {
     let text = secret.as_ref().map_or("unreadable", |secret| secret).to_owned();
     raw.insert("client_secret".into(), text);
     secret.map(|_| ())
+}
+
+/// Puts the key into `redact_key` that `redact_key_file` holds.
+fn resolve_redact_key(raw: &mut RawOptions) -> Result<(), ConfigError> {
+    let Some(path) = Reader::new(raw).optional("redact_key_file") else { return Ok(()) };
+    let refuse = |problem: &str, remedy| {
+        Err(ConfigError::new("redact_key_file", Some(&path), problem, remedy))
+    };
+    if Reader::new(raw).optional("redact_key").is_some() {
+        return refuse("redact_key is set too", "keep one of the two");
+    }
+    let (key, result) = match read_secret(Path::new(&path)) {
+        Ok(key) => (key, Ok(())),
+        Err(problem) => {
+            let remedy = "name a readable file that holds the key and nothing else";
+            ("unreadable, and so not judged".to_owned(), refuse(&problem, remedy))
+        }
+    };
+    raw.insert("redact_key".into(), key);
+    result
 }
 
 fn read_secret(path: &Path) -> Result<String, String> {

@@ -12,6 +12,7 @@ use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
 use crate::lane::{Listing, QUARANTINE_FAILURES, RunId, Stage, Subscription};
+use crate::redact;
 use crate::remedy::remedy;
 use crate::request::{Operation, TransportError};
 use crate::schedule::{MISSING_RECHECK, START_COOL_DOWN};
@@ -196,7 +197,7 @@ impl Collector {
         match fault {
             Ok(()) => Ending { verdict: Verdict::Accept, code: None, reason: String::new() },
             Err(ExpandError::Body(SplitError::NotArray { first })) => {
-                let reason = SplitError::NotArray { first: first.clone() }.to_string();
+                let reason = redact::shown(&self.config, &first);
                 match judge::code_of(&first) {
                     Some(code) => self.judged(exchange, Some(code), None),
                     None => Ending::retry(reason),

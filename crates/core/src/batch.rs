@@ -93,10 +93,12 @@ pub struct Batch {
 /// One audit record: the bytes as Microsoft sent them, and what the scan saw in passing.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The record's JSON text, unchanged.
+    /// The record's JSON text; unchanged, unless it is redacted.
     pub raw: Bytes,
     /// The few top-level fields that are lifted during the one scan.
     pub fields: Lifted,
     /// Whether it is an object at all.
     pub kind: RecordKind,
+    /// Whether values in it were replaced, as the option `redact` asks for, or all of it withheld.
+    pub redacted: bool,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::batch::{Batch, BatchId, ContentRef};
+use crate::batch::{Batch, BatchId, ContentRef, Record};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::event::Event;
@@ -17,10 +17,11 @@ use crate::expand::Expanded;
 use crate::io::{Input, Machine, Output};
 use crate::key::Key;
 use crate::lane::{BLOBS_KNOWN_MAX, Lane, Subscription};
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Entry, Ledger, Treated};
 use crate::metrics::Metrics;
 use crate::plan::Urgency;
 use crate::random::Random;
+use crate::redact::Redactor;
 use crate::request::{Headers, Request, RequestId};
 use crate::state::{self, Changes, StateError, Stored};
 use crate::time::{Now, ServerClock, Utc};
@@ -55,6 +56,7 @@ pub struct Collector {
     pub(crate) subscription_list_not_before: Duration,
     /// For [`Config::once`]: the moment up to which everything is to be collected.
     pub(crate) target: Option<Utc>,
+    redactor: Option<Redactor>,
     /// Room for the filter to work in.
     scratch: String,
     next_request: u64,
@@ -107,6 +109,7 @@ impl Collector {
             lanes: lanes.iter().map(|lane| lane.metrics.clone()).collect(),
             ..Metrics::default()
         };
+        let redactor = config.redaction.as_deref().cloned().map(Redactor::new);
         Ok(Self {
             born: now.monotonic,
             clock: ServerClock::new(),
@@ -125,6 +128,7 @@ impl Collector {
             subscription_list_failures: 0,
             subscription_list_not_before: Duration::ZERO,
             target: None,
+            redactor,
             scratch: String::new(),
             next_request: 0,
             stopping: false,
@@ -200,6 +204,7 @@ impl Collector {
                 && lane.metrics.blobs_quarantined == 0
                 && lane.metrics.blobs_lost == 0
                 && lane.metrics.records_dropped == 0
+                && lane.metrics.records_withheld == 0
                 && lane.metrics.listing_gaps.is_zero()
                 && lane.metrics.listing_entries_dropped == 0
         };
@@ -357,11 +362,14 @@ impl Collector {
         blob.emitted = expanded.progress;
         let content = blob.content.clone();
         let (mut records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
-        let new = records.len();
-        if let Some(filter) = &self.config.filter {
-            records.retain(|record| filter.passes(record, &mut self.scratch));
+        let treated = self.treat(&mut records);
+        if treated.withheld > 0 {
+            self.event(Event::RecordsWithheldError {
+                content_type: content.content_type,
+                content_id: content.id.clone(),
+                count: treated.withheld,
+            });
         }
-        let filtered = (new - records.len()) as u64;
         let bytes = records.iter().map(|record| record.raw.len() as u64).sum();
         let id = self.ledger.next_id();
         // Entered even if nothing is left: what was left out must be delivered before this counts.
@@ -373,7 +381,7 @@ impl Collector {
             last,
             keys,
             records: records.len() as u64,
-            filtered,
+            treated,
             bytes,
             delivered: records.is_empty(),
         });
@@ -383,13 +391,29 @@ impl Collector {
         }
     }
 
+    /// Filters and redacts, if the options ask for it.
+    fn treat(&mut self, records: &mut Vec<Record>) -> Treated {
+        let mut treated = Treated::default();
+        if let Some(filter) = &self.config.filter {
+            let before = records.len();
+            records.retain(|record| filter.passes(record, &mut self.scratch));
+            treated.filtered = (before - records.len()) as u64;
+        }
+        if let Some(redactor) = &mut self.redactor {
+            (treated.redacted, treated.withheld) = redactor.redact_all(records);
+        }
+        treated
+    }
+
     /// Counts what the host has taken, in the order of emission.
     pub(crate) fn settle(&mut self) {
         while let Some(entry) = self.ledger.pop_delivered() {
             let lane = &mut self.lanes[entry.lane];
             lane.records.deliver(&entry.keys);
             lane.metrics.records_delivered += entry.records;
-            lane.metrics.records_filtered += entry.filtered;
+            lane.metrics.records_filtered += entry.treated.filtered;
+            lane.metrics.records_redacted += entry.treated.redacted;
+            lane.metrics.records_withheld += entry.treated.withheld;
             lane.metrics.bytes_delivered += entry.bytes;
             let event = lane.deliver(entry.blob, entry.progress, entry.last, &mut self.changes);
             self.outputs.extend(event.map(Output::Event));

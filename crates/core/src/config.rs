@@ -11,6 +11,7 @@ use crate::batch::ContentType;
 use crate::filter::Filter;
 use crate::options::{self, Kind, OPTIONS};
 use crate::origin::Origin;
+use crate::redact::Redaction;
 use crate::secret::Secret;
 
 /// Options as somebody wrote them: name to text. Names are those of [`OPTIONS`].
@@ -74,6 +75,10 @@ pub struct Config {
     pub(crate) batch_bytes: usize,
     pub(crate) buffer_bytes: usize,
     pub(crate) record_bytes_max: usize,
+    /// Whether records say more about themselves, beside what they hold.
+    pub(crate) enrich: bool,
+    /// What is replaced in records; `None`: nothing.
+    pub(crate) redaction: Option<Arc<Redaction>>,
     /// Which records are handed over; `None`: all.
     pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) once: bool,
@@ -132,6 +137,8 @@ impl Config {
         let buffer_bytes = reader.number("buffer_bytes");
         let record_bytes_max = reader.number("record_bytes_max");
         let filter = Filter::read(&mut reader);
+        let enrich = reader.boolean("enrich");
+        let redaction = Redaction::read(&mut reader);
         reader.finish()?;
         Ok(Self {
             publisher_id: publisher_id
@@ -155,6 +162,8 @@ impl Config {
             buffer_bytes: size(buffer_bytes),
             record_bytes_max: size(record_bytes_max),
             filter: filter.map(Arc::new),
+            enrich,
+            redaction: redaction.map(Arc::new),
             once: false,
         })
     }

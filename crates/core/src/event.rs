@@ -169,6 +169,15 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// Records could not be read for redaction: only their length and hash was handed over.
+    RecordsWithheldError {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+    },
     /// Entries of a listing could not be read, so that their blobs are not known.
     ListingEntriesDroppedError {
         /// The feed.
@@ -217,6 +226,7 @@ impl Event {
             Self::ContentLostError { .. } => "ContentLostError",
             Self::ListingGapError { .. } => "ListingGapError",
             Self::RecordsDroppedError { .. } => "RecordsDroppedError",
+            Self::RecordsWithheldError { .. } => "RecordsWithheldError",
             Self::ListingEntriesDroppedError { .. } => "ListingEntriesDroppedError",
             Self::AddressRefusedError { .. } => "AddressRefusedError",
             Self::ClockCorrected { .. } => "ClockCorrected",
@@ -233,6 +243,7 @@ impl Event {
             | Self::ContentLostError { .. }
             | Self::ListingGapError { .. }
             | Self::RecordsDroppedError { .. }
+            | Self::RecordsWithheldError { .. }
             | Self::ListingEntriesDroppedError { .. }
             | Self::AddressRefusedError { .. } => Level::Error,
             Self::SubscriptionMissing { .. }
@@ -324,6 +335,11 @@ impl fmt::Display for Event {
             Self::RecordsDroppedError { content_type, content_id, count, reason } => {
                 write!(f, "{content_type}: {count} records of blob {content_id} dropped: {reason}")
             }
+            Self::RecordsWithheldError { content_type, content_id, count } => write!(
+                f,
+                "{content_type}: {count} records of blob {content_id} withheld: they are no valid \
+                 JSON, so that redact cannot find what to replace; only length and hash went out"
+            ),
             Self::ListingEntriesDroppedError { content_type, count } => {
                 write!(f, "{content_type}: {count} entries of a listing cannot be read")
             }

@@ -53,7 +53,8 @@ impl Body {
     }
 
     pub(crate) fn blob(resume: Progress, config: &Config) -> Self {
-        let expander = Expander::new(resume, config.batch_bytes, config.record_bytes_max);
+        let (batch_bytes, record_bytes_max) = (config.batch_bytes, config.record_bytes_max);
+        let expander = Expander::new(resume, batch_bytes, record_bytes_max, config.enrich);
         Self::Blob(Box::new(expander))
     }
 }

@@ -58,9 +58,15 @@ pub(crate) struct Expander {
 }
 
 impl Expander {
-    pub(crate) fn new(resume: Progress, batch_bytes: usize, record_bytes_max: usize) -> Self {
+    /// `more` says whether to lift the fields that are lifted on demand.
+    pub(crate) fn new(
+        resume: Progress,
+        batch_bytes: usize,
+        record_bytes_max: usize,
+        more: bool,
+    ) -> Self {
         Self {
-            splitter: Splitter::new(record_bytes_max),
+            splitter: Splitter::new(record_bytes_max).lifting_more(more),
             resume,
             at: Progress::default(),
             ready: Expanded::default(),
@@ -125,6 +131,7 @@ impl Expander {
                         raw: split.raw,
                         fields: split.fields,
                         kind: split.kind,
+                        redacted: false,
                     });
                 }
             }
@@ -153,7 +160,7 @@ mod tests {
         records: &[&str],
         resume: Progress,
     ) -> Result<(Vec<String>, Vec<Progress>), ExpandError> {
-        let mut expander = Expander::new(resume, 1, 1_000);
+        let mut expander = Expander::new(resume, 1, 1_000, false);
         let (mut texts, mut progress) = (Vec::new(), Vec::new());
         let mut note = |expanded: Expanded| {
             assert_eq!(expanded.keys.len(), expanded.records.len());

@@ -29,12 +29,23 @@ pub(crate) struct Entry {
     pub(crate) keys: Vec<Key>,
     /// Its number of records.
     pub(crate) records: u64,
-    /// Records that the filter left out beside them.
-    pub(crate) filtered: u64,
+    /// What was done to records.
+    pub(crate) treated: Treated,
     /// Bytes of its records.
     pub(crate) bytes: u64,
     /// Whether the host has taken it. A mere end of a blob needs no taking.
     pub(crate) delivered: bool,
+}
+
+/// What the options have done to the records of an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Treated {
+    /// Left out by the filter, beside those of the entry.
+    pub(crate) filtered: u64,
+    /// Handed over with values replaced.
+    pub(crate) redacted: u64,
+    /// Handed over as a length and a hash.
+    pub(crate) withheld: u64,
 }
 
 /// Entries in the order of emission.
@@ -130,7 +141,7 @@ mod tests {
             last: false,
             keys: Vec::new(),
             records: 1,
-            filtered: 0,
+            treated: Treated::default(),
             bytes: 10,
             delivered: false,
         });

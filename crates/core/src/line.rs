@@ -30,7 +30,7 @@ impl LineLimits {
 
 impl LineWriter {
     /// A writer that wraps each record, if `metadata` is set, as `{"content_type", "content_id",
-    /// "content_created", "tenant_id", "record"}`.
+    /// "content_created", "tenant_id", "record"}`, with what else is known of the record before it.
     #[must_use]
     pub fn new(metadata: bool) -> Self {
         Self { metadata, walker: Walker::new(DEPTH_MAX) }
@@ -55,7 +55,10 @@ impl LineWriter {
         let end = batch.records.len().min(first.saturating_add(limits.records_max));
         for (number, record) in batch.records.iter().enumerate().take(end).skip(first) {
             let start = out.len();
-            out.extend_from_slice(&before);
+            if self.metadata {
+                out.extend_from_slice(&before);
+                write_beside(record, out);
+            }
             self.write_record(record, out);
             out.extend_from_slice(after);
             if limits.bytes_max < out.len() && 0 < start {
@@ -86,14 +89,24 @@ fn prefix(batch: &Batch) -> Vec<u8> {
     let content = &batch.content;
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     format!(
-        "{{\"content_type\":{},\"content_id\":{},\"content_created\":{},\"tenant_id\":{},\
-         \"record\":",
+        "{{\"content_type\":{},\"content_id\":{},\"content_created\":{},\"tenant_id\":{},",
         quoted(content.content_type.as_str()),
         quoted(&content.id),
         quoted(&content.created.to_string()),
         quoted(&batch.tenant_id),
     )
     .into_bytes()
+}
+
+/// What is known of one record, and the name of the record itself.
+fn write_beside(record: &Record, out: &mut Vec<u8>) {
+    if let Some(enrichment) = record.enrichment() {
+        enrichment.write_json(out);
+    }
+    if record.redacted {
+        out.extend_from_slice(b"\"redacted\":true,");
+    }
+    out.extend_from_slice(b"\"record\":");
 }
 
 #[cfg(test)]
@@ -115,6 +128,7 @@ mod tests {
             raw: bytes::Bytes::from_static(raw),
             fields: Lifted::default(),
             kind: RecordKind::Object,
+            redacted: false,
         };
         Batch {
             id: BatchId(0),
@@ -156,5 +170,16 @@ mod tests {
              \"content_created\":\"1970-01-01T00:00:00.000Z\",\"tenant_id\":\"t\",\
              \"record\":{\"a\": 1}}\n";
         assert_eq!(String::from_utf8_lossy(&out), expected);
+
+        let mut batch = batch(&[b"{\"RecordType\":6,\"ClientIP\":\"10.0.0.1:99\"}"]);
+        batch.records[0].fields = Lifted::of(&batch.records[0].raw, true);
+        batch.records[0].redacted = true;
+        out.clear();
+        LineWriter::new(true).write(&batch, &mut out);
+        let expected = "\"tenant_id\":\"t\",\"record_type_name\":\"SharePointFileOperation\",\
+             \"client_address\":\"10.0.0.1\",\"client_port\":99,\"redacted\":true,\
+             \"record\":{\"RecordType\":6,";
+        let line = String::from_utf8_lossy(&out);
+        assert!(line.contains(expected), "{line}");
     }
 }

@@ -48,6 +48,11 @@ pub struct LaneMetrics {
     pub records_deduplicated: u64,
     /// Records left out because the filters say so.
     pub records_filtered: u64,
+    /// Records in which values were replaced.
+    pub records_redacted: u64,
+    /// Records of which nothing was handed over but their length and hash, because they could not
+    /// be read for redaction. Data was lost.
+    pub records_withheld: u64,
     /// Records dropped for another reason. Data was lost.
     pub records_dropped: u64,
     /// Entries of listings that could not be read. Data was lost.
@@ -83,6 +88,8 @@ impl LaneMetrics {
             bytes_delivered: 0,
             records_deduplicated: 0,
             records_filtered: 0,
+            records_redacted: 0,
+            records_withheld: 0,
             records_dropped: 0,
             listing_entries_dropped: 0,
             listing_gaps: Duration::ZERO,

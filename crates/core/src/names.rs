@@ -8,8 +8,6 @@
 //! without a name. Two names are written in the schema as products are called today, with a space;
 //! here the space is left out.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "metadata will show the names"))]
-
 /// The name of a record type, if Microsoft has published one.
 pub(crate) fn record_type_name(number: i64) -> Option<&'static str> {
     name(RECORD_TYPES, number).or_else(|| name(UNDOCUMENTED_RECORD_TYPES, number))

@@ -312,6 +312,45 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Leave out records of these types.",
     ),
     option(
+        "enrich",
+        Kind::Boolean,
+        Some("off"),
+        Scope::Core,
+        "Say beside each record, as metadata, the names of its record type and user type and its \
+         client's address and port. The record itself stays as it is.",
+    ),
+    option(
+        "redact",
+        Kind::Boolean,
+        Some("off"),
+        Scope::Core,
+        "Replace what DLP rules have matched (DetectedValues), and redact_fields, in the records \
+         before they are handed over.",
+    ),
+    option(
+        "redact_fields",
+        Kind::FreeList("field names"),
+        None,
+        Scope::Core,
+        "With redact, further fields to replace: Subject wherever it stands, Item.Subject directly \
+         in an Item, .Subject in the record itself alone.",
+    ),
+    option(
+        "redact_key",
+        Kind::Secret,
+        None,
+        Scope::Core,
+        "With redact, the key of the hash (HMAC-SHA-256) that takes a value's place, so that equal \
+         values can be joined. 16 characters or more. Without a key there is no hash.",
+    ),
+    option(
+        "redact_key_file",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "File that holds redact_key; white space around it is ignored.",
+    ),
+    option(
         "db",
         Kind::Path,
         None,

@@ -42,7 +42,7 @@ const fn gauge(
 }
 
 /// Every counter of a content type.
-pub const LANE_COUNTERS: [CounterSpec; 12] = [
+pub const LANE_COUNTERS: [CounterSpec; 14] = [
     counter("windows_listed_total", "Listing windows read to their last page.", |lane| {
         lane.windows_listed
     }),
@@ -70,6 +70,14 @@ pub const LANE_COUNTERS: [CounterSpec; 12] = [
     counter("records_filtered_total", "Records left out: the filters say so.", |lane| {
         lane.records_filtered
     }),
+    counter("records_redacted_total", "Records in which values were replaced.", |lane| {
+        lane.records_redacted
+    }),
+    counter(
+        "records_withheld_total",
+        "Records that redaction could not read, not handed over: data was lost.",
+        |lane| lane.records_withheld,
+    ),
     counter(
         "listing_entries_dropped_total",
         "Entries of listings that could not be read: data was lost.",

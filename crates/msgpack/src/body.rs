@@ -9,6 +9,7 @@ pub(super) const TRUE: u8 = 0xc3;
 const FALSE: u8 = 0xc2;
 const NIL: u8 = 0xc0;
 const FLOAT_64: u8 = 0xcb;
+pub(super) const UINT_16: u8 = 0xcd;
 const STR_8: u8 = 0xd9;
 const FIXSTR: u8 = 0xa0;
 
@@ -227,7 +228,7 @@ fn put_unsigned(out: &mut Vec<u8>, value: u64) {
     if let Ok(value) = u8::try_from(value) {
         put_tagged(out, 0xcc, value.to_be_bytes());
     } else if let Ok(value) = u16::try_from(value) {
-        put_tagged(out, 0xcd, value.to_be_bytes());
+        put_tagged(out, UINT_16, value.to_be_bytes());
     } else if let Ok(value) = u32::try_from(value) {
         put_tagged(out, 0xce, value.to_be_bytes());
     } else {
@@ -252,13 +253,13 @@ fn put_negative(out: &mut Vec<u8>, value: i64) {
 }
 
 #[inline(always)]
-fn put_tagged<const N: usize>(out: &mut Vec<u8>, tag: u8, bytes: [u8; N]) {
+pub(super) fn put_tagged<const N: usize>(out: &mut Vec<u8>, tag: u8, bytes: [u8; N]) {
     out.push(tag);
     out.extend_from_slice(&bytes);
 }
 
 /// The low byte of a number that has no other.
 #[inline(always)]
-fn low_byte(value: u64) -> u8 {
+pub(super) fn low_byte(value: u64) -> u8 {
     value.to_le_bytes()[0]
 }

@@ -12,9 +12,10 @@
 //! | object | map; duplicate keys stay, in order |
 //! | array, `true`, `false`, `null` | array, bool, nil |
 
+use m365_audit_core::Enrichment;
 use m365_audit_core::json::{Timestamp, Walker};
 
-use crate::body::{self, Body, put_bin, put_map, put_str};
+use crate::body::{self, Body, put_bin, put_map, put_str, put_tagged};
 
 /// `[[ext 0 of 8 bytes …`: array of two, array of two, fixext 8, type 0. The event time's eight
 /// bytes follow.
@@ -34,6 +35,15 @@ pub struct Metadata<'a> {
     pub content_created: &'a str,
     /// `tenant_id`: a GUID.
     pub tenant_id: &'a str,
+}
+
+/// What is said of one record beside what all events of its batch say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside {
+    /// `record_type_name`, `user_type_name`, `client_address`, `client_port`.
+    pub enrichment: Option<Enrichment>,
+    /// `redacted: true`.
+    pub redacted: bool,
 }
 
 /// What became of a record.
@@ -86,19 +96,52 @@ impl Encoder {
 
     /// Appends the event of one record: its JSON text and the time at which it happened.
     pub fn push(&mut self, record: &[u8], time: Timestamp) -> Encoded {
+        self.push_with(record, time, &Beside::default())
+    }
+
+    /// The same, with more to say in the metadata. Without metadata it is not said.
+    pub fn push_with(&mut self, record: &[u8], time: Timestamp, beside: &Beside) -> Encoded {
         let start = self.events.len();
         self.events.reserve(self.head_malformed.len() + record.len());
         self.events.extend_from_slice(&self.head);
+        self.put_beside(start, beside);
         let mut body = Body::new(std::mem::take(&mut self.events));
         let whole = record.first() == Some(&b'{') && self.walker.walk(record, &mut body).is_ok();
         self.events = body.into_inner();
         if !whole {
             self.events.truncate(start);
             self.events.extend_from_slice(&self.head_malformed);
+            self.put_beside(start, beside);
             put_raw(&mut self.events, record, self.time_at == PLAIN_HEAD.len());
         }
         self.events[start + self.time_at..][..8].copy_from_slice(&event_time(time));
         if whole { Encoded::Members } else { Encoded::Malformed }
+    }
+
+    /// Appends members to the metadata of the event that begins at `start` and has no body yet.
+    fn put_beside(&mut self, start: usize, beside: &Beside) {
+        if beside.enrichment.is_none() && !beside.redacted {
+            return;
+        }
+        let enrichment = beside.enrichment.unwrap_or_default();
+        let members = enrichment.len() + usize::from(beside.redacted);
+        if members == 0 || self.time_at == PLAIN_HEAD.len() {
+            return;
+        }
+        // All members together are fewer than a short header counts.
+        self.events[start + self.time_at + 8] += body::low_byte(members as u64);
+        for (name, text) in enrichment.texts() {
+            put_str(&mut self.events, name.as_bytes());
+            put_str(&mut self.events, text.as_bytes());
+        }
+        if let Some(port) = enrichment.client_port {
+            put_str(&mut self.events, b"client_port");
+            put_tagged(&mut self.events, body::UINT_16, port.to_be_bytes());
+        }
+        if beside.redacted {
+            put_str(&mut self.events, b"redacted");
+            self.events.push(body::TRUE);
+        }
     }
 
     /// The events so far, one behind the other.

@@ -8,4 +8,4 @@
 mod body;
 mod encode;
 
-pub use encode::{Encoded, Encoder, Metadata};
+pub use encode::{Beside, Encoded, Encoder, Metadata};

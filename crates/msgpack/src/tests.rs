@@ -98,6 +98,48 @@ fn what_msgpack_cannot_hold_exactly_travels_as_text() {
 }
 
 #[test]
+fn what_is_known_of_a_record_stands_behind_what_is_known_of_its_batch() {
+    let enrichment = Enrichment {
+        record_type_name: Some("SharePointFileOperation"),
+        user_type_name: Some("Regular"),
+        client_address: Some([10, 0, 0, 1].into()),
+        client_port: Some(5_678),
+    };
+    let mut encoder = Encoder::new(DEPTH_MAX);
+    encoder.set_metadata(&METADATA);
+    let beside = Beside { enrichment: Some(enrichment), redacted: true };
+    let nothing = Beside { enrichment: Some(Enrichment::default()), redacted: false };
+    let said: [(&[u8], _); 4] =
+        [(b"{}", beside), (b"tru", beside), (b"{\"a\":1}", nothing), (b"{}", Beside::default())];
+    for (record, beside) in said {
+        encoder.push_with(record, TIME, &beside);
+    }
+    let mut rest = encoder.events();
+    for (_, said) in said {
+        let event = rmpv::decode::read_value(&mut rest).unwrap();
+        let Value::Map(found) = event[0][1].clone() else { panic!("{event}") };
+        let Value::Map(mut expected) = metadata(event[1]["raw"] != Value::Nil) else { panic!() };
+        if said.redacted {
+            expected.extend([
+                ("record_type_name".into(), "SharePointFileOperation".into()),
+                ("user_type_name".into(), "Regular".into()),
+                ("client_address".into(), "10.0.0.1".into()),
+                ("client_port".into(), 5_678.into()),
+                ("redacted".into(), true.into()),
+            ]);
+        }
+        assert_eq!(found, expected);
+    }
+    assert!(rest.is_empty());
+    // Without metadata there is no place for it.
+    let mut plain = Encoder::new(DEPTH_MAX);
+    plain.push_with(b"{}", TIME, &beside);
+    let mut alone = Encoder::new(DEPTH_MAX);
+    alone.push(b"{}", TIME);
+    assert_eq!(plain.events(), alone.events());
+}
+
+#[test]
 fn duplicate_keys_stay() {
     let (_, body) = event(br#"{"a":1,"A":2,"a":3}"#);
     let members = [("a", 1), ("A", 2), ("a", 3)].map(|(key, value)| (key.into(), value.into()));

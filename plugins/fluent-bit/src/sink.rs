@@ -7,7 +7,7 @@ use fluent_bit_plugin::{Batch as HostBatch, Level as HostLevel, Logger, Outbox};
 use m365_audit_client::Sink;
 use m365_audit_core::json::{Field, Timestamp, parse_timestamp};
 use m365_audit_core::{Batch, Level, Metrics, Record, Utc};
-use m365_audit_msgpack::{Encoded, Encoder, Metadata};
+use m365_audit_msgpack::{Beside, Encoded, Encoder, Metadata};
 
 use crate::metrics::HostMetrics;
 use crate::options::Tags;
@@ -51,7 +51,8 @@ impl Sink for HostSink {
         });
         for record in &batch.records {
             let time = creation_time(record).unwrap_or_else(|| timestamp(content.created));
-            match self.encoder.push(&record.raw, time) {
+            let beside = Beside { enrichment: record.enrichment(), redacted: record.redacted };
+            match self.encoder.push_with(&record.raw, time, &beside) {
                 Encoded::Members => {}
                 Encoded::Malformed => self.metrics.count_malformed(content.content_type),
             }

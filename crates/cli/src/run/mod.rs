@@ -47,7 +47,7 @@ pub(crate) fn command() -> Command {
             ),
             Arg::new("metadata").long("metadata").action(ArgAction::SetTrue).help(
                 "Wrap each record: {\"content_type\", \"content_id\", \"content_created\", \
-                 \"tenant_id\", \"record\"}",
+                 \"tenant_id\", \"record\"}; with enrich also what is known of it",
             ),
             Arg::new("output")
                 .long("output")

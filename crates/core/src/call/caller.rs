@@ -21,6 +21,7 @@ use crate::io::{Input, Machine, Output};
 use crate::key::Key;
 use crate::metrics::Metrics;
 use crate::random::Random;
+use crate::redact::Redactor;
 use crate::request::{Headers, Operation, Request, RequestId};
 use crate::secret::Secret;
 use crate::time::{Now, ServerClock, Utc};
@@ -52,6 +53,7 @@ pub struct Caller {
     pub(super) outcome: Option<Result<Reply, CallError>>,
     flight: Option<Flight>,
     undelivered: BTreeMap<BatchId, u64>,
+    redactor: Option<Redactor>,
     next_request: u64,
     next_batch: u64,
     /// By how many seconds the local clock is ahead of the last `Date` header.
@@ -171,6 +173,7 @@ impl Caller {
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Now) -> Self {
         Self {
+            redactor: config.redaction.as_deref().cloned().map(Redactor::new),
             clock: ServerClock::new(),
             random: Random::new(seed),
             tokens: TokenMachine::new(),
@@ -413,6 +416,9 @@ impl Caller {
         if let Reply::Expanded { records, .. } = &mut task.reply {
             *records += expanded.records.len() as u64;
         }
+        let mut records = expanded.records;
+        let redactor = self.redactor.as_mut();
+        let (_, withheld) = redactor.map_or((0, 0), |redactor| redactor.redact_all(&mut records));
         let epoch = Utc::from_millis(0);
         let content = ContentRef {
             content_type: address.content_type().unwrap_or(ContentType::AuditGeneral),
@@ -425,11 +431,18 @@ impl Caller {
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
         self.undelivered.insert(id, expanded.bytes.max(1));
+        if withheld > 0 {
+            self.outputs.push_back(Output::Event(Event::RecordsWithheldError {
+                content_type: content.content_type,
+                content_id: content.id.clone(),
+                count: withheld,
+            }));
+        }
         self.outputs.push_back(Output::Batch(Batch {
             id,
             tenant_id: Arc::clone(&self.config.tenant_id),
             content: Arc::new(content),
-            records: expanded.records,
+            records,
         }));
     }
 

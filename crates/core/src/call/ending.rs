@@ -16,6 +16,7 @@ use crate::io::Output;
 use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
+use crate::redact;
 use crate::remedy::known_error;
 use crate::request::{Operation, TransportError, TransportErrorKind};
 use crate::time::Now;
@@ -141,7 +142,7 @@ impl Caller {
             Err(ExpandError::Body(SplitError::NotArray { first })) => {
                 match judge::code_of(&first) {
                     Some(code) => judged(flight.operation, &flight.head, Some(code), &first),
-                    None => Ending::retry(SplitError::NotArray { first }.to_string()),
+                    None => Ending::retry(redact::shown(&self.config, &first)),
                 }
             }
             Err(ExpandError::Body(error)) => Ending::retry(error.to_string()),

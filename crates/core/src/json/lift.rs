@@ -10,8 +10,11 @@ use super::simd::{self, STEP};
 use super::unescape::unescape;
 use std::borrow::Cow;
 
-/// How many fields are lifted.
+/// How many fields are lifted in any case.
 pub const LIFTED_FIELDS: usize = 6;
+
+/// How many more are lifted on demand.
+const MORE_FIELDS: usize = 4;
 
 /// A top-level field of an audit record that core needs (common schema of the Management Activity
 /// API).
@@ -29,13 +32,21 @@ pub enum Field {
     Workload,
     /// `UserId`.
     UserId,
+    /// `UserType`: a number. This and what follows is lifted on demand.
+    UserType,
+    /// `ClientIP`.
+    ClientIp,
+    /// `ClientIPAddress`.
+    ClientIpAddress,
+    /// `ActorIpAddress`.
+    ActorIpAddress,
 }
 
 impl Field {
     /// The field whose key `text` begins with, the closing quote included, and the key's length.
     /// Keys are compared as bytes: one spelt with escapes is not found.
     #[inline(always)]
-    fn of_key(text: &[u8]) -> Option<(Self, usize)> {
+    fn of_key<const MORE: bool>(text: &[u8]) -> Option<(Self, usize)> {
         let (field, key) = match text.first()? {
             b'I' => (Self::Id, b"Id\"".as_slice()),
             b'C' => (Self::CreationTime, b"CreationTime\"".as_slice()),
@@ -43,21 +54,42 @@ impl Field {
             b'O' => (Self::Operation, b"Operation\"".as_slice()),
             b'W' => (Self::Workload, b"Workload\"".as_slice()),
             b'U' => (Self::UserId, b"UserId\"".as_slice()),
+            b'A' if MORE => (Self::ActorIpAddress, b"ActorIpAddress\"".as_slice()),
             _ => return None,
         };
-        text.starts_with(key).then(|| (field, key.len() - 1))
+        if text.starts_with(key) {
+            return Some((field, key.len() - 1));
+        }
+        if MORE { Self::of_other_key(text) } else { None }
+    }
+
+    /// The same for keys that begin with the letter of another.
+    fn of_other_key(text: &[u8]) -> Option<(Self, usize)> {
+        const KEYS: [(Field, &[u8]); 3] = [
+            (Field::UserType, b"UserType\""),
+            (Field::ClientIp, b"ClientIP\""),
+            (Field::ClientIpAddress, b"ClientIPAddress\""),
+        ];
+        let (field, key) = KEYS.iter().find(|(_, key)| text.starts_with(key))?;
+        Some((*field, key.len() - 1))
     }
 }
 
 /// Opening quotes that may open a wanted key: those whose string closes at the right distance, and
 /// those so near the end of the block that this cannot be seen.
 #[inline(always)]
-fn candidates(strings: Strings) -> u64 {
+fn candidates<const MORE: bool>(strings: Strings) -> u64 {
     /// The longest key, both quotes included, less one.
     const REACH: usize = "CreationTime".len() + 1;
+    const REACH_MORE: usize = "ClientIPAddress".len() + 1;
     let Strings { begin, end } = strings;
     // Keys of 2, 6, 8, 9, 10 and 12 letters.
     let near = end >> 3 | end >> 7 | end >> 9 | end >> 10 | end >> 11 | end >> REACH;
+    if MORE {
+        // And of 8, 14 and 15.
+        let near = near | end >> 15 | end >> REACH_MORE;
+        return begin & (near | u64::MAX << (STEP - REACH_MORE));
+    }
     begin & (near | u64::MAX << (STEP - REACH))
 }
 
@@ -86,15 +118,39 @@ pub struct Token {
 }
 
 /// The lifted fields of one record. Of a key that occurs twice, the first counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lifted {
     tokens: [Option<Token>; LIFTED_FIELDS],
+    /// Those that are lifted on demand; apart, so that nobody else carries them around.
+    more: Option<Box<[Option<Token>; MORE_FIELDS]>>,
 }
 
 impl Lifted {
+    /// Lifts the fields of `record`, if it is an object; with `more`, all of them.
+    pub(crate) fn of(record: &[u8], more: bool) -> Self {
+        let mut fields = Self::default();
+        if record.first() == Some(&b'{') {
+            // Where the object ends is known; what it lacks is not found.
+            let _ = match more {
+                true => lift::<true>(record, &mut fields),
+                false => lift::<false>(record, &mut fields),
+            };
+        }
+        fields
+    }
+
+    /// Whether the fields were looked for that are lifted on demand.
+    pub fn has_more(&self) -> bool {
+        self.more.is_some()
+    }
+
     /// Where `field` is, if the record has it.
+    #[inline]
     pub fn token(&self, field: Field) -> Option<Token> {
-        self.tokens[field as usize]
+        match (field as usize).checked_sub(LIFTED_FIELDS) {
+            None => self.tokens[field as usize],
+            Some(index) => self.more.as_ref()?[index],
+        }
     }
 
     /// The bytes of `field` as they stand in `record`, quotes excluded.
@@ -128,7 +184,10 @@ impl Lifted {
     /// Notes a field; whether it was missing.
     #[inline(always)]
     fn set(&mut self, (field, token): (Field, Token)) -> bool {
-        let slot = &mut self.tokens[field as usize];
+        let slot = match (field as usize).checked_sub(LIFTED_FIELDS) {
+            None => &mut self.tokens[field as usize],
+            Some(index) => &mut self.more.get_or_insert_default()[index],
+        };
         let missing = slot.is_none();
         slot.get_or_insert(token);
         missing
@@ -137,13 +196,17 @@ impl Lifted {
 
 /// Lifts the fields of the object that `bytes` begins with. `Ok` with its length if it ends there,
 /// or else `Err` with the state of the scan; the fields then are not to be used.
-pub(super) fn lift(bytes: &[u8], fields: &mut Lifted) -> Result<usize, Nest> {
+pub(super) fn lift<const MORE: bool>(bytes: &[u8], fields: &mut Lifted) -> Result<usize, Nest> {
     let mut nest = Nest::OUTSIDE;
     let mut missing = LIFTED_FIELDS;
+    if MORE {
+        missing += MORE_FIELDS;
+        fields.more = Some(Box::default());
+    }
     let length = nest.scan_with(bytes, |block, strings| {
-        let candidates = if missing > 0 { candidates(strings) } else { 0 };
+        let candidates = if missing > 0 { candidates::<MORE>(strings) } else { 0 };
         if candidates != 0 {
-            missing -= lift_some(bytes, block, candidates, fields);
+            missing -= lift_some::<MORE>(bytes, block, candidates, fields);
         }
     });
     length.ok_or(nest)
@@ -152,12 +215,17 @@ pub(super) fn lift(bytes: &[u8], fields: &mut Lifted) -> Result<usize, Nest> {
 /// Looks at the strings whose opening quotes `candidates` are, counted from `block` on; how many
 /// fields they gave.
 #[inline(never)]
-fn lift_some(bytes: &[u8], block: usize, mut candidates: u64, fields: &mut Lifted) -> usize {
+fn lift_some<const MORE: bool>(
+    bytes: &[u8],
+    block: usize,
+    mut candidates: u64,
+    fields: &mut Lifted,
+) -> usize {
     let mut lifted = 0;
     while candidates != 0 {
         let at = block + candidates.trailing_zeros() as usize;
         candidates &= candidates - 1;
-        if let Some(found) = member(bytes, at + 1) {
+        if let Some(found) = member::<MORE>(bytes, at + 1) {
             lifted += usize::from(fields.set(found));
         }
     }
@@ -166,8 +234,8 @@ fn lift_some(bytes: &[u8], block: usize, mut candidates: u64, fields: &mut Lifte
 
 /// The wanted member whose key's text begins at `at`, if that is what is there.
 #[inline(always)]
-fn member(bytes: &[u8], at: usize) -> Option<(Field, Token)> {
-    let (field, length) = Field::of_key(bytes.get(at..)?)?;
+fn member<const MORE: bool>(bytes: &[u8], at: usize) -> Option<(Field, Token)> {
+    let (field, length) = Field::of_key::<MORE>(bytes.get(at..)?)?;
     let colon = blanks_end(bytes, at + length + 1)?;
     if bytes[colon] != b':' {
         return None;
@@ -223,7 +291,7 @@ fn blanks_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 /// The closing quote of the string whose text begins at `at`, and whether there are escapes.
 #[inline(always)]
-fn string_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
+pub(super) fn string_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
     let mut escaped = false;
     loop {
         let rest = bytes.get(at..)?;

@@ -10,6 +10,7 @@
 //!
 //! Nothing here changes a record, does I/O, or knows what the bytes are transcoded to.
 
+mod edit;
 mod lift;
 mod line;
 mod nest;
@@ -23,6 +24,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use edit::{Edit, Path, edit};
 pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind};
 pub use line::line_into;
 pub use number::Number;

@@ -108,6 +108,8 @@ pub enum SplitError {
 #[derive(Debug)]
 pub struct Splitter {
     record_bytes_max: usize,
+    /// Whether the fields are lifted that are lifted on demand.
+    more: bool,
     chunk: Bytes,
     at: usize,
     /// Length of all chunks before `chunk`.
@@ -152,6 +154,7 @@ impl Splitter {
     pub fn new(record_bytes_max: usize) -> Self {
         Self {
             record_bytes_max,
+            more: false,
             chunk: Bytes::new(),
             at: 0,
             before: 0,
@@ -160,6 +163,13 @@ impl Splitter {
             records: 0,
             oversized: 0,
         }
+    }
+
+    /// Whether to lift all fields, those included that are lifted on demand. Default: not.
+    #[must_use]
+    pub fn lifting_more(mut self, more: bool) -> Self {
+        self.more = more;
+        self
     }
 
     /// Whether all bytes pushed so far were looked at, so that the next chunk may come.
@@ -315,7 +325,13 @@ impl Splitter {
     #[inline(always)]
     fn object(&mut self) -> Option<Item> {
         let mut fields = Lifted::default();
-        match lift::lift(&self.chunk[self.at..], &mut fields) {
+        let bytes = &self.chunk[self.at..];
+        let lifted = if self.more {
+            lift::lift::<true>(bytes, &mut fields)
+        } else {
+            lift::lift::<false>(bytes, &mut fields)
+        };
+        match lifted {
             Ok(length) => Some(self.whole(length, fields, RecordKind::Object)),
             Err(nest) => {
                 self.begin(Scan::Object(nest));
@@ -392,18 +408,11 @@ impl Splitter {
             return Some(Item::Oversized { bytes });
         }
         let raw = std::mem::take(&mut self.partial).freeze();
-        let mut fields = Lifted::default();
-        let kind = match scan {
-            Scan::Object(_) => {
-                let length = lift::lift(&raw, &mut fields);
-                debug_assert_eq!(
-                    length.ok(),
-                    Some(raw.len()),
-                    "the pieces end where the whole does"
-                );
-                RecordKind::Object
+        let (fields, kind) = match scan {
+            Scan::Object(_) => (Lifted::of(&raw, self.more), RecordKind::Object),
+            Scan::Array(_) | Scan::Text { .. } | Scan::Literal => {
+                (Lifted::default(), RecordKind::NotObject)
             }
-            Scan::Array(_) | Scan::Text { .. } | Scan::Literal => RecordKind::NotObject,
         };
         Some(Item::Record(Split { raw, fields, kind }))
     }
