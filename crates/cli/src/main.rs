@@ -7,6 +7,7 @@ mod calls;
 mod config_file;
 mod content;
 mod dlp_types;
+mod doctor;
 mod errors;
 mod log;
 mod notifications;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Some(("content", matches)) => content::main(matches),
         Some(("notifications", matches)) => notifications::main(matches),
         Some(("dlp-types", matches)) => dlp_types::main(matches),
+        Some(("doctor", matches)) => doctor::main(matches),
         Some(("options", matches)) => options::main(matches),
         Some(("errors", matches)) => errors::main(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
@@ -73,6 +75,7 @@ fn command() -> Command {
             content::command(),
             notifications::command(),
             dlp_types::command(),
+            doctor::command(),
             state::command(),
             options::command(),
             errors::command(),

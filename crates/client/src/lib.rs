@@ -56,5 +56,5 @@ pub use proxy::Proxy;
 pub use runtime::Runtime;
 pub use settings::{DbOptions, NativeOptions, Settings, in_order, read_roots};
 pub use sink::Sink;
-pub use store::{Store, StoreError, inspect};
+pub use store::{DbState, Store, StoreError, inspect, probe};
 pub use tls::client_config as tls_config;

@@ -15,9 +15,7 @@ pub(crate) struct TenantLock {
 impl TenantLock {
     /// Locks `<db>.<tenant>.lock`.
     pub(crate) fn acquire(db: &Path, tenant: &str) -> Result<Self, StoreError> {
-        let mut path = db.as_os_str().to_owned();
-        path.push(format!(".{tenant}.lock"));
-        let path = PathBuf::from(path);
+        let path = Self::path(db, tenant);
         let failed = |error: std::io::Error| StoreError::Access {
             path: path.clone(),
             problem: format!("the lock file cannot be used: {error}"),
@@ -32,6 +30,20 @@ impl TenantLock {
             }
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+}
+
+impl TenantLock {
+    /// Whether somebody holds it. Creates nothing.
+    pub(crate) fn is_held(db: &Path, tenant: &str) -> bool {
+        let held = |file: &File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        OpenOptions::new().write(true).open(Self::path(db, tenant)).is_ok_and(|file| held(&file))
+    }
+
+    fn path(db: &Path, tenant: &str) -> PathBuf {
+        let mut path = db.as_os_str().to_owned();
+        path.push(format!(".{tenant}.lock"));
+        path.into()
     }
 }
 

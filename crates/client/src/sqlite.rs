@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use crate::lock::{TenantLock, private};
 use crate::settings::DbOptions;
-use crate::store::StoreError;
+use crate::store::{DbState, StoreError};
 
 /// `M365` in ASCII: marks a file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i64 = 0x4D33_3635;
@@ -120,6 +120,47 @@ pub fn inspect(path: &Path) -> Result<BTreeMap<String, Stored>, StoreError> {
         Ok(tenants)
     };
     read().map_err(failed)
+}
+
+/// Whether the file could be opened for `tenant`, and written. Leaves it as it is, and creates none.
+///
+/// # Errors
+/// As [`crate::Store::open`], except that a file in use is no error.
+pub fn probe(options: &DbOptions, tenant: &str) -> Result<DbState, StoreError> {
+    let path = &options.path;
+    if !path.try_exists().unwrap_or(true) {
+        // What cannot be written cannot hold its journal either: the directory decides.
+        let mut neighbour = path.as_os_str().to_owned();
+        neighbour.push(format!(".probe-{}", std::process::id()));
+        let neighbour = PathBuf::from(neighbour);
+        let created = private(OpenOptions::new().create_new(true).write(true)).open(&neighbour);
+        let removed = created.and_then(|_| std::fs::remove_file(&neighbour));
+        return match removed {
+            Ok(()) => Ok(DbState::Absent),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let directory = path.parent().unwrap_or(path).into();
+                Err(StoreError::NoDirectory { directory })
+            }
+            Err(error) => Err(StoreError::Access {
+                path: path.clone(),
+                problem: format!("cannot be created: {error}"),
+            }),
+        };
+    }
+    require_magic(path)?;
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    no_checkpoint_on_close(&connection, true).map_err(failed)?;
+    identify(&connection, path)?;
+    // Begun for writing, and rolled back.
+    connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .and_then(rusqlite::Transaction::rollback)
+        .map_err(failed)?;
+    let held = TenantLock::is_held(&path.canonicalize().unwrap_or_else(|_| path.clone()), tenant);
+    Ok(if held { DbState::InUse } else { DbState::Writable })
 }
 
 /// The file's one true path, so that two ways to name it meet at one lock. Creates it if need be.
@@ -348,6 +389,27 @@ mod tests {
         }
         drop(first);
         SqliteStore::open(&options(&path), TENANT).unwrap();
+    }
+
+    #[test]
+    fn a_probe_tells_whether_a_file_can_be_written_and_leaves_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        assert_eq!(probe(&options(&path), TENANT).unwrap(), DbState::Absent);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let missing = probe(&options(&dir.path().join("none").join("state.db")), TENANT);
+        assert!(matches!(missing, Err(StoreError::NoDirectory { .. })), "{missing:?}");
+        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        store.commit(&commit(&[("a", Some("1"))])).unwrap();
+        assert_eq!(probe(&options(&path), TENANT).unwrap(), DbState::InUse);
+        assert_eq!(probe(&options(&path), "another").unwrap(), DbState::Writable);
+        drop(store);
+        let before = std::fs::read(&path).unwrap();
+        assert_eq!(probe(&options(&path), TENANT).unwrap(), DbState::Writable);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        std::fs::write(&path, "no database").unwrap();
+        let foreign = probe(&options(&path), TENANT);
+        assert!(matches!(foreign, Err(StoreError::NotSqlite { .. })), "{foreign:?}");
     }
 
     #[test]

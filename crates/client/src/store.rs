@@ -7,7 +7,18 @@ use m365_audit_core::{Commit, Stored};
 use crate::settings::DbOptions;
 use crate::sqlite::SqliteStore;
 
-pub use crate::sqlite::inspect;
+pub use crate::sqlite::{inspect, probe};
+
+/// What [`probe`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DbState {
+    /// There is no file yet, and one can be created.
+    Absent,
+    /// There is one, of ours or empty, and it can be written.
+    Writable,
+    /// The same; a collector of this tenant holds it.
+    InUse,
+}
 
 /// Why a state file is not used. Whatever it is, the file is left as it was.
 #[derive(Debug, thiserror::Error)]

@@ -219,6 +219,12 @@ impl Config {
         &self.login
     }
 
+    /// Most requests in any minute.
+    #[must_use]
+    pub const fn requests_per_minute(&self) -> u32 {
+        self.requests_per_minute
+    }
+
     /// Whether a collector starts the subscriptions that are missing.
     #[must_use]
     pub const fn starts_subscriptions(&self) -> bool {

@@ -64,7 +64,9 @@ fn kind(kind: Kind) -> Value {
         }),
         // In any case of letters, which an enum could not say.
         Kind::Choice(_) => json!({"type": "string"}),
-        Kind::List(_) | Kind::FreeList(_) => json!({"type": ["string", "array"], "items": {"type": "string"}}),
+        Kind::List(_) | Kind::FreeList(_) => {
+            json!({"type": ["string", "array"], "items": {"type": "string"}})
+        }
     }
 }
 

@@ -97,11 +97,18 @@ impl Session {
     /// # Errors
     /// The exit code; why is said on stderr.
     pub(crate) fn open(matches: &ArgMatches) -> Result<Self, u8> {
-        let settings = sources::settings(matches, None).map_err(|report| {
+        Self::of(&Self::settings(matches)?, log(matches))
+    }
+
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// The exit code; why is said on stderr.
+    pub(crate) fn settings(matches: &ArgMatches) -> Result<Settings, u8> {
+        sources::settings(matches, None).map_err(|report| {
             say(&report);
             MISCONFIGURED
-        })?;
-        Self::of(&settings, log(matches))
+        })
     }
 
     /// A session with settings that are known.

@@ -43,7 +43,15 @@ const BANS: [Ban; 7] = [
     // Its only way out is `wasi:*`.
     (
         "m365-audit-component",
-        &["tokio", "reqwest", "rustls", "rusqlite", "m365-audit-client", "m365-sim", "fluent-bit-*"],
+        &[
+            "tokio",
+            "reqwest",
+            "rustls",
+            "rusqlite",
+            "m365-audit-client",
+            "m365-sim",
+            "fluent-bit-*",
+        ],
     ),
 ];
 

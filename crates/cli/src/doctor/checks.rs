@@ -1,0 +1,301 @@
+//! The checks, in the order in which they depend on each other. Each says one thing.
+
+use std::time::Duration;
+
+use m365_audit_client::{DbState, Settings, probe};
+use m365_audit_core::call::{Call, Claims, Pages, Range, Reply, Subscription};
+use m365_audit_core::{ContentType, Origin};
+
+use crate::calls::Session;
+use crate::doctor::report::Report;
+use crate::log::{Log, now};
+
+/// How far back content is looked for: within one window.
+const LOOK: Duration = Duration::from_secs(22 * 3_600);
+
+/// A clock this wrong is worth mending; one beyond the other bound spoils sign-in by certificate,
+/// since assertions are valid for minutes.
+const SKEW_WARN_S: u64 = 30;
+const SKEW_FAIL_S: u64 = 300;
+
+/// The application id of the Office 365 Management APIs, which some tokens name as their audience.
+const MANAGEMENT_APIS: &str = "c5393580-f805-4401-95e8-94b7a6ef2fc2";
+
+/// Microsoft's baseline per tenant, in requests a minute.
+const BASELINE: u32 = 2_000;
+
+/// Looks at one tenant.
+pub(super) fn examine(settings: &Settings, log: &Log) -> Report {
+    let mut report = Report::new(settings.config.tenant_id().to_owned());
+    match Session::of(settings, log.clone()) {
+        Ok(mut session) => {
+            if sign_in(&mut session, &mut report) {
+                look(&mut session, &mut report);
+            }
+            clock(&session, &mut report);
+            budget(&session, &mut report);
+        }
+        Err(_) => report.fail("transport", "the HTTP client cannot be set up", "see stderr"),
+    }
+    db(settings, &mut report);
+    report
+}
+
+fn sign_in(session: &mut Session, report: &mut Report) -> bool {
+    let config = session.calls.config();
+    let app = config.client_id().to_owned();
+    let login = config.login().as_str().to_owned();
+    match session.call(Call::SignIn) {
+        Ok(_) => {
+            report.ok("sign-in", format!("{login} gave application {app} a token"));
+            true
+        }
+        Err(error) => {
+            report.fail_call("sign-in", &login, &error);
+            false
+        }
+    }
+}
+
+/// Everything that takes a token.
+fn look(session: &mut Session, report: &mut Report) {
+    match session.calls.claims() {
+        Some(claims) => {
+            token(session, &claims, report);
+            cloud(session, &claims, report);
+            permissions(session, &claims, report);
+        }
+        None => report.warn(
+            "token",
+            "it cannot be read, so that its tenant and permissions are not known",
+            "none; Microsoft does not promise that tokens can be read",
+        ),
+    }
+    let subscriptions = match session.call(Call::ListSubscriptions) {
+        Ok(Reply::Subscriptions(subscriptions)) => subscriptions,
+        Ok(_) => unreachable!("a list answers with a list"),
+        Err(error) => return report.fail_call("subscription", "", &error),
+    };
+    let enabled = check_subscriptions(session, &subscriptions, report);
+    content(session, &enabled, report);
+}
+
+fn token(session: &Session, claims: &Claims, report: &mut Report) {
+    let config = session.calls.config();
+    let differs = |claim: &Option<String>, own: &str| {
+        claim.as_ref().filter(|claim| !claim.eq_ignore_ascii_case(own)).cloned()
+    };
+    if let Some(tenant) = differs(&claims.tenant_id, config.tenant_id()) {
+        return report.fail("token", format!("it is for tenant {tenant}"), "check tenant_id");
+    }
+    if let Some(app) = differs(&claims.app_id, config.client_id()) {
+        return report.fail("token", format!("it is for application {app}"), "check client_id");
+    }
+    let proof = match claims.proof.as_deref() {
+        Some("1") => ", proved by a secret",
+        Some("2") => ", proved by a certificate",
+        _ => "",
+    };
+    let until = claims.expires.map(|until| format!(", until {until}")).unwrap_or_default();
+    report.ok("token", format!("for this tenant and application{proof}{until}"));
+}
+
+/// Whether token and API are of one cloud.
+fn cloud(session: &Session, claims: &Claims, report: &mut Report) {
+    let config = session.calls.config();
+    let api = config.api();
+    let audience = claims.audience.as_deref().unwrap_or_default();
+    let same = audience.eq_ignore_ascii_case(MANAGEMENT_APIS)
+        || audience.trim_end_matches('/').eq_ignore_ascii_case(config.resource())
+        || Origin::parse(audience).is_ok_and(|origin| origin == *api);
+    let detail = format!("a token for {audience:?} is used at {}", api.as_str());
+    if same {
+        report.ok("cloud", detail);
+    } else {
+        report.warn("cloud", detail, "check cloud, api_url and resource if calls are refused");
+    }
+}
+
+fn permissions(session: &Session, claims: &Claims, report: &mut Report) {
+    const GRANT: &str = "of the Office 365 Management APIs (application permission, with \
+                         administrator consent; a new token shows it after some minutes)";
+    let has = if claims.roles.is_empty() {
+        "the token has no permission at all".to_owned()
+    } else {
+        format!("the token has {}", claims.roles.join(", "))
+    };
+    if claims.has_role("ActivityFeed.Read") {
+        report.ok("permission", "ActivityFeed.Read is granted");
+    } else {
+        let detail = format!("ActivityFeed.Read is missing: {has}");
+        report.fail("permission", detail, format!("grant ActivityFeed.Read {GRANT}"));
+    }
+    let dlp = session.calls.config().content_types().contains(&ContentType::DlpAll);
+    match (claims.has_role("ActivityFeed.ReadDlp"), dlp) {
+        (true, _) => report.ok("permission", "ActivityFeed.ReadDlp is granted"),
+        (false, false) => report.ok(
+            "permission",
+            "ActivityFeed.ReadDlp is not granted, and not needed: DLP.All is not collected",
+        ),
+        (false, true) => report.fail(
+            "permission",
+            format!("ActivityFeed.ReadDlp is missing, which DLP.All needs: {has}"),
+            format!("grant ActivityFeed.ReadDlp {GRANT}, or leave DLP.All out of content_types"),
+        ),
+    }
+}
+
+/// Answers the feeds that can be listed.
+fn check_subscriptions(
+    session: &Session,
+    subscriptions: &[Subscription],
+    report: &mut Report,
+) -> Vec<ContentType> {
+    let config = session.calls.config();
+    let starts = config.starts_subscriptions();
+    let mut enabled = Vec::new();
+    for content_type in config.content_types() {
+        let name = content_type.as_str();
+        let known = subscriptions.iter().find(|s| s.content_type.eq_ignore_ascii_case(name));
+        if let Some(known) = known.filter(|known| known.is_enabled()) {
+            enabled.push(*content_type);
+            let webhook = known.webhook.as_ref().and_then(|webhook| webhook.status.as_deref());
+            match webhook {
+                Some(status) if !status.eq_ignore_ascii_case("enabled") => report.warn(
+                    "subscription",
+                    format!("{name} is enabled; its webhook is {status}"),
+                    format!(
+                        "collecting needs no webhook; `m365-audit subscriptions start {name} \
+                         --webhook-address URL` enables it again"
+                    ),
+                ),
+                _ => report.ok("subscription", format!("{name} is enabled")),
+            }
+            continue;
+        }
+        let what = if known.is_some() { "disabled" } else { "not there" };
+        if starts {
+            report.warn(
+                "subscription",
+                format!("{name} is {what}; a collector starts it"),
+                format!("or start it now: `m365-audit subscriptions start {name}`"),
+            );
+        } else {
+            report.fail(
+                "subscription",
+                format!("{name} is {what}, and start_subscriptions is off"),
+                format!("`m365-audit subscriptions start {name}`"),
+            );
+        }
+    }
+    enabled
+}
+
+/// Lists a page of each feed. Whether auditing is on shows in whether there is anything.
+fn content(session: &mut Session, enabled: &[ContentType], report: &mut Report) {
+    let mut blobs = 0;
+    let mut listed = 0;
+    for content_type in enabled {
+        let until = now();
+        let range = Range { since: until - LOOK, until };
+        let call = Call::ListContent { content_type: *content_type, range, pages: Pages::First };
+        match session.call(call) {
+            Ok(Reply::Contents(contents)) => {
+                listed += 1;
+                blobs += contents.len();
+                let newest = contents.iter().filter_map(|content| content.content_created.as_ref());
+                let detail = match newest.max() {
+                    Some(newest) => {
+                        format!("{content_type} can be listed, with content of {newest}")
+                    }
+                    None => {
+                        let hours = LOOK.as_secs() / 3_600;
+                        format!("{content_type} can be listed; nothing in the last {hours} h")
+                    }
+                };
+                report.ok("listing", detail);
+            }
+            Ok(_) => unreachable!("a listing answers with contents"),
+            Err(error) => report.fail_call("listing", content_type.as_str(), &error),
+        }
+    }
+    const TURN_ON: &str = "turn auditing on in the Purview portal (Audit), or look there whether it \
+                           is; it takes up to 60 minutes to apply";
+    match (listed, blobs) {
+        (_, 1..) => report.ok("auditing", "on: there is content"),
+        (0, 0) => report.warn(
+            "auditing",
+            "not known: only a start, or content, would tell",
+            format!("start a subscription; if it fails with auditing-off, {TURN_ON}"),
+        ),
+        (_, 0) => report.warn(
+            "auditing",
+            "not known: there is no content. A subscription that is new or a tenant that is quiet \
+             looks like this too: the first content can take up to 12 hours",
+            TURN_ON,
+        ),
+    }
+}
+
+fn clock(session: &Session, report: &mut Report) {
+    let Some(ahead) = session.calls.clock_skew_seconds() else {
+        return report.warn("clock", "no answer told the time", "");
+    };
+    let direction = if ahead < 0 { "behind" } else { "ahead of" };
+    let seconds = ahead.unsigned_abs();
+    let detail = format!("{seconds} s {direction} Microsoft's (now {})", now());
+    let remedy = "set the clock, by NTP; windows are planned by Microsoft's time in any case";
+    match seconds {
+        0..SKEW_WARN_S => report.ok("clock", format!("within {} s of Microsoft's", seconds + 1)),
+        SKEW_WARN_S..SKEW_FAIL_S => report.warn("clock", detail, remedy),
+        _ => report.fail("clock", detail, remedy),
+    }
+}
+
+fn budget(session: &Session, report: &mut Report) {
+    let config = session.calls.config();
+    let metrics = session.calls.metrics();
+    let (limit, publisher) = (config.requests_per_minute(), config.publisher_id());
+    let whose = if publisher == config.tenant_id() { "the tenant's own" } else { publisher };
+    let detail = format!("{limit} requests a minute, PublisherIdentifier is {whose}");
+    if 0 < metrics.throttled {
+        report.warn(
+            "budget",
+            format!("{detail}; Microsoft throttled {} of these few calls", metrics.throttled),
+            "lower requests_per_minute if other collectors of the tenant share the quota, or ask \
+             Microsoft for a larger one",
+        );
+    } else if BASELINE < limit {
+        report.warn(
+            "budget",
+            detail,
+            "above Microsoft's baseline of 2,000: fine for large tenants, throttled in others",
+        );
+    } else {
+        report.ok("budget", detail);
+    }
+}
+
+fn db(settings: &Settings, report: &mut Report) {
+    let Some(options) = &settings.native.db else {
+        return report.warn(
+            "db",
+            "not set: every start collects from lookback again",
+            "set db to a file on a local disk",
+        );
+    };
+    let path = options.path.display();
+    match probe(options, settings.config.tenant_id()) {
+        Ok(DbState::Absent) => report.ok("db", format!("{path} does not exist and can be created")),
+        Ok(DbState::Writable) => report.ok("db", format!("{path} can be written")),
+        Ok(DbState::InUse) => {
+            report.ok("db", format!("{path} can be written; a collector of this tenant uses it"));
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let (problem, remedy) =
+                text.split_once("; remedy: ").unwrap_or((&text, "name a file that can be written"));
+            report.fail("db", problem, remedy);
+        }
+    }
+}

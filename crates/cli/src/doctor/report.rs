@@ -1,0 +1,144 @@
+//! What the doctor found, for people and for programs.
+
+use m365_audit_core::call::CallError;
+use serde_json::{Value, json};
+
+use crate::calls::table::paragraph;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Status {
+    /// As it should be.
+    Ok,
+    /// It works, or may work; somebody should look at it.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+impl Status {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// What was looked at: a stable name.
+    pub(crate) check: &'static str,
+    pub(crate) status: Status,
+    /// What was found.
+    pub(crate) detail: String,
+    /// What to do; empty if nothing.
+    pub(crate) remedy: String,
+}
+
+/// All checks of one tenant, in the order in which they depend on each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) tenant: String,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(crate) const fn new(tenant: String) -> Self {
+        Self { tenant, findings: Vec::new() }
+    }
+
+    pub(crate) fn ok(&mut self, check: &'static str, detail: impl Into<String>) {
+        self.add(check, Status::Ok, detail, "");
+    }
+
+    pub(crate) fn warn(
+        &mut self,
+        check: &'static str,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(check, Status::Warn, detail, remedy);
+    }
+
+    pub(crate) fn fail(
+        &mut self,
+        check: &'static str,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(check, Status::Fail, detail, remedy);
+    }
+
+    /// A call that failed, `about` something.
+    pub(crate) fn fail_call(&mut self, check: &'static str, about: &str, error: &CallError) {
+        let code = error.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
+        let about = if about.is_empty() { String::new() } else { format!("{about}: ") };
+        self.fail(check, format!("{about}{code}{}", error.message), error.remedy.clone());
+    }
+
+    fn add(
+        &mut self,
+        check: &'static str,
+        status: Status,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let (detail, remedy) = (detail.into(), remedy.into());
+        self.findings.push(Finding { check, status, detail, remedy });
+    }
+
+    /// The worst of all.
+    pub(crate) fn status(&self) -> Status {
+        self.findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok)
+    }
+
+    pub(crate) fn as_json(&self) -> Value {
+        let findings = self.findings.iter().map(|finding| {
+            json!({
+                "check": finding.check,
+                "status": finding.status.word(),
+                "detail": finding.detail,
+                "remedy": Some(&finding.remedy).filter(|remedy| !remedy.is_empty()),
+            })
+        });
+        json!({
+            "tenant": self.tenant,
+            "status": self.status().word(),
+            "checks": findings.collect::<Vec<_>>(),
+        })
+    }
+
+    pub(crate) fn as_text(&self) -> String {
+        const INDENT: &str = "                     ";
+        let mut text = format!("tenant {}\n", self.tenant);
+        for finding in &self.findings {
+            let mut words = finding.detail.clone();
+            if !finding.remedy.is_empty() {
+                words.push_str(" -> ");
+                words.push_str(&finding.remedy);
+            }
+            let words: String =
+                words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let words = paragraph(&words);
+            let words = words.trim_end().replace('\n', &format!("\n{INDENT}"));
+            text.push_str(&format!(
+                "  {:4}  {:12} {words}\n",
+                finding.status.word(),
+                finding.check
+            ));
+        }
+        let count = |status: Status| {
+            self.findings.iter().filter(|finding| finding.status == status).count()
+        };
+        let (fails, warns) = (count(Status::Fail), count(Status::Warn));
+        text.push_str(&match (fails, warns) {
+            (0, 0) => "all is well\n".to_owned(),
+            (0, _) => format!("works; {warns} to look at\n"),
+            _ => format!("{fails} failed, {warns} to look at\n"),
+        });
+        text
+    }
+}
