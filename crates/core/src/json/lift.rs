@@ -194,6 +194,15 @@ impl Lifted {
     }
 }
 
+/// Lifts the fields of a record that is whole and stands alone: for edges that are given records as
+/// lines. `None` if `record` is no object, or ends elsewhere than its text.
+#[must_use]
+pub fn lift_record(record: &[u8]) -> Option<Lifted> {
+    let mut fields = Lifted::default();
+    let whole = record.first() == Some(&b'{') && lift(record, &mut fields).ok() == Some(record.len());
+    whole.then_some(fields)
+}
+
 /// Lifts the fields of the object that `bytes` begins with. `Ok` with its length if it ends there,
 /// or else `Err` with the state of the scan; the fields then are not to be used.
 pub(super) fn lift<const MORE: bool>(bytes: &[u8], fields: &mut Lifted) -> Result<usize, Nest> {

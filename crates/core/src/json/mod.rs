@@ -25,7 +25,7 @@ mod walk;
 mod tests;
 
 pub(crate) use edit::{Edit, Path, edit};
-pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind};
+pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind, lift_record};
 pub use line::line_into;
 pub use number::Number;
 pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};

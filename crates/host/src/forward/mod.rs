@@ -1,0 +1,116 @@
+//! The sink for Fluent Bit and Fluentd: the `forward` protocol, with acknowledgement.
+//!
+//! Every batch is one chunk with an id; it counts as delivered only when the receiver has sent
+//! that id back. A connection that fails is made anew, and the chunk is sent again: a receiver may
+//! see it twice, and never not at all.
+//!
+//! The protocol is Fluentd's
+//! [Forward Protocol Specification v1](https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1).
+
+mod connection;
+mod events;
+mod handshake;
+mod message;
+
+use std::time::Duration;
+
+use m365_audit_core::{Level, Secret};
+use rustls::pki_types::CertificateDer;
+
+use self::connection::{Connection, Connector};
+use self::events::Events;
+use crate::logger::Logger;
+use crate::sink::{Lines, Sink, SinkError};
+
+/// Where events go, and how.
+#[derive(Clone, Debug)]
+pub struct ForwardOptions {
+    /// `HOST:PORT` of the receiver.
+    pub address: Box<str>,
+    /// The tag of all events.
+    pub tag: Box<str>,
+    /// The key that both sides prove to know; `None` for no handshake.
+    pub shared_key: Option<Secret<String>>,
+    /// This side's name in the handshake.
+    pub self_hostname: Box<str>,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// Root certificates to trust beyond Mozilla's and the system's.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// Whether the receiver's certificate is checked.
+    pub verify_tls: bool,
+    /// Longest wait for a connection, a handshake, an acknowledgement.
+    pub timeout: Duration,
+}
+
+/// Sends records as events, and waits until they are acknowledged.
+#[derive(Debug)]
+pub struct ForwardSink {
+    connector: Connector,
+    events: Events,
+    connection: Option<Connection>,
+    logger: Logger,
+}
+
+/// Why a chunk was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+#[error("forward to {address}: {problem}")]
+struct ForwardError {
+    address: Box<str>,
+    problem: String,
+}
+
+impl ForwardSink {
+    /// Prepares everything; connects only when there is something to send. `wrapped`: whether
+    /// records stand inside their metadata.
+    ///
+    /// # Errors
+    /// The TLS settings cannot be used.
+    pub fn new(options: ForwardOptions, wrapped: bool, logger: Logger) -> Result<Self, SinkError> {
+        let events = Events::new(&options.tag, wrapped);
+        let connector =
+            Connector::new(options).map_err(|message| SinkError { message, passing: false })?;
+        Ok(Self { connector, events, connection: None, logger })
+    }
+
+    /// Connects and shakes hands, and sends nothing: for a try of the configuration.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub async fn check(&mut self) -> Result<(), SinkError> {
+        self.connection = Some(self.connector.connect().await.map_err(passing)?);
+        Ok(())
+    }
+
+    /// Sends the chunk that is ready over one connection.
+    async fn attempt(&mut self) -> Result<(), ForwardError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connector.connect().await?,
+        };
+        connection.send(self.events.chunk()).await?;
+        // Only a connection that has just worked is used again.
+        self.connection = Some(connection);
+        Ok(())
+    }
+}
+
+impl Sink for ForwardSink {
+    async fn deliver(&mut self, lines: Lines<'_>) -> Result<(), SinkError> {
+        self.events.encode(lines)?;
+        let reused = self.connection.is_some();
+        match self.attempt().await {
+            Ok(()) => Ok(()),
+            // Receivers close what was idle for a while; that is nobody's fault.
+            Err(error) if reused => {
+                self.logger.log(Level::Debug, &format!("{error}; connecting anew"));
+                self.attempt().await.map_err(passing)
+            }
+            Err(error) => Err(passing(error)),
+        }
+    }
+}
+
+fn passing(error: ForwardError) -> SinkError {
+    SinkError { message: error.to_string(), passing: true }
+}

@@ -1,0 +1,370 @@
+//! Polls a component: resume, collect, deliver, commit, in this order and no other.
+
+use std::time::Duration;
+
+use m365_audit_client::{Runtime, Store, StoreError};
+use m365_audit_core::{Level, Secret};
+
+use crate::bindings::Level as NoteLevel;
+use crate::bindings::{Batch, Cause, Failure, Limits, Note, Outcome, Resume};
+use crate::component::Component;
+use crate::guest::{CallError, Guest, Sandbox};
+use crate::logger::Logger;
+use crate::sink::{Lines, Sink, SinkError};
+use crate::state;
+use crate::stop::{Stop, unless};
+
+/// Bytes of records that one call may return.
+const BATCH_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Records that one call may return: of the smallest, as many as make a batch.
+const BATCH_RECORDS_MAX: u32 = 20_000;
+
+/// The part of the call timeout that a call is asked to take at most.
+const DEADLINE_PART: u32 = 3;
+
+/// How a host goes on after failures.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// The second pause before another attempt; the first attempt is made at once, and pauses
+    /// double. Default: 1 s.
+    pub pause_min: Duration,
+    /// The longest pause, unless the service asks for more. Default: 60 s.
+    pub pause_max: Duration,
+    /// Attempts in a row without a new batch, after which a collection that has an end gives up.
+    /// Default: 5.
+    pub attempts_max: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            pause_min: Duration::from_secs(1),
+            pause_max: Duration::from_secs(60),
+            attempts_max: 5,
+        }
+    }
+}
+
+/// The longest pause that a component may ask for.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+/// Runs one component for one tenant.
+#[derive(Debug)]
+pub struct Host<S> {
+    component: Component,
+    sandbox: Sandbox,
+    config: Secret<String>,
+    sink: S,
+    stop: Stop,
+    once: bool,
+    patience: Patience,
+    runtime: Runtime,
+    // Last: whoever waits for the lock may rely on everything else being gone.
+    store: Store,
+}
+
+/// Why a host could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The system gave no thread or no event queue.
+    #[error("the runtime cannot be set up: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Why a host has ended before its component did. What was delivered and committed stays so.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The component refuses its configuration.
+    #[error("{0}")]
+    Config(String),
+    /// The component says that trying again does not help.
+    #[error("{0}")]
+    Permanent(String),
+    /// The state file failed.
+    #[error("the state was not stored: {0}")]
+    Store(#[from] StoreError),
+    /// The sink failed for good.
+    #[error("the records were not taken: {0}")]
+    Sink(#[source] SinkError),
+    /// The component or the service kept failing.
+    #[error("given up after {attempts} attempts in a row: {reason}")]
+    Failing {
+        /// How many there were.
+        attempts: u32,
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// The grace of [`Stop::stop`] has passed.
+    #[error("stopped before everything that was collected was delivered")]
+    Stopped,
+}
+
+/// What the loop does next.
+enum Next {
+    /// Polls again, the same instance.
+    Go,
+    /// Waits, then polls the same instance.
+    Wait(Duration),
+    /// Drops the instance and starts another from the stored state.
+    Restart { reason: String },
+    /// Tries the same instance again, if that helps at all.
+    Retry { reason: String, after: Option<Duration>, level: Level },
+    /// The collection is over.
+    Finished(Outcome),
+}
+
+impl<S: Sink> Host<S> {
+    /// Prepares everything; calls nothing yet. With `once`, a component that keeps failing ends the
+    /// run; without it, it is tried for ever.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn new(
+        component: Component,
+        sandbox: Sandbox,
+        config: Secret<String>,
+        store: Store,
+        sink: S,
+        once: bool,
+    ) -> Result<Self, OpenError> {
+        let runtime = Runtime::new()?;
+        let (stop, patience) = (Stop::new(), Patience::default());
+        Ok(Self { component, sandbox, config, sink, stop, once, patience, runtime, store })
+    }
+
+    /// Goes on after failures in another way than by default.
+    #[must_use]
+    pub const fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Ends it from other threads.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// The sink.
+    pub const fn sink(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// Polls until the collection is over, or somebody stops it: `None`.
+    ///
+    /// # Errors
+    /// See [`RunError`]. Another run goes on from what is stored.
+    pub fn run(&mut self) -> Result<Option<Outcome>, RunError> {
+        let mut turn = Turn {
+            component: &self.component,
+            sandbox: &self.sandbox,
+            config: &self.config,
+            sink: &mut self.sink,
+            store: &mut self.store,
+            logger: self.sandbox.logger.clone(),
+            stop: self.stop.clone(),
+            once: self.once,
+            patience: self.patience,
+            guest: None,
+        };
+        self.runtime.block_on(turn.run())
+    }
+}
+
+/// A run under way.
+struct Turn<'a, S> {
+    component: &'a Component,
+    sandbox: &'a Sandbox,
+    config: &'a Secret<String>,
+    sink: &'a mut S,
+    store: &'a mut Store,
+    logger: Logger,
+    stop: Stop,
+    once: bool,
+    patience: Patience,
+    /// The instance, if there is one that can go on.
+    guest: Option<Guest>,
+}
+
+impl<S: Sink> Turn<'_, S> {
+    async fn run(&mut self) -> Result<Option<Outcome>, RunError> {
+        let mut failures = 0;
+        loop {
+            let stop = self.stop.clone();
+            if stop.is_asked() {
+                return Ok(None);
+            }
+            let Some(polled) = unless(stop.asked(), self.poll()).await else { return Ok(None) };
+            let next = match polled? {
+                Ok(batch) => {
+                    failures = 0;
+                    self.settle(batch).await?
+                }
+                Err(next) => next,
+            };
+            let pause = match next {
+                Next::Go => continue,
+                Next::Wait(pause) => pause,
+                Next::Finished(outcome) => return Ok(Some(outcome)),
+                Next::Restart { reason } => {
+                    self.guest = None;
+                    failures += 1;
+                    let pause = self.patience.pause(failures, None);
+                    self.mourn(Level::Error, &reason, "a fresh instance goes on", pause);
+                    if self.gives_up(failures) {
+                        return Err(RunError::Failing { attempts: failures, reason });
+                    }
+                    pause
+                }
+                Next::Retry { reason, after, level } => {
+                    failures += 1;
+                    let pause = self.patience.pause(failures, after);
+                    self.mourn(level, &reason, "trying again", pause);
+                    if self.gives_up(failures) {
+                        return Err(RunError::Failing { attempts: failures, reason });
+                    }
+                    pause
+                }
+            };
+            if unless(stop.asked(), tokio::time::sleep(pause)).await.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether a collection that has an end has failed often enough.
+    const fn gives_up(&self, failures: u32) -> bool {
+        self.once && self.patience.attempts_max <= failures
+    }
+
+    fn mourn(&self, level: Level, reason: &str, what: &str, pause: Duration) {
+        let seconds = pause.as_secs();
+        let when = if pause.is_zero() { "at once".into() } else { format!("in {seconds} s") };
+        self.logger.log(level, &format!("{reason}; {what} from the stored state {when}"));
+    }
+
+    /// One call. `Err` says what to do about its failure.
+    async fn poll(&mut self) -> Result<Result<Batch, Next>, RunError> {
+        let restart = |error: CallError| Next::Restart { reason: error.to_string() };
+        let (guest, resume) = match &mut self.guest {
+            Some(guest) => (guest, Resume::Committed),
+            None => {
+                let guest = match Guest::new(self.component, self.sandbox).await {
+                    Ok(guest) => guest,
+                    Err(error) => return Ok(Err(restart(error))),
+                };
+                let resume = state::resume(self.store)?;
+                (self.guest.insert(guest), resume)
+            }
+        };
+        let deadline = self.sandbox.call_timeout / DEADLINE_PART;
+        let limits = Limits {
+            max_records: BATCH_RECORDS_MAX,
+            max_bytes: BATCH_BYTES_MAX,
+            deadline_ms: u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX),
+        };
+        let result = guest.poll(self.component, self.config, &resume, limits).await;
+        match result {
+            Ok(Ok(batch)) => Ok(Ok(batch)),
+            Ok(Err(failure)) => self.judge(failure).map(Err),
+            Err(error) => Ok(Err(restart(error))),
+        }
+    }
+
+    /// What follows from a failure that the component reports.
+    fn judge(&mut self, failure: Failure) -> Result<Next, RunError> {
+        self.tell(&failure.notes);
+        let reason = failure.message;
+        let after = failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into()));
+        Ok(match failure.cause {
+            Cause::Config => return Err(RunError::Config(reason)),
+            Cause::Permanent => return Err(RunError::Permanent(reason)),
+            // The host only says `committed` to an instance that has just returned a batch.
+            Cause::StateRequired => Next::Restart { reason: format!("state required: {reason}") },
+            Cause::Auth => Next::Retry { reason, after, level: Level::Error },
+            Cause::Throttled | Cause::Transient => {
+                Next::Retry { reason, after, level: Level::Warn }
+            }
+        })
+    }
+
+    /// Brings a batch to safety, then stores what changed with it: never the other way round.
+    async fn settle(&mut self, batch: Batch) -> Result<Next, RunError> {
+        self.tell(&batch.notes);
+        self.sink.metrics(&batch.metrics);
+        if 0 < batch.count {
+            self.deliver(Lines { ndjson: &batch.ndjson, count: batch.count }).await?;
+        }
+        if !batch.changes.is_empty() {
+            self.store.commit(state::commit(batch.changes))?;
+        }
+        Ok(match batch.finished {
+            Some(outcome) => Next::Finished(outcome),
+            None if batch.more => Next::Go,
+            None => Next::Wait(Duration::from_millis(batch.wait_ms.into()).min(WAIT_MAX)),
+        })
+    }
+
+    /// Gives records to the sink until they are safe: they are at hand, and the component waits.
+    async fn deliver(&mut self, lines: Lines<'_>) -> Result<(), RunError> {
+        let mut failures = 0;
+        loop {
+            let delivered = unless(self.stop.over(), self.sink.deliver(lines)).await;
+            let delivered = delivered.ok_or(RunError::Stopped)?;
+            failures += 1;
+            let error = match delivered {
+                Ok(()) => return Ok(()),
+                Err(error) if error.passing && !self.gives_up(failures) => error,
+                Err(error) => return Err(RunError::Sink(error)),
+            };
+            let pause = self.patience.pause(failures + 1, None);
+            let (count, seconds) = (lines.count, pause.as_secs());
+            self.logger.log(
+                Level::Error,
+                &format!("{count} records were not taken: {error}; trying again in {seconds} s"),
+            );
+            let paused = unless(self.stop.asked(), tokio::time::sleep(pause)).await;
+            paused.ok_or(RunError::Stopped)?;
+        }
+    }
+
+    fn tell(&self, notes: &[Note]) {
+        for note in notes {
+            let level = match note.level {
+                NoteLevel::Error => Level::Error,
+                NoteLevel::Warn => Level::Warn,
+                NoteLevel::Info => Level::Info,
+                NoteLevel::Debug => Level::Debug,
+            };
+            self.logger.log(level, &note.message);
+        }
+    }
+}
+
+impl Patience {
+    /// The pause before another attempt: none, then doubling; or what the service asks for.
+    fn pause(&self, failures: u32, after: Option<Duration>) -> Duration {
+        let doubled = match failures {
+            0 | 1 => Duration::ZERO,
+            more => self.pause_min.saturating_mul(1 << (more - 2).min(16)).min(self.pause_max),
+        };
+        doubled.max(after.unwrap_or_default().min(WAIT_MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_attempt_is_made_at_once_and_later_ones_ever_later() {
+        let seconds = |failures, after: Option<u64>| {
+            Patience::default().pause(failures, after.map(Duration::from_secs)).as_secs()
+        };
+        assert_eq!([1, 2, 3, 4, 5].map(|failures| seconds(failures, None)), [0, 1, 2, 4, 8]);
+        assert_eq!(seconds(100, None), 60);
+        assert_eq!(seconds(1, Some(90)), 90);
+        assert_eq!(seconds(1, Some(1_000_000)), 3_600);
+    }
+}

@@ -1,0 +1,38 @@
+//! Hosts a component of the WIT package `m365-audit:source` in wasmtime, and brings what it
+//! collects to safety.
+//!
+//! [`Component`] loads one, [`Guest`] is an instance of it in its sandbox, [`Host`] polls it, gives
+//! its records to a [`Sink`], and stores its state once they are safe. Whatever the component does,
+//! it can be thrown away: the host goes on with a fresh instance from the stored state.
+//!
+//! Knows nothing of Microsoft: what a guest may reach is said by the configuration's origins, what
+//! it collects is its own business.
+
+#![forbid(unsafe_code)]
+
+mod allow;
+mod bindings;
+mod component;
+pub mod forward;
+mod guest;
+mod host;
+mod http;
+mod limits;
+mod logger;
+mod settings;
+mod sink;
+mod state;
+mod stdio;
+mod stop;
+
+pub use allow::AllowList;
+pub use bindings::{
+    Batch, Cause, Failure, Label, Level as NoteLevel, Metric, MetricKind, Note, Outcome,
+};
+pub use component::{Component, LoadError};
+pub use guest::{CallError, Guest, Sandbox};
+pub use host::{Host, OpenError, Patience, RunError};
+pub use logger::Logger;
+pub use settings::{HostSettings, SinkOptions};
+pub use sink::{Lines, Sink, SinkError};
+pub use stop::Stop;

@@ -1,0 +1,170 @@
+//! The options of the host, read from text: every mistake told at once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use m365_audit_client::read_roots;
+use m365_audit_core::config::Reader;
+use m365_audit_core::{ConfigError, RawOptions, Secret};
+
+use crate::forward::ForwardOptions;
+
+/// What the host itself needs to know.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// Where records go.
+    pub sink: SinkOptions,
+    /// Most bytes of memory that the component may use.
+    pub memory_bytes_max: usize,
+    /// Longest time that one call may take.
+    pub call_timeout: Duration,
+    /// Longest time that a try of the configuration may take.
+    pub check_timeout: Duration,
+}
+
+/// Where records go.
+#[derive(Clone, Debug)]
+pub enum SinkOptions {
+    /// Lines to a file or stdout.
+    Ndjson,
+    /// Events to Fluent Bit or Fluentd.
+    Forward(ForwardOptions),
+}
+
+impl HostSettings {
+    /// Reads the options of scope `Host`, and the files that they name.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
+        let mut reader = Reader::new(raw);
+        let sink = reader.word("sink");
+        let forward = forward(&mut reader);
+        let memory = reader.number("memory_max");
+        let call_timeout = reader.duration("call_timeout");
+        reader.finish_known()?;
+        // The core has the say over this option and reports its mistakes. A try signs in and asks
+        // once more.
+        let request_timeout = Reader::new(raw).duration("request_timeout");
+        Ok(Self {
+            sink: if sink == "forward" {
+                SinkOptions::Forward(forward)
+            } else {
+                SinkOptions::Ndjson
+            },
+            memory_bytes_max: usize::try_from(memory).unwrap_or(usize::MAX),
+            call_timeout,
+            check_timeout: request_timeout * 2 + call_timeout,
+        })
+    }
+}
+
+fn forward(reader: &mut Reader<'_>) -> ForwardOptions {
+    let text = |reader: &Reader<'_>, name: &str, default: &str| {
+        reader.optional(name).unwrap_or_else(|| default.to_owned())
+    };
+    let address = text(reader, "forward.address", "127.0.0.1:24224");
+    if host_and_port(&address).is_none() {
+        reader.report(ConfigError::new(
+            "forward.address",
+            Some(&address),
+            "not a host and a port",
+            "write HOST:PORT, for instance 127.0.0.1:24224",
+        ));
+    }
+    let roots = match reader.optional("forward.ca_file") {
+        Some(path) => read_roots(Path::new(&path)).unwrap_or_else(|problem| {
+            let remedy = "name a PEM file with the certificate of your authority";
+            reader.report(ConfigError::new("forward.ca_file", Some(&path), &problem, remedy));
+            Vec::new()
+        }),
+        None => Vec::new(),
+    };
+    ForwardOptions {
+        address: address.into(),
+        tag: text(reader, "forward.tag", "m365_audit").into(),
+        shared_key: reader.optional("forward.shared_key").map(Secret::new),
+        self_hostname: text(reader, "forward.self_hostname", "m365-audit").into(),
+        tls: reader.boolean("forward.tls"),
+        roots,
+        verify_tls: reader.boolean("forward.verify_tls"),
+        timeout: reader.duration("forward.timeout"),
+    }
+}
+
+/// Splits `host:port`, `[v6]:port`.
+pub(crate) fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    (!host.is_empty() && !host.contains(['/', '@', ' '])).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    #[track_caller]
+    fn check(pairs: &[(&str, &str)], expect: Expect) {
+        let raw = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let text = match HostSettings::parse(&raw) {
+            Ok(settings) => format!("{settings:?}\n"),
+            Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect(),
+        };
+        assert!(!text.contains("s3cret"), "{text}");
+        expect.assert_eq(&text);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        check(
+            &[
+                ("sink", "kafka"),
+                ("forward.address", "localhost"),
+                ("forward.ca_file", "/none.pem"),
+                ("forward.tls", "perhaps"),
+                ("forward.shared_key", "s3cret"),
+                ("memory_max", "1M"),
+                ("call_timeout", "1"),
+            ],
+            expect![[r#"
+                sink = "kafka": not a value of this option; allowed: one of ndjson, forward
+                forward.address = "localhost": not a host and a port; write HOST:PORT, for instance 127.0.0.1:24224
+                forward.ca_file = "/none.pem": cannot be read: No such file or directory (os error 2); name a PEM file with the certificate of your authority
+                forward.tls = "perhaps": not a value of this option; allowed: on or off
+                memory_max = "1M": not a value of this option; allowed: size from 16M to 4G
+                call_timeout = "1": not a value of this option; allowed: time from 2s to 10m
+            "#]],
+        );
+    }
+
+    #[test]
+    fn defaults_write_lines() {
+        check(
+            &[],
+            expect![[r#"
+            HostSettings { sink: Ndjson, memory_bytes_max: 256000000, call_timeout: 30s, check_timeout: 150s }
+        "#]],
+        );
+        check(
+            &[("sink", "Forward"), ("forward.shared_key", "s3cret"), ("forward.tls", "on")],
+            expect![[r#"
+                HostSettings { sink: Forward(ForwardOptions { address: "127.0.0.1:24224", tag: "m365_audit", shared_key: Some([redacted]), self_hostname: "m365-audit", tls: true, roots: [], verify_tls: true, timeout: 30s }), memory_bytes_max: 256000000, call_timeout: 30s, check_timeout: 150s }
+            "#]],
+        );
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        assert_eq!(host_and_port("localhost:24224"), Some(("localhost", 24_224)));
+        assert_eq!(host_and_port("[::1]:1"), Some(("::1", 1)));
+        for text in ["localhost", ":1", "a:0", "a:70000", "::1", "tcp://a:1", "a b:1"] {
+            assert_eq!(host_and_port(text), None, "{text}");
+        }
+    }
+}
