@@ -20,9 +20,17 @@ pub(crate) fn variable(name: &str) -> String {
     format!("M365_AUDIT_{}", name.replace('.', "_").to_uppercase())
 }
 
-/// One flag per option. Defaults are told, not set: a file may come before them.
+/// One flag per option of collection.
 pub(crate) fn args() -> impl Iterator<Item = Arg> {
-    specs().map(|spec| {
+    args_of(specs(), "Collection")
+}
+
+/// One flag per option. Defaults are told, not set: a file may come before them.
+pub(crate) fn args_of(
+    specs: impl Iterator<Item = &'static OptionSpec>,
+    heading: &'static str,
+) -> impl Iterator<Item = Arg> {
+    specs.map(move |spec| {
         Arg::new(spec.name)
             .long(long(spec.name))
             .env(variable(spec.name))
@@ -30,7 +38,7 @@ pub(crate) fn args() -> impl Iterator<Item = Arg> {
             .value_name(value_name(spec.kind))
             .allow_hyphen_values(true)
             .help(help(spec))
-            .help_heading("Collection")
+            .help_heading(heading)
     })
 }
 

@@ -9,6 +9,7 @@ mod content;
 mod dlp_types;
 mod doctor;
 mod errors;
+mod host;
 mod log;
 mod notifications;
 mod options;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     let matches = command().get_matches();
     let code = match matches.subcommand() {
         Some(("run", matches)) => run::main(matches),
+        Some(("host", matches)) => host::main(matches),
         Some(("state", matches)) => state::main(matches),
         Some(("subscriptions", matches)) => subscriptions::main(matches),
         Some(("content", matches)) => content::main(matches),
@@ -71,6 +73,7 @@ fn command() -> Command {
         .after_help(EXAMPLES)
         .subcommands([
             run::command(),
+            host::command(),
             subscriptions::command(),
             content::command(),
             notifications::command(),

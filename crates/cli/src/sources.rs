@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 use m365_audit_client::{Settings, in_order};
-use m365_audit_core::options::{self, Scope};
+use m365_audit_core::options::{self, OptionSpec, Scope};
 use m365_audit_core::{ConfigError, RawOptions};
 
 use crate::arguments::{self, flag, variable};
@@ -21,11 +21,25 @@ pub(crate) fn settings(
     matches: &ArgMatches,
     also: Option<ConfigError>,
 ) -> Result<Settings, String> {
+    let specs: Vec<_> = arguments::specs().collect();
+    with_more(matches, &specs, also, |_| Ok(())).map(|(settings, ())| settings)
+}
+
+/// The same for a command whose options are `specs`; `more` reads those that settings do not know.
+///
+/// # Errors
+/// As [`settings`].
+pub(crate) fn with_more<T>(
+    matches: &ArgMatches,
+    specs: &[&OptionSpec],
+    also: Option<ConfigError>,
+    more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
+) -> Result<(Settings, T), String> {
     let path = matches.get_one::<PathBuf>("config");
     let file = path.map(|path| ConfigFile::read(path)).unwrap_or_default();
     let mut raw = file.options.clone();
     let mut given = RawOptions::new();
-    for spec in arguments::specs() {
+    for spec in specs {
         if let Some((text, from_flag)) = arguments::value(matches, spec.name) {
             let place = if from_flag { flag(spec.name) } else { variable(spec.name) };
             given.insert(spec.name.into(), place);
@@ -36,21 +50,24 @@ pub(crate) fn settings(
     let mut errors = file.errors;
     errors.extend(also);
     for name in file.options.keys() {
-        if options::find(name).is_some_and(|spec| spec.scope == Scope::FluentBit) {
-            errors.push(ConfigError::new(
-                name,
-                None,
-                "an option of the Fluent Bit plugin",
-                "remove it",
-            ));
+        let Some(spec) = options::find(name) else { continue };
+        if specs.iter().all(|ours| ours.name != spec.name) {
+            let whose = match spec.scope {
+                Scope::Host => "an option of `m365-audit host`",
+                Scope::FluentBit | Scope::Core | Scope::Native => {
+                    "an option of the Fluent Bit plugin"
+                }
+            };
+            errors.push(ConfigError::new(name, None, whose, "remove it"));
         }
     }
     let file_broken = errors.iter().any(|error| error.option == "config");
-    match Settings::parse(&raw) {
-        Ok(settings) if errors.is_empty() => return Ok(settings),
-        Ok(_) => {}
+    let more = more(&raw).map_err(|found| errors.extend(found));
+    match (Settings::parse(&raw), more) {
+        (Ok(settings), Ok(more)) if errors.is_empty() => return Ok((settings, more)),
+        (Ok(_), _) => {}
         // With a broken file, what it may hold is not missing.
-        Err(found) => errors.extend(found.into_iter().filter(|error| {
+        (Err(found), _) => errors.extend(found.into_iter().filter(|error| {
             error.value.is_some() || !file_broken || given.contains_key(&error.option)
         })),
     }

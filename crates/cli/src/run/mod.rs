@@ -1,8 +1,9 @@
 //! `m365-audit run`: collects into a file or stdout, as NDJSON.
 
-mod output;
-mod progress;
-mod signals;
+pub(crate) mod output;
+pub(crate) mod progress;
+pub(crate) mod safe;
+pub(crate) mod signals;
 mod sink;
 
 use std::io::Write;
@@ -12,7 +13,7 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::MultiProgress;
 use m365_audit_client::{Client, RunError};
-use m365_audit_core::{Level, Outcome};
+use m365_audit_core::{ConfigError, Level, Outcome};
 
 use crate::arguments::words;
 use crate::log::{Format, Log};
@@ -34,52 +35,48 @@ pub(crate) fn command() -> Command {
     Command::new("run")
         .about("Collect audit events as NDJSON, one record a line")
         .after_help(AFTER_HELP)
-        .args([
-            Arg::new("config")
-                .long("config")
-                .env("M365_AUDIT_CONFIG")
-                .value_name("FILE")
-                .value_parser(ValueParser::path_buf())
-                .help("TOML file with the options below; see `m365-audit options --format toml`"),
-            Arg::new("once").long("once").action(ArgAction::SetTrue).help(
-                "Collect everything that exists at the start, then exit: 0 if all of it was \
-                 written",
-            ),
-            Arg::new("metadata").long("metadata").action(ArgAction::SetTrue).help(
-                "Wrap each record: {\"content_type\", \"content_id\", \"content_created\", \
-                 \"tenant_id\", \"record\"}; with enrich also what is known of it",
-            ),
-            Arg::new("output")
-                .long("output")
-                .value_name("FILE")
-                .value_parser(ValueParser::path_buf())
-                .help(
-                    "Append to this file. Progress is recorded only when the records are on the \
-                     disk [default: stdout]",
-                ),
-            words("log-level", &["error", "warn", "info", "debug"], "info")
-                .help("The least important lines to show on stderr"),
-            words("log-format", &["text", "json"], "text").help("How lines on stderr look"),
-            words("progress", &["auto", "never", "always"], "auto").help(
-                "Bars if stderr is a terminal, else a line every 10 s. `always` shows the line \
-                 whatever --log-level says",
-            ),
-        ])
+        .args(args())
         .args(arguments::args())
+}
+
+/// What a run takes beside the options of the table.
+pub(crate) fn args() -> [Arg; 7] {
+    [
+        Arg::new("config")
+            .long("config")
+            .env("M365_AUDIT_CONFIG")
+            .value_name("FILE")
+            .value_parser(ValueParser::path_buf())
+            .help("TOML file with the options below; see `m365-audit options --format toml`"),
+        Arg::new("once").long("once").action(ArgAction::SetTrue).help(
+            "Collect everything that exists at the start, then exit: 0 if all of it was written",
+        ),
+        Arg::new("metadata").long("metadata").action(ArgAction::SetTrue).help(
+            "Wrap each record: {\"content_type\", \"content_id\", \"content_created\", \
+             \"tenant_id\", \"record\"}; with enrich also what is known of it",
+        ),
+        Arg::new("output")
+            .long("output")
+            .value_name("FILE")
+            .value_parser(ValueParser::path_buf())
+            .help(
+                "Append to this file. Progress is recorded only when the records are on the disk \
+                 [default: stdout]",
+            ),
+        words("log-level", &["error", "warn", "info", "debug"], "info")
+            .help("The least important lines to show on stderr"),
+        words("log-format", &["text", "json"], "text").help("How lines on stderr look"),
+        words("progress", &["auto", "never", "always"], "auto").help(
+            "Bars if stderr is a terminal, else a line every 10 s. `always` shows the line \
+             whatever --log-level says",
+        ),
+    ]
 }
 
 /// Collects, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
-    let word = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let level = arguments::level(word("log-level"));
-    let format = if word("log-format") == "json" { Format::Json } else { Format::Text };
-    let bars = MultiProgress::new();
-    let log = Log::new(level, format, bars.clone());
-    let progress = Progress::new(word("progress"), bars);
-
-    let path = matches.get_one::<PathBuf>("output");
-    let path = path.map(PathBuf::as_path).filter(|path| *path != Path::new("-"));
-    let (output, unusable) = match Output::open(path) {
+    let (log, progress) = shown(matches);
+    let (output, unusable) = match open_output(matches) {
         Ok(output) => (Some(output), None),
         Err(error) => (None, Some(error)),
     };
@@ -107,8 +104,26 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     }
 }
 
+/// Where lines for people go, and how progress is shown.
+pub(crate) fn shown(matches: &ArgMatches) -> (Log, Progress) {
+    let word = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
+    let level = arguments::level(word("log-level"));
+    let format = if word("log-format") == "json" { Format::Json } else { Format::Text };
+    let bars = MultiProgress::new();
+    let log = Log::new(level, format, bars.clone());
+    (log, Progress::new(word("progress"), bars))
+}
+
+/// The file of `--output`, or stdout.
+pub(crate) fn open_output(matches: &ArgMatches) -> Result<Output, ConfigError> {
+    let path = matches.get_one::<PathBuf>("output");
+    Output::open(path.map(PathBuf::as_path).filter(|path| *path != Path::new("-")))
+}
+
 fn collect(mut client: Client<NdjsonSink>, once: bool, log: &Log) -> u8 {
-    let signals = match Signals::watch(client.handle(), log.clone()) {
+    let handle = client.handle();
+    let stop = move |grace| handle.shutdown(grace);
+    let signals = match Signals::watch(stop, log.clone()) {
         Ok(signals) => signals,
         Err(error) => {
             log.write(Level::Error, &format!("signals cannot be watched: {error}"));

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use m365_audit_client::Handle;
 use m365_audit_core::Level;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator;
@@ -28,7 +27,8 @@ pub(crate) struct Signals(Arc<AtomicBool>);
 
 impl Signals {
     /// Watches from a thread of its own until the process ends.
-    pub(crate) fn watch(handle: Handle, log: Log) -> io::Result<Self> {
+    /// `stop` asks for a clean end within the given time.
+    pub(crate) fn watch(stop: impl Fn(Duration) + Send + 'static, log: Log) -> io::Result<Self> {
         let mut signals = iterator::Signals::new([SIGINT, SIGTERM])?;
         let came = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&came);
@@ -37,7 +37,7 @@ impl Signals {
                 if flag.swap(true, Ordering::SeqCst) {
                     process::exit(INCOMPLETE.into());
                 }
-                handle.shutdown(GRACE);
+                stop(GRACE);
                 thread::spawn(|| {
                     thread::sleep(PATIENCE);
                     process::exit(INCOMPLETE.into());

@@ -8,8 +8,9 @@ use m365_audit_client::{Handle, Sink};
 use m365_audit_core::{Batch, BatchId, Level, LineWriter, Metrics};
 
 use crate::log::Log;
-use crate::run::output::{Output, Repair};
+use crate::run::output::Output;
 use crate::run::progress::Progress;
+use crate::run::safe::SafeOutput;
 
 /// Lines are written when they are this many, or when nothing more comes for the moment.
 const BUFFER_BYTES: usize = 1024 * 1024;
@@ -17,14 +18,12 @@ const BUFFER_BYTES: usize = 1024 * 1024;
 /// Writes NDJSON.
 #[derive(Debug)]
 pub(crate) struct NdjsonSink {
-    output: Output,
+    output: SafeOutput,
     writer: LineWriter,
     handle: Handle,
     log: Log,
     progress: Progress,
     lines: Vec<u8>,
-    /// Whether the output may end within a line: at first, and after a failed write.
-    within_line: bool,
     /// Emitted, not yet safe. Bounded by the option `buffer_bytes`.
     unsettled: Vec<BatchId>,
 }
@@ -38,13 +37,12 @@ impl NdjsonSink {
         progress: Progress,
     ) -> Self {
         Self {
-            output,
+            output: SafeOutput::new(output, log.clone()),
             writer: LineWriter::new(metadata),
             handle,
             log,
             progress,
             lines: Vec::new(),
-            within_line: true,
             unsettled: Vec::new(),
         }
     }
@@ -55,32 +53,9 @@ impl NdjsonSink {
     }
 
     fn write_lines(&mut self) -> anyhow::Result<()> {
-        let result = self.try_write();
+        let result = self.output.write(&self.lines);
         self.lines.clear();
         self.judge(result)
-    }
-
-    fn try_write(&mut self) -> io::Result<()> {
-        if self.within_line {
-            self.repair()?;
-        }
-        self.within_line = true;
-        self.output.write(&self.lines)?;
-        self.within_line = false;
-        Ok(())
-    }
-
-    fn repair(&mut self) -> io::Result<()> {
-        let message = match self.output.repair()? {
-            Repair::Nothing => return Ok(()),
-            Repair::Cut(bytes) => format!(
-                "the output ended within a line: {bytes} bytes were cut off, their record is \
-                 collected again"
-            ),
-            Repair::Ended => "the output ended within a line that is not ours: it was ended".into(),
-        };
-        self.log.write(Level::Warn, &message);
-        Ok(())
     }
 
     /// What cannot be repaired ends the process, not only the run.

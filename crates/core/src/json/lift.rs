@@ -199,7 +199,8 @@ impl Lifted {
 #[must_use]
 pub fn lift_record(record: &[u8]) -> Option<Lifted> {
     let mut fields = Lifted::default();
-    let whole = record.first() == Some(&b'{') && lift(record, &mut fields).ok() == Some(record.len());
+    let whole = record.first() == Some(&b'{')
+        && lift::<false>(record, &mut fields).ok() == Some(record.len());
     whole.then_some(fields)
 }
 

@@ -1,0 +1,257 @@
+//! The commands of `m365-audit host`, where wasmtime is built in.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use m365_audit_client::{Runtime, Settings, Store, http_client};
+use m365_audit_core::{Level, RawOptions, Secret};
+use m365_audit_host::forward::ForwardSink;
+use m365_audit_host::{
+    AllowList, Cause, Component, Guest, Host, HostSettings, LoadError, Logger, Outcome, RunError,
+    Sandbox, SinkOptions,
+};
+
+use crate::host::sink::{HostSink, Target};
+use crate::log::Log;
+use crate::run::safe::SafeOutput;
+use crate::run::signals::Signals;
+use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, run, sources};
+
+/// The word for the component inside this program.
+const BUILTIN: &str = "builtin";
+
+/// An exit code and the last words.
+struct Ending {
+    code: u8,
+    level: Level,
+    words: String,
+}
+
+impl Ending {
+    fn failed(words: impl std::fmt::Display) -> Self {
+        Self { code: INCOMPLETE, level: Level::Error, words: words.to_string() }
+    }
+
+    fn misconfigured(words: impl std::fmt::Display) -> Self {
+        Self { code: MISCONFIGURED, ..Self::failed(words) }
+    }
+}
+
+/// Does what is asked, and answers the exit code.
+pub(super) fn main(matches: &ArgMatches) -> u8 {
+    match matches.subcommand() {
+        Some(("describe", matches)) => describe(matches),
+        Some(("check", matches)) => with_settings(matches, check),
+        Some(("run", matches)) => with_settings(matches, collect),
+        _ => unreachable!("clap insists on a command and knows no other"),
+    }
+}
+
+fn describe(matches: &ArgMatches) -> u8 {
+    let nobody = Logger::new(|_, _| {});
+    let describe = || -> Result<String, String> {
+        let component = load(matches).map_err(|error| error.to_string())?;
+        let sandbox = sandbox_without_network(nobody)?;
+        let runtime = Runtime::new().map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let mut guest = Guest::new(&component, &sandbox).await.map_err(|e| e.to_string())?;
+            guest.describe(&component).await.map_err(|error| error.to_string())
+        })
+    };
+    match describe() {
+        Ok(text) => {
+            // A reader that has seen enough is no failure.
+            drop(writeln!(io::stdout(), "{}", text.trim_end()));
+            COMPLETE
+        }
+        Err(error) => {
+            drop(writeln!(io::stderr(), "{error}"));
+            MISCONFIGURED
+        }
+    }
+}
+
+/// For calls that need no network: none is there.
+fn sandbox_without_network(logger: Logger) -> Result<Sandbox, String> {
+    let defaults = HostSettings::parse(&RawOptions::new())
+        .map_err(|_| "the defaults of the host's options are wrong".to_owned())?;
+    Ok(sandbox(&defaults, None, AllowList::new(std::iter::empty()), logger))
+}
+
+fn sandbox(
+    host: &HostSettings,
+    client: Option<reqwest::Client>,
+    allowed: AllowList,
+    logger: Logger,
+) -> Sandbox {
+    Sandbox {
+        client,
+        allowed: allowed.into(),
+        memory_bytes_max: host.memory_bytes_max,
+        call_timeout: host.call_timeout,
+        check_timeout: host.check_timeout,
+        logger,
+    }
+}
+
+/// Everything that a call with a configuration needs.
+struct Prepared {
+    settings: Settings,
+    component: Component,
+    sandbox: Sandbox,
+    /// What the component is given, as JSON.
+    config: Secret<String>,
+    sink: HostSink,
+    once: bool,
+    log: Log,
+}
+
+/// Reads everything, tells every mistake at once, and does `what`.
+fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
+    let (log, progress) = run::shown(matches);
+    let (output, unusable) = match run::open_output(matches) {
+        Ok(output) => (Some(output), None),
+        Err(error) => (None, Some(error)),
+    };
+    let specs = super::specs();
+    let read = sources::with_more(matches, &specs, unusable, HostSettings::parse);
+    let (settings, host, output) = match (read, output) {
+        (Ok((settings, host)), Some(output)) => (settings, host, output),
+        (result, _) => {
+            let report = result.err().unwrap_or_default();
+            // Nothing can be told any more if stderr is gone.
+            drop(io::stderr().write_all(report.as_bytes()));
+            return MISCONFIGURED;
+        }
+    };
+    let prepare = || -> Result<Prepared, Ending> {
+        let component = load(matches).map_err(Ending::misconfigured)?;
+        let lines = log.clone();
+        let logger = Logger::new(move |level, message| lines.write(level, message));
+        let client = http_client(&settings.native)
+            .map_err(|error| Ending::failed(format!("the HTTP client: {error}")))?;
+        let allowed = AllowList::new(settings.config.origins());
+        let (once, metadata) = (matches.get_flag("once"), matches.get_flag("metadata"));
+        let target = match host.sink.clone() {
+            SinkOptions::Ndjson => Target::Lines(SafeOutput::new(output, log.clone())),
+            SinkOptions::Forward(options) => {
+                let sink = ForwardSink::new(options, metadata, logger.clone());
+                Target::Forward(Box::new(sink.map_err(Ending::misconfigured)?))
+            }
+        };
+        Ok(Prepared {
+            config: config_json(&settings, once, metadata),
+            sandbox: sandbox(&host, Some(client), allowed, logger),
+            sink: HostSink::new(target, progress, log.clone()),
+            settings,
+            component,
+            once,
+            log: log.clone(),
+        })
+    };
+    let ending = prepare().map_or_else(|ending| ending, what);
+    log.write(ending.level, &ending.words);
+    ending.code
+}
+
+/// The component of `--component`.
+fn load(matches: &ArgMatches) -> Result<Component, LoadError> {
+    let path = matches.get_one::<PathBuf>("component").map_or(Path::new(BUILTIN), |path| path);
+    if path == Path::new(BUILTIN) { Component::builtin() } else { Component::from_file(path) }
+}
+
+/// The options of the core as the component takes them: an object, its values as text.
+fn config_json(settings: &Settings, once: bool, metadata: bool) -> Secret<String> {
+    let options = settings.core_options.expose().iter();
+    let mut object: serde_json::Map<_, _> =
+        options.map(|(name, text)| (name.clone(), text.as_str().into())).collect();
+    for (name, on) in [("once", once), ("metadata", metadata)] {
+        if on {
+            object.insert(name.into(), true.into());
+        }
+    }
+    Secret::new(serde_json::Value::Object(object).to_string())
+}
+
+fn check(mut prepared: Prepared) -> Ending {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return Ending::failed(format!("the runtime cannot be set up: {error}")),
+    };
+    let (component, sandbox) = (&prepared.component, &prepared.sandbox);
+    let config = &prepared.config;
+    let checked = runtime.block_on(async {
+        let mut guest = Guest::new(component, sandbox).await.map_err(Ending::failed)?;
+        let answer = guest.check(component, config).await.map_err(Ending::failed)?;
+        answer.map_err(|failure| match failure.cause {
+            Cause::Config => Ending::misconfigured(failure.message),
+            Cause::Auth
+            | Cause::Throttled
+            | Cause::Transient
+            | Cause::Permanent
+            | Cause::StateRequired => Ending::failed(failure.message),
+        })?;
+        prepared.sink.check().await.map_err(Ending::failed)
+    });
+    match checked {
+        Ok(()) => Ending {
+            code: COMPLETE,
+            level: Level::Info,
+            words: "signed in and looked at the subscriptions; everything is in place".into(),
+        },
+        Err(ending) => ending,
+    }
+}
+
+fn collect(prepared: Prepared) -> Ending {
+    let Prepared { settings, component, sandbox, config, sink, once, log } = prepared;
+    if settings.native.db.is_none() {
+        log.write(
+            Level::Warn,
+            "no db is set: progress is kept in memory only, and every start collects from lookback \
+             again",
+        );
+    }
+    if !settings.native.verify_tls {
+        log.write(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");
+    }
+    let store = match Store::open(settings.native.db.as_ref(), settings.config.tenant_id()) {
+        Ok(store) => store,
+        Err(error) => return Ending::failed(error),
+    };
+    let mut host = match Host::new(component, sandbox, config, store, sink, once) {
+        Ok(host) => host,
+        Err(error) => return Ending::failed(error),
+    };
+    let stop = host.stop();
+    let signals = match Signals::watch(move |grace| stop.stop(grace), log) {
+        Ok(signals) => signals,
+        Err(error) => return Ending::failed(format!("signals cannot be watched: {error}")),
+    };
+    let result = host.run();
+    host.sink().close();
+    verdict(&result, once && signals.came())
+}
+
+/// The exit code and the last words.
+fn verdict(result: &Result<Option<Outcome>, RunError>, interrupted: bool) -> Ending {
+    let ending = |code, level, words: &str| Ending { code, level, words: words.into() };
+    match result {
+        Ok(Some(Outcome::Complete)) => ending(COMPLETE, Level::Info, "complete"),
+        Ok(Some(Outcome::Incomplete)) => ending(
+            INCOMPLETE,
+            Level::Warn,
+            "incomplete: some content was denied, or could not be read yet",
+        ),
+        Ok(None) if interrupted => {
+            ending(INCOMPLETE, Level::Warn, "interrupted; with the same db the next run goes on")
+        }
+        // Who collects for ever is always interrupted in the middle.
+        Ok(None) => {
+            ending(COMPLETE, Level::Info, "stopped; everything that was written is recorded")
+        }
+        Err(error @ RunError::Config(_)) => Ending::misconfigured(error),
+        Err(error) => Ending::failed(error),
+    }
+}
