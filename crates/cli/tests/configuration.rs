@@ -48,7 +48,7 @@ fn nothing_set_names_every_place_to_set_it() {
               (--tenant-id, M365_AUDIT_TENANT_ID or tenant_id in the --config file)
           - client_id: required and missing; write the GUID that the Entra admin center shows for it
               (--client-id, M365_AUDIT_CLIENT_ID or client_id in the --config file)
-          - client_secret: required and missing; set client_secret, or client_secret_file to a file that holds it
+          - client_secret: no credential is configured; set one of client_secret, client_secret_file, certificate_file and federated_token_file, or auth managed_identity
               (--client-secret, M365_AUDIT_CLIENT_SECRET or client_secret in the --config file)
     "#]],
     );

@@ -4,9 +4,10 @@ use m365_audit_core::call::{Call, CallError, CallErrorKind, Caller, Claims, Repl
 use m365_audit_core::{Config, Machine, Metrics};
 
 use crate::client::{OpenError, RunError, seed};
+use crate::credentials::Presenter;
 use crate::driver::{Clocks, Driver, Inbox};
 use crate::handle::Handle;
-use crate::http::{self, Http};
+use crate::http::{Clients, Http};
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::sink::Sink;
@@ -19,7 +20,8 @@ use crate::store::Store;
 pub struct Calls {
     caller: Caller,
     clocks: Clocks,
-    http: reqwest::Client,
+    http: Clients,
+    presenter: Presenter,
     inbox: Inbox,
     runtime: Runtime,
     runs: u64,
@@ -37,7 +39,8 @@ impl Calls {
         Ok(Self {
             caller,
             clocks,
-            http: http::client(&settings.native)?,
+            http: Clients::new(&settings.native)?,
+            presenter: Presenter::new(settings.credential_file.clone()),
             inbox: Inbox::new(),
             runtime: Runtime::new()?,
             runs: 0,
@@ -65,6 +68,7 @@ impl Calls {
         let mut driver = Driver {
             clocks: &self.clocks,
             http,
+            presenter: &mut self.presenter,
             inbox: &mut self.inbox,
             runtime: &self.runtime,
             sink,

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use m365_audit_core::{Collector, Level, Outcome, StateError, TransportError};
 
+use crate::credentials::Presenter;
 use crate::driver::{Clocks, Driver, Inbox};
 use crate::handle::Handle;
-use crate::http::{self, Http};
+use crate::http::{Clients, Http};
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::sink::Sink;
@@ -30,7 +31,8 @@ pub struct Client<S> {
     sink: S,
     settings: Settings,
     clocks: Clocks,
-    http: reqwest::Client,
+    http: Clients,
+    presenter: Presenter,
     inbox: Inbox,
     runtime: Runtime,
     runs: u64,
@@ -93,7 +95,8 @@ impl<S: Sink> Client<S> {
     /// See [`OpenError`]. A state file is left as it was.
     pub fn open(settings: Settings, sink: impl FnOnce(Handle) -> S) -> Result<Self, OpenError> {
         let store = Store::open(settings.native.db.as_ref(), settings.config.tenant_id())?;
-        let http = http::client(&settings.native)?;
+        let http = Clients::new(&settings.native)?;
+        let presenter = Presenter::new(settings.credential_file.clone());
         let runtime = Runtime::new()?;
         let inbox = Inbox::new();
         let mut sink = sink(inbox.handle.clone());
@@ -110,7 +113,8 @@ impl<S: Sink> Client<S> {
                 "verify_tls is off: anyone on the way can read the client secret",
             );
         }
-        Ok(Self { sink, settings, clocks: Clocks::new(), http, inbox, runtime, runs: 0, store })
+        let clocks = Clocks::new();
+        Ok(Self { sink, settings, clocks, http, presenter, inbox, runtime, runs: 0, store })
     }
 
     /// Reaches this client from other threads.
@@ -141,6 +145,7 @@ impl<S: Sink> Client<S> {
         let mut driver = Driver {
             clocks: &self.clocks,
             http,
+            presenter: &mut self.presenter,
             inbox: &mut self.inbox,
             runtime: &self.runtime,
             sink: &mut self.sink,

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use m365_audit_core::{
-    Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, Request, RequestId, Utc,
+    Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, Presented, Request, RequestId, Utc,
 };
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::timeout as within;
 
 use crate::client::RunError;
+use crate::credentials::Presenter;
 use crate::handle::{Handle, Message};
 use crate::http::Http;
 use crate::runtime::Runtime;
@@ -60,6 +61,7 @@ pub(crate) struct Inbox {
 pub(crate) struct Driver<'a, S> {
     pub(crate) clocks: &'a Clocks,
     pub(crate) http: Http,
+    pub(crate) presenter: &'a mut Presenter,
     pub(crate) inbox: &'a mut Inbox,
     pub(crate) runtime: &'a Runtime,
     pub(crate) sink: &'a mut S,
@@ -89,6 +91,10 @@ impl<S: Sink> Io for Driver<'_, S> {
         self.http.cancel(id);
     }
 
+    fn credential(&mut self) -> Presented {
+        self.presenter.present()
+    }
+
     fn emit(&mut self, mut batch: Batch) -> Result<(), RunError> {
         batch.id = self.inbox.outward(batch.id);
         self.sink.emit(batch).map_err(RunError::Sink)
@@ -113,6 +119,7 @@ impl<S: Sink> Io for Driver<'_, S> {
         inputs
             .extend(self.flushed.drain(..).filter_map(|id| inbox.inward(id)).map(Input::Delivered));
         self.sink.metrics(metrics);
+        inputs.extend(self.presenter.changed(Instant::now()).map(Input::Credential));
         if self.inbox.stop_at.is_some() && !self.shutdown_told {
             self.shutdown_told = true;
             inputs.push(Input::Shutdown);

@@ -10,7 +10,7 @@ use m365_audit_core::{
     Headers, Input, Method, Request, RequestId, TransportError, TransportErrorKind,
 };
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, redirect, retry};
+use reqwest::{Client, ClientBuilder, redirect, retry};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -36,7 +36,7 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// The requests of one run of a collector.
 #[derive(Debug)]
 pub(crate) struct Http {
-    client: Client,
+    clients: Clients,
     spawner: runtime::Handle,
     handle: Handle,
     run: u64,
@@ -56,36 +56,64 @@ struct Flight {
 /// # Errors
 /// The TLS settings or the proxy cannot be used.
 pub fn client(options: &NativeOptions) -> Result<Client, TransportError> {
-    let tls = tls::client_config(&options.roots, options.verify_tls, b"http/1.1")
-        .map_err(|error| refused(TransportErrorKind::Tls, error.to_string()))?;
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .user_agent(USER_AGENT)
-        .http1_only()
-        .gzip(true)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(options.in_flight_max)
-        .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
-        .tcp_keepalive(TCP_KEEPALIVE);
-    if let Some(proxy) = &options.proxy {
-        let proxy = proxy.to_reqwest().map_err(|error| failure::classify(&error))?;
-        builder = builder.no_proxy().proxy(proxy);
+    Clients::new(options).map(|clients| clients.usual)
+}
+
+/// The clients of one process: cheap to clone, with one pool of connections and one set of roots.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    usual: Client,
+    /// Knows no proxy: for addresses that mean this very machine.
+    direct: Client,
+}
+
+impl Clients {
+    pub(crate) fn new(options: &NativeOptions) -> Result<Self, TransportError> {
+        let tls = tls::client_config(&options.roots, options.verify_tls, b"http/1.1")
+            .map_err(|error| refused(TransportErrorKind::Tls, error.to_string()))?;
+        let common = || {
+            Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .user_agent(USER_AGENT)
+                .http1_only()
+                .gzip(true)
+                .redirect(redirect::Policy::none())
+                .retry(retry::never())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_max_idle_per_host(options.in_flight_max)
+                .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+                .tcp_keepalive(TCP_KEEPALIVE)
+        };
+        let build =
+            |builder: ClientBuilder| builder.build().map_err(|error| failure::classify(&error));
+        let mut usual = common();
+        if let Some(proxy) = &options.proxy {
+            let proxy = proxy.to_reqwest().map_err(|error| failure::classify(&error))?;
+            usual = usual.no_proxy().proxy(proxy);
+        }
+        Ok(Self { usual: build(usual)?, direct: build(common().no_proxy())? })
     }
-    builder.build().map_err(|error| failure::classify(&error))
+
+    const fn of(&self, request: &Request) -> &Client {
+        if request.direct { &self.direct } else { &self.usual }
+    }
 }
 
 impl Http {
     /// Requests whose inputs are marked as those of `run`.
-    pub(crate) fn new(client: Client, spawner: runtime::Handle, handle: Handle, run: u64) -> Self {
-        Self { client, spawner, handle, run, flights: HashMap::new() }
+    pub(crate) fn new(
+        clients: Clients,
+        spawner: runtime::Handle,
+        handle: Handle,
+        run: u64,
+    ) -> Self {
+        Self { clients, spawner, handle, run, flights: HashMap::new() }
     }
 
     pub(crate) fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
         let (reads, asked) = mpsc::unbounded_channel();
         let report = Report { handle: self.handle.clone(), run: self.run, id };
-        let client = self.client.clone();
+        let client = self.clients.of(&request).clone();
         let task = self.spawner.spawn(async move {
             let result = match prepare(&request) {
                 Ok(request) => exchange(&client, request, timeout, asked, &report).await,
@@ -119,6 +147,7 @@ impl Http {
             Input::End { id, .. } => self.flights.remove(id).is_some(),
             Input::Delivered(_)
             | Input::Returned(_)
+            | Input::Credential(_)
             | Input::Hint(_)
             | Input::Timeout
             | Input::Shutdown => true,

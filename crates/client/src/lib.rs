@@ -34,6 +34,7 @@
 
 mod calls;
 mod client;
+mod credentials;
 mod driver;
 mod failure;
 mod handle;
@@ -49,6 +50,7 @@ mod tls;
 
 pub use calls::Calls;
 pub use client::{Client, OpenError, RunError};
+pub use credentials::CredentialFile;
 pub use failure::classify;
 pub use handle::Handle;
 pub use http::client as http_client;

@@ -1,22 +1,20 @@
 //! From options to settings: the core's and the native client's, every mistake told at once.
 //!
-//! Reads the files that options name (`client_secret_file`, `ca_file`), no environment and no other
+//! Reads the files that options name (credentials, `ca_file`), no environment and no other
 //! configuration: the packagings do that.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use m365_audit_core::config::Reader;
+use m365_audit_core::config::{Reader, Source};
+use m365_audit_core::credential::Choice;
 use m365_audit_core::options::{self, HOST_OPTIONS, OPTIONS, Scope};
-use m365_audit_core::{Config, ConfigError, RawOptions, Secret};
+use m365_audit_core::{Config, ConfigError, Credential, RawOptions, Secret};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::credentials::{CredentialFile, read_bounded, read_secret};
+use crate::driver::Clocks;
 use crate::proxy::Proxy;
-
-/// The largest file of a secret that is read. Entra's secrets have 40 characters.
-const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// The largest `ca_file` that is read; the bundle of a whole operating system has 0.3 MB.
 const CA_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -28,6 +26,8 @@ pub struct Settings {
     pub config: Config,
     /// This crate's part.
     pub native: NativeOptions,
+    /// Where the credential is read from, again and again; `None`: the options hold it.
+    pub credential_file: Option<CredentialFile>,
     /// The text of the core's part, with what files hold in place of their names: for a core that
     /// runs elsewhere.
     pub core_options: Secret<RawOptions>,
@@ -69,24 +69,55 @@ impl Settings {
     pub fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
         let mut raw = raw.clone();
         let mut errors = Vec::new();
-        if let Err(error) = resolve_secret(&mut raw) {
-            errors.push(error);
-        }
         if let Err(error) = resolve_redact_key(&mut raw) {
             errors.push(error);
         }
+        // Without a choice there is no file; the core reports why.
+        let file = Choice::of(&raw).ok().and_then(|choice| CredentialFile::of(&raw, choice));
+        let source = match file.as_ref().map(|file| (file, file.read())) {
+            None => Source::Options,
+            Some((file, Ok(content))) => {
+                raw.insert(file.value_option().into(), content.text.expose().clone());
+                raw.remove(file.option());
+                Source::Given(content.credential)
+            }
+            Some((_, Err(error))) => {
+                errors.push(error);
+                Source::Broken
+            }
+        };
         let native = NativeOptions::parse(&raw).map_err(|found| errors.extend(found));
-        let config = Config::parse(&raw).map_err(|found| errors.extend(found));
+        let config = Config::parse_with(&raw, source).map_err(|found| errors.extend(found));
+        if let Ok(config) = &config {
+            let option = file.as_ref().map_or("certificate", CredentialFile::option);
+            errors.extend(check_validity(config.credential(), option));
+        }
         match (config, native) {
             (Ok(config), Ok(native)) if errors.is_empty() => {
                 raw.retain(|name, _| {
                     options::find(name).is_some_and(|spec| spec.scope == Scope::Core)
                 });
-                Ok(Self { config, native, core_options: Secret::new(raw) })
+                let core_options = Secret::new(raw);
+                Ok(Self { config, native, credential_file: file, core_options })
             }
             _ => Err(in_order(errors)),
         }
     }
+}
+
+/// Refuses a certificate that has ended or not begun, by the local clock.
+fn check_validity(credential: &Credential, option: &str) -> Option<ConfigError> {
+    let Credential::Certificate(certificate) = credential else { return None };
+    let now = Clocks::new().now().wall;
+    let problem = if certificate.not_after() <= now {
+        format!("the certificate has ended at {}", certificate.not_after())
+    } else if now < certificate.not_before() {
+        format!("the certificate begins at {} only", certificate.not_before())
+    } else {
+        return None;
+    };
+    let remedy = "register a new certificate with the app and name it here";
+    Some(ConfigError::new(option, Some(&certificate.thumbprint()), &problem, remedy))
 }
 
 /// Mistakes in the order of [`OPTIONS`], unknown names last: for packagings that add their own.
@@ -159,31 +190,6 @@ fn db_options(reader: &mut Reader<'_>) -> Option<DbOptions> {
     Some(DbOptions { path, synchronous, journal_mode, exclusive })
 }
 
-/// Puts the content of `client_secret_file` where the core looks for the secret.
-fn resolve_secret(raw: &mut RawOptions) -> Result<(), ConfigError> {
-    let Some(path) = Reader::new(raw).optional("client_secret_file") else { return Ok(()) };
-    if Reader::new(raw).optional("client_secret").is_some() {
-        return Err(ConfigError::new(
-            "client_secret_file",
-            Some(&path),
-            "client_secret is set too",
-            "keep one of the two",
-        ));
-    }
-    let secret = read_secret(Path::new(&path)).map_err(|problem| {
-        ConfigError::new(
-            "client_secret_file",
-            Some(&path),
-            &problem,
-            "name a readable file that holds the secret's value and nothing else",
-        )
-    });
-    // The core shall not call missing what is only unreadable.
-    let text = secret.as_ref().map_or("unreadable", |secret| secret).to_owned();
-    raw.insert("client_secret".into(), text);
-    secret.map(|_| ())
-}
-
 /// Puts the key into `redact_key` that `redact_key_file` holds.
 fn resolve_redact_key(raw: &mut RawOptions) -> Result<(), ConfigError> {
     let Some(path) = Reader::new(raw).optional("redact_key_file") else { return Ok(()) };
@@ -202,20 +208,6 @@ fn resolve_redact_key(raw: &mut RawOptions) -> Result<(), ConfigError> {
     };
     raw.insert("redact_key".into(), key);
     result
-}
-
-fn read_secret(path: &Path) -> Result<String, String> {
-    let bytes = read_bounded(path, SECRET_BYTES_MAX)?;
-    let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())?;
-    // Editors of one platform put a byte order mark in front.
-    let secret = text.trim_start_matches('\u{feff}').trim();
-    if secret.is_empty() {
-        return Err("the file is empty".into());
-    }
-    if secret.contains(['\n', '\r']) {
-        return Err("the file has several lines".into());
-    }
-    Ok(secret.to_owned())
 }
 
 /// Reads root certificates from a PEM file of at most 8 MiB.
@@ -237,18 +229,6 @@ pub fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         return Err("no certificate in the file".into());
     }
     Ok(roots)
-}
-
-fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let read = |bytes: &mut Vec<u8>| -> io::Result<usize> {
-        File::open(path)?.take(bytes_max + 1).read_to_end(bytes)
-    };
-    read(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes_max < bytes.len() as u64 {
-        return Err(format!("larger than {bytes_max} bytes"));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -270,14 +270,14 @@ impl Collector {
         let outcome = match (&exchange.body, result) {
             (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
             (Body::Small(small), Ok(())) if (200..300).contains(&exchange.status) => {
-                self.tokens.accept(small.bytes(), now.monotonic)
+                self.tokens.accept(small.bytes(), now.monotonic, self.clock.at(now))
             }
             (Body::Small(small), Ok(())) => Err(failure_of(exchange.status, small.bytes())),
             (Body::Page(_) | Body::Blob(_), Ok(())) => Err(failure_of(exchange.status, b"")),
         };
         let failure = match outcome {
             Ok(lifetime) => return self.event(Event::TokenAcquired { lifetime }),
-            Err(failure) => failure,
+            Err(failure) => self.tokens.soften(failure),
         };
         let (retry_in, news) =
             self.tokens.fail(&failure, exchange.retry_after, now.monotonic, &mut self.random);

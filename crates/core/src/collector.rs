@@ -60,7 +60,7 @@ pub struct Collector {
     /// Room for the filter to work in.
     scratch: String,
     next_request: u64,
-    stopping: bool,
+    pub(crate) stopping: bool,
     finished: bool,
 }
 
@@ -104,6 +104,10 @@ impl Collector {
             .collect::<Result<Vec<_>, _>>()?;
         let started =
             Event::CollectorStarted { content_types: config.content_types.clone(), resumed: !new };
+        let signing_in = Event::SigningIn {
+            credential: config.sign_in.credential.to_string(),
+            auto: config.sign_in.choice.auto,
+        };
         let metrics = Metrics {
             requests_per_minute: config.requests_per_minute,
             lanes: lanes.iter().map(|lane| lane.metrics.clone()).collect(),
@@ -114,7 +118,7 @@ impl Collector {
             born: now.monotonic,
             clock: ServerClock::new(),
             random: Random::new(seed),
-            tokens: TokenMachine::new(),
+            tokens: TokenMachine::new(&config),
             budget: Budget::new(config.requests_per_minute, now.monotonic),
             config,
             lanes,
@@ -123,7 +127,7 @@ impl Collector {
             stalled: BTreeSet::new(),
             ledger: Ledger::default(),
             changes,
-            outputs: VecDeque::from([Output::Event(started)]),
+            outputs: VecDeque::from([Output::Event(started), Output::Event(signing_in)]),
             metrics,
             subscription_list_failures: 0,
             subscription_list_not_before: Duration::ZERO,
@@ -151,6 +155,7 @@ impl Collector {
                 self.settle();
             }
             Input::Returned(id) => self.handle_returned(id),
+            Input::Credential(presented) => self.handle_credential(now, presented),
             Input::Hint(content) => self.handle_hint(content),
             Input::Timeout => {}
             Input::Shutdown => self.stop(),

@@ -7,7 +7,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::assertion::Algorithm;
 use crate::batch::ContentType;
+use crate::certificate::Certificate;
+use crate::credential::{Choice, Credential, CredentialKind, ManagedIdentity};
 use crate::filter::Filter;
 use crate::options::{self, Kind, OPTIONS};
 use crate::origin::Origin;
@@ -59,7 +62,7 @@ impl fmt::Display for ConfigError {
 pub struct Config {
     pub(crate) tenant_id: Arc<str>,
     pub(crate) client_id: Box<str>,
-    pub(crate) credential: Credential,
+    pub(crate) sign_in: SignIn,
     pub(crate) content_types: Vec<ContentType>,
     pub(crate) login: Origin,
     pub(crate) api: Origin,
@@ -84,11 +87,33 @@ pub struct Config {
     pub(crate) once: bool,
 }
 
-/// How the app proves who it is. The seam for certificates and federated identities.
+/// How the app signs in.
 #[derive(Clone, Debug)]
-pub(crate) enum Credential {
-    /// A shared secret, sent in the token request's form.
-    ClientSecret(Secret<String>),
+pub(crate) struct SignIn {
+    pub(crate) choice: Choice,
+    pub(crate) credential: Credential,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) endpoint: TokenEndpoint,
+}
+
+/// The version of Entra ID's token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenEndpoint {
+    /// Asks for a `resource`.
+    V1,
+    /// Asks for a `scope`.
+    V2,
+}
+
+/// Where the credential comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The options hold it.
+    Options,
+    /// A packaging has read it from where the options say.
+    Given(Credential),
+    /// A packaging could not read it and reports that itself.
+    Broken,
 }
 
 /// The addresses of one Microsoft cloud.
@@ -116,11 +141,24 @@ impl Config {
     /// # Errors
     /// Every mistake, in the order of [`OPTIONS`]; unknown names last.
     pub fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
+        Self::parse_with(raw, Source::Options)
+    }
+
+    /// As [`Config::parse`], with a credential that the packaging may have read.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of [`OPTIONS`]; unknown names last.
+    pub fn parse_with(raw: &RawOptions, source: Source) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader::new(raw);
         let cloud = cloud(&reader.word("cloud"));
         let tenant_id = reader.guid("tenant_id", true);
-        let client_id = reader.guid("client_id", true);
-        let secret = reader.secret();
+        let sign_in = reader.sign_in(source);
+        let managed = CredentialKind::ManagedIdentity.as_str();
+        let needs_client_id = reader.text_or_default("auth") != managed
+            && sign_in
+                .as_ref()
+                .is_none_or(|found| found.choice.kind != CredentialKind::ManagedIdentity);
+        let client_id = reader.guid("client_id", needs_client_id);
         let content_types = reader.content_types();
         let login = reader.origin("login_url", cloud.login);
         let api = reader.origin("api_url", cloud.api);
@@ -140,13 +178,14 @@ impl Config {
         let enrich = reader.boolean("enrich");
         let redaction = Redaction::read(&mut reader);
         reader.finish()?;
+        let sign_in = sign_in.ok_or_else(Vec::new)?;
         Ok(Self {
             publisher_id: publisher_id
                 .unwrap_or_else(|| tenant_id.clone().unwrap_or_default())
                 .into(),
             tenant_id: tenant_id.unwrap_or_default().into(),
             client_id: client_id.unwrap_or_default().into(),
-            credential: Credential::ClientSecret(Secret::new(secret)),
+            sign_in,
             content_types,
             login,
             api,
@@ -181,6 +220,12 @@ impl Config {
     pub fn batch_bytes_max(mut self, bytes_max: usize) -> Self {
         self.batch_bytes = self.batch_bytes.min(bytes_max);
         self
+    }
+
+    /// What the app signs in with, unless the driver presents something else.
+    #[must_use]
+    pub const fn credential(&self) -> &Credential {
+        &self.sign_in.credential
     }
 
     /// The tenant's GUID, in lower case.
@@ -399,17 +444,67 @@ impl<'a> Reader<'a> {
         Some(text.to_ascii_lowercase())
     }
 
-    fn secret(&mut self) -> String {
-        let secret = self.optional("client_secret");
+    /// How to sign in; `None` if a mistake was reported, here or by the packaging.
+    fn sign_in(&mut self, source: Source) -> Option<SignIn> {
+        let algorithm = match &*self.word("certificate_algorithm") {
+            "rs256" => Algorithm::Rs256,
+            _ => Algorithm::Ps256,
+        };
+        let endpoint = match &*self.word("token_endpoint") {
+            "v1" => TokenEndpoint::V1,
+            _ => TokenEndpoint::V2,
+        };
+        let choice = Choice::of(self.raw);
+        let (choice, credential) = match (source, choice) {
+            (Source::Broken, _) => return None,
+            (_, Err(error)) => {
+                self.report(error);
+                return None;
+            }
+            (Source::Given(credential), Ok(choice)) => (choice, credential),
+            (Source::Options, Ok(choice)) => (choice, self.credential(choice.kind)?),
+        };
+        Some(SignIn { choice, credential, algorithm, endpoint })
+    }
+
+    fn credential(&mut self, kind: CredentialKind) -> Option<Credential> {
+        match kind {
+            CredentialKind::ClientSecret => {
+                self.secret("client_secret").map(Credential::ClientSecret)
+            }
+            CredentialKind::WorkloadIdentity => {
+                self.secret("federated_token").map(Credential::FederatedToken)
+            }
+            CredentialKind::ManagedIdentity => {
+                ManagedIdentity::read(self).map(Credential::ManagedIdentity)
+            }
+            CredentialKind::Certificate => {
+                let pem = self.secret("certificate")?;
+                let password = self.optional("certificate_password");
+                match Certificate::from_pem(pem.expose(), password.as_deref()) {
+                    Ok(certificate) => Some(Credential::Certificate(Arc::new(certificate))),
+                    Err(error) => {
+                        let problem = error.to_string();
+                        let error = ConfigError::new("certificate", None, &problem, error.remedy());
+                        self.report(error);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn secret(&mut self, name: &str) -> Option<Secret<String>> {
+        let secret = self.optional(name).map(Secret::new);
         if secret.is_none() {
             self.errors.push(ConfigError::new(
-                "client_secret",
+                name,
                 None,
                 "required and missing",
-                "set client_secret, or client_secret_file to a file that holds it",
+                "set it to the value itself: files are not read here",
             ));
         }
-        secret.unwrap_or_default()
+        secret
     }
 
     /// The feeds to collect.
@@ -548,7 +643,7 @@ mod tests {
             expect![[r#"
                 tenant_id = "contoso": not a GUID; write it like 00000000-0000-0000-0000-000000000000
                 client_id: required and missing; write the GUID that the Entra admin center shows for it
-                client_secret: required and missing; set client_secret, or client_secret_file to a file that holds it
+                client_secret: no credential is configured; set one of client_secret, client_secret_file, certificate_file and federated_token_file, or auth managed_identity
                 content_types = "Audit.Teams": not a value of this option; allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
                 api_url = "http://manage.office.com": http:// would send the token in the clear; write https://HOST (http:// only to 127.0.0.1, [::1] or localhost)
                 interval_sec = "0": not a value of this option; allowed: time from 1s to 1h

@@ -45,6 +45,39 @@ pub enum Event {
         /// What to do.
         remedy: &'static str,
     },
+    /// What the app signs in with.
+    SigningIn {
+        /// In words, without anything secret.
+        credential: String,
+        /// Whether `auth auto` has chosen it.
+        auto: bool,
+    },
+    /// Another credential has taken the place of the one before.
+    CredentialChanged {
+        /// In words, without anything secret.
+        credential: String,
+    },
+    /// The credential could not be read again; the one from before is used further.
+    CredentialUnreadable {
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// The certificate ends soon. Told 30, 7 and 1 days before.
+    CertificateExpiring {
+        /// Which one.
+        thumbprint: String,
+        /// Its end.
+        until: Utc,
+        /// Days until then, rounded up.
+        days: u64,
+    },
+    /// The certificate has ended: Entra ID will refuse it.
+    CertificateExpiredError {
+        /// Which one.
+        thumbprint: String,
+        /// Its end.
+        until: Utc,
+    },
     /// A subscription was started.
     SubscriptionStarted {
         /// The feed.
@@ -212,6 +245,11 @@ impl Event {
             Self::CollectorStarted { .. } => "CollectorStarted",
             Self::TokenAcquired { .. } => "TokenAcquired",
             Self::TokenRefusedError { .. } => "TokenRefusedError",
+            Self::SigningIn { .. } => "SigningIn",
+            Self::CredentialChanged { .. } => "CredentialChanged",
+            Self::CredentialUnreadable { .. } => "CredentialUnreadable",
+            Self::CertificateExpiring { .. } => "CertificateExpiring",
+            Self::CertificateExpiredError { .. } => "CertificateExpiredError",
             Self::SubscriptionStarted { .. } => "SubscriptionStarted",
             Self::SubscriptionMissing { .. } => "SubscriptionMissing",
             Self::FeedDeniedError { .. } => "FeedDeniedError",
@@ -239,6 +277,7 @@ impl Event {
     pub const fn level(&self) -> Level {
         match self {
             Self::TokenRefusedError { .. }
+            | Self::CertificateExpiredError { .. }
             | Self::FeedDeniedError { .. }
             | Self::ContentLostError { .. }
             | Self::ListingGapError { .. }
@@ -246,13 +285,17 @@ impl Event {
             | Self::RecordsWithheldError { .. }
             | Self::ListingEntriesDroppedError { .. }
             | Self::AddressRefusedError { .. } => Level::Error,
-            Self::SubscriptionMissing { .. }
+            Self::CredentialUnreadable { .. }
+            | Self::CertificateExpiring { .. }
+            | Self::SubscriptionMissing { .. }
             | Self::Throttled { .. }
             | Self::RetriesMounting { .. }
             | Self::BlobQuarantined { .. }
             | Self::ClockCorrected { .. }
             | Self::BatchesReturned { .. } => Level::Warn,
             Self::CollectorStarted { .. }
+            | Self::SigningIn { .. }
+            | Self::CredentialChanged { .. }
             | Self::SubscriptionStarted { .. }
             | Self::FeedRestored { .. }
             | Self::BacklogDelivered { .. }
@@ -278,6 +321,29 @@ impl fmt::Display for Event {
             Self::TokenRefusedError { code, message, remedy } => {
                 write!(f, "sign-in refused: {code}: {message}; remedy: {remedy}")
             }
+            Self::SigningIn { credential, auto } => {
+                let how = if *auto { " (auth auto)" } else { "" };
+                write!(f, "signing in with {credential}{how}")
+            }
+            Self::CredentialChanged { credential } => {
+                write!(f, "the credential has changed: signing in with {credential} from now on")
+            }
+            Self::CredentialUnreadable { problem } => {
+                write!(f, "{problem}; the credential from before is used further")
+            }
+            Self::CertificateExpiring { thumbprint, until, days } => {
+                let unit = if *days == 1 { "day" } else { "days" };
+                write!(
+                    f,
+                    "certificate {thumbprint} ends in {days} {unit}, at {until}; remedy: register \
+                     a new one with the app and replace it"
+                )
+            }
+            Self::CertificateExpiredError { thumbprint, until } => write!(
+                f,
+                "certificate {thumbprint} has ended at {until}; remedy: register a new one with \
+                 the app and replace it"
+            ),
             Self::SubscriptionStarted { content_type } => {
                 write!(f, "{content_type}: subscription started")
             }

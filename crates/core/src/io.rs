@@ -4,7 +4,8 @@
 //!
 //! After any number of [`Machine::handle_input`] calls, the driver calls
 //! [`Machine::poll_output`] until it answers [`Output::Wait`] or [`Output::Finished`], and
-//! performs each output in the order it is given. [`run`] is that loop, and the specification of a
+//! performs each output in the order it is given; inputs may also come in between. [`run`] is that
+//! loop, and the specification of a
 //! driver: the native client, the component and the tests differ only in their [`Io`].
 //!
 //! Two machines speak it: the [`Collector`](crate::Collector), and the
@@ -15,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::batch::{Batch, BatchId, ContentRef};
+use crate::credential::Presented;
 use crate::event::Event;
 use crate::metrics::Metrics;
 use crate::request::{Headers, Request, RequestId, TransportError};
@@ -54,6 +56,9 @@ pub enum Input {
     /// The host lost this batch and whatever it was given after it: everything not yet
     /// delivered from that batch on is produced again.
     Returned(BatchId),
+    /// What the app signs in with: the answer to [`Output::Credential`], or news that it has
+    /// changed, at any time.
+    Credential(Presented),
     /// Somebody (a webhook) says that this content exists. Only a hint: polling stays the truth.
     Hint(ContentRef),
     /// Time has passed. Spurious timeouts are harmless.
@@ -79,6 +84,9 @@ pub enum Output {
     Read(RequestId),
     /// Forget this request; nothing of it is wanted any more. Inputs for it are ignored.
     Cancel(RequestId),
+    /// Present the credential as it is now; asked before each token request. Answered by one
+    /// [`Input::Credential`].
+    Credential,
     /// Hand these records to the host. Answered by [`Input::Delivered`] or [`Input::Returned`].
     Batch(Batch),
     /// Write these changes to the state, atomically and durably, before performing the outputs
@@ -115,6 +123,8 @@ pub trait Io {
     fn read(&mut self, id: RequestId);
     /// Drops a request.
     fn cancel(&mut self, id: RequestId);
+    /// Presents the credential. A driver whose credential never changes presents only entropy.
+    fn credential(&mut self) -> Presented;
     /// Hands a batch to the sink.
     ///
     /// # Errors
@@ -153,6 +163,10 @@ pub fn run<M: Machine, I: Io>(machine: &mut M, io: &mut I) -> Result<(), I::Erro
             Output::Request { id, request, timeout } => io.send(id, request, timeout),
             Output::Read(id) => io.read(id),
             Output::Cancel(id) => io.cancel(id),
+            Output::Credential => {
+                let presented = io.credential();
+                machine.handle_input(io.now(), Input::Credential(presented));
+            }
             Output::Batch(batch) => io.emit(batch)?,
             Output::Commit(commit) => io.commit(commit)?,
             Output::Event(event) => io.observe(event),

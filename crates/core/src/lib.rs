@@ -15,11 +15,14 @@
 
 pub mod activities;
 mod answer;
+mod assertion;
 mod batch;
 mod budget;
 pub mod call;
+mod certificate;
 mod collector;
 pub mod config;
+pub mod credential;
 mod enrich;
 mod event;
 mod exchange;
@@ -52,14 +55,16 @@ mod token;
 mod wire;
 
 pub use batch::{Batch, BatchId, ContentRef, ContentType, Record};
+pub use certificate::{Certificate, CertificateError};
 pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
+pub use credential::{Credential, CredentialKind, Presented};
 pub use enrich::Enrichment;
 pub use event::{Event, Level};
 pub use io::{Input, Io, Machine, Output, run};
 pub use line::{LineLimits, LineWriter};
 pub use metrics::{LaneMetrics, Metrics};
-pub use origin::{Origin, OriginError};
+pub use origin::{Endpoint, Origin, OriginError};
 pub use remedy::{KNOWN_ERRORS, KnownError, known_error};
 pub use request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,

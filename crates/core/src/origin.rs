@@ -92,6 +92,56 @@ fn host_of(authority: &str) -> Option<&str> {
     (!host.is_empty() && host.chars().all(legal) && port_legal).then_some(host)
 }
 
+/// The address of a managed identity's service: the one exception to the rule that tokens travel
+/// by https only. Azure offers these services by plain http, on addresses that no router forwards:
+/// `169.254.0.0/16`, `fe80::/10` and loopback. Every other host needs https here as well.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    text: Box<str>,
+}
+
+impl Endpoint {
+    /// Parses `http[s]://host[:port]/path`, without a query.
+    ///
+    /// # Errors
+    /// See [`OriginError`].
+    pub fn parse(text: &str) -> Result<Self, OriginError> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").ok_or(OriginError::Scheme)?;
+        let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
+        let clean = rest.bytes().all(|byte| byte.is_ascii_graphic())
+            && !rest.contains(['\\', '?', '#', '"', '<', '>']);
+        let host = host_of(authority).filter(|_| clean).ok_or(OriginError::Host)?;
+        match &*scheme.to_ascii_lowercase() {
+            "https" => {}
+            "http" if is_loopback(host) || is_link_local(host) => {}
+            "http" => return Err(OriginError::Insecure),
+            _ => return Err(OriginError::Scheme),
+        }
+        Ok(Self { text: text.into() })
+    }
+
+    /// The address, to be followed by a query.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// `169.254.0.0/16` or `[fe80::]/10`.
+fn is_link_local(host: &str) -> bool {
+    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let v6 = v6.and_then(|host| host.parse::<std::net::Ipv6Addr>().ok());
+    v6.is_some_and(|address| address.is_unicast_link_local())
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_link_local())
+}
+
 /// `localhost`, `127.0.0.0/8` or `[::1]`.
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
@@ -115,6 +165,41 @@ mod tests {
         assert_eq!(check("https://user@host"), Err(OriginError::Host));
         assert_eq!(check("https://host/path"), Err(OriginError::Host));
         assert_eq!(check("https://"), Err(OriginError::Host));
+    }
+
+    #[test]
+    fn plain_http_reaches_a_managed_identity_on_this_machine_and_its_link_only() {
+        let check = |text: &str| Endpoint::parse(text).map(|_| ());
+        for text in [
+            "http://169.254.169.254/metadata/identity/oauth2/token",
+            "http://169.254.129.5:8081/msi/token",
+            "http://127.0.0.1:41741/MSI/token/",
+            "http://localhost:42356/msi/token",
+            "http://[::1]:80/msi",
+            "http://[fe80::1]/msi",
+            "https://identity.example/msi/token",
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+        for (text, problem) in [
+            ("http://169.255.169.254/metadata", OriginError::Insecure),
+            ("http://169.254.169.254.evil.example/metadata", OriginError::Insecure),
+            ("http://10.0.0.4/msi/token", OriginError::Insecure),
+            ("http://192.168.0.1/msi/token", OriginError::Insecure),
+            ("http://[fd00::1]/msi", OriginError::Insecure),
+            ("http://metadata.google.internal/", OriginError::Insecure),
+            ("http://0xa9fea9fe/metadata", OriginError::Insecure),
+            ("ftp://169.254.169.254/", OriginError::Scheme),
+            ("169.254.169.254/metadata", OriginError::Scheme),
+            ("http://169.254.169.254@evil.example/", OriginError::Host),
+            ("http://169.254.169.254\\@evil.example/", OriginError::Host),
+            ("http://169.254.169.254/metadata?resource=x", OriginError::Host),
+            ("http://169.254.169.254/a b", OriginError::Host),
+        ] {
+            assert_eq!(check(text), Err(problem), "{text}");
+        }
+        // The rule itself stays as it is: services of Microsoft are not on the link.
+        assert_eq!(Origin::parse("http://169.254.169.254"), Err(OriginError::Insecure));
     }
 
     #[test]

@@ -113,6 +113,8 @@ pub struct Request {
     pub url: String,
     /// The access token for `Authorization: Bearer`, if the request carries one.
     pub bearer: Option<Secret<String>>,
+    /// Must go to the host itself and never through a proxy: the address means this machine.
+    pub direct: bool,
     /// The body of a form or an empty POST; `None` for GET. Secret, as it may hold a credential.
     pub body: Option<Secret<String>>,
     /// The `Content-Type` of `body`.

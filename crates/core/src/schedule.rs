@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::collector::Collector;
+use crate::credential::Presented;
 use crate::event::Event;
 use crate::exchange::Purpose;
 use crate::key::Key;
@@ -12,7 +13,7 @@ use crate::plan::{self, Urgency};
 use crate::request::{Operation, Request};
 use crate::secret::Secret;
 use crate::time::{Now, Utc};
-use crate::{token, wire};
+use crate::wire;
 
 /// Microsoft wants 15 minutes between two starts of one subscription (reference, "Start a
 /// subscription", since 2025-08); a little more for the clocks.
@@ -58,9 +59,8 @@ impl Collector {
         self.wake_lanes(now.monotonic, &mut wake);
         match self.tokens.wants_request(now.monotonic) {
             Ok(()) => {
-                let request = token::request(&self.config);
-                let id = self.send(now, request, Purpose::Token, Urgency::Fresh);
-                self.tokens.requested(id);
+                self.tokens.ask();
+                self.outputs.push_back(crate::Output::Credential);
             }
             Err(due) => due.into_iter().for_each(|due| wake.at(due)),
         }
@@ -73,6 +73,17 @@ impl Collector {
             self.schedule_content(now, server_now, &bearer, &mut wake);
         }
         wake.0
+    }
+
+    /// Takes what the driver presents, and signs in with it if that is what it was asked for.
+    pub(crate) fn handle_credential(&mut self, now: Now, presented: Presented) {
+        let server_now = self.clock.at(now);
+        let (events, request) = self.tokens.present(presented, &self.config, server_now);
+        self.outputs.extend(events.into_iter().map(crate::Output::Event));
+        if let Some(request) = request.filter(|_| !self.stopping) {
+            let id = self.send(now, request, Purpose::Token, Urgency::Fresh);
+            self.tokens.requested(id);
+        }
     }
 
     /// Reports what retention has destroyed before it was listed, once. A gap that still grows

@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::config::{Config, Credential};
+use crate::assertion::assertion;
+use crate::config::{Config, TokenEndpoint};
+use crate::credential::{
+    Credential, CredentialKind, Entropy, ExpiryWatch, Identity, ManagedIdentity, Presented,
+};
+use crate::event::Event;
 use crate::random::Random;
 use crate::request::{Method, Operation, Request, RequestId};
 use crate::secret::Secret;
+use crate::time::Utc;
 
 /// A token is renewed this long before its end, or after two thirds of its life if that is later.
 const RENEW_AHEAD: Duration = Duration::from_secs(300);
@@ -31,6 +37,9 @@ const REFUSED_MAX: Duration = Duration::from_secs(600);
 
 /// Entra's descriptions are cut to this many characters.
 const MESSAGE_CHARS_MAX: usize = 300;
+
+/// An assertion is outside its valid time.
+const NOT_VALID_NOW: &str = "AADSTS700024";
 
 #[derive(Clone, Debug)]
 struct Valid {
@@ -56,9 +65,14 @@ pub(crate) enum TokenFailure {
 /// The tenant's token.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenMachine {
+    /// What the app signs in with, as the driver presented it last.
+    credential: Credential,
+    expiry: ExpiryWatch,
     current: Option<Valid>,
     generation: u64,
     request: Option<RequestId>,
+    /// Whether the driver was asked for the credential and has not presented it.
+    asked: bool,
     not_before: Duration,
     failures: u32,
     refused: Option<String>,
@@ -78,11 +92,18 @@ pub(crate) enum Rejection {
 }
 
 impl TokenMachine {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self::with(config.sign_in.credential.clone())
+    }
+
+    fn with(credential: Credential) -> Self {
         Self {
+            credential,
+            expiry: ExpiryWatch::default(),
             current: None,
             generation: 0,
             request: None,
+            asked: false,
             not_before: Duration::ZERO,
             failures: 0,
             refused: None,
@@ -105,12 +126,53 @@ impl TokenMachine {
     /// Whether a request should be sent now; otherwise when to ask again (`None`: when the
     /// request under way has ended).
     pub(crate) fn wants_request(&self, now: Duration) -> Result<(), Option<Duration>> {
-        if self.request.is_some() {
+        if self.request.is_some() || self.asked {
             return Err(None);
         }
         let due = self.current.as_ref().map_or(Duration::ZERO, |valid| valid.renew_at);
         let due = due.max(self.not_before);
         if now < due { Err(Some(due)) } else { Ok(()) }
+    }
+
+    /// The driver is asked for the credential.
+    pub(crate) const fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// Takes what the driver presents. Answers what an operator should hear, and the request for a
+    /// token if that is what the credential was asked for. `now` is the service's time.
+    pub(crate) fn present(
+        &mut self,
+        presented: Presented,
+        config: &Config,
+        now: Utc,
+    ) -> (Vec<Event>, Option<Request>) {
+        let mut events = Vec::new();
+        events.extend(presented.trouble.map(|problem| Event::CredentialUnreadable { problem }));
+        if let Some(credential) = presented.credential
+            && credential != self.credential
+        {
+            // Federated tokens change all the time; nobody needs to know.
+            if credential.kind() != CredentialKind::WorkloadIdentity {
+                events.push(Event::CredentialChanged { credential: credential.to_string() });
+            }
+            self.credential = credential;
+            self.expiry = ExpiryWatch::default();
+            self.forgive();
+        }
+        if !std::mem::replace(&mut self.asked, false) {
+            return (events, None);
+        }
+        events.extend(self.expiry.look(&self.credential, now));
+        (events, Some(request(config, &self.credential, &presented.entropy, now)))
+    }
+
+    /// There is another credential: what the last one was refused for is over.
+    fn forgive(&mut self) {
+        if self.refused.take().is_some() {
+            self.failures = 0;
+            self.not_before = Duration::ZERO;
+        }
     }
 
     pub(crate) const fn requested(&mut self, id: RequestId) {
@@ -171,13 +233,20 @@ impl TokenMachine {
     }
 
     /// A request ended with a token in `body`. Answers for how long it is valid.
-    pub(crate) fn accept(&mut self, body: &[u8], now: Duration) -> Result<Duration, TokenFailure> {
+    pub(crate) fn accept(
+        &mut self,
+        body: &[u8],
+        now: Duration,
+        server_now: Utc,
+    ) -> Result<Duration, TokenFailure> {
         let parsed: Option<Value> = serde_json::from_slice(body).ok();
         let token = parsed.as_ref().and_then(|value| value.get("access_token")?.as_str());
         let (Some(token), Some(value)) = (token, &parsed) else {
             return Err(failure_of(200, body));
         };
-        let lifetime = seconds(value.get("expires_in")).unwrap_or(LIFETIME_DEFAULT);
+        let lifetime = seconds(value.get("expires_in"))
+            .or_else(|| until(value.get("expires_on"), server_now))
+            .unwrap_or(LIFETIME_DEFAULT);
         let lifetime = lifetime.clamp(LIFETIME_MIN, LIFETIME_MAX);
         self.current = Some(Valid {
             value: Secret::new(token.to_owned()),
@@ -191,6 +260,17 @@ impl TokenMachine {
         self.failures = 0;
         self.refused = None;
         Ok(lifetime)
+    }
+
+    /// An assertion out of its time may have been dated by a wrong local clock. The answer has told
+    /// the right time, so the next one tells.
+    pub(crate) fn soften(&self, failure: TokenFailure) -> TokenFailure {
+        match failure {
+            TokenFailure::Refused { code, .. } if code == NOT_VALID_NOW && self.failures == 0 => {
+                TokenFailure::Transient { reason: code }
+            }
+            TokenFailure::Refused { .. } | TokenFailure::Transient { .. } => failure,
+        }
     }
 
     /// A request ended without a token. Answers the wait before the next, and whether this
@@ -220,23 +300,76 @@ impl TokenMachine {
     }
 }
 
-/// The request for a token: the v2.0 endpoint's client credentials grant.
-pub(crate) fn request(config: &Config) -> Request {
+/// The request for a token: the client credentials grant, or what a managed identity's service
+/// wants. `now` is the present time as Entra ID sees it.
+fn request(config: &Config, credential: &Credential, entropy: &Entropy, now: Utc) -> Request {
+    const JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let path = match config.sign_in.endpoint {
+        TokenEndpoint::V1 => "oauth2/token",
+        TokenEndpoint::V2 => "oauth2/v2.0/token",
+    };
+    let url = format!("{}/{}/{path}", config.login.as_str(), config.tenant_id);
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("client_id", &config.client_id)
-        .append_pair("scope", &format!("{}/.default", config.resource))
         .append_pair("grant_type", "client_credentials");
-    match &config.credential {
+    match config.sign_in.endpoint {
+        TokenEndpoint::V1 => form.append_pair("resource", &config.resource),
+        TokenEndpoint::V2 => form.append_pair("scope", &format!("{}/.default", config.resource)),
+    };
+    match credential {
         Credential::ClientSecret(secret) => form.append_pair("client_secret", secret.expose()),
+        Credential::Certificate(certificate) => {
+            let algorithm = config.sign_in.algorithm;
+            let jwt = assertion(certificate, algorithm, &config.client_id, &url, now, entropy);
+            form.append_pair("client_assertion_type", JWT)
+                .append_pair("client_assertion", jwt.expose())
+        }
+        Credential::FederatedToken(token) => form
+            .append_pair("client_assertion_type", JWT)
+            .append_pair("client_assertion", token.expose()),
+        Credential::ManagedIdentity(identity) => return ask_machine(identity, &config.resource),
     };
     Request {
         operation: Operation::Token,
         method: Method::Post,
-        url: format!("{}/{}/oauth2/v2.0/token", config.login.as_str(), config.tenant_id),
+        url,
         bearer: None,
+        direct: false,
         body: Some(Secret::new(form.finish())),
         content_type: Some("application/x-www-form-urlencoded"),
         headers: Vec::new(),
+    }
+}
+
+/// The request to a managed identity's service. The two kinds differ in the header, the version,
+/// and the names of what chooses between identities.
+fn ask_machine(managed: &ManagedIdentity, resource: &str) -> Request {
+    let (version, header, object, azure) = match &managed.header {
+        None => {
+            let header = ("Metadata", Secret::new("true".to_owned()));
+            ("2018-02-01", header, "object_id", "msi_res_id")
+        }
+        Some(value) => {
+            ("2019-08-01", ("X-IDENTITY-HEADER", value.clone()), "principal_id", "mi_res_id")
+        }
+    };
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("api-version", version).append_pair("resource", resource);
+    match &managed.identity {
+        Identity::System => &mut query,
+        Identity::Client(id) => query.append_pair("client_id", id),
+        Identity::Object(id) => query.append_pair(object, id),
+        Identity::Resource(id) => query.append_pair(azure, id),
+    };
+    Request {
+        operation: Operation::Token,
+        method: Method::Get,
+        url: format!("{}?{}", managed.endpoint.as_str(), query.finish()),
+        bearer: None,
+        headers: vec![header],
+        direct: true,
+        body: None,
+        content_type: None,
     }
 }
 
@@ -250,7 +383,8 @@ pub(crate) fn failure_of(status: u16, body: &[u8]) -> TokenFailure {
     // Microsoft's advice is to branch on `error` and `error_codes`, never on the text.
     let passing = matches!(error, "temporarily_unavailable" | "server_error")
         || matches!(number, Some(90_033 | 90_024 | 90_055));
-    if passing || status == 429 || status >= 500 {
+    // A machine's metadata service answers 404 and 410 while it is being updated.
+    if passing || matches!(status, 404 | 410 | 429) || status >= 500 {
         return transient;
     }
     let description = value.get("error_description").and_then(Value::as_str).unwrap_or_default();
@@ -277,21 +411,34 @@ fn seconds(value: Option<&Value>) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// The time until a moment that is given in seconds since the epoch: all that App Service says.
+fn until(value: Option<&Value>, now: Utc) -> Option<Duration> {
+    let end = i64::try_from(seconds(value)?.as_secs()).ok()?;
+    Some(Utc::from_millis(end.saturating_mul(1_000)).since(now))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn machine() -> TokenMachine {
+        TokenMachine::with(Credential::ClientSecret(Secret::new("s3cret".into())))
+    }
+
+    const NOW: Utc = Utc::from_millis(1_000_000);
 
     const fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
     #[test]
-    fn both_forms_of_expires_in_are_read() {
+    fn every_form_of_the_expiry_is_read() {
         for body in [
             r#"{"access_token":"x","expires_in":3599}"#,
             r#"{"access_token":"x","expires_in":"3599"}"#,
+            r#"{"access_token":"x","expires_on":"4599"}"#,
         ] {
-            assert_eq!(TokenMachine::new().accept(body.as_bytes(), at(0)), Ok(at(3_599)));
+            assert_eq!(machine().accept(body.as_bytes(), at(0), NOW), Ok(at(3_599)));
         }
     }
 
@@ -299,7 +446,7 @@ mod tests {
     fn an_absurd_lifetime_is_not_believed() {
         let accept = |seconds: &str| {
             let body = format!(r#"{{"access_token":"x","expires_in":{seconds}}}"#);
-            TokenMachine::new().accept(body.as_bytes(), at(0)).unwrap()
+            machine().accept(body.as_bytes(), at(0), NOW).unwrap()
         };
         assert_eq!(accept("0"), LIFETIME_MIN);
         assert_eq!(accept("18446744073709551615"), LIFETIME_MAX);
@@ -307,8 +454,8 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_before_it_ends_and_used_until_then() {
-        let mut tokens = TokenMachine::new();
-        tokens.accept(br#"{"access_token":"x","expires_in":3600}"#, at(0)).unwrap();
+        let mut tokens = machine();
+        tokens.accept(br#"{"access_token":"x","expires_in":3600}"#, at(0), NOW).unwrap();
         assert_eq!(tokens.wants_request(at(3_299)), Err(Some(at(3_300))));
         assert_eq!(tokens.wants_request(at(3_300)), Ok(()));
         assert!(tokens.usable(at(3_599)).is_some());
@@ -317,10 +464,10 @@ mod tests {
 
     #[test]
     fn only_the_token_that_was_refused_is_discarded() {
-        let mut tokens = TokenMachine::new();
-        tokens.accept(br#"{"access_token":"a"}"#, at(0)).unwrap();
+        let mut tokens = machine();
+        tokens.accept(br#"{"access_token":"a"}"#, at(0), NOW).unwrap();
         let first = tokens.generation();
-        tokens.accept(br#"{"access_token":"b"}"#, at(10)).unwrap();
+        tokens.accept(br#"{"access_token":"b"}"#, at(10), NOW).unwrap();
         let mut random = Random::new(1);
         let discarded = |wait| Rejection::Discarded(wait);
         assert_eq!(tokens.reject(first, at(9), at(20), &mut random), discarded(at(0)));
@@ -332,7 +479,7 @@ mod tests {
         tokens.reject(second, at(16), at(20), &mut random);
         assert!(tokens.usable(at(20)).is_none());
         // A second token that is refused at once has another reason: ever slower from here.
-        tokens.accept(br#"{"access_token":"c"}"#, at(21)).unwrap();
+        tokens.accept(br#"{"access_token":"c"}"#, at(21), NOW).unwrap();
         let third = tokens.generation();
         assert_eq!(tokens.reject(third, at(21), at(22), &mut random), discarded(YOUNG));
         assert_ne!(tokens.reject(third, at(21), at(30), &mut random), discarded(at(0)));
@@ -350,7 +497,10 @@ mod tests {
                 message: "Invalid client secret provided.".into(),
             }
         );
-        for (status, body) in [(429, "Too Many Requests"), (503, "<html>"), (200, "")] {
+        let updating = r#"{"error":"not_found"}"#;
+        let passing =
+            [(429, "Too Many Requests"), (503, "<html>"), (200, ""), (404, updating), (410, "")];
+        for (status, body) in passing {
             assert!(matches!(failure_of(status, body.as_bytes()), TokenFailure::Transient { .. }));
         }
         let busy = br#"{"error":"invalid_grant","error_codes":[90033]}"#;

@@ -156,6 +156,7 @@ fn get(operation: Operation, url: String, token: &Secret<String>) -> Request {
         method: Method::Get,
         url,
         bearer: Some(token.clone()),
+        direct: false,
         body: None,
         content_type: None,
         headers: Vec::new(),

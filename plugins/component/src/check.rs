@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use m365_audit_core::call::{Call, CallError, CallErrorKind, Caller};
-use m365_audit_core::{Config, Input, Machine, Output};
+use m365_audit_core::{Config, Input, Machine, Output, Presented};
 
 use crate::bindings::exports::m365_audit::source::source::{Cause, Failure, Note};
 use crate::session::{Wire, denial};
@@ -21,6 +21,10 @@ pub(crate) fn check<W: Wire>(config: Config, mut wire: W, seed: u64) -> Result<(
     loop {
         match caller.poll_output(wire.now()) {
             Output::Request { id, request, timeout } => wire.send(id, request, timeout),
+            Output::Credential => {
+                let presented = Presented::unchanged(wire.entropy());
+                caller.handle_input(wire.now(), Input::Credential(presented));
+            }
             Output::Read(id) => wire.read(id),
             Output::Cancel(id) => wire.cancel(id),
             Output::Event(event) => told.push(notes::note(&event)),

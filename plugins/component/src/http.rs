@@ -9,6 +9,7 @@ use std::time::Duration;
 use m365_audit_core::{Input, Now, Request, RequestId, TransportError, TransportErrorKind, Utc};
 use wasip2::clocks::{monotonic_clock, wall_clock};
 use wasip2::io::poll::poll;
+use wasip2::random::random::get_random_bytes;
 
 use crate::session::Wire;
 
@@ -82,6 +83,13 @@ impl Wire for Http {
                 self.unsent.push(Input::End { id, result: Err(fault.error) });
             }
         }
+    }
+
+    fn entropy(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let random = get_random_bytes(32);
+        bytes[..random.len().min(32)].copy_from_slice(&random[..random.len().min(32)]);
+        bytes
     }
 
     fn read(&mut self, id: RequestId) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use m365_audit_core::{
     Batch as Records, Collector, Event, Input, LineLimits, LineWriter, Now, Outcome, Output,
-    Request, RequestId,
+    Presented, Request, RequestId,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{
@@ -39,6 +39,8 @@ pub(crate) trait Wire {
     fn now(&mut self) -> Now;
     /// Starts a request.
     fn send(&mut self, id: RequestId, request: Request, timeout: Duration);
+    /// Random bytes of the host, for a signature.
+    fn entropy(&mut self) -> [u8; 32];
     /// Asks for the next chunk of a response.
     fn read(&mut self, id: RequestId);
     /// Drops a request.
@@ -145,6 +147,12 @@ impl<W: Wire> Session<W> {
                         return End::More;
                     }
                     self.wire.send(id, request, timeout);
+                }
+                // The credential is that of the configuration.
+                Output::Credential => {
+                    let presented = Presented::unchanged(self.wire.entropy());
+                    let now = self.wire.now();
+                    self.collector.handle_input(now, Input::Credential(presented));
                 }
                 Output::Read(id) => self.wire.read(id),
                 Output::Cancel(id) => self.wire.cancel(id),

@@ -38,6 +38,9 @@ impl Network {
         if let Some(token) = &request.bearer {
             sent = sent.header("Authorization", &format!("Bearer {}", token.expose()));
         }
+        for (name, value) in &request.headers {
+            sent = sent.header(name, value.expose());
+        }
         if let Some(body) = &request.body {
             let length = body.expose().len().to_string();
             sent = sent.body(body.expose().clone()).header("Content-Length", &length);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use m365_audit_core::{
     Batch, BatchId, Collector, Commit, Config, Event, Input, Level, Metrics, Now, Outcome, Output,
-    Request, RequestId, Stored, Utc,
+    Presented, Request, RequestId, Stored, Utc,
 };
 use m365_sim::Microsoft;
 
@@ -114,6 +114,8 @@ struct World {
     config: Config,
     secret: String,
     draw: Draw,
+    /// Apart from the other choices, which must not depend on how often somebody signs in.
+    entropy: Draw,
     microsoft: Microsoft,
     network: Network,
     host: Host,
@@ -143,6 +145,7 @@ const fn kind(output: &Output) -> &'static str {
         Output::Request { .. } => "requests",
         Output::Read(_) => "reads",
         Output::Cancel(_) => "cancels",
+        Output::Credential => "credentials",
         Output::Batch(_) => "batches",
         Output::Commit(_) => "commits",
         Output::Event(_) => "events",
@@ -233,6 +236,7 @@ impl World {
             .once(scenario.once);
         Self {
             draw: Draw::new(!scenario.seed),
+            entropy: Draw::new(scenario.seed.rotate_left(32)),
             skew_ms: scenario.skew_ms,
             stored: scenario.stored.clone(),
             scenario,
@@ -346,6 +350,15 @@ impl World {
         Ok(())
     }
 
+    /// What the collector signs in with, as its driver would present it.
+    fn present(&mut self) -> Presented {
+        let mut entropy = [0; 32];
+        for part in entropy.chunks_exact_mut(8) {
+            part.copy_from_slice(&self.entropy.next().to_le_bytes());
+        }
+        Presented::unchanged(entropy)
+    }
+
     /// Performs one output. Time passes, but not beyond `until_ms`. Answers whether the collector
     /// has finished.
     fn step(
@@ -374,6 +387,10 @@ impl World {
                 }
             }
             Output::Cancel(id) => self.network.cancel(id),
+            Output::Credential => {
+                let presented = self.present();
+                collector.handle_input(self.now(), Input::Credential(presented));
+            }
             Output::Batch(batch) => self.emit(batch, faulty)?,
             Output::Commit(commit) => self.commit(commit)?,
             Output::Event(event) => self.note(&event)?,

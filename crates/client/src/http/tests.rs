@@ -34,6 +34,7 @@ fn get(url: &str) -> Request {
         body: None,
         content_type: None,
         headers: Vec::new(),
+        direct: false,
     }
 }
 
@@ -57,7 +58,7 @@ impl World {
     fn new(options: &NativeOptions) -> Self {
         let runtime = Runtime::new().unwrap();
         let inbox = Inbox::new();
-        let client = client(options).unwrap();
+        let client = Clients::new(options).unwrap();
         let http = Http::new(client, runtime.spawner(), inbox.handle.clone(), 1);
         Self { runtime, inbox, http, next: 0 }
     }

@@ -13,6 +13,7 @@ use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::reply::Reply;
 use crate::call::{Call, Claims, Pages, Range, RangeError};
 use crate::config::Config;
+use crate::credential::Presented;
 use crate::event::Event;
 use crate::exchange::{Body, Head};
 use crate::expand::{Expanded, Progress};
@@ -25,7 +26,7 @@ use crate::redact::Redactor;
 use crate::request::{Headers, Operation, Request, RequestId};
 use crate::secret::Secret;
 use crate::time::{Now, ServerClock, Utc};
-use crate::token::{self, Generation, TokenMachine};
+use crate::token::{Generation, TokenMachine};
 use crate::wire;
 
 /// A request that fails this often in a row ends its call. With the pauses between them, which
@@ -176,7 +177,7 @@ impl Caller {
             redactor: config.redaction.as_deref().cloned().map(Redactor::new),
             clock: ServerClock::new(),
             random: Random::new(seed),
-            tokens: TokenMachine::new(),
+            tokens: TokenMachine::new(&config),
             budget: Budget::new(config.requests_per_minute, now.monotonic),
             metrics: Metrics {
                 requests_per_minute: config.requests_per_minute,
@@ -270,12 +271,21 @@ impl Caller {
     fn sign_in(&mut self, now: Now) -> Output {
         match self.tokens.wants_request(now.monotonic) {
             Ok(()) => {
-                let request = token::request(&self.config);
-                let (id, output) = self.send(now, request);
-                self.tokens.requested(id);
-                output
+                self.tokens.ask();
+                Output::Credential
             }
             Err(due) => Output::Wait(due.map(|due| due.saturating_sub(now.monotonic))),
+        }
+    }
+
+    fn handle_credential(&mut self, now: Now, presented: Presented) {
+        let server_now = self.clock.at(now);
+        let (events, request) = self.tokens.present(presented, &self.config, server_now);
+        self.outputs.extend(events.into_iter().map(Output::Event));
+        if let Some(request) = request.filter(|_| self.task.is_some()) {
+            let (id, output) = self.send(now, request);
+            self.tokens.requested(id);
+            self.outputs.push_back(output);
         }
     }
 
@@ -474,6 +484,7 @@ impl Machine for Caller {
                     self.handle_end(now, flight, result);
                 }
             }
+            Input::Credential(presented) => self.handle_credential(now, presented),
             Input::Delivered(id) => self.settle(id),
             Input::Returned(_) | Input::Shutdown => {
                 self.undelivered.clear();

@@ -318,7 +318,7 @@ impl Caller {
         let outcome = match (&flight.body, result) {
             (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
             (Body::Small(small), Ok(())) if (200..300).contains(&flight.head.status) => {
-                self.tokens.accept(small.bytes(), now.monotonic)
+                self.tokens.accept(small.bytes(), now.monotonic, self.clock.at(now))
             }
             (Body::Small(small), Ok(())) => Err(failure_of(flight.head.status, small.bytes())),
             (Body::Page(_) | Body::Blob(_), Ok(())) => Err(failure_of(flight.head.status, b"")),
@@ -331,7 +331,7 @@ impl Caller {
                 self.outputs.push_back(Output::Event(Event::TokenAcquired { lifetime }));
                 return;
             }
-            Err(failure) => failure,
+            Err(failure) => self.tokens.soften(failure),
         };
         let after = flight.head.retry_after;
         let (wait, _) = self.tokens.fail(&failure, after, now.monotonic, &mut self.random);

@@ -92,6 +92,9 @@ fn headers(request: &Request) -> Result<Fields, Fault> {
     if let Some(token) = &request.bearer {
         append("authorization", &format!("Bearer {}", token.expose()))?;
     }
+    for (name, value) in &request.headers {
+        append(name, value.expose())?;
+    }
     if let Some(content_type) = request.content_type {
         append("content-type", content_type)?;
     }

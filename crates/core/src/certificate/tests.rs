@@ -1,0 +1,153 @@
+//! Certificates are made here, with keys of fixed seeds.
+
+use std::sync::OnceLock;
+
+use expect_test::{Expect, expect};
+use pkcs8::{EncodePrivateKey, LineEnding};
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
+use rsa::pkcs1::EncodeRsaPrivateKey;
+use rsa::signature::Verifier;
+use rsa::{pkcs1v15, pss};
+use serde_json::Value;
+
+use super::*;
+use crate::assertion::{Algorithm, HashRandom, assertion};
+
+const PASSWORD: &str = "correct horse";
+
+/// A key of a seed. Making one takes a while.
+fn key(seed: u8, bits: usize) -> RsaPrivateKey {
+    RsaPrivateKey::new(&mut HashRandom::new(&Secret::new([seed; 32])), bits).unwrap()
+}
+
+/// Two keys for all tests.
+fn keys() -> &'static [RsaPrivateKey; 2] {
+    static KEYS: OnceLock<[RsaPrivateKey; 2]> = OnceLock::new();
+    KEYS.get_or_init(|| [key(1, 2_048), key(2, 2_048)])
+}
+
+fn certificate_pem(key: &RsaPrivateKey) -> String {
+    let pkcs8 = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let pair = KeyPair::from_pkcs8_pem_and_sign_algo(&pkcs8, &PKCS_RSA_SHA256).unwrap();
+    let mut params = CertificateParams::new(vec!["collector.example".into()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+    params.self_signed(&pair).unwrap().pem()
+}
+
+fn encrypted_pem(key: &RsaPrivateKey) -> String {
+    let mut random = HashRandom::new(&Secret::new([9; 32]));
+    let encrypted = key.to_pkcs8_encrypted_pem(&mut random, PASSWORD, LineEnding::LF);
+    encrypted.unwrap().to_string()
+}
+
+#[track_caller]
+fn check(pem: &str, password: Option<&str>, expect: Expect) {
+    expect.assert_eq(&match Certificate::from_pem(pem, password) {
+        Ok(certificate) => format!("valid until {}", certificate.not_after()),
+        Err(error) => format!("{error}; {}", error.remedy()),
+    });
+}
+
+#[test]
+fn every_usual_form_of_a_private_key_is_read() {
+    let key = &keys()[0];
+    let certificate = certificate_pem(key);
+    let pkcs8 = key.to_pkcs8_pem(LineEnding::CRLF).unwrap();
+    let pkcs1 = key.to_pkcs1_pem(LineEnding::LF).unwrap();
+    let encrypted = encrypted_pem(key);
+    let valid = || expect!["valid until 2027-01-01T00:00:00.000Z"];
+    check(&format!("{certificate}{}", *pkcs8), None, valid());
+    check(&format!("{}{certificate}", *pkcs8), Some("without effect"), valid());
+    check(&format!("Bag Attributes\n    x: y\n{}\n{certificate}", *pkcs1), None, valid());
+    check(&format!("{certificate}{encrypted}"), Some(PASSWORD), valid());
+    // Its issuers may stand before it.
+    let issuer = certificate_pem(&keys()[1]);
+    check(&format!("{issuer}{certificate}{}", *pkcs8), None, valid());
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said() {
+    let [first, second] = keys();
+    let certificate = certificate_pem(first);
+    let pkcs8 = first.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let foreign = second.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let encrypted = encrypted_pem(first);
+    let curve = KeyPair::generate().unwrap().serialize_pem();
+    let short = key(3, 1_024).to_pkcs8_pem(LineEnding::LF).unwrap();
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA \
+               PRIVATE KEY-----\n";
+    check("s3cret", None, expect![[""]]);
+    check(&certificate, None, expect![[""]]);
+    check(&pkcs8, None, expect![[""]]);
+    check(&format!("{certificate}{}", *foreign), None, expect![[""]]);
+    check(&format!("{certificate}{encrypted}"), None, expect![[""]]);
+    check(&format!("{certificate}{encrypted}"), Some("wrong"), expect![[""]]);
+    check(&format!("{certificate}{curve}"), None, expect![[""]]);
+    check(&format!("{certificate}{}", *short), None, expect![[""]]);
+    check(&format!("{certificate}{old}"), None, expect![[""]]);
+    check(&certificate.replace("MII", "M*I"), None, expect![[""]]);
+    check("-----BEGIN CERTIFICATE-----", None, expect![[""]]);
+}
+
+#[test]
+fn a_certificate_shows_its_name_and_nothing_of_its_key() {
+    let key = &keys()[0];
+    let pkcs8 = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let pem = format!("{}{}", certificate_pem(key), *pkcs8);
+    let certificate = Certificate::from_pem(&pem, None).unwrap();
+    let thumbprint = certificate.thumbprint();
+    assert_eq!(format!("{certificate:?}"), format!("Certificate({thumbprint})"));
+    assert!(certificate.to_string().starts_with("the certificate CN="), "{certificate}");
+    assert!(certificate.to_string().contains(&thumbprint));
+}
+
+/// An assertion's header, claims, signed text and signature.
+fn take_apart(jwt: &str) -> (Value, Value, String, Vec<u8>) {
+    let parts: Vec<&str> = jwt.split('.').collect();
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();
+    let json = |part: &str| serde_json::from_slice(&decode(part)).unwrap();
+    let signed = format!("{}.{}", parts[0], parts[1]);
+    (json(parts[0]), json(parts[1]), signed, decode(parts[2]))
+}
+
+#[test]
+fn an_assertion_says_what_microsoft_asks_for_and_its_signature_holds() {
+    let key = &keys()[0];
+    let pkcs8 = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let pem = format!("{}{}", certificate_pem(key), *pkcs8);
+    let certificate = Certificate::from_pem(&pem, None).unwrap();
+    let now = Utc::parse("2026-03-01T00:00:00Z").unwrap();
+    let audience = "https://login.microsoftonline.com/t/oauth2/v2.0/token";
+    let make = |algorithm, seed| {
+        let entropy = Secret::new([seed; 32]);
+        let jwt = assertion(&certificate, algorithm, "app", audience, now, &entropy);
+        take_apart(jwt.expose())
+    };
+    let (header, claims, signed, signature) = make(Algorithm::Ps256, 7);
+    assert_eq!(header["alg"], "PS256");
+    assert_eq!(header["x5t#S256"], certificate.x5t_s256());
+    assert_eq!(header.get("x5t"), None);
+    assert_eq!(claims["aud"], audience);
+    assert_eq!((&claims["iss"], &claims["sub"]), (&"app".into(), &"app".into()));
+    let seconds = |name: &str| claims[name].as_i64().unwrap() - now.as_millis() / 1_000;
+    assert_eq!((seconds("nbf"), seconds("iat"), seconds("exp")), (-60, 0, 540));
+    let public = key.to_public_key();
+    let verifier = pss::VerifyingKey::<Sha256>::new(public.clone());
+    let signature = pss::Signature::try_from(&signature[..]).unwrap();
+    verifier.verify(signed.as_bytes(), &signature).unwrap();
+
+    let (header, _, signed, signature) = make(Algorithm::Rs256, 7);
+    assert_eq!((&header["alg"], &header["x5t"]), (&"RS256".into(), &certificate.x5t().into()));
+    let verifier = pkcs1v15::VerifyingKey::<Sha256>::new(public);
+    let signature = pkcs1v15::Signature::try_from(&signature[..]).unwrap();
+    verifier.verify(signed.as_bytes(), &signature).unwrap();
+
+    // Its name and its salt are new each time; the same entropy gives the same.
+    let names: Vec<_> =
+        [1, 2, 1].map(|seed| make(Algorithm::Ps256, seed).1["jti"].to_string()).into();
+    assert_ne!(names[0], names[1]);
+    assert_eq!(names[0], names[2]);
+    assert_eq!(names[0].len(), 38);
+    assert_eq!(&names[0][15..16], "4");
+}
