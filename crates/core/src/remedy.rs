@@ -37,42 +37,8 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
         "set client_secret or client_secret_file, or another credential",
     ),
     known(
-        "AADSTS700027",
-        "the certificate is not registered with the app, or its signature is wrong",
-        "add the certificate (its public part) to the app registration, and check client_id",
-    ),
-    known(
-        "AADSTS700024",
-        "the assertion or federated token is outside its valid time",
-        "check this machine's clock; a federated token file must be renewed by its issuer",
-    ),
-    known(
-        "AADSTS700213",
-        "no federated credential of the app matches the token's subject",
-        "compare the subject of the app's federated credential with the token's `sub`",
-    ),
-    known(
-        "AADSTS700211",
-        "no federated credential of the app matches the token's issuer",
-        "compare the issuer of the app's federated credential with the token's `iss`",
-    ),
-    known(
-        "AADSTS700212",
-        "no federated credential of the app matches the token's audience",
-        "ask the token's issuer for the audience api://AzureADTokenExchange (or that of the cloud)",
-    ),
-    known(
-        "AADSTS50027",
-        "the assertion is no valid token",
-        "check that federated_token_file holds a token and nothing else",
-    ),
-    known(
-        "invalid_resource",
-        "the managed identity may not have tokens for this API",
-        "check cloud and resource; give the identity the API's app roles",
-    ),
-    known(
         "unknown_source",
+        Level::Error,
         "the request for a managed identity's token came through another machine",
         "let requests to managed_identity_endpoint leave this machine directly",
     ),

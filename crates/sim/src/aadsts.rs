@@ -70,19 +70,32 @@ const ERRORS: &[(u32, u16, &str, &str)] = &[
         "The request body must contain the following parameter: '{what}'.",
     ),
     (901_002, 400, "invalid_request", "The 'resource' request parameter is not supported."),
+    (700_027, 401, "invalid_client", "{what}"),
+    (700_024, 401, "invalid_client", "Client assertion is not within its valid time range. {what}"),
     (
-        700_027,
+        700_021,
         401,
         "invalid_client",
-        "The certificate with identifier used to sign the client assertion is not registered on \
-         application.",
+        "Client assertion application identifier doesn't match 'client_id' parameter.",
     ),
-    (700_024, 401, "invalid_client", "Client assertion is not within its valid time range."),
+    (50_027, 400, "invalid_request", "JWT token is invalid or malformed. {what}"),
+    (
+        700_211,
+        401,
+        "invalid_client",
+        "No matching federated identity record found for presented assertion issuer '{what}'.",
+    ),
+    (
+        700_212,
+        401,
+        "invalid_client",
+        "No matching federated identity record found for presented assertion audience '{what}'.",
+    ),
     (
         700_213,
         401,
         "invalid_client",
-        "No matching federated identity record found for presented assertion subject.",
+        "No matching federated identity record found for presented assertion subject '{what}'.",
     ),
     (
         900_382,

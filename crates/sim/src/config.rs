@@ -83,6 +83,8 @@ pub struct SimConfig {
     pub api_hosts: Vec<String>,
     /// Authorities of the token endpoint. Empty: any. Default `login.microsoftonline.com`.
     pub login_hosts: Vec<String>,
+    /// What App Service's identity endpoint wants to see as `X-IDENTITY-HEADER`.
+    pub identity_header: String,
     /// Further audiences for which a token opens the API, beside Microsoft's own.
     pub resources: Vec<String>,
     /// Activities of Defender for Cloud Apps an hour. Default none.
@@ -129,6 +131,7 @@ impl Default for SimConfig {
             backfill_hours: None,
             api_hosts: vec!["manage.office.com".to_owned()],
             login_hosts: vec!["login.microsoftonline.com".to_owned()],
+            identity_header: "sim-identity".to_owned(),
             resources: Vec::new(),
             activities_per_hour: Span::new(0, 0),
             activity_days: 2.0,
@@ -152,6 +155,9 @@ pub struct TenantConfig {
     pub domain: String,
     /// Its applications.
     pub apps: Vec<AppConfig>,
+    /// Managed identities of this tenant. Default none.
+    #[serde(default)]
+    pub identities: Vec<IdentityConfig>,
     /// Whether unified auditing is on; off makes `start` fail with Microsoft's mangled error.
     #[serde(default = "yes")]
     pub auditing: bool,
@@ -181,6 +187,7 @@ impl TenantConfig {
                 roles: AppConfig::all_roles(),
                 disabled: false,
             }],
+            identities: Vec::new(),
             auditing: true,
             licensed: true,
         }
@@ -213,7 +220,10 @@ impl AppConfig {
 
     /// The first client secret, if it has one.
     pub fn secret(&self) -> Option<&str> {
-        self.credentials.first().map(|Credential::Secret { value, .. }| value.as_str())
+        self.credentials.iter().find_map(|credential| match credential {
+            Credential::Secret { value, .. } => Some(value.as_str()),
+            Credential::Certificate { .. } | Credential::Federated { .. } => None,
+        })
     }
 }
 
@@ -229,6 +239,41 @@ pub enum Credential {
         #[serde(default)]
         expires_ms: Option<i64>,
     },
+    /// A certificate: who holds its key may sign assertions.
+    Certificate {
+        /// It, as PEM text; no key.
+        pem: String,
+    },
+    /// A federated identity: tokens of that issuer for that subject.
+    Federated {
+        /// `iss` of such a token.
+        issuer: String,
+        /// `sub` of such a token.
+        subject: String,
+        /// `aud` of such a token. Microsoft's default is `api://AzureADTokenExchange`.
+        audience: String,
+        /// The issuer's key: the simulator plays the issuer as well, see
+        /// [`Microsoft::federated_token`](crate::Microsoft::federated_token).
+        key: u64,
+    },
+}
+
+/// A managed identity of the machine that the simulator takes itself to run on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityConfig {
+    /// Its client id.
+    pub client_id: Guid,
+    /// The object id of its service principal.
+    pub object_id: Guid,
+    /// Its resource id in Azure.
+    pub resource_id: String,
+    /// Whether it is given to who names none.
+    #[serde(default)]
+    pub system: bool,
+    /// Application roles assigned to it.
+    #[serde(default = "AppConfig::all_roles")]
+    pub roles: Vec<String>,
 }
 
 /// Microsoft's rules where documentation and wire differ, or where nothing is known.

@@ -12,8 +12,13 @@ use crate::config::{AppConfig, Credential, SimConfig, TenantConfig};
 use crate::draw;
 use crate::guid::Guid;
 use crate::http::{Query, Request};
+use crate::machine;
 use crate::portal::PORTAL_RESOURCE;
 use crate::time::SECOND_MS;
+
+pub(crate) mod assertion;
+
+use assertion::{Assertion, Taken};
 
 /// Tokens remembered; beyond, those that have expired are forgotten.
 const TOKENS_MAX: usize = 50_000;
@@ -96,7 +101,24 @@ pub(crate) struct Grant<'a> {
 struct Presented {
     client_id: String,
     secret: Option<String>,
-    assertion: bool,
+    assertion: Option<String>,
+}
+
+/// How a token request ended, and what else there is to say of its assertion.
+pub(crate) struct Outcome {
+    pub(crate) answer: Answer,
+    pub(crate) taken: Option<Taken>,
+}
+
+/// Who is given a token, for what.
+struct Issue<'t> {
+    tenant_at: usize,
+    tenant: &'t TenantConfig,
+    app: Guid,
+    roles: &'t [String],
+    resource: &'t str,
+    /// How the application proved itself: 1 by a secret, 2 by a key.
+    proof: u8,
 }
 
 impl Grant<'_> {
@@ -106,28 +128,61 @@ impl Grant<'_> {
         config: &SimConfig,
         tenants: &[TenantConfig],
         tokens: &mut Tokens,
-    ) -> Answer {
+    ) -> Outcome {
         let issued = match self.refuse {
             Some(code) => Err(self.refusal(code, "", "")),
             None => self.check(config, tenants),
         };
         match issued {
-            Ok((tenant, app, resource)) => {
-                let for_audit = is_audit(&resource, config);
-                self.issue(tenant, &tenants[tenant], app, &resource, for_audit, tokens)
+            Ok((tenant_at, app, resource, taken)) => {
+                let issue = Issue {
+                    tenant_at,
+                    tenant: &tenants[tenant_at],
+                    app: app.client_id,
+                    roles: &app.roles,
+                    resource: &resource,
+                    proof: if taken.is_some() { 2 } else { 1 },
+                };
+                let text = self.issue(&issue, is_audit(&resource, config), tokens);
+                Outcome { answer: self.form(&text, &resource), taken }
             }
             Err(refusal) => {
                 let trace = Guid::drawn(config.seed, self.counter ^ 0x7ACE);
-                refusal.answer(self.now_ms, trace)
+                Outcome { answer: refusal.answer(self.now_ms, trace), taken: None }
             }
         }
+    }
+
+    /// Answers a managed identity's request.
+    pub(crate) fn answer_machine(
+        &self,
+        service: machine::Service,
+        config: &SimConfig,
+        tenants: &[TenantConfig],
+        tokens: &mut Tokens,
+    ) -> Answer {
+        let granted = match machine::check(service, self.request, config, tenants) {
+            Ok(granted) => granted,
+            Err(answer) => return answer,
+        };
+        let issue = Issue {
+            tenant_at: granted.tenant,
+            tenant: &tenants[granted.tenant],
+            app: granted.identity.client_id,
+            roles: &granted.identity.roles,
+            resource: &granted.resource,
+            proof: 2,
+        };
+        let text = self.issue(&issue, is_audit(&granted.resource, config), tokens);
+        let now_s = self.now_ms.div_euclid(SECOND_MS);
+        machine::answer(service, &text, &granted, now_s, self.lifetime_s)
     }
 
     fn check<'t>(
         &self,
         config: &SimConfig,
         tenants: &'t [TenantConfig],
-    ) -> Result<(usize, &'t AppConfig, String), Refusal> {
+    ) -> Result<(usize, &'t AppConfig, String, Option<Taken>), Refusal> {
         let form = Query::parse(&self.request.body);
         let foreign = CLOUD_AUTHORITIES.contains(&self.request.authority.as_str())
             && !config.login_hosts.is_empty()
@@ -154,12 +209,11 @@ impl Grant<'_> {
         if app.disabled {
             return Err(self.refusal(7_000_112, &presented.client_id, ""));
         }
-        self.prove(app, &presented)?;
-        let known = is_audit(&resource, config) || OTHER_RESOURCES.contains(&resource.as_str());
-        if !known {
+        let taken = self.prove(app, &presented)?;
+        if !is_known_resource(&resource, config) {
             return Err(self.refusal(500_011, "", &resource));
         }
-        Ok((tenant, app, resource))
+        Ok((tenant, app, resource, taken))
     }
 
     fn presented(&self, form: &Query) -> Result<Presented, Refusal> {
@@ -177,7 +231,12 @@ impl Grant<'_> {
             (_, Some((id, secret))) => (id, Some(secret)),
             (None, None) => return Err(self.refusal(900_144, "", "client_id")),
         };
-        Ok(Presented { client_id, secret, assertion: form.get("client_assertion").is_some() })
+        const JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let assertion = form.get("client_assertion").map(str::to_owned);
+        if assertion.is_some() && form.get("client_assertion_type") != Some(JWT) {
+            return Err(self.refusal(900_144, "", "client_assertion_type"));
+        }
+        Ok(Presented { client_id, secret, assertion })
     }
 
     /// What the token is for: `resource` (v1) or a `scope` that ends in `/.default` (v2).
@@ -196,11 +255,14 @@ impl Grant<'_> {
         Ok(resource.trim_end_matches('/').to_owned())
     }
 
-    /// Compares what was presented with the application's credentials. Certificates and federated
-    /// identities are further variants of [`Credential`].
-    fn prove(&self, app: &AppConfig, presented: &Presented) -> Result<(), Refusal> {
-        if presented.assertion {
-            return Err(self.refusal(700_027, &presented.client_id, ""));
+    /// Compares what was presented with the application's credentials.
+    fn prove(&self, app: &AppConfig, presented: &Presented) -> Result<Option<Taken>, Refusal> {
+        if let Some(text) = &presented.assertion {
+            let refuse = |code, what: &str| self.refusal(code, &presented.client_id, what);
+            let assertion = Assertion::parse(text).ok_or_else(|| refuse(50_027, ""))?;
+            let audience = format!("{}{}", self.request.origin(), self.request.path());
+            let taken = assertion.check(app, &audience, self.now_ms);
+            return taken.map(Some).map_err(|(code, what)| refuse(code, &what));
         }
         let Some(given) = &presented.secret else {
             return Err(self.refusal(7_000_218, &presented.client_id, ""));
@@ -211,9 +273,11 @@ impl Grant<'_> {
                     if expires_ms.is_some_and(|end| end <= self.now_ms) {
                         return Err(self.refusal(7_000_222, &presented.client_id, ""));
                     }
-                    return Ok(());
+                    return Ok(None);
                 }
-                Credential::Secret { .. } => {}
+                Credential::Secret { .. }
+                | Credential::Certificate { .. }
+                | Credential::Federated { .. } => {}
             }
         }
         Err(self.refusal(7_000_215, &presented.client_id, ""))
@@ -224,30 +288,25 @@ impl Grant<'_> {
         Refusal { code, app: app.to_owned(), tenant, what: what.to_owned() }
     }
 
-    fn issue(
-        &self,
-        tenant_at: usize,
-        tenant: &TenantConfig,
-        app: &AppConfig,
-        resource: &str,
-        for_audit: bool,
-        tokens: &mut Tokens,
-    ) -> Answer {
-        let text = self.sign(tenant, app, resource);
-        let now_s = self.now_ms.div_euclid(SECOND_MS);
-        let life = self.lifetime_s;
-        let expires_ms = self.now_ms + i64::from(life) * SECOND_MS;
-        let roles = app.roles.clone();
+    /// Makes a token and remembers it.
+    fn issue(&self, issue: &Issue<'_>, for_audit: bool, tokens: &mut Tokens) -> String {
+        let text = self.sign(issue);
         let token = Token {
-            tenant: tenant_at,
-            app: app.client_id,
-            roles,
+            tenant: issue.tenant_at,
+            app: issue.app,
+            roles: issue.roles.to_vec(),
             for_audit,
-            for_portal: resource == PORTAL_RESOURCE,
-            expires_ms,
+            for_portal: issue.resource == PORTAL_RESOURCE,
+            expires_ms: self.now_ms + i64::from(self.lifetime_s) * SECOND_MS,
             revoked: false,
         };
         tokens.insert(&text, token, self.now_ms);
+        text
+    }
+
+    fn form(&self, text: &str, resource: &str) -> Answer {
+        let now_s = self.now_ms.div_euclid(SECOND_MS);
+        let life = self.lifetime_s;
         // v1 answers strings, v2 integers; the fault gives each the other's.
         let body = if self.v2 != self.odd_types {
             format!(
@@ -271,20 +330,21 @@ impl Grant<'_> {
 
     /// A token of the shape and with the claims of a real one. The signature is no signature: the
     /// service knows its tokens by heart.
-    fn sign(&self, tenant: &TenantConfig, app: &AppConfig, resource: &str) -> String {
+    fn sign(&self, issue: &Issue<'_>) -> String {
         let now_s = self.now_ms.div_euclid(SECOND_MS);
-        let object = Guid(app.client_id.0 ^ tenant.id.0);
-        let roles = app.roles.iter().map(|role| quoted(role)).collect::<Vec<_>>().join(",");
+        let object = Guid(issue.app.0 ^ issue.tenant.id.0);
+        let roles = issue.roles.iter().map(|role| quoted(role)).collect::<Vec<_>>().join(",");
         let claims = format!(
             "{{\"aud\":{},\"iss\":\"https://sts.windows.net/{tid}/\",\"iat\":{now_s},\
-             \"nbf\":{now_s},\"exp\":{exp},\"appid\":\"{app}\",\"appidacr\":\"1\",\
+             \"nbf\":{now_s},\"exp\":{exp},\"appid\":\"{app}\",\"appidacr\":\"{proof}\",\
              \"idp\":\"https://sts.windows.net/{tid}/\",\"oid\":\"{object}\",\
              \"roles\":[{roles}],\"sub\":\"{object}\",\"tid\":\"{tid}\",\
              \"uti\":\"{uti:x}\",\"ver\":\"1.0\"}}",
-            quoted(resource),
-            tid = tenant.id,
+            quoted(issue.resource),
+            proof = issue.proof,
+            tid = issue.tenant.id,
             exp = now_s + i64::from(self.lifetime_s),
-            app = app.client_id,
+            app = issue.app,
             uti = draw::mix(self.counter, 0x0741),
         );
         let header = r#"{"typ":"JWT","alg":"RS256","kid":"c2ltdWxhdGVk"}"#;
@@ -292,6 +352,11 @@ impl Grant<'_> {
         let signature = hash(&claims).to_be_bytes().repeat(8);
         format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
+}
+
+/// Whether tokens for `resource` exist at all.
+pub(crate) fn is_known_resource(resource: &str, config: &SimConfig) -> bool {
+    is_audit(resource, config) || OTHER_RESOURCES.contains(&resource)
 }
 
 fn is_audit(resource: &str, config: &SimConfig) -> bool {

@@ -28,7 +28,10 @@ mod entra;
 mod faults;
 mod guid;
 mod http;
+#[cfg(feature = "server")]
+mod issue;
 mod listing;
+mod machine;
 mod mishap;
 mod operations;
 mod owed;
@@ -47,13 +50,15 @@ mod webhooks;
 
 pub use body::Body;
 pub use config::{
-    AppConfig, Credential, DefaultWindow, IllegalWindow, ListingOrder, PageUri, RepeatedStart,
-    Rules, SimConfig, Span, TenantConfig, Texts, ThrottleStatus,
+    AppConfig, Credential, DefaultWindow, IdentityConfig, IllegalWindow, ListingOrder, PageUri,
+    RepeatedStart, Rules, SimConfig, Span, TenantConfig, Texts, ThrottleStatus,
 };
 pub use content_type::ContentType;
 pub use faults::{Fault, FaultPlan, Rate, Schedule};
 pub use guid::Guid;
 pub use http::{Delivery, Header, Piece, Reply, Request, Transport};
+#[cfg(feature = "server")]
+pub use issue::{Issued, issue_certificate};
 pub use owed::Owed;
 pub use portal::{Feedback, OwedActivity};
 pub use report::{ILLEGAL_KEPT_MAX, Illegal, Report, Rule};

@@ -51,6 +51,8 @@ pub enum Rule {
     UnknownAddress,
     /// A content type that does not exist, or none.
     BadContentType,
+    /// An assertion that lives too long or is used twice.
+    BadAssertion,
     /// Credentials in an address, where logs show them.
     SecretInAddress,
     /// A token that was issued for another service.

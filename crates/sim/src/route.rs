@@ -1,11 +1,13 @@
 //! Where requests go: the addresses of the two services. Pure.
 
 use crate::http::Request;
+use crate::machine::Service;
 use crate::portal::PortalOperation;
 
 /// Where a request goes.
 pub(crate) enum Route<'a> {
     Token { tenant: &'a str, v2: bool },
+    Machine { service: Service },
     Api { tenant: &'a str, operation: Operation },
     Portal { operation: PortalOperation },
     Unknown,
@@ -61,6 +63,10 @@ pub(crate) fn route(request: &Request) -> Route<'_> {
     match parts.as_slice() {
         [tenant, "oauth2", "token"] if post => Route::Token { tenant, v2: false },
         [tenant, "oauth2", "v2.0", "token"] if post => Route::Token { tenant, v2: true },
+        ["metadata", "identity", "oauth2", "token"] if !post => {
+            Route::Machine { service: Service::Metadata }
+        }
+        ["msi", "token"] if !post => Route::Machine { service: Service::AppService },
         ["api", "v1.0" | "v1", tenant, "activity", "feed", rest @ ..] => {
             let operation = match (rest, post) {
                 (["subscriptions", "start"], true) => Operation::Start,

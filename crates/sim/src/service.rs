@@ -5,13 +5,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::answer::Answer;
-use crate::config::{SimConfig, TenantConfig};
+use crate::config::{AppConfig, SimConfig, TenantConfig};
 use crate::content_type::ContentType;
 use crate::draw;
-use crate::entra::{Grant, Tokens};
+use crate::entra::assertion::{self, LIFE_MAX_S, Taken};
+use crate::entra::{Grant, Outcome, Tokens};
 use crate::faults::{Fault, Faults};
 use crate::guid::Guid;
 use crate::http::{Query, Reply, Request, Transport};
+use crate::machine::Service;
 use crate::owed::{Owed, Walk};
 use crate::publish::Press;
 use crate::report::{Report, Rule};
@@ -29,6 +31,8 @@ pub struct Microsoft {
     pub(crate) tokens: Tokens,
     pub(crate) faults: Faults,
     pub(crate) report: Report,
+    /// Names of the assertions that were taken.
+    assertions: HashSet<u128>,
     /// Hashes of the next-page addresses that were given.
     pub(crate) pages: HashSet<u64>,
     /// How often each poisoned blob has failed.
@@ -86,6 +90,7 @@ impl Microsoft {
             tokens: Tokens::default(),
             faults,
             report: Report::default(),
+            assertions: HashSet::new(),
             pages: HashSet::new(),
             poison: HashMap::new(),
             now_ms,
@@ -134,6 +139,7 @@ impl Microsoft {
         self.report.requests += 1;
         let (name, (answer, transport)) = match route(request) {
             Route::Token { tenant, v2 } => ("token", self.token(now_ms, request, tenant, v2)),
+            Route::Machine { service } => ("token", self.machine(now_ms, request, service)),
             Route::Api { tenant, operation } => {
                 let name = operation.name();
                 (name, self.api(now_ms, request, tenant, operation, webhook))
@@ -285,14 +291,45 @@ impl Microsoft {
         if request.query().to_ascii_lowercase().contains("client_secret=") {
             self.illegal(now_ms, request, Rule::SecretInAddress, "client_secret in the address");
         }
+        if let Some(early) = self.token_mishap() {
+            return early;
+        }
+        let grant = self.grant(now_ms, request, tenant, v2);
+        let Outcome { answer, taken } =
+            grant.answer(&self.config, &self.tenant_configs, &mut self.tokens);
+        if let Some(taken) = taken {
+            self.judge_assertion(now_ms, request, taken);
+        }
+        self.given(answer)
+    }
+
+    /// A managed identity asks for a token.
+    fn machine(&mut self, now_ms: i64, request: &Request, service: Service) -> (Answer, Transport) {
+        if let Some(early) = self.token_mishap() {
+            return early;
+        }
+        let grant = self.grant(now_ms, request, "", true);
+        let answer =
+            grant.answer_machine(service, &self.config, &self.tenant_configs, &mut self.tokens);
+        self.given(answer)
+    }
+
+    fn token_mishap(&mut self) -> Option<(Answer, Transport)> {
         if let Some(transport) = self.lost_request() {
-            return (Answer::empty(200), transport);
+            return Some((Answer::empty(200), transport));
         }
-        if let Some(answer) = self.token_fault() {
-            return (answer, Transport::Whole);
-        }
+        self.token_fault().map(|answer| (answer, Transport::Whole))
+    }
+
+    fn grant<'r>(
+        &mut self,
+        now_ms: i64,
+        request: &'r Request,
+        tenant: &'r str,
+        v2: bool,
+    ) -> Grant<'r> {
         let short = self.fault(Fault::TokenShort);
-        let grant = Grant {
+        Grant {
             now_ms,
             counter: self.counter,
             request,
@@ -305,13 +342,34 @@ impl Microsoft {
             },
             odd_types: self.fault(Fault::TokenOddTypes),
             refuse: self.fault(Fault::TokenRefused).then_some(self.faults.plan.token_refusal),
-        };
-        let answer = grant.answer(&self.config, &self.tenant_configs, &mut self.tokens);
+        }
+    }
+
+    fn given(&mut self, answer: Answer) -> (Answer, Transport) {
         if answer.status == 200 {
             self.report.tokens_issued += 1;
         }
         let transport = self.lossy_answer(&answer);
         (answer, transport)
+    }
+
+    /// Entra takes an assertion that lives long or comes again. Who makes one should not.
+    fn judge_assertion(&mut self, now_ms: i64, request: &Request, taken: Taken) {
+        if LIFE_MAX_S < taken.life_s {
+            self.illegal(now_ms, request, Rule::BadAssertion, "it lives for more than 10 minutes");
+        }
+        if let Some(name) = taken.name {
+            let number = Guid::parse(&name).map(|guid| guid.0);
+            if number.is_none_or(|number| !self.assertions.insert(number)) {
+                self.illegal(now_ms, request, Rule::BadAssertion, "jti is no GUID, or used twice");
+            }
+        }
+    }
+
+    /// A token of the federated issuer that an application trusts, for `life_s` seconds; `None` if
+    /// it trusts none.
+    pub fn federated_token(&self, app: &AppConfig, life_s: u32) -> Option<String> {
+        app.credentials.iter().find_map(|known| assertion::mint(known, self.now_ms, life_s))
     }
 
     fn api(

@@ -41,9 +41,10 @@ impl Tenant {
         }
         let mut subscriptions = HashMap::new();
         if press.config.subscribed {
-            for app in &config.apps {
+            let apps = config.apps.iter().map(|app| app.client_id);
+            for app in apps.chain(config.identities.iter().map(|identity| identity.client_id)) {
                 for content_type in ContentType::ALL {
-                    subscriptions.insert((app.client_id, content_type), Subscription::ancient());
+                    subscriptions.insert((app, content_type), Subscription::ancient());
                 }
             }
         }

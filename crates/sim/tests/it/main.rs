@@ -4,9 +4,12 @@
 
 mod activities;
 #[cfg(feature = "server")]
+mod assertions;
+#[cfg(feature = "server")]
 mod binary;
 mod entra;
 mod faults;
+mod machine;
 mod rules;
 #[cfg(feature = "server")]
 mod server;
