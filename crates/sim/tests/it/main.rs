@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
 mod activities;
+mod api;
 #[cfg(feature = "server")]
 mod assertions;
 #[cfg(feature = "server")]
@@ -10,6 +11,7 @@ mod binary;
 mod entra;
 mod faults;
 mod machine;
+mod openapi;
 mod rules;
 #[cfg(feature = "server")]
 mod server;
