@@ -6,6 +6,12 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use crate::json::{civil_date, parse_timestamp};
+
+/// Months as HTTP writes them.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// A moment in UTC, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Microsoft's `contentCreated` has millisecond precision, so nothing finer is needed to plan.
@@ -31,20 +37,19 @@ impl Utc {
     /// Parses an RFC 3339 timestamp, or one without a zone, which Microsoft means as UTC.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let millis = if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
-            timestamp.as_millisecond()
-        } else {
-            let civil: jiff::civil::DateTime = text.parse().ok()?;
-            jiff::tz::Offset::UTC.to_timestamp(civil).ok()?.as_millisecond()
-        };
-        Some(Self(millis))
+        let timestamp = parse_timestamp(text.as_bytes())?;
+        Some(Self(timestamp.seconds * 1_000 + i64::from(timestamp.nanoseconds / 1_000_000)))
     }
 
     /// Parses the value of an HTTP `Date` header (RFC 9110, IMF-fixdate).
     #[must_use]
     pub fn parse_http_date(text: &str) -> Option<Self> {
-        let timestamp = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-        Some(Self(timestamp.as_millisecond()))
+        let (_weekday, rest) = text.split_once(", ")?;
+        let mut parts = rest.split(' ');
+        let [day, month, year, time] = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+        let month = MONTHS.iter().position(|name| *name == month)? + 1;
+        let whole = parts.next() == Some("GMT") && parts.next().is_none();
+        whole.then(|| Self::parse(&format!("{year}-{month:02}-{day}T{time}")))?
     }
 
     /// Whole hours since the epoch, rounded down: the bucket in which seen content is kept.
@@ -78,10 +83,15 @@ impl Sub<Duration> for Utc {
 /// `2026-07-15T20:45:11.875Z`: the form of Microsoft's descriptors, accepted in every query too.
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(timestamp) => write!(f, "{timestamp:.3}"),
-            Err(_) => f.write_str(if self.0 < 0 { "since ever" } else { "for ever" }),
+        const DAY: i64 = 86_400_000;
+        let (year, month, day) = civil_date(self.0.div_euclid(DAY));
+        if !(0..=9_999).contains(&year) {
+            return f.write_str(if self.0 < 0 { "since ever" } else { "for ever" });
         }
+        let millis = self.0.rem_euclid(DAY);
+        let [hour, minute] = [millis / 3_600_000, millis / 60_000 % 60];
+        let [second, millis] = [millis / 1_000 % 60, millis % 1_000];
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
     }
 }
 
@@ -177,6 +187,7 @@ impl ServerClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn now(monotonic_s: u64, wall_s: i64) -> Now {
         Now { monotonic: Duration::from_secs(monotonic_s), wall: Utc::from_millis(wall_s * 1_000) }
@@ -195,6 +206,38 @@ mod tests {
     fn the_date_header_is_understood() {
         let date = Utc::parse_http_date("Wed, 15 Jul 2026 20:45:11 GMT").unwrap();
         assert_eq!(date.to_string(), "2026-07-15T20:45:11.000Z");
+        for text in [
+            "",
+            "15 Jul 2026 20:45:11 GMT",
+            "Wed, 15 Foo 2026 20:45:11 GMT",
+            "Wed, 32 Jul 2026 20:45:11 GMT",
+            "Wed, 15 Jul 2026 20:45:11",
+            "Wed, 15 Jul 2026 20:45:11 CET",
+            "Wed, 15 Jul 2026 20:45:11 GMT GMT",
+        ] {
+            assert_eq!(Utc::parse_http_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_without_a_date_have_words() {
+        assert_eq!(Utc::MIN.to_string(), "since ever");
+        assert_eq!(Utc::from_millis(i64::MAX).to_string(), "for ever");
+        assert_eq!(Utc::from_millis(-62_167_219_200_001).to_string(), "since ever");
+        assert_eq!(Utc::from_millis(253_402_300_800_000).to_string(), "for ever");
+    }
+
+    proptest! {
+        #[test]
+        fn dates_agree_with_jiff(millis in -62_167_219_200_000_i64..253_402_207_200_000) {
+            let expected = jiff::Timestamp::from_millisecond(millis).unwrap();
+            let text = Utc::from_millis(millis).to_string();
+            prop_assert_eq!(&text, &format!("{expected:.3}"));
+            prop_assert_eq!(Utc::parse(&text), Some(Utc::from_millis(millis)));
+            let date = expected.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let whole = millis.div_euclid(1_000) * 1_000;
+            prop_assert_eq!(Utc::parse_http_date(&date), Some(Utc::from_millis(whole)));
+        }
     }
 
     #[test]

@@ -29,5 +29,6 @@ pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind, lift_record};
 pub use line::line_into;
 pub use number::Number;
 pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};
+pub(crate) use time::civil_date;
 pub use time::{Timestamp, parse_timestamp};
 pub use walk::{DEPTH_MAX, NullVisitor, Text, Visit, WalkError, WalkFault, Walker, walk};

@@ -60,17 +60,35 @@ fn days_of_month(year: u32, month: u32) -> u32 {
     }
 }
 
+/// From 1 March of year 0 to 1 January 1970, in days.
+const EPOCH: i64 = 719_468;
+
 /// Days of the Gregorian calendar, carried back before its beginning. The year is counted from
 /// March, so that the leap day is its last and months before it have fixed offsets.
 #[inline(always)]
 fn days_since_1970(year: u32, month: u32, day: u32) -> i64 {
-    /// From 1 March of year 0 to 1 January 1970.
-    const EPOCH: i64 = 719_468;
     let (year, month) = (i64::from(year), i64::from(month));
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     // Months from March on have 31, 30, 31, 30, 31 days, again and again.
     year * 365 + leap_days + (153 * month + 2) / 5 + i64::from(day) - 1 - EPOCH
+}
+
+/// Year, month and day of a day that is counted from 1 January 1970.
+pub(crate) const fn civil_date(days: i64) -> (i64, i64, i64) {
+    /// Days of 400, 100, 4 years and of one; only the longer ones end with a leap day.
+    const PERIODS: (i64, i64, i64, i64) = (146_097, 36_524, 1_461, 365);
+    let days = days + EPOCH;
+    let (eras, day) = (days.div_euclid(PERIODS.0), days.rem_euclid(PERIODS.0));
+    // Without the leap days before it, each year has as many days.
+    let leap_days = day / (PERIODS.2 - 1) - day / PERIODS.1 + day / (PERIODS.0 - 1);
+    let year = (day - leap_days) / PERIODS.3;
+    let day = day - (PERIODS.3 * year + year / 4 - year / 100);
+    // Counted from March; see above.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let year = eras * 400 + year;
+    if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
 }
 
 /// The fraction in nanoseconds, if `rest` begins with one, and what comes behind.
