@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "the macro's types have none")]
 
+use crate::component::Choice;
 use crate::demo::Shipper;
 
 xflags::xflags! {
@@ -55,6 +56,14 @@ xflags::xflags! {
         cmd options {
             /// Write nothing; fail if something is out of date.
             optional --check
+        }
+        /// Build the WASM component into `component` of the target directory, and hold its size.
+        ///
+        /// Adds the target with rustup; where that cannot be, makes a private toolchain from
+        /// Debian's packages in the user's cache.
+        cmd component {
+            /// Which compiler: auto, rustup or debian. Default: auto.
+            optional --toolchain toolchain: Choice
         }
         /// Build what is released, with checksums, into `dist` of the target directory.
         cmd dist {}

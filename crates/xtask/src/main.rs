@@ -7,6 +7,7 @@ mod arguments;
 mod artifacts;
 mod bench;
 mod ci;
+mod component;
 mod demo;
 mod dist;
 mod fluent_bit;
@@ -47,6 +48,7 @@ fn run(arguments: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Ci(ci) => ci::run(ci.without_tests),
         XtaskCmd::Options(options) => options::run(options.check),
         XtaskCmd::Bench(bench) => bench::run(bench.name.as_deref()),
+        XtaskCmd::Component(component) => component::run(component.toolchain.unwrap_or_default()),
         XtaskCmd::Dist(_) => dist::run(),
         XtaskCmd::Sim(sim) => sim::run(sim.seeds.unwrap_or(2_000), sim.start.unwrap_or(0)),
     }

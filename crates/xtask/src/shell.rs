@@ -42,6 +42,18 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Where Cargo puts what it builds.
+///
+/// # Errors
+/// Cargo does not say.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    let metadata = read(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&metadata).context("Cargo's metadata")?;
+    let path = metadata["target_directory"].as_str().context("Cargo names no target directory")?;
+    Ok(path.into())
+}
+
 /// Says a line about what happens, on stderr.
 pub(crate) fn say(text: &str) {
     use std::io::Write;

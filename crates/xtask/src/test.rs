@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::artifacts::Artifacts;
+use crate::component::{self, Choice};
 use crate::fluent_bit;
 use crate::shell::{self, print, say};
 
@@ -30,7 +31,15 @@ struct Sum {
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     let built = Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit", "m365-audit-tests"])?;
-    let Filter { mut sum, mut failures, .. } = cargo_test(built.path("in_m365_audit")?)?;
+    let component = component::find(Choice::Auto).map(|toolchain| component::build(&toolchain));
+    let path = component.as_ref().ok().and_then(|built| built.as_deref().ok());
+    let Filter { mut sum, mut failures, .. } = cargo_test(built.path("in_m365_audit")?, path)?;
+    // Only a machine without a compiler for it skips.
+    if let Ok(Err(error)) = &component {
+        say(&format!("{error:#}"));
+        failures.push("the WASM component".to_owned());
+        sum.failed += 1;
+    }
     say(&format!("Simulation ring: {SEEDS} worlds"));
     let mut simulation = shell::command(built.path("simulation")?);
     match shell::run(simulation.args(["--seeds", &SEEDS.to_string()])) {
@@ -49,6 +58,9 @@ pub(crate) fn run() -> Result<()> {
         let remedy = fluent_bit::REMEDY;
         print(&format!("SKIPPED: the tests in real Fluent Bit, for there is none; {remedy}"));
     }
+    if let Err(error) = &component {
+        print(&format!("SKIPPED: everything with the WASM component: {error:#}"));
+    }
     print(&format!(
         "Took {:.0} s; the ring's {SEEDS} worlds count as one.",
         start.elapsed().as_secs_f64()
@@ -61,11 +73,14 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// All test programs of the workspace.
-fn cargo_test(plugin: &Path) -> Result<Filter> {
+fn cargo_test(plugin: &Path, component: Option<&Path>) -> Result<Filter> {
     // Tests say on their output that they skip, and only failures' output is shown otherwise.
     let mut cargo = shell::cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     // Some tests panic on purpose, on threads whose output cannot be hidden.
     cargo.env("RUST_BACKTRACE", "0");
+    if let Some(component) = component {
+        cargo.env("M365_AUDIT_COMPONENT", component);
+    }
     cargo.env("M365_AUDIT_PLUGIN", plugin).stdin(Stdio::null()).stdout(Stdio::piped());
     say(&format!("$ {}", shell::spelled(&cargo)));
     let mut child = cargo.spawn().context("cargo cannot be started")?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::Held;
+use crate::component::{self, Choice};
 use crate::shell;
 
 /// A package, and what must not be in it, directly or not. A final `*` stands for any rest.
@@ -173,19 +174,18 @@ fn unsafe_outside(folder: &Path, allowed: &[&str], broken: &mut Vec<String>) -> 
     Ok(())
 }
 
-/// The core compiles where there is no operating system.
+/// The core compiles for WASM by itself, and the component builds and keeps its size. Its imports
+/// are looked at by a test.
 ///
 /// # Errors
 /// It does not.
 pub(crate) fn wasm() -> Result<Held> {
-    const TARGET: &str = "wasm32-unknown-unknown";
-    let sysroot = shell::read(shell::command("rustc").args(["--print", "sysroot"]))?;
-    if !Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).exists() {
-        let why = format!("no target {TARGET}; `rustup target add {TARGET}` brings it");
-        return Ok(Held::Skipped(why));
-    }
-    let mut cargo = shell::cargo(&["check", "--package", "m365-audit-core", "--target", TARGET]);
-    shell::run(&mut cargo)?;
+    let toolchain = match component::find(Choice::Auto) {
+        Ok(toolchain) => toolchain,
+        Err(error) => return Ok(Held::Skipped(format!("{error:#}"))),
+    };
+    component::check_core(&toolchain)?;
+    component::build(&toolchain)?;
     Ok(Held::Yes)
 }
 

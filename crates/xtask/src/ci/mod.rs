@@ -29,7 +29,7 @@ const CHECKS: [Check; 9] = [
     ("unsafe code", || held(invariants::unsafe_code())),
     ("clippy", clippy),
     ("documentation", documentation),
-    ("core for wasm32", invariants::wasm),
+    ("core and component for wasm32", invariants::wasm),
     ("cargo-deny", deny),
     ("generated text", || held(options::run(true))),
 ];
@@ -58,7 +58,7 @@ pub(crate) fn run(without_tests: bool) -> Result<()> {
                 format!("FAILED: {error:#}")
             }
         };
-        lines.push(format!("{name:18}{:>6.0} s  {verdict}", start.elapsed().as_secs_f64()));
+        lines.push(format!("{name:29}{:>6.0} s  {verdict}", start.elapsed().as_secs_f64()));
     }
     print(&format!("\n{}", lines.join("\n")));
     if 0 < failed {
