@@ -22,6 +22,7 @@ const SHOWN: &[&str] = &[
     "login_url",
     "api_url",
     "resource",
+    "token_endpoint",
     "publisher_id",
     "requests_per_minute",
     "request_timeout",
@@ -141,7 +142,9 @@ impl Session {
     /// Who these answers are about.
     pub(crate) fn owner(&self) -> String {
         let config = self.calls.config();
-        format!("application {} in tenant {}", config.client_id(), config.tenant_id())
+        let app =
+            if config.client_id().is_empty() { "of this identity" } else { config.client_id() };
+        format!("application {app} in tenant {}", config.tenant_id())
     }
 }
 

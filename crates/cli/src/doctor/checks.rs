@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use m365_audit_client::{DbState, Settings, probe};
 use m365_audit_core::call::{Call, Claims, Pages, Range, Reply, Subscription};
-use m365_audit_core::{ContentType, Origin};
+use m365_audit_core::{ContentType, Credential, Origin, Utc};
 
 use crate::calls::Session;
 use crate::doctor::report::Report;
@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_secs(22 * 3_600);
 /// since assertions are valid for minutes.
 const SKEW_WARN_S: u64 = 30;
 const SKEW_FAIL_S: u64 = 300;
+
+/// A certificate that ends within this time should be replaced.
+const CERTIFICATE_WARN_DAYS: u64 = 30;
 
 /// The application id of the Office 365 Management APIs, which some tokens name as their audience.
 const MANAGEMENT_APIS: &str = "c5393580-f805-4401-95e8-94b7a6ef2fc2";
@@ -43,17 +46,33 @@ pub(super) fn examine(settings: &Settings, log: &Log) -> Report {
 
 fn sign_in(session: &mut Session, report: &mut Report) -> bool {
     let config = session.calls.config();
-    let app = config.client_id().to_owned();
+    let credential = config.credential().to_string();
     let login = config.login().as_str().to_owned();
+    if let Credential::Certificate(certificate) = config.credential() {
+        check_certificate(certificate.not_after(), report);
+    }
     match session.call(Call::SignIn) {
         Ok(_) => {
-            report.ok("sign-in", format!("{login} gave application {app} a token"));
+            report.ok("sign-in", format!("{login} takes {credential}"));
             true
         }
         Err(error) => {
             report.fail_call("sign-in", &login, &error);
             false
         }
+    }
+}
+
+fn check_certificate(until: Utc, report: &mut Report) {
+    let days = until.since(now()).as_secs() / 86_400;
+    let detail = format!("it is valid until {until}, for {days} days more");
+    let remedy = "upload a new certificate to the app registration, then replace the file";
+    if until <= now() {
+        report.fail("certificate", format!("it has ended, at {until}"), remedy);
+    } else if days < CERTIFICATE_WARN_DAYS {
+        report.warn("certificate", detail, remedy);
+    } else {
+        report.ok("certificate", detail);
     }
 }
 
@@ -83,7 +102,9 @@ fn look(session: &mut Session, report: &mut Report) {
 fn token(session: &Session, claims: &Claims, report: &mut Report) {
     let config = session.calls.config();
     let differs = |claim: &Option<String>, own: &str| {
-        claim.as_ref().filter(|claim| !claim.eq_ignore_ascii_case(own)).cloned()
+        // A managed identity may go without a client_id.
+        let claim = claim.as_ref().filter(|_| !own.is_empty());
+        claim.filter(|claim| !claim.eq_ignore_ascii_case(own)).cloned()
     };
     if let Some(tenant) = differs(&claims.tenant_id, config.tenant_id()) {
         return report.fail("token", format!("it is for tenant {tenant}"), "check tenant_id");

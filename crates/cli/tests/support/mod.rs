@@ -44,6 +44,29 @@ impl World {
         command
     }
 
+    /// Another command, with everything set that it takes to reach the service.
+    #[allow(dead_code, reason = "not every test file uses everything")]
+    pub(crate) fn call(&self, words: &[&str]) -> Command {
+        let base = self.server.http_url();
+        let microsoft = self.server.microsoft();
+        let tenant = &microsoft.tenants()[0];
+        let mut command = program(words[0]);
+        command
+            .args(&words[1..])
+            .env("M365_AUDIT_TENANT_ID", tenant.id.to_string())
+            .env("M365_AUDIT_CLIENT_ID", tenant.apps[0].client_id.to_string())
+            .env("M365_AUDIT_LOGIN_URL", &base)
+            .env("M365_AUDIT_API_URL", &base)
+            .env("M365_AUDIT_CLIENT_SECRET", &self.secret);
+        command
+    }
+
+    /// The service, to look into it. Holding it holds up every request.
+    #[allow(dead_code, reason = "not every test file uses everything")]
+    pub(crate) fn microsoft(&self) -> std::sync::MutexGuard<'_, m365_sim::Microsoft> {
+        self.server.microsoft()
+    }
+
     fn run_at(&self, base: &str) -> Command {
         let microsoft = self.server.microsoft();
         let tenant = &microsoft.tenants()[0];

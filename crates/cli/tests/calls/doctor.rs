@@ -1,0 +1,147 @@
+//! What the doctor finds, in worlds with one thing wrong.
+
+use m365_sim::{Fault, FaultPlan, Rate, SimConfig};
+use serde_json::Value;
+
+use crate::support::World;
+use crate::{say, searched, subscribed, with_tenant};
+
+/// The status of each check, the worst if there are several.
+#[track_caller]
+fn check(world: &World, flags: &[&str], code: i32, expected: &[(&str, &str, &str)]) -> Value {
+    let words = [&["doctor", "--json"][..], flags].concat();
+    let value = say(world, &words).must(code).json();
+    assert_eq!(value["ok"], code == 0);
+    let checks = value["tenants"][0]["checks"].as_array().unwrap();
+    for (check, status, detail) in expected {
+        let found = checks.iter().any(|line| {
+            line["check"] == *check
+                && line["status"] == *status
+                && line.to_string().contains(detail)
+        });
+        assert!(found, "{check} {status} {detail}: {value:#}");
+    }
+    // Whatever is wrong says what to do.
+    let mute = |line: &&Value| line["status"] != "ok" && line["remedy"].is_null();
+    assert!(!checks.iter().any(|line| mute(&line)), "{value:#}");
+    value
+}
+
+#[test]
+fn a_tenant_that_is_set_up_is_well() {
+    let world = World::new(subscribed());
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("state.db");
+    let flags = ["--db", db.to_str().unwrap(), "--content-types", "Audit.Exchange, DLP.All"];
+    let value = check(
+        &world,
+        &flags,
+        0,
+        &[
+            ("sign-in", "ok", ""),
+            ("token", "ok", "for this tenant"),
+            ("cloud", "ok", ""),
+            ("permission", "ok", "ActivityFeed.Read is granted"),
+            ("permission", "ok", "ActivityFeed.ReadDlp is granted"),
+            ("subscription", "ok", "DLP.All is enabled"),
+            ("listing", "ok", "Audit.Exchange can be listed"),
+            ("auditing", "ok", "on"),
+            ("clock", "ok", ""),
+            ("budget", "ok", "2000"),
+            ("db", "ok", "can be created"),
+        ],
+    );
+    assert_eq!(value["tenants"][0]["status"], "ok");
+    assert!(!db.exists(), "it changes nothing");
+    let text = say(&world, &[&["doctor"][..], &flags].concat()).must(0).stdout;
+    assert!(text.ends_with("all is well\n"), "{text}");
+    assert!(world.microsoft().report().illegal.is_empty());
+}
+
+#[test]
+fn a_wrong_credential_ends_the_look_and_the_rest_is_told() {
+    let world = World::new(subscribed());
+    let mut command = world.call(&["doctor", "--json"]);
+    let output = command.env("M365_AUDIT_CLIENT_SECRET", "wr0ng").output().unwrap();
+    let value = searched(&world, &output).must(1).json();
+    let checks = value["tenants"][0]["checks"].as_array().unwrap();
+    let line = |name: &str| checks.iter().find(|line| line["check"] == name);
+    assert_eq!(line("sign-in").unwrap()["status"], "fail");
+    assert!(line("sign-in").unwrap()["detail"].as_str().unwrap().contains("AADSTS7000215"));
+    assert!(line("sign-in").unwrap()["remedy"].as_str().unwrap().contains("not its id"));
+    assert!(line("listing").is_none() && line("clock").is_some() && line("db").is_some());
+}
+
+#[test]
+fn missing_permissions_are_named() {
+    let dlp = with_tenant(subscribed(), |tenant| {
+        tenant.apps[0].roles.retain(|role| !role.ends_with("ReadDlp"));
+    });
+    let world = World::new(dlp);
+    check(&world, &[], 0, &[("permission", "ok", "not needed")]);
+    check(
+        &world,
+        &["--content-types", "DLP.All"],
+        1,
+        &[("permission", "fail", "ReadDlp is missing"), ("listing", "fail", "AF10001")],
+    );
+    let none = with_tenant(subscribed(), |tenant| tenant.apps[0].roles.clear());
+    check(
+        &World::new(none),
+        &[],
+        1,
+        &[("permission", "fail", "no permission at all"), ("subscription", "fail", "AF10001")],
+    );
+}
+
+#[test]
+fn subscriptions_that_are_missing_are_a_warning_if_the_collector_may_start_them() {
+    let world = World::new(crate::world());
+    let missing = [("subscription", "warn", "a collector starts it"), ("auditing", "warn", "")];
+    check(&world, &[], 0, &missing);
+    let flags = ["--start-subscriptions", "off"];
+    check(&world, &flags, 1, &[("subscription", "fail", "start_subscriptions is off")]);
+}
+
+#[test]
+fn a_wrong_clock_a_small_quota_and_an_unusable_db_are_found() {
+    let rates = [(Fault::ClockSkew, Rate::Probability(1.0))].into();
+    let faults = FaultPlan { rates, clock_skew_ms: 400_000, ..FaultPlan::none() };
+    let world = World::new(SimConfig { faults, ..subscribed() });
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("state.db");
+    std::fs::write(&db, "no database").unwrap();
+    check(
+        &world,
+        &["--db", db.to_str().unwrap(), "--requests-per-minute", "5000"],
+        1,
+        &[
+            ("clock", "fail", "behind Microsoft's"),
+            ("budget", "warn", "5000"),
+            ("db", "fail", "not a SQLite file"),
+        ],
+    );
+}
+
+#[test]
+fn a_tenant_without_licence_is_told() {
+    let world = World::new(with_tenant(subscribed(), |tenant| tenant.licensed = false));
+    check(&world, &[], 1, &[("subscription", "fail", "AF20012")]);
+}
+
+#[test]
+fn a_running_collector_is_no_obstacle() {
+    use std::io::Read;
+    let world = World::new(subscribed());
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("state.db");
+    let mut run = world.run();
+    let run = run.arg("--db").arg(&db).stdout(std::process::Stdio::piped());
+    let mut run = run.stderr(std::process::Stdio::null()).spawn().unwrap();
+    // It has its db before its first line.
+    run.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+    let told = check(&world, &["--db", db.to_str().unwrap()], 0, &[("db", "ok", "")]);
+    drop(run.kill());
+    drop(run.wait());
+    assert!(told.to_string().contains("can be written"), "{told}");
+}
