@@ -1,6 +1,7 @@
 //! Log lines on stderr, as text or JSON, without tearing the progress bars.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use indicatif::MultiProgress;
@@ -21,25 +22,32 @@ pub(crate) struct Log {
     level: Level,
     format: Format,
     bars: MultiProgress,
+    /// Whom the lines are about, where there are several.
+    tenant: Option<Arc<str>>,
 }
 
 impl Log {
     /// Shows lines of `level` and graver ones, above `bars`.
     pub(crate) const fn new(level: Level, format: Format, bars: MultiProgress) -> Self {
-        Self { level, format, bars }
+        Self { level, format, bars, tenant: None }
+    }
+
+    /// The same for lines about one tenant of several.
+    pub(crate) fn of(&self, tenant: &str) -> Self {
+        Self { tenant: Some(tenant.into()), ..self.clone() }
     }
 
     /// Writes a line, if its level is shown.
     pub(crate) fn write(&self, level: Level, message: &str) {
         if level <= self.level {
-            let line = line(self.format, now(), level, message);
+            let line = line(self.format, now(), level, self.tenant.as_deref(), message);
             // Nothing can be told any more if stderr is gone.
             self.bars.suspend(|| drop(std::io::stderr().write_all(line.as_bytes())));
         }
     }
 }
 
-fn line(format: Format, time: Utc, level: Level, message: &str) -> String {
+fn line(format: Format, time: Utc, level: Level, tenant: Option<&str>, message: &str) -> String {
     let word = match level {
         Level::Error => "error",
         Level::Warn => "warn",
@@ -51,11 +59,15 @@ fn line(format: Format, time: Utc, level: Level, message: &str) -> String {
             // What a server says may hold line breaks and control characters.
             let message: String =
                 message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            format!("{time} {:5} {message}\n", word.to_uppercase())
+            let tenant = tenant.map(|tenant| format!("{tenant}: ")).unwrap_or_default();
+            format!("{time} {:5} {tenant}{message}\n", word.to_uppercase())
         }
         Format::Json => {
             let time = time.to_string();
-            let line = serde_json::json!({ "time": time, "level": word, "message": message });
+            let mut line = serde_json::json!({ "time": time, "level": word, "message": message });
+            if let Some(tenant) = tenant {
+                line["tenant"] = tenant.into();
+            }
             format!("{line}\n")
         }
     }
@@ -76,13 +88,14 @@ mod tests {
         let time = Utc::parse("2026-07-15T20:45:11.875Z").unwrap();
         let message = "a \"b\"\n\u{1b}[31mc";
         assert_eq!(
-            line(Format::Text, time, Level::Warn, message),
+            line(Format::Text, time, Level::Warn, None, message),
             "2026-07-15T20:45:11.875Z WARN  a \"b\"  [31mc\n"
         );
-        let json = line(Format::Json, time, Level::Error, message);
+        let json = line(Format::Json, time, Level::Error, Some("contoso"), message);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["message"], message);
         assert_eq!(value["level"], "error");
+        assert_eq!(value["tenant"], "contoso");
         assert_eq!(json.lines().count(), 1);
     }
 }

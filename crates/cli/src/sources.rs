@@ -6,12 +6,23 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
-use m365_audit_client::{Settings, in_order};
+use m365_audit_client::{
+    Settings, TenantMistake, Tenants, TenantsFile, complete_from_environment, in_order,
+};
 use m365_audit_core::options::{self, OptionSpec, Scope};
-use m365_audit_core::{ConfigError, RawOptions};
+use m365_audit_core::{ConfigError, CredentialKind, RawOptions};
 
 use crate::arguments::{self, flag, variable};
 use crate::config_file::ConfigFile;
+
+/// What there is to collect.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// One tenant.
+    One(Box<Settings>),
+    /// Those of a file that can be collected, and what is wrong with the others.
+    Many(TenantsFile, Tenants),
+}
 
 /// Reads all sources. `also` is what else is wrong with the arguments.
 ///
@@ -25,7 +36,29 @@ pub(crate) fn settings(
     with_more(matches, &specs, also, |_| Ok(())).map(|(settings, ())| settings)
 }
 
+/// The same for a command that works on many tenants as well.
+///
+/// # Errors
+/// As [`settings`]; also if no tenant of the file can be collected.
+pub(crate) fn plan(matches: &ArgMatches, also: Option<ConfigError>) -> Result<Plan, String> {
+    let specs: Vec<_> = arguments::specs().collect();
+    let mut gathered = Gathered::new(matches, &specs, also);
+    let Some(file) = TenantsFile::of(&gathered.raw) else {
+        return gathered.settings(|_| Ok(())).map(|(settings, ())| Plan::One(Box::new(settings)));
+    };
+    gathered.errors.extend(file.check_base().err().unwrap_or_default());
+    if !gathered.errors.is_empty() {
+        return Err(gathered.report());
+    }
+    let tenants = file.read().map_err(|mistake| listed(&[mistake]))?;
+    if tenants.tenants.is_empty() {
+        return Err(listed(&tenants.mistakes));
+    }
+    Ok(Plan::Many(file, tenants))
+}
+
 /// The same for a command whose options are `specs`; `more` reads those that settings do not know.
+/// With a tenants file, the tenant is the one that `tenant_id` names.
 ///
 /// # Errors
 /// As [`settings`].
@@ -35,59 +68,115 @@ pub(crate) fn with_more<T>(
     also: Option<ConfigError>,
     more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
 ) -> Result<(Settings, T), String> {
-    let path = matches.get_one::<PathBuf>("config");
-    let file = path.map(|path| ConfigFile::read(path)).unwrap_or_default();
-    let mut raw = file.options.clone();
-    let mut given = RawOptions::new();
-    for spec in specs {
-        if let Some((text, from_flag)) = arguments::value(matches, spec.name) {
-            let place = if from_flag { flag(spec.name) } else { variable(spec.name) };
-            given.insert(spec.name.into(), place);
-            raw.insert(spec.name.into(), text.into());
-        }
-    }
-    settle_secret(&mut raw, &given);
-    let mut errors = file.errors;
-    errors.extend(also);
-    for name in file.options.keys() {
-        let Some(spec) = options::find(name) else { continue };
-        if specs.iter().all(|ours| ours.name != spec.name) {
-            let whose = match spec.scope {
-                Scope::Host => "an option of `m365-audit host`",
-                Scope::FluentBit | Scope::Core | Scope::Native => {
-                    "an option of the Fluent Bit plugin"
-                }
-            };
-            errors.push(ConfigError::new(name, None, whose, "remove it"));
-        }
-    }
-    let file_broken = errors.iter().any(|error| error.option == "config");
-    let more = more(&raw).map_err(|found| errors.extend(found));
-    match (Settings::parse(&raw), more) {
-        (Ok(settings), Ok(more)) if errors.is_empty() => return Ok((settings, more)),
-        (Ok(_), _) => {}
-        // With a broken file, what it may hold is not missing.
-        (Err(found), _) => errors.extend(found.into_iter().filter(|error| {
-            error.value.is_some() || !file_broken || given.contains_key(&error.option)
-        })),
-    }
-    let file = path.map(|path| path.display().to_string());
-    Err(report(&in_order(errors), &given, file.as_deref(), &raw))
+    let mut gathered = Gathered::new(matches, specs, also);
+    let Some(file) = TenantsFile::of(&gathered.raw) else { return gathered.settings(more) };
+    gathered.errors.extend(file.check_base().err().unwrap_or_default());
+    let more = more(&gathered.raw).map_err(|found| gathered.errors.extend(found));
+    let (Ok(more), true) = (more, gathered.errors.is_empty()) else {
+        return Err(gathered.report());
+    };
+    let wanted = gathered.raw.get("tenant_id").map(|text| text.trim()).unwrap_or_default();
+    let tenant = file.one(wanted).map_err(|mistakes| listed(&mistakes))?;
+    Ok((tenant.settings, more))
 }
 
-/// The secret and its file are two ways to say one thing: the stronger source decides. If both come
-/// from one source, the settings report it.
+/// What all sources say together.
+struct Gathered {
+    raw: RawOptions,
+    /// Where each option was given, if not in the file.
+    given: RawOptions,
+    errors: Vec<ConfigError>,
+    file: Option<String>,
+}
+
+impl Gathered {
+    fn new(matches: &ArgMatches, specs: &[&OptionSpec], also: Option<ConfigError>) -> Self {
+        let path = matches.get_one::<PathBuf>("config");
+        let file = path.map(|path| ConfigFile::read(path)).unwrap_or_default();
+        let mut raw = file.options.clone();
+        let mut given = RawOptions::new();
+        for spec in specs {
+            if let Some((text, from_flag)) = arguments::value(matches, spec.name) {
+                let place = if from_flag { flag(spec.name) } else { variable(spec.name) };
+                given.insert(spec.name.into(), place);
+                raw.insert(spec.name.into(), text.into());
+            }
+        }
+        settle_secret(&mut raw, &given);
+        let many = raw.contains_key("tenants_file");
+        complete_from_environment(&mut raw, |name| {
+            // Which tenant there is, the file of many says.
+            std::env::var(name).ok().filter(|_| !many || name != "AZURE_TENANT_ID")
+        });
+        let mut errors = file.errors;
+        errors.extend(also);
+        for name in file.options.keys() {
+            let Some(spec) = options::find(name) else { continue };
+            if specs.iter().all(|ours| ours.name != spec.name) {
+                let whose = match spec.scope {
+                    Scope::Host => "an option of `m365-audit host`",
+                    Scope::FluentBit | Scope::Core | Scope::Native => {
+                        "an option of the Fluent Bit plugin"
+                    }
+                };
+                errors.push(ConfigError::new(name, None, whose, "remove it"));
+            }
+        }
+        Self { raw, given, errors, file: path.map(|path| path.display().to_string()) }
+    }
+
+    fn settings<T>(
+        mut self,
+        more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
+    ) -> Result<(Settings, T), String> {
+        let file_broken = self.errors.iter().any(|error| error.option == "config");
+        let more = more(&self.raw).map_err(|found| self.errors.extend(found));
+        match (Settings::parse(&self.raw), more) {
+            (Ok(settings), Ok(more)) if self.errors.is_empty() => return Ok((settings, more)),
+            (Ok(_), _) => {}
+            // With a broken file, what it may hold is not missing.
+            (Err(found), _) => {
+                let given = &self.given;
+                self.errors.extend(found.into_iter().filter(|error| {
+                    error.value.is_some() || !file_broken || given.contains_key(&error.option)
+                }));
+            }
+        }
+        Err(self.report())
+    }
+
+    fn report(self) -> String {
+        report(&in_order(self.errors), &self.given, self.file.as_deref(), &self.raw)
+    }
+}
+
+/// Mistakes in a tenants file.
+pub(crate) fn listed(mistakes: &[TenantMistake]) -> String {
+    let count = mistakes.len();
+    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    let mut text = format!("configuration: {count} {noun}, nothing was started\n");
+    for mistake in mistakes {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  - {mistake}");
+    }
+    text
+}
+
+/// A credential and a file of it are two ways to say one thing: the stronger source decides. If
+/// both come from one source, the settings report it.
 fn settle_secret(raw: &mut RawOptions, given: &RawOptions) {
     let strength = |name: &str| match given.get(name) {
         Some(place) if place.starts_with("--") => 2,
         Some(_) => 1,
         None => 0,
     };
-    let (value, file) = ("client_secret", "client_secret_file");
-    match strength(value).cmp(&strength(file)) {
-        Ordering::Greater => drop(raw.remove(file)),
-        Ordering::Less => drop(raw.remove(value)),
-        Ordering::Equal => {}
+    for kind in CredentialKind::ALL {
+        let (value, Some(file)) = (kind.options()[0], kind.file_option()) else { continue };
+        match strength(value).cmp(&strength(file)) {
+            Ordering::Greater => drop(raw.remove(file)),
+            Ordering::Less => drop(raw.remove(value)),
+            Ordering::Equal => {}
+        }
     }
 }
 

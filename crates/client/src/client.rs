@@ -12,7 +12,7 @@ use crate::driver::{Clocks, Driver, Inbox};
 use crate::handle::Handle;
 use crate::http::{Clients, Http};
 use crate::runtime::Runtime;
-use crate::settings::Settings;
+use crate::settings::{NativeOptions, Settings};
 use crate::sink::Sink;
 use crate::store::{Store, StoreError};
 
@@ -94,25 +94,24 @@ impl<S: Sink> Client<S> {
     /// # Errors
     /// See [`OpenError`]. A state file is left as it was.
     pub fn open(settings: Settings, sink: impl FnOnce(Handle) -> S) -> Result<Self, OpenError> {
-        let store = Store::open(settings.native.db.as_ref(), settings.config.tenant_id())?;
         let http = Clients::new(&settings.native)?;
+        let mut client = Self::open_on(settings, http, Runtime::new()?, sink)?;
+        let (settings, sink) = (&client.settings, &mut client.sink);
+        warn(&settings.native, sink);
+        Ok(client)
+    }
+
+    /// As [`Client::open`], with a transport and a runtime that others use as well.
+    pub(crate) fn open_on(
+        settings: Settings,
+        http: Clients,
+        runtime: Runtime,
+        sink: impl FnOnce(Handle) -> S,
+    ) -> Result<Self, OpenError> {
+        let store = Store::open(settings.native.db.as_ref(), settings.config.tenant_id())?;
         let presenter = Presenter::new(settings.credential_file.clone());
-        let runtime = Runtime::new()?;
         let inbox = Inbox::new();
-        let mut sink = sink(inbox.handle.clone());
-        if settings.native.db.is_none() {
-            sink.log(
-                Level::Warn,
-                "no db is set: progress is kept in memory only, and every start collects from \
-                 lookback again",
-            );
-        }
-        if !settings.native.verify_tls {
-            sink.log(
-                Level::Warn,
-                "verify_tls is off: anyone on the way can read the client secret",
-            );
-        }
+        let sink = sink(inbox.handle.clone());
         let clocks = Clocks::new();
         Ok(Self { sink, settings, clocks, http, presenter, inbox, runtime, runs: 0, store })
     }
@@ -190,6 +189,20 @@ impl<S: Sink> Client<S> {
             }
             pause = (pause * 2).min(RESTART_PAUSE_MAX);
         }
+    }
+}
+
+/// Says what is allowed and unwise.
+pub(crate) fn warn(options: &NativeOptions, sink: &mut impl Sink) {
+    if options.db.is_none() {
+        sink.log(
+            Level::Warn,
+            "no db is set: progress is kept in memory only, and every start collects from \
+             lookback again",
+        );
+    }
+    if !options.verify_tls {
+        sink.log(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");
     }
 }
 

@@ -18,10 +18,7 @@ const CREDENTIALS: [(CredentialKind, &[(&str, &str)]); 4] = [
             ("certificate_password", "AZURE_CLIENT_CERTIFICATE_PASSWORD"),
         ],
     ),
-    (
-        CredentialKind::WorkloadIdentity,
-        &[("federated_token_file", "AZURE_FEDERATED_TOKEN_FILE")],
-    ),
+    (CredentialKind::WorkloadIdentity, &[("federated_token_file", "AZURE_FEDERATED_TOKEN_FILE")]),
     (
         CredentialKind::ManagedIdentity,
         &[
@@ -34,9 +31,8 @@ const CREDENTIALS: [(CredentialKind, &[(&str, &str)]); 4] = [
 /// Completes `raw` from the environment. What is written in `raw` stays; credentials are taken only
 /// if it names none, or of the kind that its `auth` names. `variable` reads a variable.
 pub fn complete(raw: &mut RawOptions, variable: impl Fn(&str) -> Option<String>) {
-    let is_set = |raw: &RawOptions, name: &str| {
-        raw.get(name).is_some_and(|text| !text.trim().is_empty())
-    };
+    let is_set =
+        |raw: &RawOptions, name: &str| raw.get(name).is_some_and(|text| !text.trim().is_empty());
     let take = |raw: &mut RawOptions, option: &str, name: &str| {
         if is_set(raw, option) {
             return;
@@ -119,9 +115,7 @@ mod tests {
             "auth=certificate client_secret=",
             "AZURE_CLIENT_SECRET=s AZURE_CLIENT_CERTIFICATE_PATH=/p \
              AZURE_CLIENT_CERTIFICATE_PASSWORD=w",
-            expect![
-                "auth=certificate certificate_file=/p certificate_password=w client_secret="
-            ],
+            expect!["auth=certificate certificate_file=/p certificate_password=w client_secret="],
         );
     }
 }

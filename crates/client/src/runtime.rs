@@ -1,7 +1,9 @@
-//! The one thread's asynchronous runtime. Runs only while the client waits.
+//! The asynchronous runtime: one client's own, which runs only while it waits, or one that the
+//! clients of a fleet share.
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Name resolution is the only blocking work; a few at once are enough.
@@ -11,9 +13,9 @@ const RESOLVER_THREADS_MAX: usize = 4;
 /// interrupted, and may take longer than a shutdown is allowed to.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// A current-thread runtime that never holds up its owner's end.
-#[derive(Debug)]
-pub struct Runtime(Option<tokio::runtime::Runtime>);
+/// A runtime that never holds up its owner's end.
+#[derive(Clone, Debug)]
+pub struct Runtime(Option<Arc<tokio::runtime::Runtime>>);
 
 impl Runtime {
     /// Starts no thread.
@@ -26,7 +28,19 @@ impl Runtime {
             .enable_time()
             .max_blocking_threads(RESOLVER_THREADS_MAX)
             .build()?;
-        Ok(Self(Some(runtime)))
+        Ok(Self(Some(Arc::new(runtime))))
+    }
+
+    /// One thread for the requests of many clients, each of which waits on a thread of its own.
+    pub(crate) fn shared() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("m365-audit-net")
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(RESOLVER_THREADS_MAX)
+            .build()?;
+        Ok(Self(Some(Arc::new(runtime))))
     }
 
     /// Runs until `future` is ready, and everything that was spawned meanwhile.
@@ -45,7 +59,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.0.take().and_then(Arc::into_inner) {
             runtime.shutdown_timeout(CLOSE_TIMEOUT);
         }
     }

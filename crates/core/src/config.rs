@@ -116,23 +116,62 @@ pub enum Source {
     Broken,
 }
 
-/// The addresses of one Microsoft cloud.
-struct Cloud {
-    login: &'static str,
-    api: &'static str,
+/// One of Microsoft's clouds, as a plan names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cloud {
+    /// The word for it in the option `cloud`.
+    pub name: &'static str,
+    /// The authority that signs in.
+    pub login_url: &'static str,
+    /// The API, and the resource that tokens are asked for.
+    pub api_url: &'static str,
+    /// The audience of tokens for workload identity federation.
+    pub federated_audience: &'static str,
 }
 
-/// Microsoft's reference names all but China's API host, which is known from the field only.
-fn cloud(name: &str) -> Cloud {
-    let (login, api) = match name {
-        "gcc" => ("https://login.microsoftonline.com", "https://manage-gcc.office.com"),
-        "gcc-high" => ("https://login.microsoftonline.us", "https://manage.office365.us"),
-        "dod" => ("https://login.microsoftonline.us", "https://manage.protection.apps.mil"),
-        "china" => ("https://login.partner.microsoftonline.cn", "https://manage.office365.cn"),
-        _ => ("https://login.microsoftonline.com", "https://manage.office.com"),
-    };
-    Cloud { login, api }
+const fn cloud(
+    name: &'static str,
+    login_url: &'static str,
+    api_url: &'static str,
+    federated_audience: &'static str,
+) -> Cloud {
+    Cloud { name, login_url, api_url, federated_audience }
 }
+
+/// All clouds. Microsoft's reference names all API hosts but China's, which is known from the field
+/// only; the authorities are those of Entra's national clouds.
+pub const CLOUDS: [Cloud; 5] = [
+    cloud(
+        "enterprise",
+        "https://login.microsoftonline.com",
+        "https://manage.office.com",
+        "api://AzureADTokenExchange",
+    ),
+    cloud(
+        "gcc",
+        "https://login.microsoftonline.com",
+        "https://manage-gcc.office.com",
+        "api://AzureADTokenExchange",
+    ),
+    cloud(
+        "gcc-high",
+        "https://login.microsoftonline.us",
+        "https://manage.office365.us",
+        "api://AzureADTokenExchangeUSGov",
+    ),
+    cloud(
+        "dod",
+        "https://login.microsoftonline.us",
+        "https://manage.protection.apps.mil",
+        "api://AzureADTokenExchangeUSGov",
+    ),
+    cloud(
+        "china",
+        "https://login.partner.microsoftonline.cn",
+        "https://manage.office365.cn",
+        "api://AzureADTokenExchangeChina",
+    ),
+];
 
 impl Config {
     /// Reads the options of [`Scope::Core`](crate::options::Scope::Core) and checks the names of
@@ -150,19 +189,19 @@ impl Config {
     /// Every mistake, in the order of [`OPTIONS`]; unknown names last.
     pub fn parse_with(raw: &RawOptions, source: Source) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader::new(raw);
-        let cloud = cloud(&reader.word("cloud"));
+        let plan = reader.word("cloud");
+        // An unknown word has been reported.
+        let cloud = CLOUDS.into_iter().find(|cloud| cloud.name == plan).unwrap_or(CLOUDS[0]);
         let tenant_id = reader.guid("tenant_id", true);
+        // A machine's own identity has no client id that anybody would need to know.
+        let managed = CredentialKind::ManagedIdentity;
+        let nameless = Choice::of(raw).is_ok_and(|choice| choice.kind == managed);
+        let client_id = reader.guid("client_id", !nameless);
         let sign_in = reader.sign_in(source);
-        let managed = CredentialKind::ManagedIdentity.as_str();
-        let needs_client_id = reader.text_or_default("auth") != managed
-            && sign_in
-                .as_ref()
-                .is_none_or(|found| found.choice.kind != CredentialKind::ManagedIdentity);
-        let client_id = reader.guid("client_id", needs_client_id);
         let content_types = reader.content_types();
-        let login = reader.origin("login_url", cloud.login);
-        let api = reader.origin("api_url", cloud.api);
-        let resource = reader.optional("resource").unwrap_or_else(|| cloud.api.to_owned());
+        let login = reader.origin("login_url", cloud.login_url);
+        let api = reader.origin("api_url", cloud.api_url);
+        let resource = reader.optional("resource").unwrap_or_else(|| cloud.api_url.to_owned());
         let publisher_id = reader.guid("publisher_id", false);
         let interval = reader.duration("interval_sec");
         let lookback = reader.duration("lookback");
@@ -666,6 +705,154 @@ mod tests {
         assert_eq!(config.content_types().len(), 4);
         assert_eq!(config.lookback, Duration::from_secs(7 * 86_400));
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    /// What a cloud means for the addresses of a request: sign-in, resource, API.
+    #[track_caller]
+    fn check_cloud(pairs: &[(&str, &str)], expect: Expect) {
+        let identity = [("tenant_id", TENANT), ("client_id", TENANT), ("client_secret", "s3cret")];
+        let config = Config::parse(&raw(&[&identity[..], pairs].concat())).unwrap();
+        let (login, api) = (config.login.as_str(), config.api.as_str());
+        expect.assert_eq(&format!("{login} {} {api}", config.resource));
+    }
+
+    #[test]
+    fn enterprise_is_the_default_cloud() {
+        check_cloud(
+            &[],
+            expect![
+                "https://login.microsoftonline.com https://manage.office.com https://manage.office.com"
+            ],
+        );
+        check_cloud(
+            &[("cloud", "Enterprise")],
+            expect![
+                "https://login.microsoftonline.com https://manage.office.com https://manage.office.com"
+            ],
+        );
+    }
+
+    #[test]
+    fn gcc_signs_in_with_everybody_and_has_an_api_of_its_own() {
+        check_cloud(
+            &[("cloud", "gcc")],
+            expect![
+                "https://login.microsoftonline.com https://manage-gcc.office.com https://manage-gcc.office.com"
+            ],
+        );
+    }
+
+    #[test]
+    fn gcc_high_is_another_authority_and_another_api() {
+        check_cloud(
+            &[("cloud", "gcc-high")],
+            expect![
+                "https://login.microsoftonline.us https://manage.office365.us https://manage.office365.us"
+            ],
+        );
+    }
+
+    #[test]
+    fn dod_shares_the_authority_of_gcc_high() {
+        check_cloud(
+            &[("cloud", "dod")],
+            expect![
+                "https://login.microsoftonline.us https://manage.protection.apps.mil https://manage.protection.apps.mil"
+            ],
+        );
+    }
+
+    #[test]
+    fn china_is_run_by_21vianet() {
+        check_cloud(
+            &[("cloud", "china")],
+            expect![
+                "https://login.partner.microsoftonline.cn https://manage.office365.cn https://manage.office365.cn"
+            ],
+        );
+    }
+
+    #[test]
+    fn each_address_of_a_cloud_can_be_overridden() {
+        check_cloud(
+            &[
+                ("cloud", "gcc"),
+                ("login_url", "https://login.windows.net/"),
+                ("resource", "https://manage.office.com"),
+            ],
+            expect![
+                "https://login.windows.net https://manage.office.com https://manage-gcc.office.com"
+            ],
+        );
+        check_cloud(
+            &[("cloud", "dod"), ("api_url", "https://api.example:8443")],
+            expect![
+                "https://login.microsoftonline.us https://manage.protection.apps.mil https://api.example:8443"
+            ],
+        );
+    }
+
+    #[test]
+    fn every_cloud_has_its_word_in_the_options() {
+        let Some(Kind::Choice(words)) = options::find("cloud").map(|spec| spec.kind) else {
+            panic!("cloud is a choice")
+        };
+        assert_eq!(words, CLOUDS.map(|cloud| cloud.name));
+    }
+
+    #[test]
+    fn the_credential_is_the_first_kind_that_is_configured() {
+        let choose = |pairs: &[(&str, &str)]| match Choice::of(&raw(pairs)) {
+            Ok(choice) => format!("{} auto={}", choice.kind.as_str(), choice.auto),
+            Err(error) => error.to_string(),
+        };
+        let all = [
+            ("managed_identity_header", "h"),
+            ("federated_token_file", "/t"),
+            ("certificate_file", "/c"),
+            ("client_secret", "s3cret"),
+        ];
+        assert_eq!(choose(&all), "client_secret auto=true");
+        assert_eq!(choose(&all[..3]), "certificate auto=true");
+        assert_eq!(choose(&all[..2]), "workload_identity auto=true");
+        assert_eq!(choose(&all[..1]), "managed_identity auto=true");
+        let named = |word| choose(&[&all[..], &[("auth", word)]].concat());
+        assert_eq!(named("certificate"), "certificate auto=false");
+        assert_eq!(named("managed_identity"), "managed_identity auto=false");
+        assert!(named("kerberos").starts_with("auth = \"kerberos\": not a value"));
+        let twice = [("certificate", "x"), ("certificate_file", "/c")];
+        assert_eq!(
+            choose(&twice),
+            "certificate_file = \"/c\": certificate is set too; keep one of the two"
+        );
+        assert_eq!(
+            choose(&[("auth", "workload_identity")]),
+            "federated_token: required and missing; set federated_token, or \
+             federated_token_file to a file that holds it"
+        );
+    }
+
+    #[test]
+    fn a_managed_identity_needs_no_client_id() {
+        let parse = |pairs: &[(&str, &str)]| {
+            let raw =
+                raw(&[&[("tenant_id", TENANT), ("auth", "managed_identity")][..], pairs].concat());
+            match Config::parse(&raw) {
+                Ok(config) => config.credential().to_string(),
+                Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect(),
+            }
+        };
+        assert_eq!(
+            parse(&[]),
+            "the machine's managed identity from \
+             http://169.254.169.254/metadata/identity/oauth2/token"
+        );
+        assert!(parse(&[("client_id", TENANT)]).starts_with("the managed identity of client 4146"));
+        let twice = [("client_id", TENANT), ("managed_identity_object_id", TENANT)];
+        assert!(parse(&twice).contains("client_id names an identity too"));
+        assert!(parse(&[("managed_identity_header", "s3cret")]).contains("IDENTITY_ENDPOINT"));
+        let far = [("managed_identity_endpoint", "http://10.0.0.1/msi/token")];
+        assert!(parse(&far).contains("http:// would send the token in the clear"));
     }
 
     #[test]

@@ -25,6 +25,27 @@ pub struct Metrics {
     pub lanes: Vec<LaneMetrics>,
 }
 
+impl Metrics {
+    /// Adds those of another collector, feed by feed; of times, the longer one counts.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, count) in self.requests.iter_mut().zip(other.requests) {
+            *sum += count;
+        }
+        self.throttled += other.throttled;
+        self.retries += other.retries;
+        self.requests_per_minute += other.requests_per_minute;
+        self.undelivered_batches += other.undelivered_batches;
+        self.undelivered_bytes += other.undelivered_bytes;
+        for lane in &other.lanes {
+            let known = self.lanes.iter_mut().find(|known| known.content_type == lane.content_type);
+            match known {
+                Some(known) => known.add(lane),
+                None => self.lanes.push(lane.clone()),
+            }
+        }
+    }
+}
+
 /// What one feed has done, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneMetrics {
@@ -100,5 +121,28 @@ impl LaneMetrics {
             newest_content: None,
             denied: false,
         }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.windows_listed += other.windows_listed;
+        self.blobs_listed += other.blobs_listed;
+        self.blobs_delivered += other.blobs_delivered;
+        self.blob_failures += other.blob_failures;
+        self.blobs_lost += other.blobs_lost;
+        self.records_delivered += other.records_delivered;
+        self.bytes_delivered += other.bytes_delivered;
+        self.records_deduplicated += other.records_deduplicated;
+        self.records_filtered += other.records_filtered;
+        self.records_redacted += other.records_redacted;
+        self.records_withheld += other.records_withheld;
+        self.records_dropped += other.records_dropped;
+        self.listing_entries_dropped += other.listing_entries_dropped;
+        self.blobs_pending += other.blobs_pending;
+        self.blobs_quarantined += other.blobs_quarantined;
+        self.listing_gaps += other.listing_gaps;
+        self.backlog = self.backlog.max(other.backlog);
+        self.lag = self.lag.max(other.lag);
+        self.newest_content = self.newest_content.max(other.newest_content);
+        self.denied |= other.denied;
     }
 }

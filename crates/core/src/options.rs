@@ -221,6 +221,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Version of Entra ID's token endpoint.",
     ),
     option(
+        "tenants_file",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "TOML file with a table for each of many tenants; the options here are what its tables \
+         begin with. Read again when it changes.",
+    ),
+    option(
         "content_types",
         Kind::List(CONTENT_TYPES),
         Some("Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General"),

@@ -161,6 +161,10 @@ pub struct TenantConfig {
     /// Whether unified auditing is on; off makes `start` fail with Microsoft's mangled error.
     #[serde(default = "yes")]
     pub auditing: bool,
+    /// Whether every call is answered 429 or 500 in turn: a tenant that troubles its collector all
+    /// the time.
+    #[serde(default)]
+    pub noisy: bool,
     /// Whether it has a licence; without one every call gets AF20012.
     #[serde(default = "yes")]
     pub licensed: bool,
@@ -189,6 +193,7 @@ impl TenantConfig {
             }],
             identities: Vec::new(),
             auditing: true,
+            noisy: false,
             licensed: true,
         }
     }

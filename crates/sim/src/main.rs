@@ -6,10 +6,13 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
-use m365_sim::{ContentType, FaultPlan, SimConfig, Span};
-use m365_sim::{Listen, Server};
+use m365_sim::{
+    AppConfig, ContentType, Credential, FaultPlan, Guid, IdentityConfig, SimConfig, Span,
+};
+use m365_sim::{Listen, Server, TenantConfig, issue_certificate};
 use serde_json::json;
 
 /// Microsoft's audit service, simulated, to test collectors.
@@ -112,6 +115,16 @@ struct Serve {
     /// none, field, hostile, or a TOML or JSON file.
     #[arg(long, default_value = "none", value_name = "PRESET|FILE")]
     faults: String,
+    /// Tenants, each with an application of its own.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    tenants: u64,
+    /// How many of them, the last ones, answer every call with 429 or 500.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    noisy_tenants: u64,
+    /// Give the first tenant's application a certificate and a federated identity, and write
+    /// `certificate.pem` (with its key) and `federated-token` into this directory.
+    #[arg(long, value_name = "DIR")]
+    credentials_dir: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -133,6 +146,7 @@ impl Serve {
     fn run(self: Box<Self>) -> io::Result<()> {
         let config = SimConfig {
             seed: self.seed,
+            tenants: self.tenants()?,
             content_types: self.content_types.clone(),
             days: self.days,
             blobs_per_hour: self.blobs_per_hour,
@@ -162,6 +176,8 @@ impl Serve {
         let signals = server.catch_signals()?;
         let tenant = server.microsoft().tenants()[0].clone();
         let app = tenant.apps.first();
+        self.write_federated_token(&server)?;
+        let tenants: Vec<_> = server.microsoft().tenants().iter().map(describe).collect();
         let ready = json!({
             "http": server.http_url(),
             "https": server.https_url(),
@@ -173,6 +189,7 @@ impl Serve {
             "tenant_id": tenant.id,
             "client_id": app.map(|app| app.client_id),
             "client_secret": app.and_then(|app| app.secret()),
+            "tenants": tenants,
             "content_types": self.content_types,
             "seed": self.seed,
         });
@@ -183,6 +200,69 @@ impl Serve {
         Ok(())
     }
 }
+
+impl Serve {
+    fn tenants(&self) -> io::Result<Vec<TenantConfig>> {
+        let mut tenants: Vec<_> =
+            (0..self.tenants).map(|n| TenantConfig::seeded(self.seed, n)).collect();
+        for tenant in tenants.iter_mut().rev().zip(0..self.noisy_tenants).map(|(tenant, _)| tenant)
+        {
+            tenant.noisy = true;
+        }
+        let first = &mut tenants[0];
+        let app = first.apps[0].client_id;
+        first.identities.push(IdentityConfig {
+            client_id: Guid(app.0 ^ 1),
+            object_id: Guid(app.0 ^ 2),
+            resource_id: "/subscriptions/sim/userAssignedIdentities/collector".to_owned(),
+            system: true,
+            roles: AppConfig::all_roles(),
+        });
+        if let Some(directory) = &self.credentials_dir {
+            let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+            let now_ms = i64::try_from(now_ms.as_millis()).map_err(io::Error::other)?;
+            let issued = issue_certificate(
+                self.seed,
+                "m365-audit test",
+                now_ms - DAY_MS,
+                now_ms + 90 * DAY_MS,
+            );
+            let pem = format!("{}{}", issued.certificate_pem, issued.key_pem);
+            std::fs::write(directory.join("certificate.pem"), pem)?;
+            let credentials = &mut first.apps[0].credentials;
+            credentials.push(Credential::Certificate { pem: issued.certificate_pem });
+            credentials.push(Credential::Federated {
+                issuer: "https://oidc.sim.example".to_owned(),
+                subject: "system:serviceaccount:audit:collector".to_owned(),
+                audience: "api://AzureADTokenExchange".to_owned(),
+                key: self.seed,
+            });
+        }
+        Ok(tenants)
+    }
+
+    fn write_federated_token(&self, server: &Server) -> io::Result<()> {
+        let Some(directory) = &self.credentials_dir else { return Ok(()) };
+        let mut microsoft = server.microsoft();
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        microsoft.advance(i64::try_from(now_ms.as_millis()).map_err(io::Error::other)?);
+        let app = microsoft.tenants()[0].apps[0].clone();
+        let token = microsoft.federated_token(&app, 86_400).unwrap_or_default();
+        std::fs::write(directory.join("federated-token"), token)
+    }
+}
+
+fn describe(tenant: &TenantConfig) -> serde_json::Value {
+    let app = tenant.apps.first();
+    json!({
+        "tenant_id": tenant.id,
+        "client_id": app.map(|app| app.client_id),
+        "client_secret": app.and_then(|app| app.secret()),
+        "noisy": tenant.noisy,
+    })
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// A preset, or the contents of a file.
 fn read_faults(text: &str) -> io::Result<FaultPlan> {

@@ -40,6 +40,15 @@ impl Microsoft {
         None
     }
 
+    /// What a noisy tenant is answered.
+    pub(crate) fn noise(&self, operation: &Operation, publisher: Guid) -> Answer {
+        if self.pick(2) == 0 {
+            answer::throttled(429, operation.method(), publisher)
+        } else {
+            answer::af(500, "AF50000", "An internal error occurred.  Retry the request.")
+        }
+    }
+
     /// Faults in front of the API: the request takes no effect.
     pub(crate) fn front_fault(&mut self, operation: &Operation, publisher: Guid) -> Option<Answer> {
         const INTERNAL: &str = "An internal error occurred.  Retry the request.";

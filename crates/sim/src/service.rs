@@ -399,6 +399,9 @@ impl Microsoft {
         {
             return whole(answer);
         }
+        if tenant_at.is_some_and(|at| self.tenant_configs[at].noisy) {
+            return whole(self.noise(&operation, publisher));
+        }
         if let Some(transport) = self.lost_request() {
             return (Answer::empty(200), transport);
         }

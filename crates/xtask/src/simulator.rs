@@ -56,6 +56,11 @@ impl Simulator {
         self.ready[name].as_str().unwrap_or_default()
     }
 
+    /// Its tenants, each with `tenant_id`, `client_id`, `client_secret` and `noisy`.
+    pub(crate) fn tenants(&self) -> &[Value] {
+        self.ready["tenants"].as_array().map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Every record that is owed, one call each: a JSON object, `record` included.
     ///
     /// # Errors
@@ -87,6 +92,14 @@ impl Simulator {
     /// It does not answer.
     pub(crate) fn publish(&self, content_type: &str) -> Result<Value> {
         self.post(&format!("publish?contentType={content_type}"))
+    }
+
+    /// The same for one of several tenants.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn publish_for(&self, tenant: &str, content_type: &str) -> Result<Value> {
+        self.post(&format!("publish?contentType={content_type}&tenant={tenant}"))
     }
 
     /// Ends all faults; what was poisoned recovers.

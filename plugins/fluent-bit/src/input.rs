@@ -7,11 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use fluent_bit_plugin::{Failure, Input, Limits, Logger, Notice, OptionSpec, Outbox, Setup};
-use m365_audit_client::{Client, Handle, Sink, inspect};
+use m365_audit_client::{
+    Client, Fleet, FleetHandle, Handle, Settings as ClientSettings, Sink, inspect,
+};
 use m365_audit_core::{BatchId, summarize};
 
-use crate::metrics::HostMetrics;
-use crate::options::{OPTIONS, Settings, Tags};
+use crate::many;
+use crate::metrics::{HostMetrics, Subject};
+use crate::options::{OPTIONS, Settings, Tags, Who};
+use crate::postbox::Postbox;
 use crate::sink::HostSink;
 
 /// What the worker still does after Fluent Bit's stop: write down what has settled. What has not
@@ -35,7 +39,16 @@ const EVENT_GROWTH_MAX: usize = 4;
 
 /// The input.
 #[derive(Debug)]
-pub(crate) struct M365Audit {
+pub(crate) enum M365Audit {
+    /// Collects one tenant.
+    One(Box<Single>),
+    /// Collects the tenants of a file.
+    Many(Box<Fleet<many::Host>>),
+}
+
+/// One tenant's client.
+#[derive(Debug)]
+pub(crate) struct Single {
     client: Client<HostSink>,
     logger: Logger,
 }
@@ -61,26 +74,47 @@ impl Input for M365Audit {
             in_flight_bytes: settings.buffer_bytes,
             ..Limits::default()
         });
-        check_state(&settings)?;
-        let metrics = HostMetrics::new(setup, settings.client.config.content_types());
-        let logger = setup.logger();
-        let sink = HostSink::new(logger.clone(), metrics, settings.tags);
-        let client = Client::open(settings.client, |_handle| sink)?;
-        Ok(Self { client, logger })
+        match settings.who {
+            Who::One(client) => {
+                check_state(&client)?;
+                let subject =
+                    Subject { tenant_id: None, content_types: client.config.content_types() };
+                let metrics = HostMetrics::register(setup, &[subject]).swap_remove(0);
+                let logger = setup.logger();
+                let sink = HostSink::new(logger.clone(), metrics, settings.tags);
+                let client = Client::open(*client, |_handle| sink)?;
+                Ok(Self::One(Box::new(Single { client, logger })))
+            }
+            Who::Many(file, tenants) => {
+                let host = many::Host::new(setup, &tenants, settings.tags);
+                Ok(Self::Many(Box::new(Fleet::open(file, tenants, false, host)?)))
+            }
+        }
     }
 
-    fn run(mut self, outbox: Outbox) -> Result<(), Failure> {
-        self.client.sink().connect(outbox.clone());
-        let (notices, handle) = (outbox.clone(), self.client.handle());
-        outbox.on_wake(move || carry(&notices, &handle));
-        self.supervise(&outbox);
+    fn run(self, outbox: Outbox) -> Result<(), Failure> {
+        match self {
+            Self::One(mut single) => {
+                single.client.sink().connect(outbox.clone());
+                let (notices, handle) = (outbox.clone(), single.client.handle());
+                outbox.on_wake(move || carry(&notices, &handle));
+                single.supervise(&outbox);
+            }
+            Self::Many(mut fleet) => {
+                let postbox = fleet.host().connect(outbox.clone());
+                let (notices, handle) = (outbox.clone(), fleet.handle());
+                outbox.on_wake(move || carry_to_many(&notices, &postbox, &handle));
+                // Supervises its clients itself.
+                fleet.run();
+            }
+        }
         // The waker holds the outbox that holds the waker.
         outbox.on_wake(|| ());
         Ok(())
     }
 }
 
-impl M365Audit {
+impl Single {
     /// Runs the client until Fluent Bit stops, whatever happens to it.
     fn supervise(&mut self, outbox: &Outbox) {
         let mut pause = RESTART_PAUSE_MIN;
@@ -117,12 +151,12 @@ impl M365Audit {
 
 /// Refuses a state that cannot be continued from, before anything is started with it. A file that
 /// is not even a state is for the client to refuse.
-fn check_state(settings: &Settings) -> Result<(), Failure> {
-    let Some(db) = settings.client.native.db.as_ref().filter(|db| db.path.exists()) else {
+fn check_state(settings: &ClientSettings) -> Result<(), Failure> {
+    let Some(db) = settings.native.db.as_ref().filter(|db| db.path.exists()) else {
         return Ok(());
     };
     let Ok(tenants) = inspect(&db.path) else { return Ok(()) };
-    let stored = tenants.get(settings.client.config.tenant_id());
+    let stored = tenants.get(settings.config.tenant_id());
     let problem = stored.and_then(|stored| summarize(stored).err());
     problem.map_or(Ok(()), |problem| {
         Err(Failure::new(format!("db = \"{}\": {problem}", db.path.display())))
@@ -135,6 +169,20 @@ fn carry(notices: &Outbox, handle: &Handle) {
         match notice {
             Notice::Settled(ticket) => handle.delivered(BatchId(ticket)),
             Notice::Returned(ticket) => handle.returned(BatchId(ticket)),
+            Notice::Stop => {
+                handle.shutdown(STOP_GRACE);
+                return; // It is told again and again.
+            }
+        }
+    }
+}
+
+/// The same for many clients.
+fn carry_to_many(notices: &Outbox, postbox: &Postbox, handle: &FleetHandle) {
+    while let Some(notice) = notices.try_recv() {
+        match notice {
+            Notice::Settled(ticket) => postbox.settled(ticket),
+            Notice::Returned(ticket) => postbox.returned(ticket),
             Notice::Stop => {
                 handle.shutdown(STOP_GRACE);
                 return; // It is told again and again.

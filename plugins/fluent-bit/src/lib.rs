@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod input;
+mod many;
 mod metrics;
 mod options;
+mod postbox;
 mod sink;
 
 fluent_bit_plugin::register_input!(input::M365Audit);

@@ -1,10 +1,10 @@
 //! The core's numbers as counters and gauges of Fluent Bit. Copies; computes nothing.
 
 use fluent_bit_plugin::{Counter, Gauge, Setup};
-use m365_audit_core::{ContentType, CounterSpec, LANE_COUNTERS, LANE_GAUGES, Metrics, Operation};
+use m365_audit_core::{ContentType, LANE_COUNTERS, LANE_GAUGES, Metrics, Operation};
 
 /// A counter over all runs of a collector. Each run counts from zero.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Total {
     counter: Counter,
     before: u64,
@@ -24,8 +24,15 @@ impl Total {
     }
 }
 
-/// All numbers of one instance.
-#[derive(Debug)]
+/// Whose numbers are shown: a tenant's, by its id where there are several.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) tenant_id: Option<&'a str>,
+    pub(crate) content_types: &'a [ContentType],
+}
+
+/// All numbers of one tenant. Clones are the same numbers.
+#[derive(Clone, Debug)]
 pub(crate) struct HostMetrics {
     content_types: Vec<ContentType>,
     /// In the order of [`Operation::COLLECTING`].
@@ -43,50 +50,78 @@ pub(crate) struct HostMetrics {
 }
 
 impl HostMetrics {
-    /// Registers everything, with every label that will be used.
-    pub(crate) fn new(setup: &mut Setup<'_>, content_types: &[ContentType]) -> Self {
-        let operations = Operation::COLLECTING.map(|operation| [operation.as_str()]);
-        let operations: Vec<&[&str]> = operations.iter().map(<[_; 1]>::as_slice).collect();
-        let types: Vec<_> = content_types.iter().map(|ct| [ct.as_str()]).collect();
-        let types: Vec<&[&str]> = types.iter().map(<[_; 1]>::as_slice).collect();
-        let requests = setup.counters(
-            "requests_total",
-            "Requests sent to Microsoft.",
-            &["operation"],
-            &operations,
-        );
-        let mut totals = |spec: CounterSpec| -> Vec<Total> {
-            let counters = setup.counters(spec.name, spec.help, &["content_type"], &types);
-            counters.into_iter().map(Total::new).collect()
+    /// Registers everything, with every label that will be used: of each subject its own numbers.
+    pub(crate) fn register(setup: &mut Setup<'_>, subjects: &[Subject<'_>]) -> Vec<Self> {
+        let mut registrar = Registrar { setup, subjects };
+        let operations = Operation::COLLECTING.map(Operation::as_str);
+        let mut requests = registrar
+            .counters(
+                "requests_total",
+                "Requests sent to Microsoft.",
+                Label::Of("operation", &operations),
+            )
+            .into_iter();
+        let mut lane_counters = LANE_COUNTERS
+            .map(|spec| registrar.counters(spec.name, spec.help, Label::ContentType).into_iter());
+        let mut lane_gauges = LANE_GAUGES
+            .map(|spec| registrar.gauges(spec.name, spec.help, Label::ContentType).into_iter());
+        let malformed = "Records that are no JSON object, passed on as raw text.";
+        let mut malformed = registrar
+            .counters("records_malformed_total", malformed, Label::ContentType)
+            .into_iter();
+        let mut one =
+            |name, help| registrar.counters(name, help, Label::Nothing).into_iter().flatten();
+        let mut throttled = one("throttled_total", "Answers that asked for fewer requests.");
+        let mut retries = one("retries_total", "Requests that failed and were repeated.");
+        let mut restarts = one("restarts_total", "Times that the collector started again.");
+        let mut gauge =
+            |name, help| registrar.gauges(name, help, Label::Nothing).into_iter().flatten();
+        let mut requests_per_minute =
+            gauge("requests_per_minute", "Requests a minute that are allowed at present.");
+        let mut undelivered_bytes =
+            gauge("undelivered_bytes", "Bytes of records that wait to be safe.");
+        let totals = |counters: Option<Vec<Counter>>| -> Vec<Total> {
+            counters.unwrap_or_default().into_iter().map(Total::new).collect()
         };
-        let lane_counters = LANE_COUNTERS.map(&mut totals).into();
-        let lane_gauges = LANE_GAUGES
-            .map(|spec| setup.gauges(spec.name, spec.help, &["content_type"], &types))
-            .into();
-        let malformed = setup.counters(
-            "records_malformed_total",
-            "Records that are no JSON object, passed on as raw text.",
-            &["content_type"],
-            &types,
-        );
+        let subjects = subjects.iter().map(|subject| Self {
+            content_types: subject.content_types.into(),
+            requests: totals(requests.next()),
+            throttled: Total::new(throttled.next().unwrap_or_default()),
+            retries: Total::new(retries.next().unwrap_or_default()),
+            restarts: restarts.next().unwrap_or_default(),
+            requests_per_minute: requests_per_minute.next().unwrap_or_default(),
+            undelivered_bytes: undelivered_bytes.next().unwrap_or_default(),
+            lane_counters: lane_counters.each_mut().map(|sets| totals(sets.next())).into(),
+            lane_gauges: lane_gauges.each_mut().map(|sets| sets.next().unwrap_or_default()).into(),
+            malformed: malformed.next().unwrap_or_default(),
+        });
+        subjects.collect()
+    }
+
+    /// Numbers that nobody shows: of a tenant that came after Init, when Fluent Bit takes no new
+    /// ones.
+    pub(crate) fn unseen(content_types: &[ContentType]) -> Self {
+        let total = || Total::new(Counter::default());
+        let totals = |count: usize| (0..count).map(|_| total()).collect::<Vec<_>>();
+        let types = content_types.len();
+        let gauges = || (0..types).map(|_| Gauge::default()).collect::<Vec<_>>();
         Self {
             content_types: content_types.into(),
-            requests: requests.into_iter().map(Total::new).collect(),
-            throttled: Total::new(
-                setup.counter("throttled_total", "Answers that asked for fewer requests."),
-            ),
-            retries: Total::new(
-                setup.counter("retries_total", "Requests that failed and were repeated."),
-            ),
-            restarts: setup.counter("restarts_total", "Times that the collector started again."),
-            requests_per_minute: setup
-                .gauge("requests_per_minute", "Requests a minute that are allowed at present."),
-            undelivered_bytes: setup
-                .gauge("undelivered_bytes", "Bytes of records that wait to be safe."),
-            lane_counters,
-            lane_gauges,
-            malformed,
+            requests: totals(Operation::COLLECTING.len()),
+            throttled: total(),
+            retries: total(),
+            restarts: Counter::default(),
+            requests_per_minute: Gauge::default(),
+            undelivered_bytes: Gauge::default(),
+            lane_counters: LANE_COUNTERS.map(|_| totals(types)).into(),
+            lane_gauges: LANE_GAUGES.map(|_| gauges()).into(),
+            malformed: (0..types).map(|_| Counter::default()).collect(),
         }
+    }
+
+    /// Whether these are the numbers of just these feeds.
+    pub(crate) fn fits(&self, content_types: &[ContentType]) -> bool {
+        content_types.iter().all(|wanted| self.index(*wanted).is_some())
     }
 
     /// Shows where the collector stands.
@@ -127,4 +162,60 @@ impl HostMetrics {
     fn index(&self, content_type: ContentType) -> Option<usize> {
         self.content_types.iter().position(|known| *known == content_type)
     }
+}
+
+/// What a number is told apart by, beside the tenant.
+#[derive(Clone, Copy)]
+enum Label<'a> {
+    Nothing,
+    ContentType,
+    Of(&'a str, &'a [&'a str]),
+}
+
+/// Registers numbers for several subjects at once, as Fluent Bit wants it.
+struct Registrar<'a, 's> {
+    setup: &'a mut Setup<'s>,
+    subjects: &'a [Subject<'a>],
+}
+
+impl<'a> Registrar<'a, '_> {
+    fn counters(&mut self, name: &str, help: &str, label: Label<'a>) -> Vec<Vec<Counter>> {
+        let (keys, sets) = labels(self.subjects, label);
+        let values: Vec<&[&str]> = sets.iter().flatten().map(Vec::as_slice).collect();
+        let mut all = self.setup.counters(name, help, &keys, &values).into_iter();
+        sets.iter().map(|of_one| all.by_ref().take(of_one.len()).collect()).collect()
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, label: Label<'a>) -> Vec<Vec<Gauge>> {
+        let (keys, sets) = labels(self.subjects, label);
+        let values: Vec<&[&str]> = sets.iter().flatten().map(Vec::as_slice).collect();
+        let mut all = self.setup.gauges(name, help, &keys, &values).into_iter();
+        sets.iter().map(|of_one| all.by_ref().take(of_one.len()).collect()).collect()
+    }
+}
+
+/// The names of the labels, and for each subject the sets of their values.
+fn labels<'l>(
+    subjects: &[Subject<'l>],
+    label: Label<'l>,
+) -> (Vec<&'l str>, Vec<Vec<Vec<&'l str>>>) {
+    let mut keys = Vec::new();
+    keys.extend(subjects.first().and_then(|subject| subject.tenant_id).map(|_| "tenant_id"));
+    match label {
+        Label::Nothing => {}
+        Label::ContentType => keys.push("content_type"),
+        Label::Of(key, _) => keys.push(key),
+    }
+    let sets = subjects.iter().map(|subject| {
+        let values: Vec<Option<&str>> = match label {
+            Label::Nothing => vec![None],
+            Label::ContentType => {
+                subject.content_types.iter().map(|ct| Some(ct.as_str())).collect()
+            }
+            Label::Of(_, values) => values.iter().map(|value| Some(*value)).collect(),
+        };
+        let set = |value: Option<&'l str>| subject.tenant_id.into_iter().chain(value).collect();
+        values.into_iter().map(set).collect()
+    });
+    (keys, sets.collect())
 }

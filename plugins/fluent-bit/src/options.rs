@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use fluent_bit_plugin::{Kind, OptionSpec, Properties};
-use m365_audit_client::{Settings as ClientSettings, in_order};
+use m365_audit_client::{
+    Settings as ClientSettings, TenantMistake, Tenants, TenantsFile, complete_from_environment,
+    in_order,
+};
 use m365_audit_core::config::Reader;
 use m365_audit_core::options::{self as core, OPTIONS as TABLE};
 use m365_audit_core::{ConfigError, ContentType, RawOptions};
@@ -19,11 +22,35 @@ const DELAYED_BYTES_MAX: u64 = 1_000_000_000;
 /// Everything that the options say.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) client: ClientSettings,
+    pub(crate) who: Who,
     pub(crate) tags: Tags,
     pub(crate) commit_delay: Duration,
     /// Most bytes that may wait for Fluent Bit, and the same again in its ring buffer.
     pub(crate) buffer_bytes: usize,
+}
+
+/// Whose records are collected.
+#[derive(Debug)]
+pub(crate) enum Who {
+    /// One tenant's.
+    One(Box<ClientSettings>),
+    /// Those of the tenants of a file.
+    Many(TenantsFile, Tenants),
+}
+
+impl Who {
+    fn read(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
+        let Some(file) = TenantsFile::of(raw) else {
+            return ClientSettings::parse(raw).map(|client| Self::One(Box::new(client)));
+        };
+        file.check_base()?;
+        let tenants = file.read().map_err(|mistake| vec![mistake.error])?;
+        if tenants.tenants.is_empty() {
+            // Each names its table; the section's own options are not to blame.
+            return Err(tenants.mistakes.iter().map(TenantMistake::as_error).collect());
+        }
+        Ok(Self::Many(file, tenants))
+    }
 }
 
 /// Under which tags events appear.
@@ -54,7 +81,13 @@ impl Settings {
         let explicit = |option: &core::OptionSpec| {
             properties.explicit(option.name).map(|value| (option.name.to_owned(), value))
         };
-        Self::parse(TABLE.iter().filter_map(explicit).collect())
+        let mut raw: RawOptions = TABLE.iter().filter_map(explicit).collect();
+        let many = raw.contains_key("tenants_file");
+        complete_from_environment(&mut raw, |name| {
+            // Which tenant there is, the file of many says.
+            std::env::var(name).ok().filter(|_| !many || name != "AZURE_TENANT_ID")
+        });
+        Self::parse(raw)
     }
 
     fn parse(mut raw: RawOptions) -> Result<Self, Vec<ConfigError>> {
@@ -64,14 +97,14 @@ impl Settings {
         // The core has the say over this option and reports its mistakes.
         let buffer_bytes = Reader::new(&raw).number("buffer_bytes");
         let mut errors = reader.finish_known().err().unwrap_or_default();
-        if !commit_delay.is_zero() && ClientSettings::parse(&raw).is_ok() {
+        if !commit_delay.is_zero() && Who::read(&raw).is_ok() {
             let bytes = buffer_bytes.max(DELAYED_BYTES_MAX);
             raw.insert("buffer_bytes".into(), bytes.to_string());
         }
-        match ClientSettings::parse(&raw) {
-            Ok(client) if errors.is_empty() => {
+        match Who::read(&raw) {
+            Ok(who) if errors.is_empty() => {
                 let buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(usize::MAX);
-                Ok(Self { client, tags, commit_delay, buffer_bytes })
+                Ok(Self { who, tags, commit_delay, buffer_bytes })
             }
             Ok(_) => Err(errors),
             Err(found) => {
@@ -181,7 +214,10 @@ mod tests {
 
     #[test]
     fn a_commit_delay_does_not_bound_throughput() {
-        let core = |settings: &Settings| format!("{:?}", settings.client.config);
+        let core = |settings: &Settings| match &settings.who {
+            Who::One(client) => format!("{:?}", client.config),
+            Who::Many(..) => panic!("one tenant"),
+        };
         let delayed = parse(&[("commit_delay", "60")]).unwrap();
         assert_eq!(delayed.buffer_bytes, 6_000_000);
         assert!(core(&delayed).contains("buffer_bytes: 1000000000"));

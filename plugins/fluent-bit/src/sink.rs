@@ -11,6 +11,7 @@ use m365_audit_msgpack::{Beside, Encoded, Encoder, Metadata};
 
 use crate::metrics::HostMetrics;
 use crate::options::Tags;
+use crate::postbox::{Postbox, Slot};
 
 /// How deep a record's body may nest: what every Fluent Bit decodes, also one that is sent the
 /// events by `forward`, which wraps them in two more arrays.
@@ -25,16 +26,32 @@ pub(crate) struct HostSink {
     encoder: Encoder,
     /// Where batches go, once the pipeline is up.
     outbox: Option<Outbox>,
+    /// Among several tenants: whose batches these are.
+    shared: Option<(Postbox, Slot, Box<str>)>,
 }
 
 impl HostSink {
     pub(crate) fn new(logger: Logger, metrics: HostMetrics, tags: Tags) -> Self {
-        Self { logger, metrics, tags, encoder: Encoder::new(DEPTH_MAX), outbox: None }
+        Self { logger, metrics, tags, encoder: Encoder::new(DEPTH_MAX), outbox: None, shared: None }
+    }
+
+    /// Its batches travel among those of others, and its lines say that they are of `tenant`.
+    pub(crate) fn share(mut self, postbox: Postbox, slot: Slot, tenant: &str) -> Self {
+        self.shared = Some((postbox, slot, tenant.into()));
+        self
     }
 
     /// The pipeline is up.
     pub(crate) fn connect(&mut self, outbox: Outbox) {
         self.outbox = Some(outbox);
+    }
+}
+
+impl Drop for HostSink {
+    fn drop(&mut self) {
+        if let Some((postbox, slot, _)) = &self.shared {
+            postbox.leave(*slot);
+        }
     }
 }
 
@@ -57,15 +74,18 @@ impl Sink for HostSink {
                 Encoded::Malformed => self.metrics.count_malformed(content.content_type),
             }
         }
-        let sent = outbox.send(HostBatch {
+        let events = HostBatch {
             ticket: batch.id.0,
             tag: self.tags.of(content.content_type),
             records: u32::try_from(batch.records.len()).context("too many records in a batch")?,
             // A copy of the right size; the encoder keeps its room for the next batch.
             msgpack: self.encoder.events().to_vec(),
-        });
-        // When Fluent Bit is stopping, the run ends soon and the next one collects this again.
-        sent.unwrap_or(());
+        };
+        match &self.shared {
+            // When Fluent Bit is stopping, the run ends soon and the next one collects this again.
+            None => outbox.send(events).unwrap_or(()),
+            Some((postbox, slot, _)) => postbox.send(outbox, *slot, batch.id, events),
+        }
         Ok(())
     }
 
@@ -74,17 +94,24 @@ impl Sink for HostSink {
     }
 
     fn log(&mut self, level: Level, message: &str) {
-        let level = match level {
-            Level::Error => HostLevel::Error,
-            Level::Warn => HostLevel::Warn,
-            Level::Info => HostLevel::Info,
-            Level::Debug => HostLevel::Debug,
-        };
-        self.logger.log(level, message);
+        let level = host_level(level);
+        match &self.shared {
+            None => self.logger.log(level, message),
+            Some((.., tenant)) => self.logger.log(level, format_args!("[{tenant}] {message}")),
+        }
     }
 
     fn metrics(&mut self, metrics: &Metrics) {
         self.metrics.show(metrics);
+    }
+}
+
+pub(crate) const fn host_level(level: Level) -> HostLevel {
+    match level {
+        Level::Error => HostLevel::Error,
+        Level::Warn => HostLevel::Warn,
+        Level::Info => HostLevel::Info,
+        Level::Debug => HostLevel::Debug,
     }
 }
 

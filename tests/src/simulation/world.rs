@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use m365_audit_core::{
     Batch, BatchId, Collector, Commit, Config, Event, Input, Level, Metrics, Now, Outcome, Output,
     Presented, Request, RequestId, Stored, Utc,
 };
-use m365_sim::Microsoft;
+use m365_sim::{Credential, Issued, Microsoft, TenantConfig, issue_certificate};
 
 use super::check::{Checkpoints, Debt, invented, unwanted};
 use super::draw::Draw;
@@ -217,16 +218,42 @@ pub fn observe(scenario: Scenario, hours: u64) -> Result<Observed, String> {
     })
 }
 
+/// The certificate of all worlds that sign in with one. Making its key takes a while.
+fn certificate() -> &'static Issued {
+    const DAYS_MS: i64 = 100 * 24 * HOUR_MS;
+    static ISSUED: OnceLock<Issued> = OnceLock::new();
+    ISSUED.get_or_init(|| issue_certificate(1, "ring", START_MS - DAYS_MS, START_MS + DAYS_MS))
+}
+
 impl World {
     fn new(scenario: Scenario) -> Self {
-        let microsoft = Microsoft::new(scenario.sim.clone(), START_MS);
+        let mut sim = scenario.sim.clone();
+        // Some worlds sign in with a certificate, whatever the local clock says.
+        let signed = scenario.seed % 5 == 3 && scenario.faults != "scripted";
+        if signed {
+            let mut tenant = TenantConfig::seeded(sim.seed, 0);
+            let pem = certificate().certificate_pem.clone();
+            tenant.apps[0].credentials.push(Credential::Certificate { pem });
+            sim.tenants = vec![tenant];
+        }
+        let microsoft = Microsoft::new(sim, START_MS);
         let tenant = &microsoft.tenants()[0];
+        let issued = signed.then(certificate);
+        let key = issued.and_then(|issued| issued.key_pem.lines().nth(5));
         let secret = tenant.apps[0].secret().unwrap_or_default().to_owned();
+        let credential = match issued {
+            None => ("client_secret", secret.clone()),
+            Some(issued) => {
+                ("certificate", format!("{}{}", issued.certificate_pem, issued.key_pem))
+            }
+        };
+        // What must not show.
+        let secret = key.map_or(secret, str::to_owned);
         let mut options = scenario.options.clone();
         let identity = [
             ("tenant_id", tenant.id.to_string()),
             ("client_id", tenant.apps[0].client_id.to_string()),
-            ("client_secret", secret.clone()),
+            credential,
         ];
         for (option, value) in identity {
             options.entry(option.into()).or_insert(value);

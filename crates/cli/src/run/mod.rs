@@ -1,5 +1,7 @@
 //! `m365-audit run`: collects into a file or stdout, as NDJSON.
 
+mod board;
+mod many;
 pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod safe;
@@ -8,20 +10,24 @@ mod sink;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::MultiProgress;
-use m365_audit_client::{Client, RunError};
+use m365_audit_client::{Client, Handle, RunError, Settings};
 use m365_audit_core::{ConfigError, Level, Outcome};
 
 use crate::arguments::words;
 use crate::log::{Format, Log};
+use crate::run::board::Board;
 use crate::run::output::Output;
 use crate::run::progress::Progress;
+use crate::run::safe::{SafeOutput, SharedOutput};
 use crate::run::signals::Signals;
 use crate::run::sink::NdjsonSink;
-use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, arguments, sources};
+use crate::sources::{self, Plan};
+use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, arguments};
 
 const AFTER_HELP: &str = "\
 A flag comes before its variable, a variable before the file, the file before the default.
@@ -80,8 +86,8 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
         Ok(output) => (Some(output), None),
         Err(error) => (None, Some(error)),
     };
-    let (mut settings, output) = match (sources::settings(matches, unusable), output) {
-        (Ok(settings), Some(output)) => (settings, output),
+    let (plan, output) = match (sources::plan(matches, unusable), output) {
+        (Ok(plan), Some(output)) => (plan, output),
         (result, _) => {
             let report = result.err().unwrap_or_default();
             // Nothing can be told any more if stderr is gone.
@@ -90,15 +96,37 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
         }
     };
     let once = matches.get_flag("once");
+    let output = Arc::new(Mutex::new(SafeOutput::new(output, log.clone())));
+    let board = Board::new(progress, log.clone());
+    let place = Place { output, metadata: matches.get_flag("metadata"), log, board };
+    match plan {
+        Plan::One(settings) => one(*settings, once, &place),
+        Plan::Many(file, tenants) => many::collect(file, tenants, once, &place),
+    }
+}
+
+/// Where records and lines for people go.
+#[derive(Clone, Debug)]
+struct Place {
+    output: SharedOutput,
+    metadata: bool,
+    log: Log,
+    board: Board,
+}
+
+impl Place {
+    fn sink(&self, handle: Handle) -> NdjsonSink {
+        let Self { output, metadata, log, board } = self.clone();
+        NdjsonSink::new(output, metadata, handle, log, board)
+    }
+}
+
+fn one(mut settings: Settings, once: bool, place: &Place) -> u8 {
     settings.config = settings.config.once(once);
-    let metadata = matches.get_flag("metadata");
-    let client = Client::open(settings, |handle| {
-        NdjsonSink::new(output, metadata, handle, log.clone(), progress)
-    });
-    match client {
-        Ok(client) => collect(client, once, &log),
+    match Client::open(settings, |handle| place.sink(handle)) {
+        Ok(client) => collect(client, once, place),
         Err(error) => {
-            log.write(Level::Error, &error.to_string());
+            place.log.write(Level::Error, &error.to_string());
             INCOMPLETE
         }
     }
@@ -120,7 +148,8 @@ pub(crate) fn open_output(matches: &ArgMatches) -> Result<Output, ConfigError> {
     Output::open(path.map(PathBuf::as_path).filter(|path| *path != Path::new("-")))
 }
 
-fn collect(mut client: Client<NdjsonSink>, once: bool, log: &Log) -> u8 {
+fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
+    let log = &place.log;
     let handle = client.handle();
     let stop = move |grace| handle.shutdown(grace);
     let signals = match Signals::watch(stop, log.clone()) {
@@ -131,7 +160,7 @@ fn collect(mut client: Client<NdjsonSink>, once: bool, log: &Log) -> u8 {
         }
     };
     let result = if once { client.run() } else { client.run_until_shutdown() };
-    client.sink().close();
+    place.board.close();
     let (code, level, message) = verdict(&result, once, signals.came());
     log.write(level, &message);
     code

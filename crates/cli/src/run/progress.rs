@@ -53,6 +53,17 @@ impl Progress {
         Self { display, shown_at: None, rates: Rates::default(), last: Metrics::default(), start }
     }
 
+    /// Whether there is anything for [`Self::show`] to do.
+    pub(crate) fn is_due(&self) -> bool {
+        let period = match self.display {
+            Display::Nothing => return false,
+            Display::Bars { .. } => BARS_PERIOD,
+            Display::Lines { .. } => LINE_PERIOD,
+        };
+        self.rates.is_due(Instant::now())
+            || self.shown_at.is_none_or(|shown| period <= shown.elapsed())
+    }
+
     /// Shows `metrics`, if it is time to. Cheap if not.
     pub(crate) fn show(&mut self, metrics: &Metrics, log: &Log) {
         let period = match self.display {
@@ -70,8 +81,9 @@ impl Progress {
         self.draw(log);
     }
 
-    /// Takes the bars away and leaves a summary.
-    pub(crate) fn close(&mut self, log: &Log) {
+    /// Takes the bars away and leaves a summary of `metrics`.
+    pub(crate) fn close(&mut self, metrics: &Metrics, log: &Log) {
+        self.last.clone_from(metrics);
         if let Display::Bars { lanes, total, .. } = &mut self.display {
             lanes.drain(..).chain(total.take()).for_each(|bar| bar.finish_and_clear());
         }
@@ -132,8 +144,12 @@ struct Rates {
 }
 
 impl Rates {
+    fn is_due(&self, now: Instant) -> bool {
+        self.samples.back().is_none_or(|last| SAMPLE_PERIOD <= now.duration_since(last.0))
+    }
+
     fn sample(&mut self, now: Instant, metrics: &Metrics) {
-        if self.samples.back().is_some_and(|last| now.duration_since(last.0) < SAMPLE_PERIOD) {
+        if !self.is_due(now) {
             return;
         }
         let requests = metrics.requests.iter().sum();

@@ -1,6 +1,7 @@
 //! Lines into an output, whatever happened to it before: what both kinds of run write with.
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use m365_audit_core::Level;
 
@@ -14,6 +15,15 @@ pub(crate) struct SafeOutput {
     log: Log,
     /// Whether the output may end within a line: at first, and after a failed write.
     within_line: bool,
+}
+
+/// The one output of all tenants.
+pub(crate) type SharedOutput = Arc<Mutex<SafeOutput>>;
+
+/// The output, for one write. A thread that panicked with it left whole lines or half a line
+/// behind, and both are taken care of.
+pub(crate) fn lock(output: &SharedOutput) -> MutexGuard<'_, SafeOutput> {
+    output.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SafeOutput {

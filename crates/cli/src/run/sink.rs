@@ -8,9 +8,8 @@ use m365_audit_client::{Handle, Sink};
 use m365_audit_core::{Batch, BatchId, Level, LineWriter, Metrics};
 
 use crate::log::Log;
-use crate::run::output::Output;
-use crate::run::progress::Progress;
-use crate::run::safe::SafeOutput;
+use crate::run::board::Board;
+use crate::run::safe::{SharedOutput, lock};
 
 /// Lines are written when they are this many, or when nothing more comes for the moment.
 const BUFFER_BYTES: usize = 1024 * 1024;
@@ -18,11 +17,11 @@ const BUFFER_BYTES: usize = 1024 * 1024;
 /// Writes NDJSON.
 #[derive(Debug)]
 pub(crate) struct NdjsonSink {
-    output: SafeOutput,
+    output: SharedOutput,
     writer: LineWriter,
     handle: Handle,
     log: Log,
-    progress: Progress,
+    board: Board,
     lines: Vec<u8>,
     /// Emitted, not yet safe. Bounded by the option `buffer_bytes`.
     unsettled: Vec<BatchId>,
@@ -30,37 +29,35 @@ pub(crate) struct NdjsonSink {
 
 impl NdjsonSink {
     pub(crate) fn new(
-        output: Output,
+        output: SharedOutput,
         metadata: bool,
         handle: Handle,
         log: Log,
-        progress: Progress,
+        board: Board,
     ) -> Self {
         Self {
-            output: SafeOutput::new(output, log.clone()),
+            output,
             writer: LineWriter::new(metadata),
             handle,
             log,
-            progress,
+            board,
             lines: Vec::new(),
             unsettled: Vec::new(),
         }
     }
 
-    /// Takes the bars away and says where things stand.
-    pub(crate) fn close(&mut self) {
-        self.progress.close(&self.log);
-    }
-
     fn write_lines(&mut self) -> anyhow::Result<()> {
-        let result = self.output.write(&self.lines);
+        let mut output = lock(&self.output);
+        let result = output.write(&self.lines);
+        let repairable = output.is_repairable();
+        drop(output);
         self.lines.clear();
-        self.judge(result)
+        self.judge(result, repairable)
     }
 
     /// What cannot be repaired ends the process, not only the run.
-    fn judge(&self, result: io::Result<()>) -> anyhow::Result<()> {
-        if result.is_err() && !self.output.is_repairable() {
+    fn judge(&self, result: io::Result<()>, repairable: bool) -> anyhow::Result<()> {
+        if result.is_err() && !repairable {
             self.handle.shutdown(Duration::ZERO);
         }
         result.context("the output cannot be written")
@@ -79,8 +76,11 @@ impl Sink for NdjsonSink {
             return Ok(());
         }
         self.write_lines()?;
-        let result = self.output.settle();
-        self.judge(result)?;
+        let mut output = lock(&self.output);
+        let result = output.settle();
+        let repairable = output.is_repairable();
+        drop(output);
+        self.judge(result, repairable)?;
         delivered.append(&mut self.unsettled);
         Ok(())
     }
@@ -95,6 +95,6 @@ impl Sink for NdjsonSink {
     }
 
     fn metrics(&mut self, metrics: &Metrics) {
-        self.progress.show(metrics, &self.log);
+        self.board.show(metrics);
     }
 }

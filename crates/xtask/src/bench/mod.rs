@@ -8,6 +8,7 @@ mod expand;
 mod latency;
 mod memory;
 mod pipeline;
+mod tenants;
 
 use std::fmt;
 
@@ -20,11 +21,12 @@ const RUNS: usize = 5;
 
 type Bench = (&'static str, fn() -> Result<Verdict>);
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     ("fluent-bit-cpu", cpu::run),
     ("memory", memory::run),
     ("budget", budget::run),
     ("latency", latency::run),
+    ("tenants", tenants::run),
 ];
 
 /// The one that needs other crates.

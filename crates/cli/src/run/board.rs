@@ -1,0 +1,72 @@
+//! Where all tenants stand together: adds up what each one shows, and hands it to the display.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use m365_audit_core::Metrics;
+
+use crate::log::Log;
+use crate::run::progress::Progress;
+
+/// One tenant's place on the board. Clones for other tenants share the board.
+#[derive(Clone, Debug)]
+pub(crate) struct Board {
+    tenant: Arc<str>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    progress: Progress,
+    log: Log,
+    tenants: BTreeMap<Arc<str>, Metrics>,
+}
+
+impl Board {
+    /// A board for who has no name.
+    pub(crate) fn new(progress: Progress, log: Log) -> Self {
+        let shared = Shared { progress, log, tenants: BTreeMap::new() };
+        Self { tenant: "".into(), shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// Another tenant's place.
+    pub(crate) fn of(&self, tenant: &str) -> Self {
+        Self { tenant: tenant.into(), shared: Arc::clone(&self.shared) }
+    }
+
+    /// A tenant has gone, or will count from zero.
+    pub(crate) fn leave(&self, tenant: &str) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        // What it has done stays done; only what it is at does not.
+        if let Some(metrics) = shared.tenants.get_mut(tenant) {
+            metrics.requests_per_minute = 0;
+        }
+    }
+
+    /// Shows where this tenant stands. Cheap if it is not time to.
+    pub(crate) fn show(&self, metrics: &Metrics) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shared { progress, log, tenants } = &mut *shared;
+        match tenants.get_mut(&self.tenant) {
+            Some(known) => known.clone_from(metrics),
+            None => {
+                tenants.insert(Arc::clone(&self.tenant), metrics.clone());
+            }
+        }
+        if !progress.is_due() {
+            return;
+        }
+        let mut all = Metrics::default();
+        tenants.values().for_each(|one| all.add(one));
+        progress.show(&all, log);
+    }
+
+    /// Takes the bars away and says where things stand.
+    pub(crate) fn close(&self) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shared { progress, log, tenants } = &mut *shared;
+        let mut all = Metrics::default();
+        tenants.values().for_each(|one| all.add(one));
+        progress.close(&all, log);
+    }
+}

@@ -1,0 +1,84 @@
+//! `run` with a tenants file: one fleet, one output.
+
+use m365_audit_client::{Fleet, FleetHost, FleetOutcome, Handle, Tenant, Tenants, TenantsFile};
+use m365_audit_core::Level;
+
+use crate::run::Place;
+use crate::run::signals::Signals;
+use crate::run::sink::NdjsonSink;
+use crate::{COMPLETE, INCOMPLETE};
+
+/// What the fleet writes to.
+#[derive(Debug)]
+struct Host(Place);
+
+impl FleetHost for Host {
+    type Sink = NdjsonSink;
+
+    fn sink(&mut self, tenant: &Tenant, handle: Handle) -> NdjsonSink {
+        let Place { log, board, .. } = &self.0;
+        let place =
+            Place { log: log.of(&tenant.name), board: board.of(&tenant.name), ..self.0.clone() };
+        place.sink(handle)
+    }
+
+    fn left(&mut self, tenant: &str) {
+        self.0.board.leave(tenant);
+    }
+
+    fn log(&mut self, tenant: Option<&str>, level: Level, message: &str) {
+        match tenant {
+            Some(tenant) => self.0.log.of(tenant).write(level, message),
+            None => self.0.log.write(level, message),
+        }
+    }
+}
+
+/// Collects all tenants, and answers the exit code.
+pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &Place) -> u8 {
+    let log = &place.log;
+    let failed = |problem: &str| {
+        log.write(Level::Error, problem);
+        INCOMPLETE
+    };
+    let mut fleet = match Fleet::open(file, tenants, once, Host(place.clone())) {
+        Ok(fleet) => fleet,
+        Err(error) => return failed(&error.to_string()),
+    };
+    let handle = fleet.handle();
+    let signals = match Signals::watch(move |grace| handle.shutdown(grace), log.clone()) {
+        Ok(signals) => signals,
+        Err(error) => return failed(&format!("signals cannot be watched: {error}")),
+    };
+    let outcome = fleet.run();
+    place.board.close();
+    let (code, level, message) = verdict(outcome, once, signals.came());
+    log.write(level, &message);
+    code
+}
+
+/// The exit code and the last words.
+fn verdict(outcome: FleetOutcome, once: bool, stopped: bool) -> (u8, Level, String) {
+    let FleetOutcome { complete, incomplete, failed } = outcome;
+    let tenants = complete + incomplete + failed;
+    match (once, stopped) {
+        // Who collects for ever is always interrupted in the middle.
+        (false, true) => {
+            (COMPLETE, Level::Info, "stopped; everything that was written is recorded".into())
+        }
+        _ if incomplete + failed == 0 => {
+            (COMPLETE, Level::Info, format!("complete: {tenants} tenants"))
+        }
+        (_, true) => {
+            (INCOMPLETE, Level::Warn, "interrupted; with the same db the next run goes on".into())
+        }
+        _ => (
+            INCOMPLETE,
+            Level::Warn,
+            format!(
+                "incomplete: of {tenants} tenants, {complete} are complete, {incomplete} were \
+                 denied something or could not read it yet, {failed} failed"
+            ),
+        ),
+    }
+}

@@ -1,0 +1,442 @@
+//! Many tenants in one process: a thread, a client and a budget each; one transport, one set of
+//! roots and one pool of connections for all. What happens to one tenant leaves the others alone.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use m365_audit_core::{ContentRef, Level, Outcome};
+
+use crate::client::{Client, OpenError};
+use crate::handle::Handle;
+use crate::http::Clients;
+use crate::runtime::Runtime;
+use crate::sink::Sink;
+use crate::tenants::{Tenant, Tenants, TenantsFile};
+
+/// How often the file is looked at. One `stat` call each.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a tenant that leaves, or changes, may still confirm what it has emitted.
+const LEAVE_GRACE: Duration = Duration::from_secs(10);
+
+/// Pauses before a tenant that has failed is started again; doubled from one to the other.
+const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// A tenant that ran for this long was healthy: its pause starts over.
+const HEALTHY_RUN: Duration = Duration::from_secs(600);
+
+/// What a packaging offers to a fleet.
+pub trait FleetHost: Send {
+    /// What takes one tenant's records.
+    type Sink: Sink + Send + 'static;
+
+    /// A place for the records of a tenant that is about to start. Called again whenever it starts
+    /// again; the sink of its last run has gone by then.
+    fn sink(&mut self, tenant: &Tenant, handle: Handle) -> Self::Sink;
+
+    /// A tenant's run has ended, and another one does not follow at once.
+    fn left(&mut self, tenant: &str);
+
+    /// Shows a line to the operator, of one tenant or of the fleet as a whole.
+    fn log(&mut self, tenant: Option<&str>, level: Level, message: &str);
+}
+
+/// How a fleet ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FleetOutcome {
+    /// Tenants that delivered everything.
+    pub complete: usize,
+    /// Tenants that were stopped, or could not read everything.
+    pub incomplete: usize,
+    /// Tenants that failed, or that have a mistake in their table.
+    pub failed: usize,
+}
+
+/// Collects the tenants of a file.
+#[derive(Debug)]
+pub struct Fleet<H> {
+    host: H,
+    file: TenantsFile,
+    stamp: Option<(SystemTime, u64)>,
+    once: bool,
+    transport: Option<(Clients, Runtime)>,
+    members: BTreeMap<Box<str>, Member>,
+    failed: usize,
+    sender: Sender<Message>,
+    inbox: Receiver<Message>,
+}
+
+/// One tenant of a running fleet.
+#[derive(Debug)]
+struct Member {
+    tenant: Tenant,
+    /// Counts its starts, so that the end of an earlier one is not taken for that of the present.
+    start: u64,
+    state: State,
+    pause: Duration,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A thread runs its client.
+    Running { handle: Handle, thread: JoinHandle<()>, since: Instant },
+    /// It has failed and is started again at this time.
+    Resting { until: Instant },
+    /// It has come to its end, with `once`.
+    Done(Ended),
+}
+
+/// How one run of a client ended.
+#[derive(Clone, Debug)]
+enum Ended {
+    Complete,
+    Incomplete,
+    Failed(String),
+}
+
+#[derive(Debug)]
+enum Message {
+    Ended { name: Box<str>, start: u64, how: Ended },
+    Hint { tenant_id: Box<str>, content: ContentRef },
+    Shutdown(Duration),
+}
+
+/// Reaches a [`Fleet`] from any thread, also after it has gone.
+#[derive(Clone, Debug)]
+pub struct FleetHandle(Sender<Message>);
+
+impl FleetHandle {
+    /// Ends all runs, as [`Handle::shutdown`] does.
+    pub fn shutdown(&self, grace: Duration) {
+        // Fails only if the fleet has gone.
+        let _ = self.0.send(Message::Shutdown(grace));
+    }
+
+    /// Somebody says that this content of this tenant exists. See [`Handle::hint`].
+    pub fn hint(&self, tenant_id: &str, content: ContentRef) {
+        let _ = self.0.send(Message::Hint { tenant_id: tenant_id.into(), content });
+    }
+}
+
+impl<H: FleetHost> Fleet<H> {
+    /// Prepares the tenants that `tenants` says; sends nothing yet. With `once`, each tenant ends
+    /// when everything that existed at the start is delivered.
+    ///
+    /// # Errors
+    /// The transport cannot be set up.
+    pub fn open(
+        file: TenantsFile,
+        tenants: Tenants,
+        once: bool,
+        host: H,
+    ) -> Result<Self, OpenError> {
+        let (sender, inbox) = mpsc::channel();
+        let stamp = file.stamp();
+        let mut fleet = Self {
+            host,
+            file,
+            stamp,
+            once,
+            transport: None,
+            members: BTreeMap::new(),
+            failed: 0,
+            sender,
+            inbox,
+        };
+        if let Some(first) = tenants.tenants.first() {
+            // Options of the transport are those of the instance, the same in every tenant.
+            let clients = Clients::new(&first.settings.native)?;
+            fleet.transport = Some((clients, Runtime::shared()?));
+        }
+        fleet.take(tenants);
+        Ok(fleet)
+    }
+
+    /// Reaches this fleet from other threads.
+    #[must_use]
+    pub fn handle(&self) -> FleetHandle {
+        FleetHandle(self.sender.clone())
+    }
+
+    /// What was given to [`Fleet::open`].
+    pub const fn host(&mut self) -> &mut H {
+        &mut self.host
+    }
+
+    /// Runs until [`FleetHandle::shutdown`], or with `once` until every tenant has ended.
+    pub fn run(&mut self) -> FleetOutcome {
+        let mut look_at = Instant::now() + LOOK_EVERY;
+        loop {
+            if self.once && self.members.values().all(Member::is_done) {
+                return self.outcome();
+            }
+            let now = Instant::now();
+            let wake = self.start_rested(now).map_or(look_at, |at| at.min(look_at));
+            match self.inbox.recv_timeout(wake.saturating_duration_since(now)) {
+                Ok(Message::Ended { name, start, how }) => self.handle_ended(&name, start, how),
+                Ok(Message::Hint { tenant_id, content }) => self.pass_on(&tenant_id, content),
+                Ok(Message::Shutdown(grace)) => return self.shut_down(grace),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            if look_at <= Instant::now() {
+                look_at = Instant::now() + LOOK_EVERY;
+                if !self.once {
+                    self.look_at_file();
+                }
+            }
+        }
+    }
+
+    /// Reads the file again if it has changed. A file of no use leaves everything as it is.
+    fn look_at_file(&mut self) {
+        let stamp = self.file.stamp();
+        if stamp.is_none() || stamp == self.stamp {
+            return;
+        }
+        self.stamp = stamp;
+        match self.file.read() {
+            Ok(tenants) => {
+                self.host.log(None, Level::Info, &format!("{} has changed", self.file.name()));
+                self.take(tenants);
+            }
+            Err(mistake) => {
+                let message = format!("{mistake}; the tenants of before are collected further");
+                self.host.log(None, Level::Error, &message);
+            }
+        }
+    }
+
+    /// Starts tenants that are new, stops those that are gone, restarts those that changed.
+    fn take(&mut self, tenants: Tenants) {
+        let Tenants { tenants, mistakes } = tenants;
+        let mut broken: Vec<Box<str>> = Vec::new();
+        for mistake in mistakes {
+            self.host.log(mistake.table.as_deref(), Level::Error, &mistake.to_string());
+            broken.extend(mistake.table);
+        }
+        broken.sort_unstable();
+        broken.dedup();
+        self.failed = broken.len();
+        let wanted: BTreeMap<Box<str>, Tenant> =
+            tenants.into_iter().map(|tenant| (tenant.name.clone(), tenant)).collect();
+        let names: Vec<Box<str>> = self.members.keys().cloned().collect();
+        let mut leaving = Vec::new();
+        for name in names {
+            let options = |member: &Member| member.tenant.options.clone();
+            let present = self.members.get(&name).map(options).unwrap_or_default();
+            match wanted.get(&name) {
+                Some(tenant) if tenant.options == present => {}
+                Some(_) => leaving.push((name, "changed")),
+                // What it was told before still holds; the mistake has been reported.
+                None if broken.contains(&name) => {}
+                None => leaving.push((name, "removed")),
+            }
+        }
+        for (name, why) in &leaving {
+            self.host.log(Some(name), Level::Info, &format!("{why}: stopping"));
+            self.ask_to_stop(name, LEAVE_GRACE);
+        }
+        for (name, _) in leaving {
+            self.remove(&name);
+        }
+        for (name, tenant) in wanted {
+            if !self.members.contains_key(&name) {
+                self.add(tenant);
+            }
+        }
+    }
+
+    fn add(&mut self, tenant: Tenant) {
+        let name = tenant.name.clone();
+        let until = Instant::now();
+        let member =
+            Member { tenant, start: 0, state: State::Resting { until }, pause: RESTART_PAUSE_MIN };
+        self.members.insert(name, member);
+    }
+
+    fn ask_to_stop(&self, name: &str, grace: Duration) {
+        if let Some(Member { state: State::Running { handle, .. }, .. }) = self.members.get(name) {
+            handle.shutdown(grace);
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        let Some(member) = self.members.remove(name) else { return };
+        if let State::Running { thread, .. } = member.state {
+            // What it has to say, it has sent.
+            let _ = thread.join();
+        }
+        self.host.left(name);
+    }
+
+    /// Starts those whose rest is over; answers when the next one's is.
+    fn start_rested(&mut self, now: Instant) -> Option<Instant> {
+        let rested = |member: &Member| match member.state {
+            State::Resting { until } => Some(until),
+            State::Running { .. } | State::Done(_) => None,
+        };
+        let due: Vec<Box<str>> = self
+            .members
+            .iter()
+            .filter(|(_, member)| rested(member).is_some_and(|until| until <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            self.start(&name);
+        }
+        self.members.values().filter_map(rested).min()
+    }
+
+    fn start(&mut self, name: &str) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        let transport = match &self.transport {
+            Some(transport) => Ok(transport.clone()),
+            None => Clients::new(&member.tenant.settings.native)
+                .map_err(OpenError::from)
+                .and_then(|clients| Ok((clients, Runtime::shared()?))),
+        };
+        member.start += 1;
+        let host = &mut self.host;
+        let mut settings = member.tenant.settings.clone();
+        settings.config = settings.config.once(self.once);
+        let opened = transport.and_then(|(clients, runtime)| {
+            self.transport = Some((clients.clone(), runtime.clone()));
+            let tenant = &member.tenant;
+            Client::open_on(settings, clients, runtime, |handle| host.sink(tenant, handle))
+        });
+        let start = member.start;
+        let how = match opened {
+            Ok(client) => {
+                let handle = client.handle();
+                let (sender, name, once) =
+                    (self.sender.clone(), member.tenant.name.clone(), self.once);
+                let thread = thread::Builder::new().name("m365-audit-tenant".into());
+                match thread.spawn(move || {
+                    let how = collect(client, once);
+                    let _ = sender.send(Message::Ended { name, start, how });
+                }) {
+                    Ok(thread) => {
+                        let since = Instant::now();
+                        member.state = State::Running { handle, thread, since };
+                        return;
+                    }
+                    Err(error) => Ended::Failed(format!("no thread: {error}")),
+                }
+            }
+            Err(error) => Ended::Failed(error.to_string()),
+        };
+        self.handle_ended(name, start, how);
+    }
+
+    fn handle_ended(&mut self, name: &str, start: u64, how: Ended) {
+        let Some(member) = self.members.get_mut(name).filter(|member| member.start == start) else {
+            return;
+        };
+        if let State::Running { since, .. } = &member.state
+            && HEALTHY_RUN < since.elapsed()
+        {
+            member.pause = RESTART_PAUSE_MIN;
+        }
+        if self.once {
+            if let Ended::Failed(problem) = &how {
+                self.host.log(Some(name), Level::Error, problem);
+            }
+            member.state = State::Done(how);
+        } else {
+            let pause = member.pause;
+            member.pause = (pause * 2).min(RESTART_PAUSE_MAX);
+            member.state = State::Resting { until: Instant::now() + pause };
+            let problem = match &how {
+                Ended::Failed(problem) => problem.as_str(),
+                Ended::Complete | Ended::Incomplete => "it has ended",
+            };
+            let message =
+                format!("{problem}; starting again from the stored state in {} s", pause.as_secs());
+            self.host.log(Some(name), Level::Error, &message);
+        }
+        self.host.left(name);
+    }
+
+    fn pass_on(&self, tenant_id: &str, content: ContentRef) {
+        for member in self.members.values() {
+            if member.tenant.settings.config.tenant_id() == tenant_id
+                && let State::Running { handle, .. } = &member.state
+            {
+                handle.hint(content);
+                return;
+            }
+        }
+    }
+
+    fn shut_down(&mut self, grace: Duration) -> FleetOutcome {
+        let names: Vec<Box<str>> = self.members.keys().cloned().collect();
+        for name in &names {
+            self.ask_to_stop(name, grace);
+        }
+        for member in self.members.values_mut() {
+            let state = std::mem::replace(&mut member.state, State::Done(Ended::Incomplete));
+            match state {
+                State::Running { thread, .. } => drop(thread.join()),
+                State::Done(how) => member.state = State::Done(how),
+                State::Resting { .. } => {}
+            }
+        }
+        // How each one ended, in so far as it still could say so.
+        while let Ok(message) = self.inbox.try_recv() {
+            if let Message::Ended { name, start, how } = message
+                && let Some(member) = self.members.get_mut(&name)
+                && member.start == start
+            {
+                member.state = State::Done(how);
+            }
+        }
+        self.outcome()
+    }
+
+    fn outcome(&self) -> FleetOutcome {
+        let mut outcome = FleetOutcome { complete: 0, incomplete: 0, failed: self.failed };
+        for member in self.members.values() {
+            match &member.state {
+                State::Done(Ended::Complete) => outcome.complete += 1,
+                State::Done(Ended::Failed(_)) => outcome.failed += 1,
+                State::Done(Ended::Incomplete) | State::Running { .. } | State::Resting { .. } => {
+                    outcome.incomplete += 1;
+                }
+            }
+        }
+        outcome
+    }
+}
+
+impl Member {
+    const fn is_done(&self) -> bool {
+        matches!(self.state, State::Done(_))
+    }
+}
+
+/// Runs one tenant's client to its end, whatever that is.
+fn collect<S: Sink>(mut client: Client<S>, once: bool) -> Ended {
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        if once { client.run() } else { client.run_until_shutdown() }
+    }));
+    match ended {
+        Ok(Ok(Outcome::Complete)) => Ended::Complete,
+        Ok(Ok(Outcome::Incomplete)) => Ended::Incomplete,
+        Ok(Err(error)) => Ended::Failed(error.to_string()),
+        Err(panic) => Ended::Failed(format!(
+            "panic: {}; remedy: report this with the log before it",
+            message(&*panic)
+        )),
+    }
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}

@@ -1,0 +1,308 @@
+//! The tenants file: one table a tenant, over the options of the instance. Reads it and says what
+//! is wrong with it; starts nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use m365_audit_core::credential::is_credential_option;
+use m365_audit_core::options::{self, Scope};
+use m365_audit_core::{ConfigError, RawOptions};
+use toml::{Table, Value};
+
+use crate::credentials::read_bounded;
+use crate::settings::Settings;
+
+/// The largest file that is read: enough for thousands of tenants.
+const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The most tenants of one instance. Each costs memory, a thread and its budget of requests.
+pub const TENANTS_MAX: usize = 1_000;
+
+/// Options of scope `Native` that make sense for one tenant; the others are the process's.
+const OF_A_TENANT: [&str; 4] =
+    ["client_secret_file", "certificate_file", "federated_token_file", "redact_key_file"];
+
+/// One tenant of the file.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// What its table is called.
+    pub name: Box<str>,
+    /// Everything it needs to be collected.
+    pub settings: Settings,
+    /// What the settings were made of, to see whether they change.
+    pub(crate) options: RawOptions,
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub struct Tenants {
+    /// Those without a mistake, by the names of their tables.
+    pub tenants: Vec<Tenant>,
+    /// What is wrong with the others.
+    pub mistakes: Vec<TenantMistake>,
+}
+
+/// A mistake in a tenants file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantMistake {
+    /// The file.
+    pub file: String,
+    /// The table; `None`: the file as a whole.
+    pub table: Option<Box<str>>,
+    /// The mistake.
+    pub error: ConfigError,
+}
+
+impl TenantMistake {
+    /// As a mistake of the option `tenants_file`, for packagings that know no tables.
+    #[must_use]
+    pub fn as_error(&self) -> ConfigError {
+        let (problem, remedy) = (&self.error.problem, &self.error.remedy);
+        let option = &self.error.option;
+        let value = self.error.value.as_ref().map(|value| format!(" = {value:?}"));
+        let value = value.unwrap_or_default();
+        let problem = match &self.table {
+            Some(table) => format!("[{table}] {option}{value}: {problem}"),
+            None => problem.clone(),
+        };
+        ConfigError::new("tenants_file", Some(&self.file), &problem, remedy)
+    }
+}
+
+impl fmt::Display for TenantMistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.table {
+            Some(table) => write!(f, "{} [{table}]: {}", self.file, self.error),
+            None => write!(f, "{}: {}", self.file, self.error),
+        }
+    }
+}
+
+/// A tenants file, and the options that its tables begin with.
+#[derive(Clone, Debug)]
+pub struct TenantsFile {
+    path: PathBuf,
+    base: RawOptions,
+}
+
+impl TenantsFile {
+    /// The file that `raw` names; `None` if it names none.
+    #[must_use]
+    pub fn of(raw: &RawOptions) -> Option<Self> {
+        let path = raw.get("tenants_file")?.trim();
+        let mut base = raw.clone();
+        base.remove("tenants_file");
+        (!path.is_empty()).then(|| Self { path: path.into(), base })
+    }
+
+    /// What is wrong with the options of the instance, whatever the tables say.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn check_base(&self) -> Result<(), Vec<ConfigError>> {
+        const SOMEBODY: &str = "00000000-0000-0000-0000-000000000000";
+        let mut raw = self.base.clone();
+        let mut errors = Vec::new();
+        raw.insert("tenant_id".into(), SOMEBODY.into());
+        raw.entry("client_id".into()).or_insert_with(|| SOMEBODY.into());
+        if !raw.keys().any(|name| name == "auth" || is_credential_option(name)) {
+            raw.insert("client_secret".into(), "a table may have one".into());
+        }
+        if raw.get("db.locking").is_some_and(|word| word.trim().eq_ignore_ascii_case("on")) {
+            errors.push(ConfigError::new(
+                "db.locking",
+                Some("on"),
+                "the tenants of tenants_file share the db, each with a connection of its own",
+                "leave it off",
+            ));
+        }
+        errors.extend(Settings::parse(&raw).err().unwrap_or_default());
+        if errors.is_empty() { Ok(()) } else { Err(crate::settings::in_order(errors)) }
+    }
+
+    /// The one tenant that `tenant` names, by its table or its GUID, for a command about one.
+    ///
+    /// # Errors
+    /// There is none, or it has mistakes: each ready to be printed.
+    pub fn one(&self, tenant: &str) -> Result<Tenant, Vec<TenantMistake>> {
+        let Tenants { tenants, mistakes } = self.read().map_err(|mistake| vec![mistake])?;
+        let names: Vec<String> = tenants.iter().map(|known| known.name.to_string()).collect();
+        let is_meant = |known: &Tenant| {
+            *known.name == *tenant || known.settings.config.tenant_id().eq_ignore_ascii_case(tenant)
+        };
+        if let Some(known) = tenants.into_iter().find(is_meant) {
+            return Ok(known);
+        }
+        let of_it: Vec<TenantMistake> = mistakes
+            .into_iter()
+            .filter(|mistake| mistake.table.as_deref() == Some(tenant))
+            .collect();
+        if !of_it.is_empty() {
+            return Err(of_it);
+        }
+        let value = (!tenant.is_empty()).then_some(tenant);
+        let problem = "names no tenant of the tenants_file, and this is about one";
+        let remedy = format!("name one of: {}", names.join(", "));
+        let error = ConfigError::new("tenant_id", value, problem, &remedy);
+        Err(vec![TenantMistake { file: self.name(), table: None, error }])
+    }
+
+    /// Changes when the file does; `None` while it cannot be looked at.
+    pub(crate) fn stamp(&self) -> Option<(SystemTime, u64)> {
+        let metadata = fs::metadata(&self.path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Reads the file. A mistake in one table leaves the others alone.
+    ///
+    /// # Errors
+    /// The file as a whole is of no use: it cannot be read, or is not TOML, or has no table.
+    pub fn read(&self) -> Result<Tenants, TenantMistake> {
+        let whole = |problem: &str, remedy: &str| {
+            let path = self.name();
+            let error = ConfigError::new("tenants_file", Some(&path), problem, remedy);
+            TenantMistake { file: path, table: None, error }
+        };
+        let text = read_bounded(&self.path, FILE_BYTES_MAX)
+            .map_err(|problem| whole(&problem, "name a readable TOML file"))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| whole("not UTF-8 text", "write the file as TOML in UTF-8"))?;
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            // Never the line itself: it may hold a secret.
+            let line = error.span().map_or(1, |span| {
+                let before = text.as_bytes().get(..span.start).unwrap_or_default();
+                1 + before.iter().filter(|byte| **byte == b'\n').count()
+            });
+            let remedy = "write a table for each tenant, each name once: [contoso], then lines \
+                          like tenant_id = \"...\"";
+            whole(&format!("not TOML, line {line}"), remedy)
+        })?;
+        if table.is_empty() {
+            return Err(whole("no tenant in the file", "write a table for each: [contoso]"));
+        }
+        if TENANTS_MAX < table.len() {
+            let problem = format!("more than {TENANTS_MAX} tables");
+            return Err(whole(&problem, "divide the tenants among several instances"));
+        }
+        Ok(self.sort(&table))
+    }
+
+    fn sort(&self, table: &Table) -> Tenants {
+        let mut sorted = Tenants::default();
+        let mut ids: BTreeMap<String, &str> = BTreeMap::new();
+        for (name, value) in table {
+            let mut report = |error| {
+                sorted.mistakes.push(TenantMistake {
+                    file: self.name(),
+                    table: Some(name.as_str().into()),
+                    error,
+                });
+            };
+            let Value::Table(options) = value else {
+                report(ConfigError::new(
+                    name,
+                    None,
+                    "not in a tenant's table",
+                    "write options of all tenants beside tenants_file, and others in a table",
+                ));
+                continue;
+            };
+            match self.tenant(name, options) {
+                Err(errors) => errors.into_iter().for_each(report),
+                Ok(tenant) => {
+                    let id = tenant.settings.config.tenant_id().to_owned();
+                    match ids.get(&id) {
+                        Some(first) => report(ConfigError::new(
+                            "tenant_id",
+                            Some(&id),
+                            &format!("[{first}] collects this tenant"),
+                            "keep one of the two tables",
+                        )),
+                        None => {
+                            ids.insert(id, name);
+                            sorted.tenants.push(tenant);
+                        }
+                    }
+                }
+            }
+        }
+        sorted
+    }
+
+    fn tenant(&self, name: &str, table: &Table) -> Result<Tenant, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        let own = texts(table, &mut errors);
+        let mut options = self.base.clone();
+        options.remove("tenant_id");
+        // Who has a credential of its own wants no other.
+        if own.keys().any(|name| name == "auth" || is_credential_option(name)) {
+            options.retain(|name, _| !is_credential_option(name) && name != "auth");
+        }
+        for (option, text) in own {
+            match options::find(&option).map(|spec| spec.scope) {
+                Some(Scope::Core) => {}
+                Some(Scope::Native) if OF_A_TENANT.contains(&&*option) => {}
+                Some(_) => errors.push(ConfigError::new(
+                    &option,
+                    None,
+                    "not an option of one tenant",
+                    "write it beside tenants_file, for all",
+                )),
+                // Reported with the nearest name below.
+                None => {}
+            }
+            options.insert(option, text);
+        }
+        match Settings::parse(&options) {
+            Ok(settings) if errors.is_empty() => {
+                Ok(Tenant { name: name.into(), settings, options })
+            }
+            Ok(_) => Err(errors),
+            Err(found) => {
+                errors.extend(found);
+                Err(crate::settings::in_order(errors))
+            }
+        }
+    }
+}
+
+/// A table's values as the texts that options are.
+fn texts(table: &Table, errors: &mut Vec<ConfigError>) -> RawOptions {
+    let mut texts = RawOptions::new();
+    for (name, value) in table {
+        let text = match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Boolean(value) => Some(value.to_string()),
+            Value::Array(values) => {
+                let words: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
+                words.map(|words| words.join(", "))
+            }
+            Value::Table(_) | Value::Float(_) | Value::Datetime(_) => None,
+        };
+        match text {
+            Some(text) => {
+                texts.insert(name.clone(), text);
+            }
+            None => errors.push(ConfigError::new(
+                name,
+                None,
+                "neither text, whole number, true/false nor a list of texts",
+                "write the value in quotes",
+            )),
+        }
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests;

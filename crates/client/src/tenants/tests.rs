@@ -1,0 +1,111 @@
+//! Tenants files, good and bad.
+
+use std::fs;
+use std::path::Path;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+const A: &str = "41463f53-8812-40f4-890f-865bf6e35190";
+const B: &str = "41463f53-8812-40f4-890f-865bf6e35191";
+
+/// What a file says over `base`; `{dir}` stands for its directory, `{a}` and `{b}` for tenants.
+#[track_caller]
+fn check(base: &[(&str, &str)], text: &str, expect: Expect) {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = dir.path().to_str().unwrap();
+    let path = dir.path().join("tenants.toml");
+    fs::write(dir.path().join("secret"), "s3cret~file").unwrap();
+    fs::write(&path, text.replace("{dir}", shown).replace("{a}", A).replace("{b}", B)).unwrap();
+    let file = file(base, &path);
+    let said = match file.read() {
+        Err(mistake) => format!("{mistake}\n"),
+        Ok(tenants) => {
+            let runs = tenants.tenants.iter().map(|tenant| {
+                let Tenant { name, settings, .. } = tenant;
+                let types = settings.config.content_types().len();
+                let credential = settings.config.credential();
+                format!("[{name}] {types} types, {credential}\n")
+            });
+            let wrong = tenants.mistakes.iter().map(|mistake| format!("{mistake}\n"));
+            runs.chain(wrong).collect()
+        }
+    };
+    assert!(!said.contains("s3cret"), "{said}");
+    expect.assert_eq(&said.replace(shown, "{dir}"));
+}
+
+fn file(base: &[(&str, &str)], path: &Path) -> TenantsFile {
+    let mut raw: RawOptions =
+        base.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    raw.insert("tenants_file".into(), path.to_str().unwrap().into());
+    TenantsFile::of(&raw).unwrap()
+}
+
+const APP: (&str, &str) = ("client_id", B);
+const SECRET: (&str, &str) = ("client_secret", "s3cret~base");
+
+#[test]
+fn a_table_says_what_is_different_from_the_instance() {
+    check(
+        &[APP, SECRET, ("content_types", "Audit.Exchange"), ("db", "state.db")],
+        "[contoso]\ntenant_id = \"{a}\"\n[fabrikam]\ntenant_id = \"{b}\"\n\
+         content_types = [\"DLP.All\", \"Audit.General\"]\nrequests_per_minute = 600\n\
+         start_subscriptions = false\nfederated_token_file = \"{dir}/secret\"\n",
+        expect![[r#"
+            [contoso] 1 types, a client secret
+            [fabrikam] 2 types, a federated token
+        "#]],
+    );
+}
+
+#[test]
+fn a_mistake_in_one_table_leaves_the_others_alone() {
+    check(
+        &[APP],
+        "[contoso]\ntenant_id = \"{a}\"\nclient_secret = \"s3cret\"\n\
+         [fabrikam]\ntenant_id = \"fabrikam\"\nclientsecret = \"s3cret\"\ninterval_sec = 0\n\
+         lookback = 1.5\ndb = \"x.db\"\nproxy_url = \"http://p\"\ntag_prefix = \"x\"\n\
+         client_secret_file = \"{dir}/none\"\n\
+         [again]\ntenant_id = \"{a}\"\nclient_secret = \"s3cret\"\n",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn a_file_of_no_use_is_said_to_be() {
+    check(&[], "", expect![[r#""#]]);
+    check(&[], "tenant_id = \"{a}\"\n", expect![[r#""#]]);
+    check(&[], "[a]\nclient_secret = s3cret\n", expect![[r#""#]]);
+    check(&[], "[a]\nclient_secret = \"s3cret\"\n[a]\n", expect![[r#""#]]);
+    let missing = file(&[], Path::new("/nowhere/tenants.toml"));
+    let mistake = missing.read().unwrap_err().to_string();
+    assert!(mistake.contains("cannot be read"), "{mistake}");
+}
+
+#[test]
+fn mistakes_of_the_instance_are_told_once() {
+    let of = |base: &[(&str, &str)]| -> String {
+        let errors = file(base, Path::new("t.toml")).check_base().err().unwrap_or_default();
+        errors.iter().map(|error| format!("{error}\n")).collect()
+    };
+    assert_eq!(of(&[]), "");
+    assert_eq!(of(&[APP, SECRET]), "");
+    let wrong = of(&[("content_types", "Audit.Teams"), ("db.locking", "on"), ("intervall", "1")]);
+    expect![[r#""#]].assert_eq(&wrong);
+}
+
+#[test]
+fn one_of_many_is_found_by_table_or_guid() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tenants.toml");
+    let text = format!("[contoso]\ntenant_id = \"{A}\"\n[broken]\ntenant_id = \"x\"\n");
+    fs::write(&path, text).unwrap();
+    let file = file(&[APP, SECRET], &path);
+    assert_eq!(&*file.one("contoso").unwrap().name, "contoso");
+    assert_eq!(&*file.one(&A.to_uppercase()).unwrap().name, "contoso");
+    let told = |name: &str| file.one(name).unwrap_err()[0].to_string();
+    assert!(told("broken").contains("[broken]: tenant_id = \"x\": not a GUID"));
+    assert!(told("").ends_with("name one of: contoso"), "{}", told(""));
+}

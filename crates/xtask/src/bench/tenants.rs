@@ -1,0 +1,218 @@
+//! What many tenants in one process cost, against one; and what a tenant that is answered 429 and
+//! 500 all the time does to the others.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Line, Sample, Verdict};
+use crate::artifacts::Artifacts;
+use crate::proc;
+use crate::shell::{self, Process, say};
+use crate::simulator::Simulator;
+
+/// Tenants of the crowd.
+const TENANTS: usize = 50;
+/// Memory of one tenant more, at the most.
+const MIB_PER_TENANT_MAX: f64 = 4.0;
+/// How far a noisy tenant may change the lag of the others.
+const LAG_CHANGE_MAX: f64 = 10.0;
+/// Quiet tenants beside the noisy one, and how often each publishes.
+const QUIET: usize = 9;
+const ROUNDS: usize = 60;
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+const MIB: f64 = 1_048_576.0;
+
+pub(super) fn run() -> Result<Verdict> {
+    let built = Artifacts::build(&["m365-sim", "m365-audit"])?;
+    let (sim, program) = (built.path("m365-sim")?, built.path("m365-audit")?);
+    let mut lines = crowd(sim, program)?;
+    lines.push(noise(sim, program)?);
+    Ok(Verdict::Measured(lines))
+}
+
+/// A running collector, and what it has written.
+struct Collector {
+    process: Process,
+    output: PathBuf,
+    read: u64,
+    rest: Vec<u8>,
+    /// Keeps its files.
+    _folder: TempDir,
+}
+
+impl Collector {
+    fn start(program: &Path, simulator: &Simulator, tenants: &[Value]) -> Result<Self> {
+        let folder = tempfile::tempdir().context("a temporary folder")?;
+        let path = |name: &str| folder.path().join(name);
+        let mut text = String::new();
+        for (n, tenant) in tenants.iter().enumerate() {
+            let word = |name: &str| tenant[name].as_str().unwrap_or_default();
+            text.push_str(&format!(
+                "[t{n}]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n",
+                word("tenant_id"),
+                word("client_id"),
+                word("client_secret")
+            ));
+        }
+        fs::write(path("tenants.toml"), text).context("the tenants file")?;
+        let url = simulator.ready("http");
+        let mut command = shell::command(program);
+        command.arg("run").args(["--metadata", "--progress", "never", "--log-level", "error"]);
+        for (flag, value) in [
+            ("--tenants-file", path("tenants.toml").as_os_str()),
+            ("--db", path("state.db").as_os_str()),
+            ("--output", path("audit.ndjson").as_os_str()),
+            ("--login-url", url.as_ref()),
+            ("--api-url", url.as_ref()),
+            ("--interval-sec", "1".as_ref()),
+        ] {
+            command.arg(flag).arg(value);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let process = Process::start("m365-audit", &mut command)?;
+        let output = path("audit.ndjson");
+        Ok(Self { process, output, read: 0, rest: Vec::new(), _folder: folder })
+    }
+
+    /// The lines that were written since the last look.
+    fn look(&mut self) -> Result<Vec<Vec<u8>>> {
+        ensure!(self.process.ended().is_none(), "the collector ended; it says why above");
+        let Ok(mut file) = File::open(&self.output) else { return Ok(Vec::new()) };
+        file.seek(SeekFrom::Start(self.read)).context("the output")?;
+        self.read += file.read_to_end(&mut self.rest).context("the output")? as u64;
+        let mut lines = Vec::new();
+        while let Some(at) = self.rest.iter().position(|byte| *byte == b'\n') {
+            lines.push(self.rest.drain(..=at).collect());
+        }
+        Ok(lines)
+    }
+
+    fn wait_for(&mut self, records: usize) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let mut seen = 0;
+        while seen < records {
+            ensure!(Instant::now() < until, "{seen} of {records} records in {PATIENCE:?}");
+            seen += self.look()?.len();
+            thread::sleep(LOOK_EVERY * 10);
+        }
+        Ok(())
+    }
+}
+
+fn world(sim: &Path, tenants: usize, noisy: usize, quiet_history: bool) -> Result<Simulator> {
+    let (days, blobs) = if quiet_history { ("0.05", "0..1") } else { ("0.5", "1") };
+    let options = [
+        ("--tenants", tenants.to_string()),
+        ("--noisy-tenants", noisy.to_string()),
+        ("--days", days.into()),
+        ("--blobs-per-hour", blobs.into()),
+        ("--records-per-blob", "20".into()),
+        ("--record-bytes", "2000".into()),
+        ("--lag-seconds", "0".into()),
+        ("--oddness", "0".into()),
+    ];
+    let options: Vec<String> =
+        options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    Simulator::start(sim, &options)
+}
+
+/// What one tenant takes, and what fifty do.
+fn crowd(sim: &Path, program: &Path) -> Result<Vec<Line>> {
+    let measure = |count: usize| -> Result<[f64; 3]> {
+        let simulator = world(sim, count, 0, false)?;
+        let mut records = 0;
+        simulator.owed(|line| {
+            // The collector's default leaves DLP.All out.
+            records += usize::from(line["content_type"] != "DLP.All");
+            Ok(())
+        })?;
+        let mut collector = Collector::start(program, &simulator, simulator.tenants())?;
+        collector.wait_for(records)?;
+        let id = collector.process.id();
+        let peak = proc::peak(id).context("memory is read from /proc")? as f64 / MIB;
+        let cpu = proc::cpu(id).context("CPU time is read from /proc")?.as_secs_f64();
+        let requests = simulator.report()?["requests"].as_f64().unwrap_or_default();
+        say(&format!(
+            "{count} tenants: {records} records, {requests} requests, {cpu:.2} CPU s, peak \
+             {peak:.1} MiB"
+        ));
+        Ok([peak, requests, cpu])
+    };
+    let (one, many) = (measure(1)?, measure(TENANTS)?);
+    let more = (TENANTS - 1) as f64;
+    let line = |what, target: String, value: f64, unit, holds| Line {
+        what,
+        target,
+        measured: Sample::new(vec![value]),
+        unit,
+        holds,
+    };
+    let per_tenant = (many[0] - one[0]) / more;
+    Ok(vec![
+        line("peak memory, 1 tenant", String::new(), one[0], "MiB", true),
+        line("peak memory, 50 tenants", String::new(), many[0], "MiB", true),
+        line(
+            "memory of one tenant more",
+            format!("<= {MIB_PER_TENANT_MAX}"),
+            per_tenant,
+            "MiB",
+            per_tenant <= MIB_PER_TENANT_MAX,
+        ),
+        line("requests, 50 tenants to 1", String::new(), many[1] / one[1], "x", true),
+        line("CPU time, 50 tenants to 1", String::new(), many[2] / one[2], "x", true),
+    ])
+}
+
+/// How much later the others' records come when one tenant makes trouble.
+fn noise(sim: &Path, program: &Path) -> Result<Line> {
+    let measure = |noisy: usize| -> Result<f64> {
+        let simulator = world(sim, QUIET + noisy, noisy, true)?;
+        let mut collector = Collector::start(program, &simulator, simulator.tenants())?;
+        let quiet = &simulator.tenants()[..QUIET];
+        // What was there before, and the first sign-in, are nobody's lag.
+        let mut lags = Vec::new();
+        for round in 0..=ROUNDS {
+            let mut waiting = HashMap::new();
+            for tenant in quiet {
+                let id = tenant["tenant_id"].as_str().unwrap_or_default();
+                let published = simulator.publish_for(id, "Audit.General")?;
+                let content = published["content_id"].as_str().unwrap_or_default().to_owned();
+                waiting.insert(content, Instant::now());
+            }
+            let until = Instant::now() + PATIENCE;
+            while !waiting.is_empty() {
+                ensure!(Instant::now() < until, "published content never came");
+                for line in collector.look()? {
+                    let line: Value = serde_json::from_slice(&line).context("a line")?;
+                    let content = line["content_id"].as_str().unwrap_or_default();
+                    let since = waiting.remove(content);
+                    lags.extend(since.filter(|_| 0 < round).map(|at| at.elapsed().as_secs_f64()));
+                }
+                thread::sleep(LOOK_EVERY);
+            }
+        }
+        let mean = lags.iter().sum::<f64>() / lags.len() as f64;
+        say(&format!("{noisy} noisy beside {QUIET} quiet tenants: mean lag {mean:.3} s"));
+        Ok(mean)
+    };
+    let (calm, noisy) = (measure(0)?, measure(1)?);
+    let change = (noisy / calm - 1.0) * 100.0;
+    Ok(Line {
+        what: "lag of 9 tenants, changed by a noisy one",
+        target: format!("< {LAG_CHANGE_MAX}"),
+        measured: Sample::new(vec![change]),
+        unit: "%",
+        holds: change < LAG_CHANGE_MAX,
+    })
+}

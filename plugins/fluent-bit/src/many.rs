@@ -1,0 +1,100 @@
+//! One `[INPUT]` section for the tenants of a file: a fleet whose records share one queue.
+
+use std::collections::BTreeMap;
+
+use fluent_bit_plugin::{Logger, Outbox, Setup};
+use m365_audit_client::{FleetHost, Handle, Tenant, Tenants};
+use m365_audit_core::Level;
+
+use crate::metrics::{HostMetrics, Subject};
+use crate::options::Tags;
+use crate::postbox::Postbox;
+use crate::sink::{HostSink, host_level};
+
+/// What the fleet delivers to.
+#[derive(Debug)]
+pub(crate) struct Host {
+    logger: Logger,
+    tags: Tags,
+    postbox: Postbox,
+    /// Where batches go, once the pipeline is up.
+    outbox: Option<Outbox>,
+    /// By the tenant's id: of those that were there at Init.
+    metrics: BTreeMap<Box<str>, HostMetrics>,
+    /// Tenants that have run before: their next run counts from zero.
+    seen: BTreeMap<Box<str>, ()>,
+}
+
+impl Host {
+    pub(crate) fn new(setup: &mut Setup<'_>, tenants: &Tenants, tags: Tags) -> Self {
+        let subjects: Vec<Subject<'_>> = tenants
+            .tenants
+            .iter()
+            .map(|tenant| Subject {
+                tenant_id: Some(tenant.settings.config.tenant_id()),
+                content_types: tenant.settings.config.content_types(),
+            })
+            .collect();
+        let metrics = HostMetrics::register(setup, &subjects);
+        let ids = subjects.iter().filter_map(|subject| subject.tenant_id.map(Into::into));
+        Self {
+            logger: setup.logger(),
+            tags,
+            postbox: Postbox::default(),
+            outbox: None,
+            metrics: ids.zip(metrics).collect(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn connect(&mut self, outbox: Outbox) -> Postbox {
+        self.outbox = Some(outbox);
+        self.postbox.clone()
+    }
+
+    fn metrics_of(&mut self, tenant: &Tenant) -> HostMetrics {
+        let config = &tenant.settings.config;
+        let known = self.metrics.get_mut(config.tenant_id());
+        match known.filter(|known| known.fits(config.content_types())) {
+            Some(known) => {
+                if self.seen.insert(config.tenant_id().into(), ()).is_some() {
+                    known.restart();
+                }
+                known.clone()
+            }
+            None => {
+                self.logger.warn(format_args!(
+                    "[{}] new since the start: its metrics are shown after a reload of Fluent Bit",
+                    tenant.name
+                ));
+                HostMetrics::unseen(config.content_types())
+            }
+        }
+    }
+}
+
+impl FleetHost for Host {
+    type Sink = HostSink;
+
+    fn sink(&mut self, tenant: &Tenant, handle: Handle) -> HostSink {
+        let slot = self.postbox.enter(handle);
+        let metrics = self.metrics_of(tenant);
+        let sink = HostSink::new(self.logger.clone(), metrics, self.tags.clone());
+        let mut sink = sink.share(self.postbox.clone(), slot, &tenant.name);
+        if let Some(outbox) = &self.outbox {
+            sink.connect(outbox.clone());
+        }
+        sink
+    }
+
+    fn left(&mut self, _tenant: &str) {}
+
+    fn log(&mut self, tenant: Option<&str>, level: Level, message: &str) {
+        match tenant {
+            None => self.logger.log(host_level(level), message),
+            Some(tenant) => {
+                self.logger.log(host_level(level), format_args!("[{tenant}] {message}"));
+            }
+        }
+    }
+}
