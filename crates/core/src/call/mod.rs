@@ -94,7 +94,8 @@ pub enum Call {
 pub enum Pages {
     /// All of it.
     All,
-    /// The first page of the newest window: whether there is anything, and whether it can be listed.
+    /// The first page of the newest window: whether it can be listed, and whether there is
+    /// anything.
     First,
 }
 
