@@ -4,11 +4,11 @@ use std::io::{self, BufRead, IsTerminal};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use m365_audit_core::call::{Call, CallError, Reply, Subscription, Webhook, WebhookRequest};
-use m365_audit_core::{ContentType, Secret, Utc};
+use m365_audit_core::{ContentType, Secret};
 use serde_json::{Value, json};
 
 use crate::calls::table::{paragraph, table};
-use crate::calls::{self, Session, named_types, print, say};
+use crate::calls::{self, Session, moment, named_types, print, say};
 use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 
 const ABOUT_START: &str = "\
@@ -96,7 +96,7 @@ fn expiration(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Ok(String::new());
     }
-    let moment = Utc::parse(text.trim()).map(|moment| moment.to_string());
+    let moment = moment::utc(text.trim()).map(|moment| moment.to_string());
     moment.ok_or_else(|| "not a time like 2027-01-01 or 2027-01-01T08:00:00Z".into())
 }
 

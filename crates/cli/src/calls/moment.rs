@@ -51,11 +51,21 @@ fn parse(text: &str, now: Utc) -> Option<Utc> {
         "m" => 60,
         "h" => 3_600,
         "d" => 86_400,
-        _ => return Utc::parse(text),
+        _ => return utc(text),
     };
     match digits.parse::<u64>() {
         Ok(count) => Some(now - Duration::from_secs(count.checked_mul(seconds)?)),
-        Err(_) => Utc::parse(text),
+        Err(_) => utc(text),
+    }
+}
+
+/// A moment, or the beginning of a day or minute, in UTC unless it says otherwise.
+pub(crate) fn utc(text: &str) -> Option<Utc> {
+    let digits = |from: usize| text.as_bytes().get(from).is_some_and(u8::is_ascii_digit);
+    match text.len() {
+        10 if digits(9) => Utc::parse(&format!("{text}T00:00:00Z")),
+        16 if digits(15) => Utc::parse(&format!("{text}:00Z")),
+        _ => Utc::parse(text),
     }
 }
 

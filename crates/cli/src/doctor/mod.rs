@@ -4,16 +4,21 @@ mod checks;
 mod report;
 
 use clap::{ArgMatches, Command};
+use m365_audit_client::{TenantMistake, Tenants, TenantsFile};
 use serde_json::json;
 
-use crate::calls::{self, Session, print};
+use crate::calls::{self, print, say};
 use crate::doctor::report::{Report, Status};
-use crate::{COMPLETE, INCOMPLETE};
+use crate::log::Log;
+use crate::sources::{Plan, plan};
+use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 
 const AFTER_HELP: &str = "\
 Signs in, looks at the token, lists the subscriptions and the content of the last hours, and tries
 whether db can be written. Reads no record, starts nothing, changes nothing, and may run beside a
-collector. Each line is ok, warn or fail, and says what to do.
+collector. Each line is ok, warn or fail, and says what to do. With a tenants_file every tenant of it
+is looked at, one after the other; a table with a mistake is a failure, and the others are looked at
+all the same.
 
 Exit codes: 0 nothing failed (there may be warnings), 1 something failed, 2 wrong configuration.
 
@@ -32,12 +37,38 @@ pub(crate) fn command() -> Command {
 /// Checks, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let log = calls::log(matches);
-    let settings = match Session::settings(matches) {
-        Ok(settings) => settings,
-        Err(code) => return code,
+    let reports = match plan(matches, None) {
+        Ok(Plan::One(settings)) => vec![checks::examine(&settings, &log)],
+        Ok(Plan::Many(file, tenants)) => examine_all(&file, &tenants, &log),
+        Err(report) => {
+            say(&report);
+            return MISCONFIGURED;
+        }
     };
-    let reports = [&settings].map(|settings| checks::examine(settings, &log));
     show(&reports, calls::json(matches))
+}
+
+/// Every tenant of a file, those with mistakes last.
+fn examine_all(file: &TenantsFile, tenants: &Tenants, log: &Log) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for tenant in &tenants.tenants {
+        let mut report = checks::examine(&tenant.settings, &log.of(&tenant.name));
+        report.tenant = format!("{} ({})", tenant.name, report.tenant);
+        reports.push(report);
+    }
+    for TenantMistake { table, error, .. } in &tenants.mistakes {
+        let name = table.as_deref().map_or_else(|| file.name(), str::to_owned);
+        let value = error.value.as_ref().map(|value| format!(" = {value:?}")).unwrap_or_default();
+        let detail = format!("{}: {}{value}: {}", file.name(), error.option, error.problem);
+        // The mistakes of one table follow each other.
+        if reports.last().is_none_or(|last: &Report| last.tenant != name) {
+            reports.push(Report::new(name));
+        }
+        if let Some(report) = reports.last_mut() {
+            report.fail("settings", detail, error.remedy.clone());
+        }
+    }
+    reports
 }
 
 fn show(reports: &[Report], json: bool) -> u8 {

@@ -145,3 +145,45 @@ fn a_running_collector_is_no_obstacle() {
     drop(run.wait());
     assert!(told.to_string().contains("can be written"), "{told}");
 }
+
+#[test]
+fn every_tenant_of_a_file_is_looked_at_and_a_mistake_in_one_leaves_the_others() {
+    use m365_sim::TenantConfig;
+    let tenants: Vec<_> = (0..3).map(|n| TenantConfig::seeded(4, n)).collect();
+    let world = World::new(SimConfig { tenants: tenants.clone(), ..subscribed() });
+    let dir = tempfile::tempdir().unwrap();
+    let table = |name: &str, tenant: &TenantConfig, secret: &str| {
+        format!(
+            "[{name}]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n",
+            tenant.id, tenant.apps[0].client_id
+        )
+    };
+    let secret = |n: usize| tenants[n].apps[0].secret().unwrap();
+    let text = [
+        table("contoso", &tenants[0], secret(0)),
+        table("fabrikam", &tenants[1], "wr0ng~secret"),
+        table("tailspin", &tenants[2], secret(2)).replace("tenant_id", "tenantid"),
+    ];
+    let file = dir.path().join("tenants.toml");
+    std::fs::write(&file, text.concat()).unwrap();
+    let mut command = world.call(&["doctor", "--json", "--tenants-file"]);
+    command.arg(&file);
+    for name in ["TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"] {
+        command.env_remove(format!("M365_AUDIT_{name}"));
+    }
+    let value = searched(&world, &command.output().unwrap()).must(1).json();
+    let reports = value["tenants"].as_array().unwrap();
+    let of = |name: &str| {
+        let found = reports.iter().find(|r| r["tenant"].as_str().unwrap().starts_with(name));
+        found.unwrap_or_else(|| panic!("{name}: {value:#}"))
+    };
+    assert_ne!(of("contoso")["status"], "fail", "{value:#}");
+    assert!(of("contoso").to_string().contains("can be listed"));
+    assert_eq!(of("fabrikam")["checks"][0]["status"], "fail");
+    assert!(of("fabrikam").to_string().contains("AADSTS7000215"));
+    assert_eq!(of("tailspin")["checks"][0]["check"], "settings");
+    assert!(of("tailspin").to_string().contains("tenantid"), "{value:#}");
+    for secret in [secret(0), secret(2), "wr0ng"] {
+        assert!(!value.to_string().contains(secret));
+    }
+}
