@@ -97,7 +97,7 @@ impl<S: Sink> Client<S> {
         let http = Clients::new(&settings.native)?;
         let mut client = Self::open_on(settings, http, Runtime::new()?, sink)?;
         let (settings, sink) = (&client.settings, &mut client.sink);
-        warn(&settings.native, sink);
+        warn(&settings.native, |level, text| sink.log(level, text));
         Ok(client)
     }
 
@@ -193,16 +193,16 @@ impl<S: Sink> Client<S> {
 }
 
 /// Says what is allowed and unwise.
-pub(crate) fn warn(options: &NativeOptions, sink: &mut impl Sink) {
+pub(crate) fn warn(options: &NativeOptions, mut log: impl FnMut(Level, &str)) {
     if options.db.is_none() {
-        sink.log(
+        log(
             Level::Warn,
             "no db is set: progress is kept in memory only, and every start collects from \
              lookback again",
         );
     }
     if !options.verify_tls {
-        sink.log(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");
+        log(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use m365_audit_core::{ContentRef, Level, Outcome};
 
-use crate::client::{Client, OpenError};
+use crate::client::{Client, OpenError, warn};
 use crate::handle::Handle;
 use crate::http::Clients;
 use crate::runtime::Runtime;
@@ -66,6 +66,8 @@ pub struct Fleet<H> {
     once: bool,
     transport: Option<(Clients, Runtime)>,
     members: BTreeMap<Box<str>, Member>,
+    /// Counts the starts of all, so that the end of an earlier run is not taken for a later one's.
+    starts: u64,
     failed: usize,
     sender: Sender<Message>,
     inbox: Receiver<Message>,
@@ -75,7 +77,7 @@ pub struct Fleet<H> {
 #[derive(Debug)]
 struct Member {
     tenant: Tenant,
-    /// Counts its starts, so that the end of an earlier one is not taken for that of the present.
+    /// Names its present run among all.
     start: u64,
     state: State,
     pause: Duration,
@@ -144,11 +146,13 @@ impl<H: FleetHost> Fleet<H> {
             once,
             transport: None,
             members: BTreeMap::new(),
+            starts: 0,
             failed: 0,
             sender,
             inbox,
         };
         if let Some(first) = tenants.tenants.first() {
+            warn(&first.settings.native, |level, text| fleet.host.log(None, level, text));
             // Options of the transport are those of the instance, the same in every tenant.
             let clients = Clients::new(&first.settings.native)?;
             fleet.transport = Some((clients, Runtime::shared()?));
@@ -300,7 +304,8 @@ impl<H: FleetHost> Fleet<H> {
                 .map_err(OpenError::from)
                 .and_then(|clients| Ok((clients, Runtime::shared()?))),
         };
-        member.start += 1;
+        self.starts += 1;
+        member.start = self.starts;
         let host = &mut self.host;
         let mut settings = member.tenant.settings.clone();
         settings.config = settings.config.once(self.once);

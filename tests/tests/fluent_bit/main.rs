@@ -11,4 +11,5 @@ mod pipeline;
 mod pressure;
 mod proxy;
 mod receiver;
+mod tenants;
 mod truth;

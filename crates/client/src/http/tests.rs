@@ -200,6 +200,15 @@ fn further_headers_are_sent_as_they_are() {
 }
 
 #[test]
+fn a_request_to_this_machine_goes_through_no_proxy() {
+    let peer = Peer::plain(|connection| connection.answer_all(EMPTY));
+    let nobody = Proxy::parse("http://127.0.0.1:9").unwrap();
+    let mut world = World::new(&NativeOptions { proxy: Some(nobody), ..options() });
+    world.fetch(Request { direct: true, ..get(&peer.url("/")) }, LONG).result.unwrap();
+    assert!(world.fetch(get(&peer.url("/")), LONG).result.is_err());
+}
+
+#[test]
 fn redirects_and_errors_are_answers_like_any_other() {
     let peer = Peer::plain(|connection| {
         connection.answer_all(

@@ -77,17 +77,81 @@ fn what_is_wrong_with_a_certificate_is_said() {
     let short = key(3, 1_024).to_pkcs8_pem(LineEnding::LF).unwrap();
     let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA \
                PRIVATE KEY-----\n";
-    check("s3cret", None, expect![[""]]);
-    check(&certificate, None, expect![[""]]);
-    check(&pkcs8, None, expect![[""]]);
-    check(&format!("{certificate}{}", *foreign), None, expect![[""]]);
-    check(&format!("{certificate}{encrypted}"), None, expect![[""]]);
-    check(&format!("{certificate}{encrypted}"), Some("wrong"), expect![[""]]);
-    check(&format!("{certificate}{curve}"), None, expect![[""]]);
-    check(&format!("{certificate}{}", *short), None, expect![[""]]);
-    check(&format!("{certificate}{old}"), None, expect![[""]]);
-    check(&certificate.replace("MII", "M*I"), None, expect![[""]]);
-    check("-----BEGIN CERTIFICATE-----", None, expect![[""]]);
+    check(
+        "s3cret",
+        None,
+        expect![
+            "is neither PEM text nor a PKCS#12 file with a certificate and its key; give a PEM text (or a PKCS#12 file) with the certificate and its private key"
+        ],
+    );
+    check(
+        &certificate,
+        None,
+        expect![
+            "holds no private key; add the private key to it; a certificate alone proves nothing (export it with its key)"
+        ],
+    );
+    check(
+        &pkcs8,
+        None,
+        expect!["holds no certificate; add the certificate that is registered with the app"],
+    );
+    check(
+        &format!("{certificate}{}", *foreign),
+        None,
+        expect![
+            "the private key does not belong to a certificate in it; put the certificate beside the key that it was made for"
+        ],
+    );
+    check(
+        &format!("{certificate}{encrypted}"),
+        None,
+        expect![
+            "the private key is encrypted, and certificate_password is missing; set certificate_password"
+        ],
+    );
+    check(
+        &format!("{certificate}{encrypted}"),
+        Some("wrong"),
+        expect![
+            "certificate_password is wrong; set certificate_password to the password it was exported with"
+        ],
+    );
+    check(
+        &format!("{certificate}{curve}"),
+        None,
+        expect![
+            "the private key is no RSA key; make a certificate with an RSA key of 2048 bits or more"
+        ],
+    );
+    check(
+        &format!("{certificate}{}", *short),
+        None,
+        expect![
+            "the private key has less than 2048 bits; make a certificate with an RSA key of 2048 bits or more"
+        ],
+    );
+    check(
+        &format!("{certificate}{old}"),
+        None,
+        expect![
+            "the private key is encrypted in a way that is not supported; export it again with AES-256, or as PEM with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
+        ],
+    );
+    check(
+        &certificate.replace("MII", "M*I"),
+        None,
+        expect![
+            "a PEM block cannot be read; give a PEM text (or a PKCS#12 file) with the certificate and its private key"
+        ],
+    );
+    check(
+        "-----BEGIN CERTIFICATE-----",
+        None,
+        expect![
+            "a PEM block cannot be read; give a PEM text (or a PKCS#12 file) with the certificate and its private key"
+        ],
+    );
 }
 
 #[test]

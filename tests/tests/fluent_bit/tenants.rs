@@ -1,0 +1,68 @@
+//! One section for the tenants of a file: whose each event is, whose each number is, and that a
+//! mistake in one table is only that one's.
+
+use std::fs;
+
+use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
+use m365_sim::{ContentType, SimConfig, TenantConfig};
+
+use crate::pipeline::{PATIENCE, Section, config, history, secret, serve, tenant};
+use crate::receiver::{Received, Receiver};
+use crate::truth::tally;
+
+#[test]
+fn one_section_collects_the_tenants_of_a_file() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let tenants: Vec<_> = (0..3).map(|n| TenantConfig::seeded(77, n)).collect();
+    let server = serve(SimConfig { tenants, ..history(77) });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tenants.toml");
+    let table = |n: usize| {
+        let tenant = tenant(&server, n);
+        format!(
+            "[t{n}]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n",
+            tenant.id,
+            tenant.apps[0].client_id,
+            secret(&tenant)
+        )
+    };
+    let broken = "[broken]\ntenant_id = \"contoso\"\n";
+    fs::write(&file, format!("{}{}{broken}", table(0), table(1))).unwrap();
+    let receiver = Receiver::start();
+    let section = ["tenant_id", "client_id", "client_secret"]
+        .iter()
+        .fold(Section::new(&server, &tenant(&server, 0)), |section, name| section.unset(name))
+        .set("tenants_file", file.to_str().unwrap());
+    let fluent_bit = FluentBit::start(&executable, &config(&[section], &receiver.output("m365")));
+
+    let of = |n: usize| -> Vec<Received> {
+        let id = tenant(&server, n).id.to_string();
+        let events = receiver.events().into_iter();
+        events.filter(|event| event.metadata["tenant_id"].as_str() == Some(&id)).collect()
+    };
+    let wait_for = |n: usize| {
+        let start = std::time::Instant::now();
+        loop {
+            let tally = tally(&server, tenant(&server, n).id, &ContentType::ALL, &of(n));
+            if tally.missing.is_empty() || 2 * PATIENCE < start.elapsed() {
+                return tally;
+            }
+            receiver.wait_for(receiver.count() + 1, PATIENCE / 60);
+        }
+    };
+    wait_for(0).assert_complete();
+    wait_for(1).assert_complete();
+    let log = fluent_bit.log();
+    assert!(log.contains("[broken]: tenant_id = \"contoso\": not a GUID"), "{log}");
+    for n in 0..2 {
+        let id = tenant(&server, n).id;
+        let series = format!("tenant_id=\"{id}\",content_type=\"Audit.Exchange\"");
+        let shown = fluent_bit.get("/api/v2/metrics/prometheus").unwrap();
+        assert!(shown.contains(&series), "{shown}");
+    }
+
+    // Another one comes while Fluent Bit runs.
+    fs::write(&file, format!("{}{}{}", table(0), table(1), table(2))).unwrap();
+    wait_for(2).assert_complete();
+    assert!(server.microsoft().report().is_legal());
+}
