@@ -69,16 +69,51 @@ fn a_mistake_in_one_table_leaves_the_others_alone() {
          lookback = 1.5\ndb = \"x.db\"\nproxy_url = \"http://p\"\ntag_prefix = \"x\"\n\
          client_secret_file = \"{dir}/none\"\n\
          [again]\ntenant_id = \"{a}\"\nclient_secret = \"s3cret\"\n",
-        expect![[r#""#]],
+        expect![[r#"
+            [again] 4 types, a client secret
+            {dir}/tenants.toml [contoso]: tenant_id = "41463f53-8812-40f4-890f-865bf6e35190": [again] collects this tenant; keep one of the two tables
+            {dir}/tenants.toml [fabrikam]: tenant_id = "fabrikam": not a GUID; write it like 00000000-0000-0000-0000-000000000000
+            {dir}/tenants.toml [fabrikam]: client_secret_file = "{dir}/none": cannot be read: No such file or directory (os error 2); name a readable file that holds the secret's value and nothing else
+            {dir}/tenants.toml [fabrikam]: interval_sec = "0": not a value of this option; allowed: time from 1s to 1h
+            {dir}/tenants.toml [fabrikam]: lookback: neither text, whole number, true/false nor a list of texts; write the value in quotes
+            {dir}/tenants.toml [fabrikam]: db: not an option of one tenant; write it beside tenants_file, for all
+            {dir}/tenants.toml [fabrikam]: proxy_url: not an option of one tenant; write it beside tenants_file, for all
+            {dir}/tenants.toml [fabrikam]: tag_prefix: not an option of one tenant; write it beside tenants_file, for all
+            {dir}/tenants.toml [fabrikam]: clientsecret: no such option; did you mean client_secret?
+        "#]],
     );
 }
 
 #[test]
 fn a_file_of_no_use_is_said_to_be() {
-    check(&[], "", expect![[r#""#]]);
-    check(&[], "tenant_id = \"{a}\"\n", expect![[r#""#]]);
-    check(&[], "[a]\nclient_secret = s3cret\n", expect![[r#""#]]);
-    check(&[], "[a]\nclient_secret = \"s3cret\"\n[a]\n", expect![[r#""#]]);
+    check(
+        &[],
+        "",
+        expect![[r#"
+        {dir}/tenants.toml: tenants_file = "{dir}/tenants.toml": no tenant in the file; write a table for each: [contoso]
+    "#]],
+    );
+    check(
+        &[],
+        "tenant_id = \"{a}\"\n",
+        expect![[r#"
+        {dir}/tenants.toml [tenant_id]: tenant_id: not in a tenant's table; write options of all tenants beside tenants_file, and others in a table
+    "#]],
+    );
+    check(
+        &[],
+        "[a]\nclient_secret = s3cret\n",
+        expect![[r#"
+        {dir}/tenants.toml: tenants_file = "{dir}/tenants.toml": not TOML, line 2; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
+    "#]],
+    );
+    check(
+        &[],
+        "[a]\nclient_secret = \"s3cret\"\n[a]\n",
+        expect![[r#"
+        {dir}/tenants.toml: tenants_file = "{dir}/tenants.toml": not TOML, line 3; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
+    "#]],
+    );
     let missing = file(&[], Path::new("/nowhere/tenants.toml"));
     let mistake = missing.read().unwrap_err().to_string();
     assert!(mistake.contains("cannot be read"), "{mistake}");
@@ -93,7 +128,11 @@ fn mistakes_of_the_instance_are_told_once() {
     assert_eq!(of(&[]), "");
     assert_eq!(of(&[APP, SECRET]), "");
     let wrong = of(&[("content_types", "Audit.Teams"), ("db.locking", "on"), ("intervall", "1")]);
-    expect![[r#""#]].assert_eq(&wrong);
+    expect![[r#"
+        content_types = "Audit.Teams": not a value of this option; allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
+        db.locking = "on": the tenants of tenants_file share the db, each with a connection of its own; leave it off
+        intervall: no such option; see the list of options in the README
+    "#]].assert_eq(&wrong);
 }
 
 #[test]
