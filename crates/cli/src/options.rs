@@ -191,6 +191,9 @@ mod tests {
         let mut raw: RawOptions = file.options;
         raw.insert("db".into(), "state.db".into());
         raw.insert("client_secret".into(), "s3cret".into());
+        // Without it what is said about redaction has no effect, which is told.
+        raw.insert("redact".into(), "on".into());
+        raw.insert("redact_key".into(), "0123456789abcdef0123456789abcdef".into());
         m365_audit_client::Settings::parse(&raw).unwrap();
     }
 }
