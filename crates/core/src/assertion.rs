@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::certificate::Certificate;
-use crate::credential::Entropy;
+use crate::credential::{Algorithm, Entropy};
 use crate::secret::Secret;
 use crate::time::Utc;
 use std::time::Duration;
@@ -22,13 +22,18 @@ use std::time::Duration;
 const VALID_BEFORE: Duration = Duration::from_secs(60);
 const VALID_AFTER: Duration = Duration::from_secs(9 * 60);
 
-/// How an assertion is signed, and how it names the certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    /// RSASSA-PSS with SHA-256, and `x5t#S256`: what Microsoft's documentation asks for.
-    Ps256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256, and `x5t`: the older form, still accepted.
-    Rs256,
+impl Certificate {
+    /// The assertion by which its key signs in.
+    pub(crate) fn assertion(
+        &self,
+        algorithm: Algorithm,
+        client_id: &str,
+        audience: &str,
+        now: Utc,
+        entropy: &Entropy,
+    ) -> Secret<String> {
+        assertion(self, algorithm, client_id, audience, now, entropy)
+    }
 }
 
 /// An assertion that `client_id` presents to `audience`, the token endpoint's address.

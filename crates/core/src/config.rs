@@ -7,10 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::assertion::Algorithm;
 use crate::batch::ContentType;
 use crate::certificate::Certificate;
-use crate::credential::{Choice, Credential, CredentialKind, ManagedIdentity};
+use crate::credential::{Algorithm, Choice, Credential, CredentialKind, ManagedIdentity};
 use crate::filter::Filter;
 use crate::options::{self, Kind, OPTIONS};
 use crate::origin::Origin;

@@ -12,6 +12,15 @@ use crate::origin::Endpoint;
 use crate::secret::Secret;
 use crate::time::Utc;
 
+/// How an assertion is signed, and how it names the certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    /// RSASSA-PSS with SHA-256, and `x5t#S256`: what Microsoft's documentation asks for.
+    Ps256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, and `x5t`: the older form, still accepted.
+    Rs256,
+}
+
 /// What the app signs in with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Credential {

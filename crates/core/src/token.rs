@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::assertion::assertion;
 use crate::config::{Config, TokenEndpoint};
 use crate::credential::{
     Credential, CredentialKind, Entropy, ExpiryWatch, Identity, ManagedIdentity, Presented,
@@ -320,7 +319,7 @@ fn request(config: &Config, credential: &Credential, entropy: &Entropy, now: Utc
         Credential::ClientSecret(secret) => form.append_pair("client_secret", secret.expose()),
         Credential::Certificate(certificate) => {
             let algorithm = config.sign_in.algorithm;
-            let jwt = assertion(certificate, algorithm, &config.client_id, &url, now, entropy);
+            let jwt = certificate.assertion(algorithm, &config.client_id, &url, now, entropy);
             form.append_pair("client_assertion_type", JWT)
                 .append_pair("client_assertion", jwt.expose())
         }

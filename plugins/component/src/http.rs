@@ -144,7 +144,7 @@ impl Http {
             if late {
                 let error = TransportError {
                     kind: TransportErrorKind::Timeout,
-                    message: format!("nothing arrived for {} s", flight.timeout().as_secs_f32()),
+                    message: format!("nothing arrived for {} ms", flight.timeout().as_millis()),
                 };
                 inputs.push(Input::End { id: *id, result: Err(error) });
             }

@@ -11,7 +11,8 @@ use rsa::{pkcs1v15, pss};
 use serde_json::Value;
 
 use super::*;
-use crate::assertion::{Algorithm, HashRandom, assertion};
+use crate::assertion::{HashRandom, assertion};
+use crate::credential::Algorithm;
 
 const PASSWORD: &str = "correct horse";
 
