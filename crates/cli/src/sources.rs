@@ -50,7 +50,7 @@ pub(crate) fn plan(matches: &ArgMatches, also: Option<ConfigError>) -> Result<Pl
     if !gathered.errors.is_empty() {
         return Err(gathered.report());
     }
-    let tenants = file.read().map_err(|mistake| listed(&[mistake]))?;
+    let tenants = file.read().map_err(|mistake| listed(&[*mistake]))?;
     if tenants.tenants.is_empty() {
         return Err(listed(&tenants.mistakes));
     }

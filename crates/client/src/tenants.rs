@@ -128,7 +128,7 @@ impl TenantsFile {
     /// # Errors
     /// There is none, or it has mistakes: each ready to be printed.
     pub fn one(&self, tenant: &str) -> Result<Tenant, Vec<TenantMistake>> {
-        let Tenants { tenants, mistakes } = self.read().map_err(|mistake| vec![mistake])?;
+        let Tenants { tenants, mistakes } = self.read().map_err(|mistake| vec![*mistake])?;
         let names: Vec<String> = tenants.iter().map(|known| known.name.to_string()).collect();
         let is_meant = |known: &Tenant| {
             *known.name == *tenant || known.settings.config.tenant_id().eq_ignore_ascii_case(tenant)
@@ -166,11 +166,11 @@ impl TenantsFile {
     ///
     /// # Errors
     /// The file as a whole is of no use: it cannot be read, or is not TOML, or has no table.
-    pub fn read(&self) -> Result<Tenants, TenantMistake> {
+    pub fn read(&self) -> Result<Tenants, Box<TenantMistake>> {
         let whole = |problem: &str, remedy: &str| {
             let path = self.name();
             let error = ConfigError::new("tenants_file", Some(&path), problem, remedy);
-            TenantMistake { file: path, table: None, error }
+            Box::new(TenantMistake { file: path, table: None, error })
         };
         let text = read_bounded(&self.path, FILE_BYTES_MAX)
             .map_err(|problem| whole(&problem, "name a readable TOML file"))?;
