@@ -122,7 +122,7 @@ pub fn inspect(path: &Path) -> Result<BTreeMap<String, Stored>, StoreError> {
     read().map_err(failed)
 }
 
-/// Whether the file could be opened for `tenant`, and written. Leaves it as it is, and creates none.
+/// Whether the file could be opened for `tenant` and written. Leaves it as it is, and creates none.
 ///
 /// # Errors
 /// As [`crate::Store::open`], except that a file in use is no error.

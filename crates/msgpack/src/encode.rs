@@ -1,8 +1,8 @@
 //! The encoder: one event a record.
 //!
-//! An event is `[[time, metadata], body]` (Fluent Bit's v2 form), or `[time, body]` as the `forward`
-//! protocol has it. Must not change a record: what msgpack cannot hold exactly travels as text,
-//! what is no JSON travels whole, as text, marked.
+//! An event is `[[time, metadata], body]` (Fluent Bit's v2 form), or `[time, body]` as the
+//! `forward` protocol has it. Must not change a record: what msgpack cannot hold exactly travels as
+//! text, what is no JSON travels whole, as text, marked.
 //!
 //! | JSON | msgpack |
 //! |---|---|

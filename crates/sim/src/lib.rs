@@ -1,6 +1,6 @@
 //! Microsoft, simulated: the Entra token endpoints, the Office 365 Management Activity API and the
-//! Activities API of Defender for Cloud Apps as a deterministic service without I/O, with faults, and
-//! (feature `server`) a loopback server.
+//! Activities API of Defender for Cloud Apps as a deterministic service without I/O, with faults,
+//! and (feature `server`) a loopback server.
 //!
 //! [`Microsoft::handle`] answers a [`Request`] at a moment that the caller names. Everything
 //! random follows from the seed. The service enforces Microsoft's rules, answers requests that

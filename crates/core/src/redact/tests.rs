@@ -296,7 +296,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..80), json in any::<bool>()) {
+    fn no_bytes_make_it_fail(
+        bytes in prop::collection::vec(any::<u8>(), 0..80),
+        json in any::<bool>(),
+    ) {
         let text = if json { [b"{\"Item\":", &bytes[..], b"}"].concat() } else { bytes };
         redactor("Item").redact(&mut record(&text));
     }

@@ -4,8 +4,7 @@
 //! that id back. A connection that fails is made anew, and the chunk is sent again: a receiver may
 //! see it twice, and never not at all.
 //!
-//! The protocol is Fluentd's
-//! [Forward Protocol Specification v1](https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1).
+//! The protocol is Fluentd's "Forward Protocol Specification v1", a page of its wiki.
 
 mod connection;
 mod events;
