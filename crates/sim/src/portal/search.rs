@@ -1,6 +1,6 @@
 //! Searching: pages by `skip` and `limit` in normal mode, pages that name the filters of the next
-//! in scan mode. Bounds are Microsoft's; what breaks them is answered as well as it can be, and told
-//! to the report.
+//! in scan mode. Bounds are Microsoft's; what breaks them is answered as well as it can be, and
+//! told to the report.
 
 use serde_json::{Value, json};
 
