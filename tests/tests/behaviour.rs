@@ -1,7 +1,7 @@
 //! The core against the simulated Microsoft, one behaviour a test, in virtual time. What a random
 //! world checks on the whole is here looked at one by one: what is said, counted and stored.
 
-use m365_audit_core::{ContentType, Event, Level, Operation, Outcome, summarize};
+use m365_audit_core::{ContentRef, ContentType, Event, Level, Operation, Outcome, Utc, summarize};
 use m365_audit_tests::simulation::{Observed, Scenario, observe};
 use m365_sim::{AppConfig, Fault, FaultPlan, Schedule, SimConfig, Span, TenantConfig};
 
@@ -73,6 +73,58 @@ fn another_filter_later_brings_only_what_is_new() {
     let again = watch(Scenario::scripted(sim()).once().resume(first.stored), 24);
     assert_eq!(again.metrics.lanes[0].blobs_delivered, 0);
     assert_eq!(again.outcome, Some(Outcome::Complete));
+}
+
+#[test]
+fn a_webhook_is_asked_for_once_and_only_where_it_is_wanted() {
+    let wanted = |scenario: Scenario| {
+        scenario
+            .with("webhook_address", "https://audit.example/m365")
+            .with("webhook_auth_id", "0123456789abcdef")
+    };
+    let set = |observed: &Observed| count(observed, |e| matches!(e, Event::WebhookSet { .. }));
+    let starts =
+        |observed: &Observed| observed.metrics.requests[Operation::StartSubscription as usize];
+    // With the start of the subscription, or by a start of one that was enabled before.
+    for subscribed in [false, true] {
+        let observed = watch(wanted(Scenario::scripted(SimConfig { subscribed, ..sim() })), 4);
+        assert_eq!((set(&observed), starts(&observed)), (1, 1), "{subscribed}");
+        assert_eq!(errors(&observed), Vec::<String>::new());
+    }
+    let observed = watch(Scenario::scripted(SimConfig { subscribed: true, ..sim() }), 4);
+    assert_eq!((set(&observed), starts(&observed)), (0, 0));
+}
+
+#[test]
+fn a_hint_of_what_is_not_there_is_forgotten() {
+    let tenant = m365_sim::Microsoft::new(sim(), 0).tenants()[0].id;
+    let moment = |text: &str| Utc::parse(text).unwrap();
+    let hint = |host: &str, id: &str| ContentRef {
+        content_type: ContentType::AuditGeneral,
+        uri: format!("https://{host}/api/v1.0/{tenant}/activity/feed/audit/{id}").into(),
+        id: id.into(),
+        created: moment("2026-03-01T00:01:00Z"),
+        expiration: moment("2026-03-08T00:01:00Z"),
+    };
+    let id = "20260301000100000000000$20260301000100000000000$audit_general$Audit_General$na0018";
+    let host = "manage.office.com";
+    let hints = vec![
+        hint(host, id),
+        // What is not this tenant's, of this feed and on this origin is not asked for at all.
+        hint("attacker.example", id),
+        hint(host, &id.replace("general", "exchange").replace("General", "Exchange")),
+    ];
+    let without = watch(Scenario::scripted(sim()), 4);
+    let observed = watch(Scenario::scripted(sim()).hinted(hints), 4);
+    assert_eq!((observed.metrics.hints, observed.metrics.hints_taken), (3, 1));
+    assert_eq!(count(&observed, |event| matches!(event, Event::HintForgotten { .. })), 1);
+    assert_eq!(errors(&observed), Vec::<String>::new());
+    let lane = &observed.metrics.lanes[0];
+    assert_eq!((lane.blobs_quarantined, lane.blobs_lost, lane.blobs_pending), (0, 0, 0));
+    assert_eq!(lane.blobs_listed, without.metrics.lanes[0].blobs_listed);
+    assert_eq!(observed.records, without.records);
+    let blob = |observed: &Observed| observed.metrics.requests[Operation::GetBlob as usize];
+    assert_eq!(blob(&observed), blob(&without) + 3, "three attempts, at one content");
 }
 
 #[test]

@@ -42,9 +42,15 @@ pub(crate) fn args_of(
     })
 }
 
-/// The value of a flag, or of its variable; an empty variable counts as unset.
+/// Whether an option is about receiving notifications, which only `run` and the plugin do.
+pub(crate) fn receives(name: &str) -> bool {
+    name.starts_with("webhook_")
+}
+
+/// The value of a flag, or of its variable; an empty variable counts as unset. `None` as well for
+/// an option that the command does not have.
 pub(crate) fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<(&'a str, bool)> {
-    let text = matches.get_one::<String>(name)?;
+    let text = matches.try_get_one::<String>(name).ok().flatten()?;
     let from_flag = matches.value_source(name) == Some(clap::parser::ValueSource::CommandLine);
     (from_flag || !text.is_empty()).then_some((text, from_flag))
 }

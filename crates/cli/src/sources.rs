@@ -115,6 +115,9 @@ impl Gathered {
             if specs.iter().all(|ours| ours.name != spec.name) {
                 let whose = match spec.scope {
                     Scope::Host => "an option of `m365-audit host`",
+                    Scope::Native if arguments::receives(name) => {
+                        "an option of `m365-audit run` and the Fluent Bit plugin"
+                    }
                     Scope::FluentBit | Scope::Core | Scope::Native => {
                         "an option of the Fluent Bit plugin"
                     }

@@ -73,6 +73,7 @@ impl Calls {
             runtime: &self.runtime,
             sink,
             store: &mut self.store,
+            webhook: None,
             flushed: Vec::new(),
             shutdown_told: false,
         };

@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use m365_audit_core::{Collector, Level, Outcome, StateError, TransportError};
@@ -15,6 +16,7 @@ use crate::runtime::Runtime;
 use crate::settings::{NativeOptions, Settings};
 use crate::sink::Sink;
 use crate::store::{Store, StoreError};
+use crate::webhook::{Receiver, WebhookOptions};
 
 /// Pauses before a run is started again; doubled from one to the other.
 const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -35,6 +37,7 @@ pub struct Client<S> {
     presenter: Presenter,
     inbox: Inbox,
     runtime: Runtime,
+    webhook: Option<Receiver>,
     runs: u64,
     // Last: whoever waits for the lock may rely on everything else being gone.
     store: Store,
@@ -52,6 +55,15 @@ pub enum OpenError {
     /// The system gave no thread or no event queue.
     #[error("the runtime cannot be set up: {0}")]
     Runtime(#[from] io::Error),
+    /// The webhook's address cannot be listened at.
+    #[error("webhook_listen = \"{address}\": {error}")]
+    Webhook {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
 }
 
 /// Why a run ended before its collector did. What was delivered and committed stays so.
@@ -111,9 +123,36 @@ impl<S: Sink> Client<S> {
         let store = Store::open(settings.native.db.as_ref(), settings.config.tenant_id())?;
         let presenter = Presenter::new(settings.credential_file.clone());
         let inbox = Inbox::new();
-        let sink = sink(inbox.handle.clone());
+        let mut sink = sink(inbox.handle.clone());
+        let webhook = match &settings.native.webhook {
+            None => None,
+            Some(options) => {
+                let handle = inbox.handle.clone();
+                let receiver = Receiver::start(options, &settings.config, handle, &runtime)
+                    .map_err(|error| OpenError::Webhook { address: options.listen, error })?;
+                tell(&mut sink, options, receiver.address());
+                Some(receiver)
+            }
+        };
         let clocks = Clocks::new();
-        Ok(Self { sink, settings, clocks, http, presenter, inbox, runtime, runs: 0, store })
+        Ok(Self {
+            sink,
+            settings,
+            clocks,
+            http,
+            presenter,
+            inbox,
+            runtime,
+            webhook,
+            runs: 0,
+            store,
+        })
+    }
+
+    /// Where notifications are received, if they are.
+    #[must_use]
+    pub fn webhook_address(&self) -> Option<SocketAddr> {
+        self.webhook.as_ref().map(Receiver::address)
     }
 
     /// Reaches this client from other threads.
@@ -149,11 +188,15 @@ impl<S: Sink> Client<S> {
             runtime: &self.runtime,
             sink: &mut self.sink,
             store: &mut self.store,
+            webhook: self.webhook.as_ref(),
             flushed: Vec::new(),
             shutdown_told: false,
         };
         m365_audit_core::run(&mut collector, &mut driver)?;
         self.sink.metrics(collector.metrics());
+        if let Some(webhook) = &self.webhook {
+            self.sink.webhook(&webhook.metrics());
+        }
         Ok(collector.outcome())
     }
 
@@ -203,6 +246,20 @@ pub(crate) fn warn(options: &NativeOptions, mut log: impl FnMut(Level, &str)) {
     }
     if !options.verify_tls {
         log(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");
+    }
+}
+
+/// Says where notifications are received.
+fn tell(sink: &mut impl Sink, options: &WebhookOptions, address: SocketAddr) {
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    sink.log(Level::Info, &format!("receiving notifications at {scheme}://{address}"));
+    if options.tls.is_none() && !address.ip().is_loopback() {
+        sink.log(
+            Level::Warn,
+            "webhook_listen speaks http beyond this machine: whoever reads along learns \
+             webhook_auth_id; set webhook_cert_file and webhook_key_file, or listen on 127.0.0.1 \
+             behind a reverse proxy",
+        );
     }
 }
 

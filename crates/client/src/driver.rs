@@ -16,6 +16,7 @@ use crate::http::Http;
 use crate::runtime::Runtime;
 use crate::sink::Sink;
 use crate::store::Store;
+use crate::webhook::Receiver;
 
 /// How often the sink sees the metrics when nothing happens.
 const TICK: Duration = Duration::from_secs(1);
@@ -66,6 +67,7 @@ pub(crate) struct Driver<'a, S> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) sink: &'a mut S,
     pub(crate) store: &'a mut Store,
+    pub(crate) webhook: Option<&'a Receiver>,
     /// Scratch space for [`Sink::flush`].
     pub(crate) flushed: Vec<BatchId>,
     /// Whether the core has been told to finish.
@@ -119,6 +121,9 @@ impl<S: Sink> Io for Driver<'_, S> {
         inputs
             .extend(self.flushed.drain(..).filter_map(|id| inbox.inward(id)).map(Input::Delivered));
         self.sink.metrics(metrics);
+        if let Some(webhook) = self.webhook {
+            self.sink.webhook(&webhook.metrics());
+        }
         inputs.extend(self.presenter.changed(Instant::now()).map(Input::Credential));
         if self.inbox.stop_at.is_some() && !self.shutdown_told {
             self.shutdown_told = true;
@@ -143,7 +148,7 @@ impl<S: Sink> Io for Driver<'_, S> {
     }
 }
 
-impl<S> Driver<'_, S> {
+impl<S: Sink> Driver<'_, S> {
     /// Turns a message into an input, if it is of this run.
     fn take(&mut self, message: Message, inputs: &mut Vec<Input>) {
         let input = match message {
@@ -156,6 +161,10 @@ impl<S> Driver<'_, S> {
             Message::Hint(content) => {
                 self.inbox.handle.hint_taken();
                 Some(Input::Hint(content))
+            }
+            Message::Log(level, line) => {
+                self.sink.log(level, &line);
+                None
             }
             Message::Shutdown(grace) => {
                 self.inbox.stop_within(grace);
@@ -193,6 +202,8 @@ impl Inbox {
                 Some(Message::Hint(_)) => self.handle.hint_taken(),
                 // About a run that is over.
                 Some(Message::Wire { .. } | Message::Delivered(_) | Message::Returned(_)) => {}
+                // The next one comes in a minute.
+                Some(Message::Log(..)) => {}
                 None if left.is_zero() => break,
                 None => {}
             }

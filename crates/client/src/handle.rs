@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use m365_audit_core::{BatchId, ContentRef, Input};
+use m365_audit_core::{BatchId, ContentRef, Input, Level};
 use tokio::sync::mpsc;
 
 /// Hints that may wait for the client at once; further ones are dropped. A hint only makes content
@@ -22,6 +22,8 @@ pub(crate) enum Message {
     Returned(BatchId),
     /// From a webhook. Bounded by [`HINTS_MAX`].
     Hint(ContentRef),
+    /// From the webhook: a line for the operator. Bounded: one a minute for each kind.
+    Log(Level, String),
     /// Finish, within this time.
     Shutdown(Duration),
 }

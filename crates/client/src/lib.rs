@@ -50,6 +50,7 @@ mod sqlite;
 mod store;
 mod tenants;
 mod tls;
+mod webhook;
 
 pub use calls::Calls;
 pub use client::{Client, OpenError, RunError};
@@ -66,3 +67,4 @@ pub use sink::Sink;
 pub use store::{DbState, Store, StoreError, inspect, probe};
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile};
 pub use tls::client_config as tls_config;
+pub use webhook::{REFUSALS, Refusal, WebhookMetrics, WebhookOptions};

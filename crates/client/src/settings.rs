@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::credentials::{CredentialFile, read_bounded, read_secret};
 use crate::driver::Clocks;
 use crate::proxy::Proxy;
+use crate::webhook::WebhookOptions;
 
 /// The largest `ca_file` that is read; the bundle of a whole operating system has 0.3 MB.
 const CA_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -46,6 +47,8 @@ pub struct NativeOptions {
     pub verify_tls: bool,
     /// How many requests may be under way, and so how many connections are worth keeping.
     pub in_flight_max: usize,
+    /// Where Microsoft's notifications are received; `None`: nowhere.
+    pub webhook: Option<WebhookOptions>,
 }
 
 /// Where and how the state is stored.
@@ -159,11 +162,12 @@ impl NativeOptions {
             Vec::new()
         });
         let verify_tls = reader.boolean("verify_tls");
+        let webhook = WebhookOptions::parse(&mut reader);
         reader.finish_known()?;
         // The core has the say over this option and reports its mistakes.
         let in_flight_max = Reader::new(raw).number("max_in_flight");
         let in_flight_max = usize::try_from(in_flight_max).unwrap_or(usize::MAX);
-        Ok(Self { db, proxy, roots, verify_tls, in_flight_max })
+        Ok(Self { db, proxy, roots, verify_tls, in_flight_max, webhook })
     }
 }
 
@@ -355,6 +359,59 @@ mod tests {
             expect![[r#"
             client_secret_file Some("{dir}"): cannot be read: Is a directory (os error 21)
         "#]],
+        );
+    }
+
+    #[test]
+    fn a_webhook_needs_an_address_to_listen_at_an_id_and_both_files_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = ("client_secret", "s3cret");
+        check(
+            dir.path(),
+            &[
+                secret,
+                ("webhook_address", "https://audit.example/x"),
+                ("webhook_cert_file", "{dir}/none.pem"),
+            ],
+            expect![[r#"
+                webhook_address Some("https://audit.example/x"): without effect, because webhook_listen is not set
+                webhook_address Some("https://audit.example/x"): webhook_auth_id is missing
+                webhook_cert_file Some("{dir}/none.pem"): without effect, because webhook_listen is not set
+            "#]],
+        );
+        check(
+            dir.path(),
+            &[
+                secret,
+                ("webhook_listen", "localhost"),
+                ("webhook_auth_id", "s3cret"),
+                ("webhook_address", "http://audit.example/x"),
+                ("start_subscriptions", "off"),
+                ("webhook_cert_file", "{dir}/none.pem"),
+            ],
+            expect![[r#"
+                webhook_listen Some("localhost"): not an address with a port
+                webhook_auth_id None: not 16 to 256 letters, digits and signs without spaces
+                webhook_address Some("http://audit.example/x"): http:// would send the token in the clear
+                webhook_address Some("http://audit.example/x"): without effect, because start_subscriptions is off
+                webhook_key_file None: required with webhook_cert_file, and missing
+            "#]],
+        );
+        let listens =
+            [secret, ("webhook_listen", "[::1]:0"), ("webhook_auth_id", "0123456789abcdef")];
+        check(
+            dir.path(),
+            &listens,
+            expect![[r#"
+            accepted
+        "#]],
+        );
+        check(
+            dir.path(),
+            &[secret, ("redact", "on"), ("redact_key_file", "{dir}/none")],
+            expect![[r#"
+                redact_key_file Some("{dir}/none"): cannot be read: No such file or directory (os error 2)
+            "#]],
         );
     }
 

@@ -2,6 +2,8 @@
 
 use m365_audit_core::{Batch, BatchId, Event, Level, Metrics};
 
+use crate::webhook::WebhookMetrics;
+
 /// Takes what a [`Client`](crate::Client) collects. All calls come from the thread that runs it.
 pub trait Sink {
     /// Takes a batch. Delivery is confirmed later, by [`Sink::flush`] or by
@@ -37,4 +39,8 @@ pub trait Sink {
     /// Shows where the collector stands. Called whenever it waits, and at least once a second:
     /// must be cheap. Default: nothing.
     fn metrics(&mut self, _metrics: &Metrics) {}
+
+    /// Shows which calls the webhook has had, as often as [`Sink::metrics`], if there is a webhook.
+    /// Counts over all runs of the client. Default: nothing.
+    fn webhook(&mut self, _metrics: &WebhookMetrics) {}
 }

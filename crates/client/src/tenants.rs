@@ -119,6 +119,14 @@ impl TenantsFile {
                 "leave it off",
             ));
         }
+        if let Some(address) = raw.get("webhook_listen") {
+            errors.push(ConfigError::new(
+                "webhook_listen",
+                Some(address),
+                "one address receives the notifications of one tenant",
+                "write it in the tenants' tables, with a port for each, or leave it out",
+            ));
+        }
         errors.extend(Settings::parse(&raw).err().unwrap_or_default());
         if errors.is_empty() { Ok(()) } else { Err(crate::settings::in_order(errors)) }
     }

@@ -37,6 +37,9 @@ const BLOB_RETRY_BASE: Duration = Duration::from_secs(1);
 const BLOB_GONE_BASE: Duration = Duration::from_secs(30);
 const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 
+/// After so many failures in a row, content that only a hint names is left to polling.
+const HINT_FAILURES_MAX: u32 = 3;
+
 /// How often a feed that is denied is tried again.
 const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
 
@@ -148,6 +151,11 @@ impl Collector {
             Purpose::StartSubscription { lane } => {
                 let ending = self.ending(&mut exchange, result);
                 self.end_start(now, lane, &exchange, &ending);
+            }
+            Purpose::SetWebhook { lane } => {
+                let ending = self.ending(&mut exchange, result);
+                let code = ending.code.as_deref();
+                self.end_webhook(now, lane, &exchange, &ending.verdict, code, &ending.reason);
             }
             Purpose::Page { lane, run } => {
                 let ending = self.ending(&mut exchange, result);
@@ -312,6 +320,9 @@ impl Collector {
                         };
                     }
                 }
+                if let Body::Small(small) = &exchange.body {
+                    self.note_webhooks(now, small.bytes());
+                }
                 return;
             }
             Err(reason) => reason,
@@ -347,13 +358,24 @@ impl Collector {
             Body::Small(small) => ending.code.is_some() || wire::is_enabled(small.bytes()),
             Body::Page(_) | Body::Blob(_) => false,
         };
+        if self.is_refused_webhook(now, index, ending.code.as_deref()) {
+            let lane = &mut self.lanes[index];
+            lane.subscription = Subscription::Missing;
+            lane.started_at = None;
+            return;
+        }
         match &ending.verdict {
             Verdict::Accept if confirmed => {
                 self.lanes[index].subscription = Subscription::Enabled;
                 self.event(Event::SubscriptionStarted { content_type });
+                self.accept_webhook(index);
             }
-            Verdict::Deny => self.deny(now, index, ending),
+            Verdict::Deny => {
+                self.want_webhook(now, index);
+                self.deny(now, index, ending);
+            }
             Verdict::CoolDown(wait) => {
+                self.want_webhook(now, index);
                 // Somebody started it: as far as the cool-down goes, as if it had been us.
                 let wait = wait.unwrap_or(START_COOL_DOWN).min(START_COOL_DOWN);
                 let server_now = self.clock.at(now);
@@ -369,6 +391,7 @@ impl Collector {
             | Verdict::Gone
             | Verdict::Retry(_) => {
                 // Whether it took effect is not known: the list tells before it is tried again.
+                self.want_webhook(now, index);
                 self.take_general_measures(now, exchange, ending);
                 self.lanes[index].subscription = Subscription::Unknown;
                 self.subscription_list_not_before =
@@ -556,6 +579,12 @@ impl Collector {
         blob.failures = blob.failures.saturating_add(1);
         let failures = blob.failures;
         let expired = server_now >= blob.content.expiration;
+        if blob.hinted && (expired || failures >= HINT_FAILURES_MAX) {
+            lane.forget_hint(key, &mut self.changes);
+            let (content_type, reason) = (lane.content_type, ending.reason.clone());
+            self.event(Event::HintForgotten { content_type, reason });
+            return;
+        }
         let final_answer = ending.verdict == Verdict::Gone || failures >= QUARANTINE_FAILURES;
         let wait = self.random.backoff(base, BLOB_RETRY_MAX, failures);
         let wait = wait.max(retry_after.unwrap_or_default());
@@ -578,9 +607,13 @@ impl Collector {
 
     // What several have in common.
 
-    /// Does what a verdict asks for beyond the exchange it belongs to.
     fn take_general_measures(&mut self, now: Now, exchange: &Exchange, ending: &Ending) {
-        match &ending.verdict {
+        self.take_measures(now, exchange, &ending.verdict);
+    }
+
+    /// Does what a verdict asks for beyond the exchange it belongs to.
+    pub(crate) fn take_measures(&mut self, now: Now, exchange: &Exchange, verdict: &Verdict) {
+        match verdict {
             Verdict::Reauthenticate => {
                 self.reject_token(now, exchange);
             }

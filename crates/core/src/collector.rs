@@ -14,9 +14,10 @@ use crate::config::Config;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange, Purpose};
 use crate::expand::Expanded;
+use crate::hint;
 use crate::io::{Input, Machine, Output};
 use crate::key::Key;
-use crate::lane::{BLOBS_KNOWN_MAX, Lane, Subscription};
+use crate::lane::{Lane, Subscription};
 use crate::ledger::{Entry, Ledger, Treated};
 use crate::metrics::Metrics;
 use crate::plan::Urgency;
@@ -54,6 +55,8 @@ pub struct Collector {
     /// Failures of the list of subscriptions in a row, and when it may be asked for again.
     pub(crate) subscription_list_failures: u32,
     pub(crate) subscription_list_not_before: Duration,
+    /// When the list is looked at for webhooks, if any are wanted.
+    pub(crate) webhooks_due: Duration,
     /// For [`Config::once`]: the moment up to which everything is to be collected.
     pub(crate) target: Option<Utc>,
     redactor: Option<Redactor>,
@@ -131,6 +134,7 @@ impl Collector {
             metrics,
             subscription_list_failures: 0,
             subscription_list_not_before: Duration::ZERO,
+            webhooks_due: Duration::ZERO,
             target: None,
             redactor,
             scratch: String::new(),
@@ -156,7 +160,7 @@ impl Collector {
             }
             Input::Returned(id) => self.handle_returned(id),
             Input::Credential(presented) => self.handle_credential(now, presented),
-            Input::Hint(content) => self.handle_hint(content),
+            Input::Hint(content) => self.handle_hint(now, content),
             Input::Timeout => {}
             Input::Shutdown => self.stop(),
         }
@@ -266,9 +270,10 @@ impl Collector {
                     let resume = self.lanes[lane].blobs.get(&key).map(|blob| blob.emitted);
                     Body::blob(resume.unwrap_or_default(), &self.config)
                 }
-                Purpose::Token | Purpose::ListSubscriptions | Purpose::StartSubscription { .. } => {
-                    Body::small()
-                }
+                Purpose::Token
+                | Purpose::ListSubscriptions
+                | Purpose::StartSubscription { .. }
+                | Purpose::SetWebhook { .. } => Body::small(),
             };
         }
         self.learn_time(now, headers);
@@ -361,6 +366,8 @@ impl Collector {
         let lane = &mut self.lanes[index];
         let Some(blob) = lane.blobs.get_mut(&key) else { return };
         if blob.emitted.records < expanded.progress.records {
+            // Microsoft has it: it is no mere hint any more.
+            blob.hinted = false;
             // It gets ahead, however slowly: what failed before does not count any more.
             blob.failures = 0;
         }
@@ -444,16 +451,15 @@ impl Collector {
         }
     }
 
-    fn handle_hint(&mut self, content: ContentRef) {
-        let Some(index) =
-            self.lanes.iter().position(|lane| lane.content_type == content.content_type)
-        else {
-            return;
-        };
-        let room = self.lanes[index].blobs.len() < BLOBS_KNOWN_MAX;
-        if room && self.check_address(index, &content.uri, &content.id) {
-            self.lanes[index].list_blob(content, None, Urgency::Fresh);
-        }
+    fn handle_hint(&mut self, now: Now, content: ContentRef) {
+        self.metrics.hints += 1;
+        let content_type = content.content_type;
+        let sound = self.clock.is_anchored()
+            && hint::is_own(&self.config, &content)
+            && hint::is_timely(&content, self.clock.at(now));
+        let lane = self.lanes.iter_mut().find(|lane| lane.content_type == content_type);
+        let taken = lane.filter(|_| sound).is_some_and(|lane| lane.take_hint(content));
+        self.metrics.hints_taken += u64::from(taken);
     }
 
     // The end.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::ContentType;
+use crate::call::WebhookRequest;
 use crate::certificate::Certificate;
 use crate::credential::{Algorithm, Choice, Credential, CredentialKind, ManagedIdentity};
 use crate::filter::Filter;
@@ -15,6 +16,7 @@ use crate::options::{self, Kind, OPTIONS};
 use crate::origin::Origin;
 use crate::redact::Redaction;
 use crate::secret::Secret;
+use crate::webhook;
 
 /// Options as somebody wrote them: name to text. Names are those of [`OPTIONS`].
 pub type RawOptions = BTreeMap<String, String>;
@@ -81,6 +83,8 @@ pub struct Config {
     pub(crate) enrich: bool,
     /// What is replaced in records; `None`: nothing.
     pub(crate) redaction: Option<Arc<Redaction>>,
+    /// The webhook that subscriptions are to have; `None`: webhooks are left alone.
+    pub(crate) webhook: Option<WebhookRequest>,
     /// Which records are handed over; `None`: all.
     pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) once: bool,
@@ -215,6 +219,7 @@ impl Config {
         let filter = Filter::read(&mut reader);
         let enrich = reader.boolean("enrich");
         let redaction = Redaction::read(&mut reader);
+        let webhook = webhook::read(&mut reader, start_subscriptions);
         reader.finish()?;
         let sign_in = sign_in.ok_or_else(Vec::new)?;
         Ok(Self {
@@ -241,6 +246,7 @@ impl Config {
             filter: filter.map(Arc::new),
             enrich,
             redaction: redaction.map(Arc::new),
+            webhook,
             once: false,
         })
     }

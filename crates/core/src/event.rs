@@ -225,6 +225,33 @@ pub enum Event {
         /// The address, without its query.
         address: String,
     },
+    /// Microsoft notifies a webhook of a feed's content from now on.
+    WebhookSet {
+        /// The feed.
+        content_type: ContentType,
+        /// Where to.
+        address: String,
+    },
+    /// Microsoft did not accept a webhook. Content is polled, as always.
+    WebhookRefused {
+        /// The feed.
+        content_type: ContentType,
+        /// Where to.
+        address: String,
+        /// Microsoft's code, or what happened.
+        code: String,
+        /// What to do.
+        remedy: &'static str,
+        /// When it is tried again.
+        retry_in: Duration,
+    },
+    /// Content that a notification named cannot be read. It is left to polling.
+    HintForgotten {
+        /// The feed.
+        content_type: ContentType,
+        /// The last failure.
+        reason: String,
+    },
     /// The local clock differs from Microsoft's; Microsoft's is used.
     ClockCorrected {
         /// Seconds by which the local clock is ahead (negative: behind).
@@ -267,6 +294,9 @@ impl Event {
             Self::RecordsWithheldError { .. } => "RecordsWithheldError",
             Self::ListingEntriesDroppedError { .. } => "ListingEntriesDroppedError",
             Self::AddressRefusedError { .. } => "AddressRefusedError",
+            Self::WebhookSet { .. } => "WebhookSet",
+            Self::WebhookRefused { .. } => "WebhookRefused",
+            Self::HintForgotten { .. } => "HintForgotten",
             Self::ClockCorrected { .. } => "ClockCorrected",
             Self::BatchesReturned { .. } => "BatchesReturned",
         }
@@ -291,6 +321,7 @@ impl Event {
             | Self::Throttled { .. }
             | Self::RetriesMounting { .. }
             | Self::BlobQuarantined { .. }
+            | Self::WebhookRefused { .. }
             | Self::ClockCorrected { .. }
             | Self::BatchesReturned { .. } => Level::Warn,
             Self::CollectorStarted { .. }
@@ -298,10 +329,12 @@ impl Event {
             | Self::CredentialChanged { .. }
             | Self::SubscriptionStarted { .. }
             | Self::FeedRestored { .. }
+            | Self::WebhookSet { .. }
             | Self::BacklogDelivered { .. }
             | Self::BlobRecovered { .. } => Level::Info,
             Self::TokenAcquired { .. }
             | Self::WindowListed { .. }
+            | Self::HintForgotten { .. }
             | Self::RequestRetried { .. } => Level::Debug,
         }
     }
@@ -412,6 +445,20 @@ impl fmt::Display for Event {
             Self::AddressRefusedError { content_type, address } => write!(
                 f,
                 "{content_type}: not following {address}: it is not on the configured api_url"
+            ),
+            Self::WebhookSet { content_type, address } => {
+                write!(f, "{content_type}: Microsoft notifies {address} from now on")
+            }
+            Self::WebhookRefused { content_type, address, code, remedy, retry_in } => write!(
+                f,
+                "{content_type}: Microsoft does not accept the webhook {address}: {code}; content \
+                 is polled, asking again in {} min; remedy: {remedy}",
+                retry_in.as_secs().div_ceil(60)
+            ),
+            Self::HintForgotten { content_type, reason } => write!(
+                f,
+                "{content_type}: content that a notification names cannot be read: {reason}; \
+                 leaving it to polling"
             ),
             Self::ClockCorrected { seconds } => write!(
                 f,

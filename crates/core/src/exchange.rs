@@ -27,9 +27,21 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 pub(crate) enum Purpose {
     Token,
     ListSubscriptions,
-    StartSubscription { lane: usize },
-    Page { lane: usize, run: RunId },
-    Blob { lane: usize, key: Key },
+    StartSubscription {
+        lane: usize,
+    },
+    /// A start of an enabled subscription, for the sake of its webhook.
+    SetWebhook {
+        lane: usize,
+    },
+    Page {
+        lane: usize,
+        run: RunId,
+    },
+    Blob {
+        lane: usize,
+        key: Key,
+    },
 }
 
 /// Where the bytes of an answer go.

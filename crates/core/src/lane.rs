@@ -18,6 +18,7 @@ use crate::request::RequestId;
 use crate::seen::{SeenContents, SeenRecords};
 use crate::state::{self, BlobRecord, Changes, LaneKeys, LaneRecord, StateError, Stored};
 use crate::time::Utc;
+use crate::webhook::Webhook;
 
 /// No further page is listed while this many blobs wait to be read. A page has held several
 /// thousand; so many come on top.
@@ -33,6 +34,9 @@ pub(crate) const RUNS_MAX: usize = 64;
 
 /// After this many failures in a row a blob is set aside, so that its window can be settled.
 pub(crate) const QUARANTINE_FAILURES: u32 = 5;
+
+/// Contents of one lane that only hints name: further hints are ignored.
+const HINTED_MAX: usize = 1_000;
 
 /// Blobs that are set aside at the most. Further ones keep their windows open instead.
 pub(crate) const QUARANTINE_MAX: usize = 10_000;
@@ -78,6 +82,8 @@ pub(crate) struct Blob {
     pub(crate) stage: Stage,
     pub(crate) failures: u32,
     pub(crate) quarantined: bool,
+    /// Whether only a hint names it: until a listing does too, or it has yielded records.
+    pub(crate) hinted: bool,
     /// What was handed to the host. A new attempt continues here.
     pub(crate) emitted: Progress,
     /// What the host has taken.
@@ -134,6 +140,7 @@ pub(crate) struct Lane {
     /// When the subscription was last started: another start must wait.
     pub(crate) started_at: Option<Utc>,
     pub(crate) subscription_failures: u32,
+    pub(crate) webhook: Webhook,
     /// The code with which Microsoft denies this feed, until it works again.
     pub(crate) denied: Option<String>,
     pub(crate) runs: BTreeMap<RunId, Run>,
@@ -189,6 +196,7 @@ impl Lane {
             subscription: Subscription::Unknown,
             started_at,
             subscription_failures: 0,
+            webhook: Webhook::Settled,
             denied: None,
             runs: BTreeMap::new(),
             next_run: 0,
@@ -236,6 +244,7 @@ impl Lane {
                     stage: Stage::Ready,
                     failures: 0,
                     quarantined: record.quarantined(),
+                    hinted: false,
                     emitted: progress,
                     delivered: progress,
                     waiters: Vec::new(),
@@ -305,8 +314,14 @@ impl Lane {
         }
         let (waiter, news) = match self.blobs.get_mut(&key) {
             Some(blob) => {
-                // Another address than before, of the configured cloud at last perhaps.
-                if blob.content.uri != content.uri && blob.content.created == content.created {
+                if blob.hinted && run.is_some() {
+                    // What a listing says counts.
+                    blob.hinted = false;
+                    blob.content = Arc::new(content);
+                    self.metrics.blobs_listed += 1;
+                } else if blob.content.uri != content.uri && blob.content.created == content.created
+                {
+                    // Another address than before, of the configured cloud at last perhaps.
                     blob.content = Arc::new(content);
                 }
                 // A blob that was set aside holds no window open.
@@ -327,13 +342,14 @@ impl Lane {
                         stage: Stage::Ready,
                         failures: 0,
                         quarantined: false,
+                        hinted: run.is_none(),
                         emitted: Progress::default(),
                         delivered: Progress::default(),
                         waiters: run.into_iter().collect(),
                         stored: false,
                     },
                 );
-                self.metrics.blobs_listed += 1;
+                self.metrics.blobs_listed += u64::from(run.is_some());
                 (run.is_some(), true)
             }
         };
@@ -342,6 +358,23 @@ impl Lane {
             run.new += u64::from(news);
         }
         news
+    }
+
+    /// Notes what a hint names, if there is room. Answers whether it is news.
+    pub(crate) fn take_hint(&mut self, content: ContentRef) -> bool {
+        let hinted = self.blobs.values().filter(|blob| blob.hinted).count();
+        hinted < HINTED_MAX
+            && self.blobs.len() < BLOBS_KNOWN_MAX
+            && self.list_blob(content, None, Urgency::Fresh)
+    }
+
+    /// Forgets what only a hint names: it is not remembered as done, so that a listing can name it.
+    pub(crate) fn forget_hint(&mut self, key: Key, changes: &mut Changes) {
+        // Takes it out of its queue.
+        self.set_stage(key, Stage::Emitted);
+        if self.blobs.remove(&key).is_some_and(|blob| blob.stored) {
+            changes.delete(self.keys.blob(key));
+        }
     }
 
     /// The last page of a window is read.
@@ -430,6 +463,7 @@ impl Lane {
                 stage: Stage::Waiting(until),
                 failures: 0,
                 quarantined: true,
+                hinted: false,
                 emitted: Progress::default(),
                 delivered: Progress::default(),
                 waiters: Vec::new(),

@@ -17,6 +17,10 @@ pub struct Metrics {
     pub retries: u64,
     /// Requests a minute that are allowed at present.
     pub requests_per_minute: u32,
+    /// Contents that notifications named.
+    pub hints: u64,
+    /// Of these, the ones that were news and are looked at.
+    pub hints_taken: u64,
     /// Batches handed to the host and not yet delivered.
     pub undelivered_batches: u64,
     /// Bytes of records in those batches.
@@ -33,6 +37,8 @@ impl Metrics {
         }
         self.throttled += other.throttled;
         self.retries += other.retries;
+        self.hints += other.hints;
+        self.hints_taken += other.hints_taken;
         self.requests_per_minute += other.requests_per_minute;
         self.undelivered_batches += other.undelivered_batches;
         self.undelivered_bytes += other.undelivered_bytes;

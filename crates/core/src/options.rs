@@ -453,6 +453,44 @@ pub const OPTIONS: &[OptionSpec] = &[
         "File that holds redact_key; white space around it is ignored.",
     ),
     option(
+        "webhook_listen",
+        Kind::Text,
+        None,
+        Scope::Native,
+        "ADDRESS:PORT at which to receive Microsoft's notifications. They make content arrive \
+         sooner; polling goes on and finds everything. Needs webhook_auth_id.",
+    ),
+    option(
+        "webhook_auth_id",
+        Kind::Secret,
+        None,
+        Scope::Native,
+        "What each notification must bring along as Webhook-AuthID: 16 to 256 random characters.",
+    ),
+    option(
+        "webhook_address",
+        Kind::Url,
+        None,
+        Scope::Native,
+        "Address at which Microsoft reaches webhook_listen. Subscriptions are started with it, and \
+         those that lack it get it. Without it no subscription's webhook is touched.",
+    ),
+    option(
+        "webhook_cert_file",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "PEM file with the certificate chain for webhook_listen. Without it and webhook_key_file it \
+         speaks http, for a reverse proxy in front of it.",
+    ),
+    option(
+        "webhook_key_file",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "PEM file with the private key of webhook_cert_file.",
+    ),
+    option(
         "db",
         Kind::Path,
         None,

@@ -146,6 +146,8 @@ pub fn samples(metrics: &Metrics) -> Vec<Sample> {
     all.extend([
         counter("throttled_total", None, metrics.throttled),
         counter("retries_total", None, metrics.retries),
+        counter("hints_total", None, metrics.hints),
+        counter("hints_taken_total", None, metrics.hints_taken),
         gauge("requests_per_minute", None, metrics.requests_per_minute.into()),
         gauge("undelivered_bytes", None, metrics.undelivered_bytes as f64),
     ]);

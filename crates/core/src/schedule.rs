@@ -13,6 +13,7 @@ use crate::plan::{self, Urgency};
 use crate::request::{Operation, Request};
 use crate::secret::Secret;
 use crate::time::{Now, Utc};
+use crate::webhook::Webhook;
 use crate::wire;
 
 /// Microsoft wants 15 minutes between two starts of one subscription (reference, "Start a
@@ -25,15 +26,15 @@ pub(crate) const MISSING_RECHECK: Duration = Duration::from_secs(30);
 
 /// The earliest of several moments.
 #[derive(Clone, Copy, Debug, Default)]
-struct Wake(Option<Duration>);
+pub(crate) struct Wake(Option<Duration>);
 
 impl Wake {
-    fn at(&mut self, moment: Duration) {
+    pub(crate) fn at(&mut self, moment: Duration) {
         self.0 = Some(self.0.map_or(moment, |earliest| earliest.min(moment)));
     }
 
     /// True if `moment` has come; otherwise notes it.
-    fn is_due(&mut self, moment: Duration, now: Duration) -> bool {
+    pub(crate) fn is_due(&mut self, moment: Duration, now: Duration) -> bool {
         if moment > now {
             self.at(moment);
         }
@@ -135,11 +136,13 @@ impl Collector {
         let listing = |purpose: Purpose| purpose == Purpose::ListSubscriptions;
         let under_way = self.exchanges.values().any(|exchange| listing(exchange.purpose));
         let unknown = self.lanes.iter().any(|lane| lane.subscription == Subscription::Unknown);
-        if unknown && !under_way && wake.is_due(self.subscription_list_not_before, now.monotonic) {
+        let wanted = self.webhooks_are_due(now, wake) || unknown;
+        if wanted && !under_way && wake.is_due(self.subscription_list_not_before, now.monotonic) {
             match self.budget.take(now.monotonic) {
                 Ok(()) => {
                     let request = wire::list_subscriptions(&self.config, bearer);
                     self.send(now, request, Purpose::ListSubscriptions, Urgency::Fresh);
+                    self.note_webhooks_asked(now);
                 }
                 Err(at) => wake.at(at),
             }
@@ -149,6 +152,16 @@ impl Collector {
                 self.schedule_start(index, now, server_now, bearer, wake);
             }
         }
+        self.schedule_webhooks(now, server_now, bearer, wake);
+    }
+
+    /// Stores that a subscription is started, before the request is sent: a crash cannot start it
+    /// again too soon.
+    pub(crate) fn note_start(&mut self, index: usize, server_now: Utc) {
+        let lane = &mut self.lanes[index];
+        lane.started_at = Some(server_now);
+        self.changes.put(lane.keys.start(), server_now.as_millis().to_string());
+        self.outputs.push_back(crate::Output::Commit(self.changes.take()));
     }
 
     fn schedule_start(
@@ -181,12 +194,14 @@ impl Collector {
         match self.budget.take(now.monotonic) {
             Ok(()) => {
                 lane.subscription = Subscription::Starting;
-                lane.started_at = Some(server_now);
-                let (key, content_type) = (lane.keys.start(), lane.content_type);
-                // Stored before it is sent, so that a crash cannot start again too soon.
-                self.changes.put(key, server_now.as_millis().to_string());
-                self.outputs.push_back(crate::Output::Commit(self.changes.take()));
-                let request = wire::start_subscription(&self.config, content_type, None, bearer);
+                let content_type = lane.content_type;
+                self.note_start(index, server_now);
+                let webhook = self.webhook_for(index, now);
+                if webhook.is_some() {
+                    self.lanes[index].webhook = Webhook::Asked;
+                }
+                let request =
+                    wire::start_subscription(&self.config, content_type, webhook.as_ref(), bearer);
                 let purpose = Purpose::StartSubscription { lane: index };
                 self.send(now, request, purpose, Urgency::Fresh);
             }

@@ -106,6 +106,42 @@ pub(crate) fn blob_address(config: &Config, content_id: &str) -> String {
     format!("{}/audit/{content_id}", feed(config))
 }
 
+/// Whether `address` is that of this blob of this tenant, on the configured origin. Microsoft's
+/// documentation writes the version in two ways.
+pub(crate) fn is_blob_address(config: &Config, address: &str, content_id: &str) -> bool {
+    let expected = blob_address(config, "");
+    let short = expected.replacen("/v1.0/", "/v1/", 1);
+    address.strip_suffix(content_id).is_some_and(|start| {
+        start.eq_ignore_ascii_case(&expected) || start.eq_ignore_ascii_case(&short)
+    })
+}
+
+/// Whether the list of subscriptions shows this webhook, in order, for this feed. `None`: the list
+/// does not name the feed.
+pub(crate) fn has_webhook(
+    body: &[u8],
+    content_type: ContentType,
+    wanted: &WebhookRequest,
+) -> Option<bool> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let elements: Vec<serde_json::Value> = serde_json::from_slice(body).ok()?;
+    let text = |value: &serde_json::Value, name: &str| Some(value.get(name)?.as_str()?.to_owned());
+    let named = |element: &&serde_json::Value| {
+        let name = text(element, "contentType");
+        name.as_deref().and_then(ContentType::parse) == Some(content_type)
+    };
+    let webhook = elements.iter().find(named)?.get("webhook").unwrap_or(&serde_json::Value::Null);
+    let auth_id = wanted.auth_id.as_ref().map(|auth_id| auth_id.expose().clone());
+    let enabled =
+        text(webhook, "status").is_none_or(|status| status.eq_ignore_ascii_case("enabled"));
+    // An address that comes back with another slash at its end is the same.
+    let same = text(webhook, "address").is_some_and(|address| {
+        let bare = |address: &str| address.trim_end_matches('/').to_ascii_lowercase();
+        bare(&address) == bare(&wanted.address)
+    });
+    Some(enabled && same && text(webhook, "authId") == auth_id)
+}
+
 /// The first page of a window.
 pub(crate) fn list_content(
     config: &Config,
@@ -274,6 +310,34 @@ mod tests {
             Ok(vec![ContentType::AuditGeneral, ContentType::DlpAll])
         );
         assert!(enabled_subscriptions(br#"{"error":{}}"#).is_err());
+    }
+
+    #[test]
+    fn a_webhook_is_there_if_it_is_enabled_and_as_it_was_asked_for() {
+        let wanted = WebhookRequest {
+            address: "https://audit.example/M365".into(),
+            auth_id: Some(Secret::new("an id".into())),
+            expiration: None,
+        };
+        let check = |webhook: &str, expected| {
+            let list = format!("[{{\"contentType\":\"Audit.General\"{webhook}}}]");
+            let found = has_webhook(list.as_bytes(), ContentType::AuditGeneral, &wanted);
+            assert_eq!(found, expected, "{webhook}");
+            assert_eq!(has_webhook(list.as_bytes(), ContentType::DlpAll, &wanted), None);
+        };
+        let webhook = |status: &str, address: &str, auth_id: &str| {
+            format!(
+                ",\"webhook\":{{\"status\":\"{status}\",\"address\":\"{address}\",\
+                 \"authId\":{auth_id}}}"
+            )
+        };
+        check(&webhook("Enabled", "https://audit.example/m365/", "\"an id\""), Some(true));
+        check(&webhook("disabled", "https://audit.example/m365", "\"an id\""), Some(false));
+        check(&webhook("enabled", "https://other.example/m365", "\"an id\""), Some(false));
+        check(&webhook("enabled", "https://audit.example/m365", "\"another\""), Some(false));
+        check(&webhook("enabled", "https://audit.example/m365", "null"), Some(false));
+        check(",\"webhook\":null", Some(false));
+        check("", Some(false));
     }
 
     #[test]

@@ -47,7 +47,7 @@ xflags::xflags! {
         }
         /// Measure what is promised of speed, memory and latency, against rivals in the same run.
         ///
-        /// Names: expand, fluent-bit-cpu, memory, budget, latency. Default: all, about 10 minutes
+        /// Names: expand, fluent-bit-cpu, memory, budget, latency, webhook. Default: all, about 15 minutes
         /// on a quiet machine.
         cmd bench {
             optional name: String

@@ -17,6 +17,7 @@ use crate::metrics::{HostMetrics, Subject};
 use crate::options::{OPTIONS, Settings, Tags, Who};
 use crate::postbox::Postbox;
 use crate::sink::HostSink;
+use crate::webhook::WebhookCounters;
 
 /// What the worker still does after Fluent Bit's stop: write down what has settled. What has not
 /// settled by then never will.
@@ -81,7 +82,10 @@ impl Input for M365Audit {
                     Subject { tenant_id: None, content_types: client.config.content_types() };
                 let metrics = HostMetrics::register(setup, &[subject]).swap_remove(0);
                 let logger = setup.logger();
+                let webhook = client.native.webhook.is_some();
+                let webhook = webhook.then(|| WebhookCounters::new(setup));
                 let sink = HostSink::new(logger.clone(), metrics, settings.tags);
+                let sink = sink.with_webhook(webhook);
                 let client = Client::open(*client, |_handle| sink)?;
                 Ok(Self::One(Box::new(Single { client, logger })))
             }

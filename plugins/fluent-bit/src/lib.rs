@@ -11,5 +11,6 @@ mod metrics;
 mod options;
 mod postbox;
 mod sink;
+mod webhook;
 
 fluent_bit_plugin::register_input!(input::M365Audit);

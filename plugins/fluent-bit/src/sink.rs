@@ -4,7 +4,7 @@
 use anyhow::Context;
 use fluent_bit_plugin::msgpack::BODY_DEPTH_MAX;
 use fluent_bit_plugin::{Batch as HostBatch, Level as HostLevel, Logger, Outbox};
-use m365_audit_client::Sink;
+use m365_audit_client::{Sink, WebhookMetrics};
 use m365_audit_core::json::{Field, Timestamp, parse_timestamp};
 use m365_audit_core::{Batch, Level, Metrics, Record, Utc};
 use m365_audit_msgpack::{Beside, Encoded, Encoder, Metadata};
@@ -12,6 +12,7 @@ use m365_audit_msgpack::{Beside, Encoded, Encoder, Metadata};
 use crate::metrics::HostMetrics;
 use crate::options::Tags;
 use crate::postbox::{Postbox, Slot};
+use crate::webhook::WebhookCounters;
 
 /// How deep a record's body may nest: what every Fluent Bit decodes, also one that is sent the
 /// events by `forward`, which wraps them in two more arrays.
@@ -28,11 +29,20 @@ pub(crate) struct HostSink {
     outbox: Option<Outbox>,
     /// Among several tenants: whose batches these are.
     shared: Option<(Postbox, Slot, Box<str>)>,
+    /// What the webhook has had, if there is one.
+    webhook: Option<WebhookCounters>,
 }
 
 impl HostSink {
     pub(crate) fn new(logger: Logger, metrics: HostMetrics, tags: Tags) -> Self {
-        Self { logger, metrics, tags, encoder: Encoder::new(DEPTH_MAX), outbox: None, shared: None }
+        let encoder = Encoder::new(DEPTH_MAX);
+        Self { logger, metrics, tags, encoder, outbox: None, shared: None, webhook: None }
+    }
+
+    /// Shows what the webhook has had.
+    pub(crate) fn with_webhook(mut self, webhook: Option<WebhookCounters>) -> Self {
+        self.webhook = webhook;
+        self
     }
 
     /// Its batches travel among those of others, and its lines say that they are of `tenant`.
@@ -103,6 +113,12 @@ impl Sink for HostSink {
 
     fn metrics(&mut self, metrics: &Metrics) {
         self.metrics.show(metrics);
+    }
+
+    fn webhook(&mut self, metrics: &WebhookMetrics) {
+        if let Some(webhook) = &self.webhook {
+            webhook.show(metrics);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one seed means: the world, the collector's options, and what goes wrong around it.
 
-use m365_audit_core::{RawOptions, Stored};
+use m365_audit_core::{ContentRef, RawOptions, Stored};
 use m365_sim::{FaultPlan, SimConfig, Span};
 
 use super::draw::Draw;
@@ -37,6 +37,8 @@ pub struct Scenario {
     pub(super) stored: Stored,
     /// What the collector's filter asks for.
     pub(super) wanted: Wanted,
+    /// What somebody says exists: told once, half an hour after the beginning.
+    pub(super) hints: Vec<ContentRef>,
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -100,6 +102,7 @@ impl Scenario {
             once: false,
             stored: Stored::new(),
             wanted,
+            hints: Vec::new(),
         }
     }
 
@@ -132,6 +135,7 @@ impl Scenario {
             once: false,
             stored: Stored::new(),
             wanted: Wanted::ALL,
+            hints: Vec::new(),
         }
     }
 
@@ -146,6 +150,13 @@ impl Scenario {
     #[must_use]
     pub const fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// Has somebody say that these contents exist.
+    #[must_use]
+    pub fn hinted(mut self, hints: Vec<ContentRef>) -> Self {
+        self.hints = hints;
         self
     }
 

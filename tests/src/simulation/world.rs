@@ -543,6 +543,11 @@ impl World {
         }
         self.now_ms = next_ms.clamp(self.now_ms, until_ms.max(self.now_ms));
         collector.handle_input(self.now(), Input::Timeout);
+        if self.now_ms >= START_MS + HOUR_MS / 2 {
+            for content in std::mem::take(&mut self.scenario.hints) {
+                collector.handle_input(self.now(), Input::Hint(content));
+            }
+        }
         while self.agenda.peek().is_some_and(|next| next.at_ms <= self.now_ms) {
             let Some(next) = self.agenda.pop() else { break };
             let input = match next.happening {

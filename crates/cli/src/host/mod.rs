@@ -55,7 +55,7 @@ pub(crate) fn command() -> Command {
             .arg(component())
             .args(run::args())
             .args(arguments::args_of(HOST_OPTIONS.iter(), "WASM host"))
-            .args(arguments::args())
+            .args(arguments::args().filter(|arg| !arguments::receives(arg.get_id().as_str())))
             .after_help(AFTER_HELP)
     };
     Command::new("host")
@@ -78,7 +78,8 @@ pub(crate) fn command() -> Command {
 /// The options that this command has, those of collection first.
 #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "only the host reads them"))]
 fn specs() -> Vec<&'static OptionSpec> {
-    arguments::specs().chain(HOST_OPTIONS).collect()
+    let specs = arguments::specs().filter(|spec| !arguments::receives(spec.name));
+    specs.chain(HOST_OPTIONS).collect()
 }
 
 /// Does what is asked, and answers the exit code.

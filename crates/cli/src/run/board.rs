@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use m365_audit_client::WebhookMetrics;
 use m365_audit_core::Metrics;
 
 use crate::log::Log;
@@ -20,12 +21,13 @@ struct Shared {
     progress: Progress,
     log: Log,
     tenants: BTreeMap<Arc<str>, Metrics>,
+    webhooks: BTreeMap<Arc<str>, WebhookMetrics>,
 }
 
 impl Board {
     /// A board for who has no name.
     pub(crate) fn new(progress: Progress, log: Log) -> Self {
-        let shared = Shared { progress, log, tenants: BTreeMap::new() };
+        let shared = Shared { progress, log, tenants: BTreeMap::new(), webhooks: BTreeMap::new() };
         Self { tenant: "".into(), shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -46,7 +48,7 @@ impl Board {
     /// Shows where this tenant stands. Cheap if it is not time to.
     pub(crate) fn show(&self, metrics: &Metrics) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { progress, log, tenants } = &mut *shared;
+        let Shared { progress, log, tenants, .. } = &mut *shared;
         match tenants.get_mut(&self.tenant) {
             Some(known) => known.clone_from(metrics),
             None => {
@@ -61,10 +63,20 @@ impl Board {
         progress.show(&all, log);
     }
 
+    /// Keeps what this tenant's webhook has had, to be shown with the rest.
+    pub(crate) fn note_webhook(&self, metrics: &WebhookMetrics) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shared { progress, webhooks, .. } = &mut *shared;
+        webhooks.insert(Arc::clone(&self.tenant), *metrics);
+        let mut all = WebhookMetrics::default();
+        webhooks.values().for_each(|one| all.add(one));
+        progress.note_webhook(all);
+    }
+
     /// Takes the bars away and says where things stand.
     pub(crate) fn close(&self) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { progress, log, tenants } = &mut *shared;
+        let Shared { progress, log, tenants, .. } = &mut *shared;
         let mut all = Metrics::default();
         tenants.values().for_each(|one| all.add(one));
         progress.close(&all, log);

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use m365_audit_client::WebhookMetrics;
 use m365_audit_core::{LaneMetrics, Level, Metrics};
 
 use crate::log::Log;
@@ -28,6 +29,8 @@ pub(crate) struct Progress {
     shown_at: Option<Instant>,
     rates: Rates,
     last: Metrics,
+    /// What calls the webhook has had, if there is one.
+    webhook: Option<WebhookMetrics>,
     start: Instant,
 }
 
@@ -50,7 +53,8 @@ impl Progress {
             _ => Display::Lines { level: Level::Info, last: String::new() },
         };
         let start = Instant::now();
-        Self { display, shown_at: None, rates: Rates::default(), last: Metrics::default(), start }
+        let (rates, last) = (Rates::default(), Metrics::default());
+        Self { display, shown_at: None, rates, last, webhook: None, start }
     }
 
     /// Whether there is anything for [`Self::show`] to do.
@@ -81,6 +85,11 @@ impl Progress {
         self.draw(log);
     }
 
+    /// Keeps what the webhook has had, to be shown with the rest.
+    pub(crate) fn note_webhook(&mut self, metrics: WebhookMetrics) {
+        self.webhook = Some(metrics);
+    }
+
     /// Takes the bars away and leaves a summary of `metrics`.
     pub(crate) fn close(&mut self, metrics: &Metrics, log: &Log) {
         self.last.clone_from(metrics);
@@ -88,7 +97,7 @@ impl Progress {
             lanes.drain(..).chain(total.take()).for_each(|bar| bar.finish_and_clear());
         }
         if !self.last.lanes.is_empty() {
-            let summary = summary(&self.last, &self.rates);
+            let summary = summary(&self.last, &self.rates) + &webhook_text(self.webhook);
             log.write(Level::Info, &format!("{summary} in {}", span(self.start.elapsed())));
         }
     }
@@ -98,7 +107,7 @@ impl Progress {
         match &mut self.display {
             Display::Nothing => {}
             Display::Lines { level, last } => {
-                let line = summary(metrics, &self.rates);
+                let line = summary(metrics, &self.rates) + &webhook_text(self.webhook);
                 if line != *last && !metrics.lanes.is_empty() {
                     log.write(*level, &line);
                     *last = line;
@@ -123,7 +132,8 @@ impl Progress {
                             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())),
                     )
                 });
-                total.set_message(requests_text(metrics, &self.rates));
+                let text = requests_text(metrics, &self.rates) + &webhook_text(self.webhook);
+                total.set_message(text);
             }
         }
     }
@@ -215,6 +225,21 @@ fn requests_text(metrics: &Metrics, rates: &Rates) -> String {
         HumanCount(rates.requests_in_last_minute()),
         HumanCount(metrics.requests_per_minute.into()),
     )
+}
+
+/// What the webhook has had, behind other figures.
+fn webhook_text(metrics: Option<WebhookMetrics>) -> String {
+    let Some(metrics) = metrics else { return String::new() };
+    let refused: u64 = metrics.refused.iter().sum();
+    let mut text = format!(
+        ", {} notifications, {} hints",
+        HumanCount(metrics.notifications),
+        HumanCount(metrics.hints)
+    );
+    if 0 < refused {
+        text.push_str(&format!(", {} calls refused", HumanCount(refused)));
+    }
+    text
 }
 
 /// Everything in one line; of backlog and lag, the longest.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Context;
-use m365_audit_client::{Handle, Sink};
+use m365_audit_client::{Handle, Sink, WebhookMetrics};
 use m365_audit_core::{Batch, BatchId, Level, LineWriter, Metrics};
 
 use crate::log::Log;
@@ -96,5 +96,9 @@ impl Sink for NdjsonSink {
 
     fn metrics(&mut self, metrics: &Metrics) {
         self.board.show(metrics);
+    }
+
+    fn webhook(&mut self, metrics: &WebhookMetrics) {
+        self.board.note_webhook(metrics);
     }
 }

@@ -9,6 +9,7 @@ mod latency;
 mod memory;
 mod pipeline;
 mod tenants;
+mod webhook;
 
 use std::fmt;
 
@@ -21,12 +22,13 @@ const RUNS: usize = 5;
 
 type Bench = (&'static str, fn() -> Result<Verdict>);
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("fluent-bit-cpu", cpu::run),
     ("memory", memory::run),
     ("budget", budget::run),
     ("latency", latency::run),
     ("tenants", tenants::run),
+    ("webhook", webhook::run),
 ];
 
 /// The one that needs other crates.

@@ -1,0 +1,123 @@
+//! One call of the webhook, from its head to its answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+use tokio::time::timeout;
+
+use super::{Refusal, Shared};
+
+/// Bytes of a body: room for a thousand entries.
+const BODY_BYTES_MAX: usize = 512 << 10;
+
+/// The longest a body may take. Microsoft waits about five seconds for an answer.
+const BODY_MAX: Duration = Duration::from_secs(10);
+
+const AUTH_ID: &str = "webhook-authid";
+const VALIDATION_CODE: &str = "webhook-validationcode";
+
+/// The body of a validation.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Validation<'a> {
+    validation_code: &'a str,
+}
+
+/// Answers a call: 200 only to what Microsoft may have sent.
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+) -> Result<Response<Empty<Bytes>>, Infallible> {
+    Ok(match judge(request, &shared).await {
+        Ok(()) => Response::new(Empty::new()),
+        Err((status, refusal)) => {
+            shared.refuse(refusal);
+            refused(status)
+        }
+    })
+}
+
+fn refused(status: StatusCode) -> Response<Empty<Bytes>> {
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+        }
+        // The rest of the body is not wanted.
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
+    }
+    response
+}
+
+async fn judge(request: Request<Incoming>, shared: &Shared) -> Result<(), (StatusCode, Refusal)> {
+    let (head, body) = request.into_parts();
+    if !shared.calls.take(Instant::now()) {
+        return Err((StatusCode::TOO_MANY_REQUESTS, Refusal::Flood));
+    }
+    if !is_authentic(&head.headers, shared.auth_id.expose()) {
+        return Err((StatusCode::FORBIDDEN, Refusal::Forged));
+    }
+    if head.method != Method::POST {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, Refusal::Malformed));
+    }
+    let body = read(body).await?;
+    let malformed = (StatusCode::BAD_REQUEST, Refusal::Malformed);
+    if let Some(code) = head.headers.get(VALIDATION_CODE) {
+        let validation: Validation<'_> = serde_json::from_slice(&body).map_err(|_| malformed)?;
+        if validation.validation_code.as_bytes() != code.as_bytes() {
+            return Err(malformed);
+        }
+        shared.counts.validations.fetch_add(1, Ordering::Relaxed);
+        return Ok(());
+    }
+    let notified = shared.config.read_notification(&body).map_err(|_| malformed)?;
+    let named = notified.contents.len() as u64;
+    let mut hints = 0;
+    for content in notified.contents {
+        hints += u64::from(shared.handle.hint(content));
+    }
+    shared.counts.notifications.fetch_add(1, Ordering::Relaxed);
+    shared.counts.hints.fetch_add(hints, Ordering::Relaxed);
+    shared.counts.ignored.fetch_add(notified.others + named - hints, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether the call brings along the authentication id. How long that takes to say does not depend
+/// on how much of it is right.
+fn is_authentic(headers: &HeaderMap, auth_id: &str) -> bool {
+    let mut given = headers.get_all(AUTH_ID).iter();
+    let (Some(first), None) = (given.next(), given.next()) else { return false };
+    first.as_bytes().ct_eq(auth_id.as_bytes()).into()
+}
+
+/// The body, if it is small enough and arrives in time.
+async fn read(body: Incoming) -> Result<Bytes, (StatusCode, Refusal)> {
+    let oversized = (StatusCode::PAYLOAD_TOO_LARGE, Refusal::Oversized);
+    // What announces itself as too large is not read at all.
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(oversized);
+    }
+    match timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(oversized),
+        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, Refusal::Malformed)),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, Refusal::Slow)),
+    }
+}
