@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a tenant that leaves, or changes, may still confirm what it has emitted.
 const LEAVE_GRACE: Duration = Duration::from_secs(10);
 
+/// Unused connections that are kept to a host, for all tenants together.
+const CONNECTIONS_KEPT_MAX: usize = 256;
+
 /// Pauses before a tenant that has failed is started again; doubled from one to the other.
 const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(300);
@@ -154,7 +157,10 @@ impl<H: FleetHost> Fleet<H> {
         if let Some(first) = tenants.tenants.first() {
             warn(&first.settings.native, |level, text| fleet.host.log(None, level, text));
             // Options of the transport are those of the instance, the same in every tenant.
-            let clients = Clients::new(&first.settings.native)?;
+            let mut options = first.settings.native.clone();
+            let wanted = options.in_flight_max.saturating_mul(tenants.tenants.len());
+            options.in_flight_max = wanted.min(CONNECTIONS_KEPT_MAX).max(options.in_flight_max);
+            let clients = Clients::new(&options)?;
             fleet.transport = Some((clients, Runtime::shared()?));
         }
         fleet.take(tenants);
