@@ -143,7 +143,10 @@ impl Collector {
         result: Result<(), TransportError>,
     ) {
         match exchange.purpose {
-            Purpose::Token => self.end_token(now, &exchange, result),
+            Purpose::Token | Purpose::PortalToken => self.end_token(now, &exchange, result),
+            Purpose::ActivityPage { walk, page } => {
+                self.end_activities(now, walk, page, &mut exchange, result);
+            }
             Purpose::ListSubscriptions => {
                 let ending = self.ending(&mut exchange, result);
                 self.end_list(now, &exchange, &ending);
@@ -200,7 +203,7 @@ impl Collector {
                 }
             }
             (Body::Page(_), _) => Ok(()),
-            (Body::Blob(_), _) => Ok(()),
+            (Body::Blob(_) | Body::Activities(_), _) => Ok(()),
         };
         match fault {
             Ok(()) => Ending { verdict: Verdict::Accept, code: None, reason: String::new() },
@@ -275,27 +278,33 @@ impl Collector {
     // Tokens.
 
     fn end_token(&mut self, now: Now, exchange: &Exchange, result: Result<(), TransportError>) {
+        let tokens = match (&mut self.activities, exchange.purpose) {
+            (Some(lane), Purpose::PortalToken) => &mut lane.tokens,
+            _ => &mut self.tokens,
+        };
         let outcome = match (&exchange.body, result) {
             (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
             (Body::Small(small), Ok(())) if (200..300).contains(&exchange.status) => {
-                self.tokens.accept(small.bytes(), now.monotonic, self.clock.at(now))
+                tokens.accept(small.bytes(), now.monotonic, self.clock.at(now))
             }
             (Body::Small(small), Ok(())) => Err(failure_of(exchange.status, small.bytes())),
-            (Body::Page(_) | Body::Blob(_), Ok(())) => Err(failure_of(exchange.status, b"")),
+            (Body::Page(_) | Body::Blob(_) | Body::Activities(_), Ok(())) => {
+                Err(failure_of(exchange.status, b""))
+            }
         };
         let failure = match outcome {
             Ok(lifetime) => return self.event(Event::TokenAcquired { lifetime }),
-            Err(failure) => self.tokens.soften(failure),
+            Err(failure) => tokens.soften(failure),
         };
         let (retry_in, news) =
-            self.tokens.fail(&failure, exchange.retry_after, now.monotonic, &mut self.random);
+            tokens.fail(&failure, exchange.retry_after, now.monotonic, &mut self.random);
+        let failures = tokens.failures();
         match failure {
             TokenFailure::Refused { code, message } if news => {
                 let remedy = remedy(&code);
                 self.event(Event::TokenRefusedError { code, message, remedy });
             }
             TokenFailure::Refused { code: reason, .. } | TokenFailure::Transient { reason } => {
-                let failures = self.tokens.failures();
                 self.report_retry(exchange.operation, None, failures, &reason, retry_in);
             }
         }
@@ -356,7 +365,7 @@ impl Collector {
         let confirmed = match &exchange.body {
             // Microsoft says so with an error, of all things (AF20024), or with the subscription.
             Body::Small(small) => ending.code.is_some() || wire::is_enabled(small.bytes()),
-            Body::Page(_) | Body::Blob(_) => false,
+            Body::Page(_) | Body::Blob(_) | Body::Activities(_) => false,
         };
         if self.is_refused_webhook(now, index, ending.code.as_deref()) {
             let lane = &mut self.lanes[index];
@@ -438,7 +447,7 @@ impl Collector {
     fn accept_page(&mut self, now: Now, index: usize, id: RunId, exchange: &Exchange) {
         let bad_entries = match &exchange.body {
             Body::Page(page) => page.bad_entries,
-            Body::Small(_) | Body::Blob(_) => 0,
+            Body::Small(_) | Body::Blob(_) | Body::Activities(_) => 0,
         };
         let lane = &mut self.lanes[index];
         let content_type = lane.content_type;
@@ -696,7 +705,7 @@ impl Collector {
         }
     }
 
-    fn report_retry(
+    pub(crate) fn report_retry(
         &mut self,
         operation: Operation,
         content_type: Option<crate::ContentType>,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::json::{Lifted, RecordKind};
 use crate::time::Utc;
 
-/// One of the feeds of the Management Activity API.
+/// One of the feeds: a content type of the Management Activity API, or the second source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentType {
     /// Sign-ins and directory changes.
@@ -21,10 +21,12 @@ pub enum ContentType {
     AuditGeneral,
     /// DLP matches; needs `ActivityFeed.ReadDlp`.
     DlpAll,
+    /// No content type of that API but the other source: activities of Defender for Cloud Apps.
+    CloudAppActivities,
 }
 
 impl ContentType {
-    /// Every content type, in the order of Microsoft's reference.
+    /// Every content type of the Management Activity API, in the order of Microsoft's reference.
     pub const ALL: [Self; 5] = [
         Self::AuditAzureActiveDirectory,
         Self::AuditExchange,
@@ -42,10 +44,11 @@ impl ContentType {
             Self::AuditSharePoint => "Audit.SharePoint",
             Self::AuditGeneral => "Audit.General",
             Self::DlpAll => "DLP.All",
+            Self::CloudAppActivities => "CloudAppActivities",
         }
     }
 
-    /// The content type called `name`, in any case, as Microsoft accepts it.
+    /// The content type of the Management Activity API called `name`, in any case, as Microsoft accepts it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|ct| ct.as_str().eq_ignore_ascii_case(name))
@@ -101,4 +104,6 @@ pub struct Record {
     pub kind: RecordKind,
     /// Whether values in it were replaced, as the option `redact` asks for, or all of it withheld.
     pub redacted: bool,
+    /// When it happened, where the record says so in milliseconds: of activities alone.
+    pub happened: Option<Utc>,
 }

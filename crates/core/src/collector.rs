@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::activities::ActivityLane;
 use crate::batch::{Batch, BatchId, ContentRef, Record};
 use crate::budget::Budget;
 use crate::config::Config;
@@ -18,7 +19,7 @@ use crate::hint;
 use crate::io::{Input, Machine, Output};
 use crate::key::Key;
 use crate::lane::{Lane, Subscription};
-use crate::ledger::{Entry, Ledger, Treated};
+use crate::ledger::{Entry, Ledger, Part, Treated};
 use crate::metrics::Metrics;
 use crate::plan::Urgency;
 use crate::random::Random;
@@ -43,6 +44,8 @@ pub struct Collector {
     pub(crate) tokens: TokenMachine,
     pub(crate) budget: Budget,
     pub(crate) lanes: Vec<Lane>,
+    /// The second source, if it is collected.
+    pub(crate) activities: Option<ActivityLane>,
     /// The lane that is asked first, so that all get their turn.
     pub(crate) first_lane: usize,
     pub(crate) exchanges: BTreeMap<RequestId, Exchange>,
@@ -105,15 +108,23 @@ impl Collector {
             .iter()
             .map(|ct| Lane::load(*ct, &config, stored, now.wall, now.monotonic))
             .collect::<Result<Vec<_>, _>>()?;
-        let started =
-            Event::CollectorStarted { content_types: config.content_types.clone(), resumed: !new };
-        let signing_in = Event::SigningIn {
+        let activities = match &config.portal {
+            Some(portal) => Some(ActivityLane::load(portal, &config, stored, now)?),
+            None => None,
+        };
+        let started = Event::CollectorStarted { content_types: config.feeds(), resumed: !new };
+        let keyed = config.portal.as_ref().is_some_and(|portal| portal.token.is_some());
+        let signing_in = (!keyed || !lanes.is_empty()).then(|| Event::SigningIn {
             credential: config.sign_in.credential.to_string(),
             auto: config.sign_in.choice.auto,
-        };
+        });
         let metrics = Metrics {
             requests_per_minute: config.requests_per_minute,
-            lanes: lanes.iter().map(|lane| lane.metrics.clone()).collect(),
+            lanes: lanes
+                .iter()
+                .map(|lane| lane.metrics.clone())
+                .chain(activities.iter().map(|lane| lane.metrics.clone()))
+                .collect(),
             ..Metrics::default()
         };
         let redactor = config.redaction.as_deref().cloned().map(Redactor::new);
@@ -121,16 +132,17 @@ impl Collector {
             born: now.monotonic,
             clock: ServerClock::new(),
             random: Random::new(seed),
-            tokens: TokenMachine::new(&config),
+            tokens: TokenMachine::new(&config, &config.resource),
             budget: Budget::new(config.requests_per_minute, now.monotonic),
             config,
             lanes,
+            activities,
             first_lane: 0,
             exchanges: BTreeMap::new(),
             stalled: BTreeSet::new(),
             ledger: Ledger::default(),
             changes,
-            outputs: VecDeque::from([Output::Event(started), Output::Event(signing_in)]),
+            outputs: [started].into_iter().chain(signing_in).map(Output::Event).collect(),
             metrics,
             subscription_list_failures: 0,
             subscription_list_not_before: Duration::ZERO,
@@ -177,6 +189,9 @@ impl Collector {
             for lane in &mut self.lanes {
                 lane.flush(&mut self.changes, server_now, server_now.min(now.wall));
             }
+            if let Some(lane) = &mut self.activities {
+                lane.flush(&mut self.changes, server_now);
+            }
         }
         if !self.changes.is_empty() {
             return Output::Commit(self.changes.take());
@@ -218,7 +233,8 @@ impl Collector {
                 && lane.metrics.listing_entries_dropped == 0
         };
         let complete = !self.stopping && self.tokens.refused().is_none();
-        if complete && self.lanes.iter().all(whole) {
+        let activities = self.activities.as_ref().is_none_or(ActivityLane::is_whole);
+        if complete && activities && self.lanes.iter().all(whole) {
             Outcome::Complete
         } else {
             Outcome::Incomplete
@@ -238,7 +254,10 @@ impl Collector {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         self.metrics.requests[request.operation as usize] += 1;
-        let generation = self.tokens.generation();
+        let generation = match (&purpose, &self.activities) {
+            (Purpose::ActivityPage { .. }, Some(lane)) => lane.tokens.generation(),
+            _ => self.tokens.generation(),
+        };
         let exchange =
             Exchange::new(request.operation, purpose, generation, now.monotonic, urgency);
         self.exchanges.insert(id, exchange);
@@ -270,7 +289,9 @@ impl Collector {
                     let resume = self.lanes[lane].blobs.get(&key).map(|blob| blob.emitted);
                     Body::blob(resume.unwrap_or_default(), &self.config)
                 }
-                Purpose::Token
+                Purpose::ActivityPage { .. } => Body::activities(&self.config, self.clock.at(now)),
+                Purpose::PortalToken
+                | Purpose::Token
                 | Purpose::ListSubscriptions
                 | Purpose::StartSubscription { .. }
                 | Purpose::SetWebhook { .. } => Body::small(),
@@ -293,6 +314,9 @@ impl Collector {
             let born = server_now - now.monotonic.saturating_sub(self.born);
             for lane in &mut self.lanes {
                 lane.correct_time(self.config.lookback, server_now, born);
+            }
+            if let (Some(lane), Some(portal)) = (&mut self.activities, &self.config.portal) {
+                lane.correct_time(portal.lookback, server_now, born);
             }
         }
     }
@@ -319,7 +343,11 @@ impl Collector {
                     }
                 }
             }
-            (Body::Page(_) | Body::Blob(_), _) => true,
+            (Body::Activities(reader), Purpose::ActivityPage { walk, page }) => {
+                reader.push(chunk);
+                self.read_activities(now, *walk, *page, reader)
+            }
+            (Body::Page(_) | Body::Blob(_) | Body::Activities(_), _) => true,
         };
         self.exchanges.insert(id, exchange);
         if enough {
@@ -336,7 +364,7 @@ impl Collector {
     fn read_on(&mut self, id: RequestId) {
         let room = self.has_room();
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        if matches!(exchange.body, Body::Blob(_)) && !room {
+        if matches!(exchange.body, Body::Blob(_) | Body::Activities(_)) && !room {
             exchange.stalled = true;
             self.stalled.insert((exchange.urgency, id));
         } else {
@@ -387,11 +415,8 @@ impl Collector {
         // Entered even if nothing is left: what was left out must be delivered before this counts.
         self.ledger.push(Entry {
             id,
-            lane: index,
-            blob: key,
-            progress: expanded.progress,
+            part: Part::Blob { lane: index, key, progress: expanded.progress, keys },
             last,
-            keys,
             records: records.len() as u64,
             treated,
             bytes,
@@ -405,12 +430,17 @@ impl Collector {
 
     /// Filters and redacts, if the options ask for it.
     fn treat(&mut self, records: &mut Vec<Record>) -> Treated {
-        let mut treated = Treated::default();
+        let before = records.len();
         if let Some(filter) = &self.config.filter {
-            let before = records.len();
             records.retain(|record| filter.passes(record, &mut self.scratch));
-            treated.filtered = (before - records.len()) as u64;
         }
+        let filtered = (before - records.len()) as u64;
+        Treated { filtered, ..self.redact(records) }
+    }
+
+    /// Redacts, if the options ask for it.
+    pub(crate) fn redact(&mut self, records: &mut [Record]) -> Treated {
+        let mut treated = Treated::default();
         if let Some(redactor) = &mut self.redactor {
             (treated.redacted, treated.withheld) = redactor.redact_all(records);
         }
@@ -420,15 +450,22 @@ impl Collector {
     /// Counts what the host has taken, in the order of emission.
     pub(crate) fn settle(&mut self) {
         while let Some(entry) = self.ledger.pop_delivered() {
-            let lane = &mut self.lanes[entry.lane];
-            lane.records.deliver(&entry.keys);
-            lane.metrics.records_delivered += entry.records;
-            lane.metrics.records_filtered += entry.treated.filtered;
-            lane.metrics.records_redacted += entry.treated.redacted;
-            lane.metrics.records_withheld += entry.treated.withheld;
-            lane.metrics.bytes_delivered += entry.bytes;
-            let event = lane.deliver(entry.blob, entry.progress, entry.last, &mut self.changes);
-            self.outputs.extend(event.map(Output::Event));
+            match entry.part {
+                Part::Blob { lane, key, progress, ref keys } => {
+                    let lane = &mut self.lanes[lane];
+                    lane.records.deliver(keys);
+                    lane.metrics.records_delivered += entry.records;
+                    lane.metrics.records_filtered += entry.treated.filtered;
+                    lane.metrics.records_redacted += entry.treated.redacted;
+                    lane.metrics.records_withheld += entry.treated.withheld;
+                    lane.metrics.bytes_delivered += entry.bytes;
+                    let event = lane.deliver(key, progress, entry.last, &mut self.changes);
+                    self.outputs.extend(event.map(Output::Event));
+                }
+                Part::Page { walk, page, ref activities } => {
+                    self.settle_page(walk, page, activities, &entry);
+                }
+            }
         }
     }
 
@@ -442,10 +479,19 @@ impl Collector {
         let batches = back.iter().filter(|entry| entry.records > 0).count() as u64;
         self.event(Event::BatchesReturned { batches });
         for entry in back {
-            let remaining = self.ledger.last_progress(entry.lane, entry.blob);
-            let lane = &mut self.lanes[entry.lane];
-            lane.records.take_back(&entry.keys);
-            if let Some(id) = lane.take_back(entry.blob, remaining) {
+            let request = match &entry.part {
+                Part::Blob { lane, key, keys, .. } => {
+                    let remaining = self.ledger.last_progress(*lane, *key);
+                    let lane = &mut self.lanes[*lane];
+                    lane.records.take_back(keys);
+                    lane.take_back(*key, remaining)
+                }
+                Part::Page { walk, page, activities } => {
+                    let lane = self.activities.as_mut();
+                    lane.and_then(|lane| lane.take_back(*walk, *page, activities))
+                }
+            };
+            if let Some(id) = request {
                 self.cancel(id);
             }
         }
@@ -480,18 +526,30 @@ impl Collector {
         if !self.config.once {
             return false;
         }
-        if self.tokens.refused().is_some() {
-            return true;
-        }
-        let Some(target) = self.target else { return false };
+        let Some(target) = self.target else { return self.is_refused() };
         let server_now = self.clock.at(now);
-        self.lanes.iter().all(|lane| {
-            matches!(lane.subscription, Subscription::Denied { .. })
-                || (lane.is_settled_until(target, server_now)
-                    && lane.final_round.is_none()
-                    && lane.runs.is_empty()
-                    && lane.blobs.values().all(|blob| blob.quarantined))
-        })
+        let activities = self
+            .activities
+            .as_ref()
+            .is_none_or(|lane| lane.tokens.refused().is_some() || lane.is_done(target, server_now));
+        let refused = self.tokens.refused().is_some();
+        activities
+            && (refused
+                || self.lanes.iter().all(|lane| {
+                    matches!(lane.subscription, Subscription::Denied { .. })
+                        || (lane.is_settled_until(target, server_now)
+                            && lane.final_round.is_none()
+                            && lane.runs.is_empty()
+                            && lane.blobs.values().all(|blob| blob.quarantined))
+                }))
+    }
+
+    /// Whether nothing can be had at all.
+    fn is_refused(&self) -> bool {
+        let activities = self.activities.as_ref();
+        (self.lanes.is_empty() || self.tokens.refused().is_some())
+            && activities
+                .is_none_or(|lane| lane.tokens.refused().is_some() || lane.denied.is_some())
     }
 
     fn measure(&mut self, now: Now) {
@@ -502,6 +560,12 @@ impl Collector {
         for (lane, shown) in self.lanes.iter_mut().zip(&mut self.metrics.lanes) {
             lane.measure(server_now);
             shown.clone_from(&lane.metrics);
+        }
+        if let Some(lane) = &mut self.activities {
+            lane.measure(server_now);
+            if let Some(shown) = self.metrics.lanes.last_mut() {
+                shown.clone_from(&lane.metrics);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::activities::PortalConfig;
 use crate::batch::ContentType;
 use crate::call::WebhookRequest;
 use crate::certificate::Certificate;
@@ -85,6 +86,8 @@ pub struct Config {
     pub(crate) redaction: Option<Arc<Redaction>>,
     /// The webhook that subscriptions are to have; `None`: webhooks are left alone.
     pub(crate) webhook: Option<WebhookRequest>,
+    /// The second source, if it is collected.
+    pub(crate) portal: Option<PortalConfig>,
     /// Which records are handed over; `None`: all.
     pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) once: bool,
@@ -97,6 +100,18 @@ pub(crate) struct SignIn {
     pub(crate) credential: Credential,
     pub(crate) algorithm: Algorithm,
     pub(crate) endpoint: TokenEndpoint,
+}
+
+impl SignIn {
+    /// Nobody signs in: for a token that needs no app.
+    fn none() -> Self {
+        Self {
+            choice: Choice { kind: CredentialKind::ClientSecret, auto: false },
+            credential: Credential::ClientSecret(Secret::new(String::new())),
+            algorithm: Algorithm::Ps256,
+            endpoint: TokenEndpoint::V2,
+        }
+    }
 }
 
 /// The version of Entra ID's token endpoint.
@@ -196,12 +211,16 @@ impl Config {
         // An unknown word has been reported.
         let cloud = CLOUDS.into_iter().find(|cloud| cloud.name == plan).unwrap_or(CLOUDS[0]);
         let tenant_id = reader.guid("tenant_id", true);
+        let (management, activities) = reader.sources();
+        let portal = activities.then(|| PortalConfig::read(&mut reader)).flatten();
+        // The portal's own token needs no app.
+        let keyed = !management && portal.as_ref().is_some_and(|portal| portal.token.is_some());
         // A machine's own identity has no client id that anybody would need to know.
         let managed = CredentialKind::ManagedIdentity;
-        let nameless = Choice::of(raw).is_ok_and(|choice| choice.kind == managed);
+        let nameless = keyed || Choice::of(raw).is_ok_and(|choice| choice.kind == managed);
         let client_id = reader.guid("client_id", !nameless);
-        let sign_in = reader.sign_in(source);
-        let content_types = reader.content_types();
+        let sign_in = if keyed { Some(SignIn::none()) } else { reader.sign_in(source) };
+        let content_types = if management { reader.content_types() } else { Vec::new() };
         let login = reader.origin("login_url", cloud.login_url);
         let api = reader.origin("api_url", cloud.api_url);
         let resource = reader.optional("resource").unwrap_or_else(|| cloud.api_url.to_owned());
@@ -243,6 +262,7 @@ impl Config {
             batch_bytes: size(batch_bytes),
             buffer_bytes: size(buffer_bytes),
             record_bytes_max: size(record_bytes_max),
+            portal,
             filter: filter.map(Arc::new),
             enrich,
             redaction: redaction.map(Arc::new),
@@ -325,7 +345,14 @@ impl Config {
         [&self.login, &self.api].into_iter()
     }
 
-    /// The feeds that are collected, each once.
+    /// Everything that is collected: content types, and the second source.
+    #[must_use]
+    pub fn feeds(&self) -> Vec<ContentType> {
+        let activities = self.portal.as_ref().map(|_| ContentType::CloudAppActivities);
+        self.content_types.iter().copied().chain(activities).collect()
+    }
+
+    /// The content types that are collected, each once; none if that source is not.
     #[must_use]
     pub fn content_types(&self) -> &[ContentType] {
         &self.content_types
@@ -385,6 +412,25 @@ impl<'a> Reader<'a> {
     pub fn optional(&self, name: &str) -> Option<String> {
         let text = self.raw.get(name)?.trim();
         (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// The text of an option, or its default.
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.text_or_default(name)
+    }
+
+    /// Which sources are collected: the Management Activity API, and activities.
+    fn sources(&mut self) -> (bool, bool) {
+        let text = self.text_or_default("source").to_ascii_lowercase();
+        let (mut management, mut activities) = (false, false);
+        for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
+            match word {
+                "management_activity" => management = true,
+                "cloud_app_activities" => activities = true,
+                _ => self.refuse("source", word),
+            }
+        }
+        (management, activities)
     }
 
     fn text_or_default(&self, name: &str) -> String {

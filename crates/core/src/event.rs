@@ -257,6 +257,24 @@ pub enum Event {
         /// Seconds by which the local clock is ahead (negative: behind).
         seconds: i64,
     },
+    /// A search for activities was read to its last page.
+    ActivitiesListed {
+        /// First moment of storing.
+        start: Utc,
+        /// End, exclusive.
+        end: Utc,
+        /// Pages that were read.
+        pages: u64,
+        /// Activities on them, those that were known included.
+        activities: u64,
+    },
+    /// The service does not apply a filter: activities that do not meet it were delivered.
+    FilterIgnored {
+        /// The condition.
+        filter: String,
+        /// How many activities since the last time this was told.
+        activities: u64,
+    },
     /// The host lost batches that it had been given; they are collected again.
     BatchesReturned {
         /// How many.
@@ -298,6 +316,8 @@ impl Event {
             Self::WebhookRefused { .. } => "WebhookRefused",
             Self::HintForgotten { .. } => "HintForgotten",
             Self::ClockCorrected { .. } => "ClockCorrected",
+            Self::ActivitiesListed { .. } => "ActivitiesListed",
+            Self::FilterIgnored { .. } => "FilterIgnored",
             Self::BatchesReturned { .. } => "BatchesReturned",
         }
     }
@@ -322,6 +342,7 @@ impl Event {
             | Self::RetriesMounting { .. }
             | Self::BlobQuarantined { .. }
             | Self::WebhookRefused { .. }
+            | Self::FilterIgnored { .. }
             | Self::ClockCorrected { .. }
             | Self::BatchesReturned { .. } => Level::Warn,
             Self::CollectorStarted { .. }
@@ -335,6 +356,7 @@ impl Event {
             Self::TokenAcquired { .. }
             | Self::WindowListed { .. }
             | Self::HintForgotten { .. }
+            | Self::ActivitiesListed { .. }
             | Self::RequestRetried { .. } => Level::Debug,
         }
     }
@@ -428,8 +450,13 @@ impl fmt::Display for Event {
             Self::ListingGapError { content_type, start, end } => write!(
                 f,
                 "{content_type}: content from {start} to {end} ({} min) is lost: it was not \
-                 listed in the 7 days for which Microsoft keeps listings",
-                end.since(*start).as_secs().div_ceil(60)
+                 listed while Microsoft kept it ({})",
+                end.since(*start).as_secs().div_ceil(60),
+                if *content_type == ContentType::CloudAppActivities {
+                    "180 days"
+                } else {
+                    "7 days"
+                }
             ),
             Self::RecordsDroppedError { content_type, content_id, count, reason } => {
                 write!(f, "{content_type}: {count} records of blob {content_id} dropped: {reason}")
@@ -463,6 +490,17 @@ impl fmt::Display for Event {
             Self::ClockCorrected { seconds } => write!(
                 f,
                 "the local clock differs from Microsoft's by {seconds} s; using Microsoft's"
+            ),
+            Self::ActivitiesListed { start, end, pages, activities } => write!(
+                f,
+                "{}: searched {start} to {end}: {pages} pages, {activities} activities",
+                ContentType::CloudAppActivities
+            ),
+            Self::FilterIgnored { filter, activities } => write!(
+                f,
+                "{}: the service does not apply the filter {filter}: {activities} activities that \
+                 do not meet it were delivered",
+                ContentType::CloudAppActivities
             ),
             Self::BatchesReturned { batches } => {
                 write!(f, "the host lost {batches} batches; collecting them again")

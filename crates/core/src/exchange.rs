@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::activities::{PageId, PageReader, WalkId};
 use crate::config::Config;
 use crate::expand::{Expander, Progress};
 use crate::json::{Item, SplitError, Splitter};
@@ -11,6 +12,7 @@ use crate::key::Key;
 use crate::lane::RunId;
 use crate::plan::Urgency;
 use crate::request::{Headers, Operation};
+use crate::time::Utc;
 use crate::token::Generation;
 
 /// The longest body of a token, of the list of subscriptions, or of an error that is kept.
@@ -42,6 +44,11 @@ pub(crate) enum Purpose {
         lane: usize,
         key: Key,
     },
+    PortalToken,
+    ActivityPage {
+        walk: WalkId,
+        page: PageId,
+    },
 }
 
 /// Where the bytes of an answer go.
@@ -53,6 +60,8 @@ pub(crate) enum Body {
     Page(PageBody),
     /// Records of a blob.
     Blob(Box<Expander>),
+    /// A page of activities.
+    Activities(Box<PageReader>),
 }
 
 impl Body {
@@ -62,6 +71,11 @@ impl Body {
 
     pub(crate) fn page() -> Self {
         Self::Page(PageBody { splitter: Splitter::new(DESCRIPTOR_BYTES_MAX), bad_entries: 0 })
+    }
+
+    pub(crate) fn activities(config: &Config, now: Utc) -> Self {
+        let reader = PageReader::new(config.batch_bytes, config.record_bytes_max, now);
+        Self::Activities(Box::new(reader))
     }
 
     pub(crate) fn blob(resume: Progress, config: &Config) -> Self {

@@ -132,6 +132,7 @@ impl Expander {
                         fields: split.fields,
                         kind: split.kind,
                         redacted: false,
+                        happened: None,
                     });
                 }
             }

@@ -234,7 +234,7 @@ mod tests {
         let mut scratch = String::new();
         while let Some(Item::Record(split)) = splitter.poll().unwrap() {
             let (raw, fields, kind) = (split.raw, split.fields, split.kind);
-            let record = Record { raw, fields, kind, redacted: false };
+            let record = Record { raw, fields, kind, redacted: false, happened: None };
             if filter.passes(&record, &mut scratch) {
                 let id = record.fields.text(&record.raw, Field::Id);
                 passed.push_str(id.as_deref().unwrap_or("-"));

@@ -6,27 +6,48 @@
 
 use std::collections::VecDeque;
 
+use crate::activities::{PageId, WalkId};
 use crate::batch::BatchId;
 use crate::expand::Progress;
 use crate::key::Key;
+use crate::time::Utc;
 
 /// Entries at the most, but for what requests under way still add.
 pub(crate) const ENTRIES_MAX: usize = 10_000;
 
-/// One batch, or the end of a blob that had nothing more to emit.
+/// What an entry is a part of.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// Of a blob.
+    Blob {
+        /// Index of the lane.
+        lane: usize,
+        /// The blob.
+        key: Key,
+        /// How far into the blob this reaches.
+        progress: Progress,
+        /// The keys of its records, where they have one.
+        keys: Vec<Key>,
+    },
+    /// Of a page of activities.
+    Page {
+        /// The search.
+        walk: WalkId,
+        /// The page.
+        page: PageId,
+        /// Its activities, and when they were stored.
+        activities: Vec<(Key, Utc)>,
+    },
+}
+
+/// One batch, or the end of a blob or page that had nothing more to emit.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) id: BatchId,
-    /// Index of the lane.
-    pub(crate) lane: usize,
-    /// The blob.
-    pub(crate) blob: Key,
-    /// How far into the blob this reaches.
-    pub(crate) progress: Progress,
-    /// Whether it is the end of the blob.
+    /// What it is a part of.
+    pub(crate) part: Part,
+    /// Whether it is the end of that blob or page.
     pub(crate) last: bool,
-    /// The keys of its records, where they have one.
-    pub(crate) keys: Vec<Key>,
     /// Its number of records.
     pub(crate) records: u64,
     /// What was done to records.
@@ -93,8 +114,12 @@ impl Ledger {
 
     /// How far into a blob the entries reach that are still here.
     pub(crate) fn last_progress(&self, lane: usize, blob: Key) -> Option<Progress> {
-        let of_blob = |entry: &&Entry| entry.lane == lane && entry.blob == blob;
-        self.entries.iter().rev().find(of_blob).map(|entry| entry.progress)
+        self.entries.iter().rev().find_map(|entry| match &entry.part {
+            Part::Blob { lane: of, key, progress, .. } if *of == lane && *key == blob => {
+                Some(*progress)
+            }
+            Part::Blob { .. } | Part::Page { .. } => None,
+        })
     }
 
     /// The host has taken a batch. Ids that are not waited for are ignored: after a return, what
@@ -135,11 +160,13 @@ mod tests {
     fn push(ledger: &mut Ledger) {
         ledger.push(Entry {
             id: ledger.next_id(),
-            lane: 0,
-            blob: Key(0),
-            progress: Progress::default(),
+            part: Part::Blob {
+                lane: 0,
+                key: Key(0),
+                progress: Progress::default(),
+                keys: Vec::new(),
+            },
             last: false,
-            keys: Vec::new(),
             records: 1,
             treated: Treated::default(),
             bytes: 10,

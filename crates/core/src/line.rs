@@ -129,6 +129,7 @@ mod tests {
             fields: Lifted::default(),
             kind: RecordKind::Object,
             redacted: false,
+            happened: None,
         };
         Batch {
             id: BatchId(0),

@@ -80,6 +80,8 @@ pub struct LaneMetrics {
     /// Records of which nothing was handed over but their length and hash, because they could not
     /// be read for redaction. Data was lost.
     pub records_withheld: u64,
+    /// Of activities: records that do not meet a filter, which the service did not apply.
+    pub filter_mismatches: u64,
     /// Records dropped for another reason. Data was lost.
     pub records_dropped: u64,
     /// Entries of listings that could not be read. Data was lost.
@@ -117,6 +119,7 @@ impl LaneMetrics {
             records_filtered: 0,
             records_redacted: 0,
             records_withheld: 0,
+            filter_mismatches: 0,
             records_dropped: 0,
             listing_entries_dropped: 0,
             listing_gaps: Duration::ZERO,

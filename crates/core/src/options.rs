@@ -229,6 +229,59 @@ pub const OPTIONS: &[OptionSpec] = &[
          begin with. Read again when it changes.",
     ),
     option(
+        "source",
+        Kind::List(&["management_activity", "cloud_app_activities"]),
+        Some("management_activity"),
+        Scope::Core,
+        "What to collect: audit records of the Management Activity API, activities of Defender for \
+         Cloud Apps, or both.",
+    ),
+    option(
+        "portal_url",
+        Kind::Url,
+        None,
+        Scope::Core,
+        "Address of the Defender for Cloud Apps API: \
+         https://TENANT.REGION.portal.cloudappsecurity.com. Required for cloud_app_activities.",
+    ),
+    option(
+        "portal_token",
+        Kind::Secret,
+        None,
+        Scope::Core,
+        "API token that the Defender portal made, sent as Authorization: Token. Default: tokens of \
+         Entra ID, which Microsoft prefers.",
+    ),
+    option(
+        "portal_resource",
+        Kind::Text,
+        Some("05a65629-4c1b-48c1-a78b-804c4abdd4af"),
+        Scope::Core,
+        "Resource that tokens for the Defender for Cloud Apps API are asked for.",
+    ),
+    option(
+        "activities_lookback",
+        Kind::Duration { min: 0, max: 180 * DAY },
+        Some("7d"),
+        Scope::Core,
+        "How far back the first run collects activities. Microsoft keeps 180 days.",
+    ),
+    option(
+        "activities_filter",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "Which activities to collect, as JSON or as text: user.domain eq contoso.com and \
+         activity.type eq true. Default: all.",
+    ),
+    option(
+        "activities_requests_per_minute",
+        Kind::Integer { min: 1, max: 1_000 },
+        Some("30"),
+        Scope::Core,
+        "Most requests a minute to the Defender for Cloud Apps API. Microsoft allows 30 a tenant.",
+    ),
+    option(
         "content_types",
         Kind::List(CONTENT_TYPES),
         Some("Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General"),

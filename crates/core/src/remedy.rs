@@ -331,6 +331,20 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
         "nothing: it is tried again",
     ),
     known(
+        "portal-token",
+        Level::Error,
+        "the API token of the Defender portal is refused",
+        "make a new API token in the Defender portal and set portal_token, or leave it out and grant \
+         the app Investigation.read of Microsoft Cloud App Security",
+    ),
+    known(
+        "portal-denied",
+        Level::Error,
+        "the Defender for Cloud Apps API is denied",
+        "grant the app the application permission Investigation.read of Microsoft Cloud App \
+         Security, with administrator consent, and check portal_url",
+    ),
+    known(
         "auditing-off",
         Level::Error,
         "unified audit logging is off",

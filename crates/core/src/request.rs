@@ -46,6 +46,12 @@ pub enum Operation {
     ListNotifications,
     /// `GET /resources/dlpSensitiveTypes`.
     ListDlpTypes,
+    /// `POST /api/v1/activities/`, each page of a search.
+    ListActivities,
+    /// `GET /api/v1/activities/ID/`.
+    GetActivity,
+    /// `POST /api/v1/activities/ID/feedback`.
+    SendFeedback,
 }
 
 impl Operation {
@@ -60,7 +66,7 @@ impl Operation {
     ];
 
     /// Every operation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Token,
         Self::ListSubscriptions,
         Self::StartSubscription,
@@ -69,6 +75,9 @@ impl Operation {
         Self::StopSubscription,
         Self::ListNotifications,
         Self::ListDlpTypes,
+        Self::ListActivities,
+        Self::GetActivity,
+        Self::SendFeedback,
     ];
 
     /// A stable lower-case name.
@@ -83,6 +92,9 @@ impl Operation {
             Self::StopSubscription => "stop_subscription",
             Self::ListNotifications => "list_notifications",
             Self::ListDlpTypes => "list_dlp_types",
+            Self::ListActivities => "list_activities",
+            Self::GetActivity => "get_activity",
+            Self::SendFeedback => "send_feedback",
         }
     }
 
@@ -97,7 +109,10 @@ impl Operation {
             | Self::ListContent
             | Self::GetBlob
             | Self::ListNotifications
-            | Self::ListDlpTypes => false,
+            | Self::ListDlpTypes
+            | Self::ListActivities
+            | Self::GetActivity
+            | Self::SendFeedback => false,
         }
     }
 }

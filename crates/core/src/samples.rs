@@ -42,7 +42,7 @@ const fn gauge(
 }
 
 /// Every counter of a content type.
-pub const LANE_COUNTERS: [CounterSpec; 14] = [
+pub const LANE_COUNTERS: [CounterSpec; 15] = [
     counter("windows_listed_total", "Listing windows read to their last page.", |lane| {
         lane.windows_listed
     }),
@@ -87,6 +87,11 @@ pub const LANE_COUNTERS: [CounterSpec; 14] = [
         "listing_gap_seconds_total",
         "Time that fell out of Microsoft's listings before it was listed: data was lost.",
         |lane| lane.listing_gaps.as_secs(),
+    ),
+    counter(
+        "filter_mismatches_total",
+        "Activities that do not meet a filter, which the service did not apply.",
+        |lane| lane.filter_mismatches,
     ),
     counter("records_dropped_total", "Records dropped: data was lost.", |lane| {
         lane.records_dropped

@@ -58,6 +58,12 @@ impl Collector {
             self.settle_retention(now, server_now);
         }
         self.wake_lanes(now.monotonic, &mut wake);
+        let mut wakes = Vec::new();
+        self.schedule_activities(now, &mut wakes);
+        wakes.into_iter().for_each(|moment| wake.at(moment));
+        if self.lanes.is_empty() {
+            return wake.0;
+        }
         match self.tokens.wants_request(now.monotonic) {
             Ok(()) => {
                 self.tokens.ask();
@@ -79,11 +85,26 @@ impl Collector {
     /// Takes what the driver presents, and signs in with it if that is what it was asked for.
     pub(crate) fn handle_credential(&mut self, now: Now, presented: Presented) {
         let server_now = self.clock.at(now);
-        let (events, request) = self.tokens.present(presented, &self.config, server_now);
+        let credential = presented.credential.clone();
+        // Each time it is asked for, it is for one of the two.
+        let (tokens, other, purpose) = match &mut self.activities {
+            Some(lane) if !self.tokens.is_asked() => {
+                (&mut lane.tokens, Some(&mut self.tokens), Purpose::PortalToken)
+            }
+            Some(lane) => (&mut self.tokens, Some(&mut lane.tokens), Purpose::Token),
+            None => (&mut self.tokens, None, Purpose::Token),
+        };
+        let (events, request) = tokens.present(presented, &self.config, server_now);
+        if let (Some(other), Some(credential)) = (other, credential) {
+            other.learn(credential);
+        }
         self.outputs.extend(events.into_iter().map(crate::Output::Event));
         if let Some(request) = request.filter(|_| !self.stopping) {
-            let id = self.send(now, request, Purpose::Token, Urgency::Fresh);
-            self.tokens.requested(id);
+            let id = self.send(now, request, purpose, Urgency::Fresh);
+            match &mut self.activities {
+                Some(lane) if purpose == Purpose::PortalToken => lane.tokens.requested(id),
+                _ => self.tokens.requested(id),
+            }
         }
     }
 
@@ -235,7 +256,7 @@ impl Collector {
     }
 
     /// Backlog leaves a quarter of the places free, so that fresh content need not queue.
-    const fn in_flight_max(&self, urgency: Urgency) -> usize {
+    pub(crate) const fn in_flight_max(&self, urgency: Urgency) -> usize {
         let max = self.config.max_in_flight;
         match urgency {
             Urgency::Fresh => max,

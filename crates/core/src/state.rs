@@ -9,6 +9,8 @@
 //! | `seen/TYPE/HOUR` | keys of the contents created in that hour, in base64 |
 //! | `records/TYPE/N` | keys of records in the order of their delivery, in base64 |
 //! | `blob/TYPE/KEY` | JSON: a blob that is delivered in part, or in quarantine |
+//! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, and their keys |
+//! | `walk/TYPE` | JSON: the search of the backlog, and where it goes on |
 
 use std::collections::BTreeMap;
 
@@ -116,6 +118,18 @@ impl LaneKeys {
 
     pub(crate) fn records(&self, piece: u64) -> String {
         format!("records/{}/{piece:016x}", self.name)
+    }
+
+    pub(crate) fn recent(&self, piece: u64) -> String {
+        format!("recent/{}/{piece:016x}", self.name)
+    }
+
+    pub(crate) fn walk(&self) -> String {
+        format!("walk/{}", self.name)
+    }
+
+    pub(crate) fn recent_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
+        below(stored, format!("recent/{}/", self.name))
     }
 
     pub(crate) fn blob(&self, key: Key) -> String {
@@ -296,7 +310,7 @@ pub struct LaneSummary {
 pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
     check_version(stored, &mut Changes::default())?;
     let mut lanes = Vec::new();
-    for content_type in ContentType::ALL {
+    for content_type in ContentType::ALL.into_iter().chain([ContentType::CloudAppActivities]) {
         let keys = LaneKeys::new(content_type);
         let name = keys.lane();
         let Some(value) = stored.get(&name) else { continue };
@@ -307,7 +321,7 @@ pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
             begin: record.begin(),
             covered: record.covered().iter().map(|i| (i.start, i.end)).collect(),
             contents: keys.seen_in(stored).map(count).sum(),
-            records: keys.records_in(stored).map(count).sum(),
+            records: keys.records_in(stored).chain(keys.recent_in(stored)).map(count).sum(),
             blobs_in_progress: 0,
             blobs_quarantined: 0,
         };

@@ -66,6 +66,8 @@ pub(crate) enum TokenFailure {
 pub(crate) struct TokenMachine {
     /// What the app signs in with, as the driver presented it last.
     credential: Credential,
+    /// What tokens are asked for.
+    resource: Box<str>,
     expiry: ExpiryWatch,
     current: Option<Valid>,
     generation: u64,
@@ -91,13 +93,15 @@ pub(crate) enum Rejection {
 }
 
 impl TokenMachine {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self::with(config.sign_in.credential.clone())
+    /// A machine for tokens of `resource`.
+    pub(crate) fn new(config: &Config, resource: &str) -> Self {
+        Self::with(config.sign_in.credential.clone(), resource)
     }
 
-    fn with(credential: Credential) -> Self {
+    fn with(credential: Credential, resource: &str) -> Self {
         Self {
             credential,
+            resource: resource.into(),
             expiry: ExpiryWatch::default(),
             current: None,
             generation: 0,
@@ -133,6 +137,20 @@ impl TokenMachine {
         if now < due { Err(Some(due)) } else { Ok(()) }
     }
 
+    /// Whether the driver was asked for the credential and has not presented it.
+    pub(crate) const fn is_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Takes a credential that was presented to another machine of the same app.
+    pub(crate) fn learn(&mut self, credential: Credential) {
+        if credential != self.credential {
+            self.credential = credential;
+            self.expiry = ExpiryWatch::default();
+            self.forgive();
+        }
+    }
+
     /// The driver is asked for the credential.
     pub(crate) const fn ask(&mut self) {
         self.asked = true;
@@ -163,7 +181,7 @@ impl TokenMachine {
             return (events, None);
         }
         events.extend(self.expiry.look(&self.credential, now));
-        (events, Some(request(config, &self.credential, &presented.entropy, now)))
+        (events, Some(request(config, &self.resource, &self.credential, &presented.entropy, now)))
     }
 
     /// There is another credential: what the last one was refused for is over.
@@ -301,7 +319,13 @@ impl TokenMachine {
 
 /// The request for a token: the client credentials grant, or what a managed identity's service
 /// wants. `now` is the present time as Entra ID sees it.
-fn request(config: &Config, credential: &Credential, entropy: &Entropy, now: Utc) -> Request {
+fn request(
+    config: &Config,
+    resource: &str,
+    credential: &Credential,
+    entropy: &Entropy,
+    now: Utc,
+) -> Request {
     const JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
     let path = match config.sign_in.endpoint {
         TokenEndpoint::V1 => "oauth2/token",
@@ -312,8 +336,8 @@ fn request(config: &Config, credential: &Credential, entropy: &Entropy, now: Utc
     form.append_pair("client_id", &config.client_id)
         .append_pair("grant_type", "client_credentials");
     match config.sign_in.endpoint {
-        TokenEndpoint::V1 => form.append_pair("resource", &config.resource),
-        TokenEndpoint::V2 => form.append_pair("scope", &format!("{}/.default", config.resource)),
+        TokenEndpoint::V1 => form.append_pair("resource", resource),
+        TokenEndpoint::V2 => form.append_pair("scope", &format!("{resource}/.default")),
     };
     match credential {
         Credential::ClientSecret(secret) => form.append_pair("client_secret", secret.expose()),
@@ -326,7 +350,7 @@ fn request(config: &Config, credential: &Credential, entropy: &Entropy, now: Utc
         Credential::FederatedToken(token) => form
             .append_pair("client_assertion_type", JWT)
             .append_pair("client_assertion", token.expose()),
-        Credential::ManagedIdentity(identity) => return ask_machine(identity, &config.resource),
+        Credential::ManagedIdentity(identity) => return ask_machine(identity, resource),
     };
     Request {
         operation: Operation::Token,
@@ -421,7 +445,7 @@ mod tests {
     use super::*;
 
     fn machine() -> TokenMachine {
-        TokenMachine::with(Credential::ClientSecret(Secret::new("s3cret".into())))
+        TokenMachine::with(Credential::ClientSecret(Secret::new("s3cret".into())), "r")
     }
 
     const NOW: Utc = Utc::from_millis(1_000_000);

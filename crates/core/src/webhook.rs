@@ -169,7 +169,7 @@ impl Collector {
         let confirmed = match &exchange.body {
             // An enabled subscription in which nothing changes is an error (AF20024).
             Body::Small(small) => code.is_some() || wire::is_enabled(small.bytes()),
-            Body::Page(_) | Body::Blob(_) => false,
+            Body::Page(_) | Body::Blob(_) | Body::Activities(_) => false,
         };
         match verdict {
             Verdict::Accept if confirmed => self.accept_webhook(index),

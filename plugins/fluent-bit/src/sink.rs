@@ -133,6 +133,9 @@ pub(crate) const fn host_level(level: Level) -> HostLevel {
 
 /// When the record says that its event happened.
 fn creation_time(record: &Record) -> Option<Timestamp> {
+    if let Some(happened) = record.happened {
+        return Some(timestamp(happened));
+    }
     let text = record.fields.text(&record.raw, Field::CreationTime)?;
     parse_timestamp(text.as_bytes())
 }

@@ -33,6 +33,7 @@ impl Debt {
         begin_ms: i64,
         until_ms: i64,
         wanted: Wanted,
+        activities_begin_ms: Option<i64>,
     ) -> Self {
         let mut forms: HashMap<u128, Vec<u128>> = HashMap::new();
         let mut missing = HashSet::new();
@@ -45,6 +46,14 @@ impl Debt {
             let in_time = owed.created_ms >= begin_ms && owed.available_ms <= until_ms;
             if in_time && wanted.judge(&owed) == Some(true) {
                 missing.insert(owed.key);
+            }
+        }
+        if let Some(begin_ms) = activities_begin_ms {
+            for owed in microsoft.owed_activities() {
+                forms.entry(owed.key).or_default().push(owed.hash);
+                if owed.created_ms >= begin_ms && owed.available_ms <= until_ms {
+                    missing.insert(owed.key);
+                }
             }
         }
         Self { forms, missing }
@@ -78,13 +87,25 @@ impl Debt {
                     owed.expires_ms
                 )
             })
+            .chain(
+                microsoft
+                    .owed_activities()
+                    .filter(|owed| self.missing.contains(&owed.key))
+                    .take(3)
+                    .map(|owed| {
+                        let (created, available) = (owed.created_ms, owed.available_ms);
+                        format!("activity {} created {created} available {available}\n", owed.id)
+                    }),
+            )
             .collect()
     }
 }
 
 /// Records that the host has and Microsoft never published, byte for byte.
 pub(super) fn invented(microsoft: &Microsoft, host: &Host) -> usize {
-    let published: HashSet<u128> = microsoft.owed().map(|owed| owed.hash).collect();
+    let activities = microsoft.owed_activities().map(|owed| owed.hash);
+    let published: HashSet<u128> =
+        microsoft.owed().map(|owed| owed.hash).chain(activities).collect();
     host.taken.keys().filter(|hash| !published.contains(hash)).count()
 }
 
@@ -195,7 +216,22 @@ impl Checkpoints {
             }
         }
         let early = self.covered_too_early(microsoft, &first_taken, wanted);
+        let early = early.or_else(|| self.activity_covered_too_early(microsoft, host));
         early.or_else(|| self.done_too_early(microsoft, &first_taken, wanted))
+    }
+
+    /// The same of activities.
+    fn activity_covered_too_early(&self, microsoft: &Microsoft, host: &Host) -> Option<String> {
+        let intervals = self.covered.get(ContentType::CloudAppActivities.as_str())?;
+        microsoft.owed_activities().find_map(|owed| {
+            let on_time = owed.available_ms <= owed.created_ms + ON_TIME_MS;
+            let claim = intervals
+                .iter()
+                .find(|c| (c.start_ms..c.end_ms - SKEW_MS).contains(&owed.created_ms))
+                .filter(|_| on_time)?;
+            let before = host.taken.get(&owed.hash).is_some_and(|taken| taken.at < claim.had);
+            (!before).then(|| format!("activity {} {claim:?}", owed.id))
+        })
     }
 
     fn done_too_early(

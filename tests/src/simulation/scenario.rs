@@ -39,6 +39,8 @@ pub struct Scenario {
     pub(super) wanted: Wanted,
     /// What somebody says exists: told once, half an hour after the beginning.
     pub(super) hints: Vec<ContentRef>,
+    /// Whether activities are asked for with the portal's own token.
+    pub(super) portal_token: bool,
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -59,7 +61,7 @@ impl Scenario {
         plan.very_late_minutes = plan.very_late_minutes.min(4 * 1_440);
         // Most worlds are small, so that many can be run; some are large enough for what needs it.
         let large = draw.chance(150);
-        let sim = SimConfig {
+        let mut sim = SimConfig {
             seed,
             days: if large { draw.pick(&[0.5, 1.0, 2.0]) } else { draw.pick(&[0.05, 0.2, 0.4]) },
             blobs_per_hour: draw.pick(&[Span::new(0, 1), Span::new(0, 2), Span::new(1, 3)]),
@@ -85,6 +87,9 @@ impl Scenario {
         // Every loss takes back all that is outstanding: a slow host that loses much gets nowhere.
         let return_rates: &[u64] = if delivery_ms_max > 5_000 { &[0, 1] } else { &[0, 5, 50] };
         let wanted = Wanted::draw(&mut draw);
+        let crash_per_million = if calm { 0 } else { draw.pick(crash_rates) };
+        let portal_token =
+            Self::draw_activities(&mut draw, large, crash_per_million, &mut sim, &mut options);
         options.extend(wanted.option().map(|(name, value)| (name.to_owned(), value.to_owned())));
         Self {
             seed,
@@ -92,7 +97,7 @@ impl Scenario {
             sim,
             options,
             faulty_hours: if large { draw.between(4, 20) } else { draw.between(1, 5) },
-            crash_per_million: if calm { 0 } else { draw.pick(crash_rates) },
+            crash_per_million,
             return_per_mille: if calm { 0 } else { draw.pick(return_rates) },
             delivery_ms_max,
             unordered: draw.chance(300),
@@ -103,6 +108,7 @@ impl Scenario {
             stored: Stored::new(),
             wanted,
             hints: Vec::new(),
+            portal_token,
         }
     }
 
@@ -136,6 +142,7 @@ impl Scenario {
             stored: Stored::new(),
             wanted: Wanted::ALL,
             hints: Vec::new(),
+            portal_token: false,
         }
     }
 
@@ -179,6 +186,40 @@ impl Scenario {
     pub const fn slow_host(mut self, milliseconds: u64) -> Self {
         self.delivery_ms_max = milliseconds;
         self
+    }
+
+    /// The second source, in a third of the worlds. Answers whether the portal's own token is used.
+    fn draw_activities(
+        draw: &mut Draw,
+        large: bool,
+        crash_per_million: u64,
+        sim: &mut SimConfig,
+        options: &mut RawOptions,
+    ) -> bool {
+        if !draw.chance(330) {
+            return false;
+        }
+        sim.activities_per_hour = if large {
+            draw.pick(&[Span::new(0, 30), Span::new(50, 100), Span::new(300, 600)])
+        } else {
+            draw.pick(&[Span::new(0, 5), Span::new(5, 30)])
+        };
+        sim.activity_days = draw.pick(&[0.02, 0.2, 1.0, if large { 20.0 } else { 2.0 }]);
+        if large && sim.activity_days > 2.0 {
+            sim.activities_per_hour.max = sim.activities_per_hour.max.min(30);
+            sim.activities_per_hour.min = 0;
+        }
+        sim.search_page_size = draw.pick(&[100, 30, 3]);
+        sim.scan_page_size = draw.pick(&[5_000, 600, 20]);
+        let sources = ["management_activity, cloud_app_activities", "cloud_app_activities"];
+        options.insert("source".into(), draw.pick(&[sources[0], sources[0], sources[1]]).into());
+        let lookback: u32 = draw.pick(&[0, 3_600, 86_400, 30 * 86_400, 180 * 86_400]);
+        options.insert("activities_lookback".into(), lookback.to_string());
+        // A process that begins anew does not know what the last one has sent.
+        let requests =
+            if crash_per_million > 0 { draw.pick(&[6, 10]) } else { draw.pick(&[12, 30]) };
+        options.insert("activities_requests_per_minute".into(), requests.to_string());
+        draw.chance(300)
     }
 
     fn options(draw: &mut Draw, large: bool) -> RawOptions {

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use m365_audit_core::{
-    Batch, BatchId, Collector, Commit, Config, Event, Input, Level, Metrics, Now, Outcome, Output,
-    Presented, Request, RequestId, Stored, Utc,
+    Batch, BatchId, Collector, Commit, Config, ContentType, Event, Input, Level, Metrics, Now,
+    Outcome, Output, Presented, Request, RequestId, Stored, Utc,
 };
 use m365_sim::{Credential, Issued, Microsoft, TenantConfig, issue_certificate};
 
@@ -114,6 +114,7 @@ struct World {
     scenario: Scenario,
     config: Config,
     secret: String,
+    portal_token: String,
     draw: Draw,
     /// Apart from the other choices, which must not depend on how often somebody signs in.
     entropy: Draw,
@@ -131,6 +132,7 @@ struct World {
     /// When batches were last taken, so that deliveries keep their order.
     delivered_ms: i64,
     begin_ms: i64,
+    activities_begin_ms: i64,
     outputs: u64,
     kinds: BTreeMap<&'static str, u64>,
     log: Vec<String>,
@@ -258,6 +260,14 @@ impl World {
         for (option, value) in identity {
             options.entry(option.into()).or_insert(value);
         }
+        let portal_token = microsoft.portal_token(tenant.id).unwrap_or_default().to_owned();
+        if options.contains_key("source") {
+            let url = microsoft.portal_url(tenant.id).unwrap_or_default();
+            options.insert("portal_url".into(), url);
+        }
+        if scenario.portal_token {
+            options.insert("portal_token".into(), portal_token.clone());
+        }
         let config = Config::parse(&options)
             .expect("a scenario's options are within bounds")
             .once(scenario.once);
@@ -269,6 +279,7 @@ impl World {
             scenario,
             config,
             secret,
+            portal_token,
             microsoft,
             network: Network::default(),
             host: Host::default(),
@@ -279,6 +290,7 @@ impl World {
             born_ms: START_MS,
             delivered_ms: START_MS,
             begin_ms: i64::MIN,
+            activities_begin_ms: i64::MIN,
             outputs: 0,
             kinds: BTreeMap::new(),
             log: Vec::new(),
@@ -321,7 +333,9 @@ impl World {
         let begin_ms = self.begin_ms.saturating_add(SKEW_MS);
         let wanted = self.scenario.wanted;
         let until_ms = self.now_ms - 600_000;
-        let mut debt = Debt::new(&self.microsoft, &types, begin_ms, until_ms, wanted);
+        let activities = self.config.feeds().contains(&ContentType::CloudAppActivities);
+        let activities = activities.then(|| self.activities_begin_ms.saturating_add(SKEW_MS));
+        let mut debt = Debt::new(&self.microsoft, &types, begin_ms, until_ms, wanted, activities);
         self.stats.owed = debt.missing() as u64;
         let mut look_ms = self.now_ms;
         while !debt.is_settled(&self.host) {
@@ -478,20 +492,34 @@ impl World {
 
     fn commit(&mut self, commit: Commit) -> Result<(), String> {
         self.checkpoints.note(&commit, &self.host);
-        if self.begin_ms == i64::MIN
-            && let Some((_, Some(lane))) =
-                commit.changes.iter().find(|(key, _)| key.starts_with("lane/"))
-        {
-            let digits = lane.split("\"begin\":").nth(1).unwrap_or_default();
-            let digits = digits.split(',').next().unwrap_or_default();
-            let begin_ms: i64 = digits.parse().map_err(|_| format!("no begin in {lane}"))?;
-            let lookback_ms = i64::try_from(self.number_of("lookback") * 1_000).unwrap_or(0);
-            if begin_ms > self.now_ms - lookback_ms.min(7 * 24 * HOUR_MS - HOUR_MS) + SKEW_MS {
-                return Err("the look-back begins too late".into());
+        for (key, value) in &commit.changes {
+            if let (true, Some(lane)) = (key.starts_with("lane/"), value) {
+                self.note_begin(key, lane)?;
             }
-            self.begin_ms = begin_ms;
         }
         commit.apply(&mut self.stored);
+        Ok(())
+    }
+
+    /// Notes where a first run begins, by the first lane that says so.
+    fn note_begin(&mut self, key: &str, lane: &str) -> Result<(), String> {
+        let activities = key.ends_with(ContentType::CloudAppActivities.as_str());
+        let (option, days) =
+            if activities { ("activities_lookback", 180) } else { ("lookback", 7) };
+        let begin = if activities { self.activities_begin_ms } else { self.begin_ms };
+        if begin != i64::MIN {
+            return Ok(());
+        }
+        let digits = lane.split("\"begin\":").nth(1).unwrap_or_default();
+        let digits = digits.split(',').next().unwrap_or_default();
+        let begin_ms: i64 = digits.parse().map_err(|_| format!("no begin in {lane}"))?;
+        let lookback_ms = i64::try_from(self.number_of(option) * 1_000).unwrap_or(0);
+        let edge_ms = days * 24 * HOUR_MS - if activities { 2 * HOUR_MS } else { HOUR_MS };
+        if begin_ms > self.now_ms - lookback_ms.min(edge_ms) + SKEW_MS {
+            return Err(format!("the look-back of {key} begins too late"));
+        }
+        let noted = if activities { &mut self.activities_begin_ms } else { &mut self.begin_ms };
+        *noted = begin_ms;
         Ok(())
     }
 
@@ -515,7 +543,8 @@ impl World {
 
     fn keep_secret(&self, text: &str) -> Result<(), String> {
         // Tokens of the simulator are shaped like JWTs.
-        if text.contains(&self.secret) || text.contains("eyJ") {
+        if text.contains(&self.secret) || text.contains(&self.portal_token) || text.contains("eyJ")
+        {
             return Err(format!("a secret shows in {text:?}"));
         }
         Ok(())

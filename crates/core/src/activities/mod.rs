@@ -1,6 +1,12 @@
 //! Defender for Cloud Apps activities: the second source. What is common with the Management
 //! Activity API lies outside of this folder; nothing here knows content types or blobs.
+//!
+//! `lane` keeps account and `walk` follows one search; `schedule` decides what is asked, `answer`
+//! what an answer means. Both are parts of the collector, like their namesakes outside.
 
+mod answer;
+mod config;
+mod envelope;
 pub mod filter;
 mod filter_check;
 mod filter_json;
@@ -9,3 +15,17 @@ mod filter_table;
 mod filter_tests;
 mod filter_text;
 mod filter_value;
+mod judge;
+mod lane;
+mod plan;
+mod reader;
+mod record;
+mod schedule;
+mod seen;
+mod walk;
+mod wire;
+
+pub(crate) use config::PortalConfig;
+pub(crate) use lane::ActivityLane;
+pub(crate) use reader::PageReader;
+pub(crate) use walk::{PageId, WalkId};

@@ -177,7 +177,7 @@ impl Caller {
             redactor: config.redaction.as_deref().cloned().map(Redactor::new),
             clock: ServerClock::new(),
             random: Random::new(seed),
-            tokens: TokenMachine::new(&config),
+            tokens: TokenMachine::new(&config, &config.resource),
             budget: Budget::new(config.requests_per_minute, now.monotonic),
             metrics: Metrics {
                 requests_per_minute: config.requests_per_minute,
@@ -361,6 +361,9 @@ impl Caller {
                 | Operation::ListContent
                 | Operation::ListNotifications
                 | Operation::ListDlpTypes => Body::page(),
+                Operation::ListActivities | Operation::GetActivity | Operation::SendFeedback => {
+                    Body::small()
+                }
             };
         }
         let date = headers.value("date").and_then(Utc::parse_http_date);
@@ -382,6 +385,7 @@ impl Caller {
                 page.push(chunk);
                 self.read_page(page)
             }
+            Body::Activities(_) => true,
             Body::Blob(expander) => {
                 expander.push(chunk);
                 loop {

@@ -112,6 +112,8 @@ impl Caller {
                 Ok(_) => Ok(()),
                 Err(error) => Err(ExpandError::Body(error)),
             },
+            // Single calls read activities whole.
+            Body::Activities(_) => Ok(()),
             Body::Blob(expander) => {
                 let finished = expander.finish();
                 let oversized = expander.take_oversized();
@@ -321,7 +323,9 @@ impl Caller {
                 self.tokens.accept(small.bytes(), now.monotonic, self.clock.at(now))
             }
             (Body::Small(small), Ok(())) => Err(failure_of(flight.head.status, small.bytes())),
-            (Body::Page(_) | Body::Blob(_), Ok(())) => Err(failure_of(flight.head.status, b"")),
+            (Body::Page(_) | Body::Blob(_) | Body::Activities(_), Ok(())) => {
+                Err(failure_of(flight.head.status, b""))
+            }
         };
         let failure = match outcome {
             Ok(lifetime) => {

@@ -119,6 +119,8 @@ pub struct Splitter {
     partial: BytesMut,
     records: u64,
     oversized: u64,
+    /// Whether the array is a part of something, so that what follows it is none of our business.
+    embedded: bool,
 }
 
 /// Where in the body the next byte is.
@@ -162,6 +164,7 @@ impl Splitter {
             partial: BytesMut::new(),
             records: 0,
             oversized: 0,
+            embedded: false,
         }
     }
 
@@ -170,6 +173,23 @@ impl Splitter {
     pub fn lifting_more(mut self, more: bool) -> Self {
         self.more = more;
         self
+    }
+
+    /// The same for an array that stands within something else: what comes behind it is left for
+    /// [`take_rest`](Self::take_rest).
+    pub(crate) fn embedded(record_bytes_max: usize) -> Self {
+        Self { embedded: true, ..Self::new(record_bytes_max) }
+    }
+
+    /// Once the embedded array has ended: what of the chunk comes behind it.
+    pub(crate) fn take_rest(&mut self) -> Option<Bytes> {
+        if !matches!(self.place, Place::Behind) {
+            return None;
+        }
+        let rest = self.chunk.split_off(self.at);
+        self.chunk = Bytes::new();
+        self.at = 0;
+        Some(rest)
     }
 
     /// Whether all bytes pushed so far were looked at, so that the next chunk may come.
@@ -194,6 +214,9 @@ impl Splitter {
     /// What is wrong with the array; from then on the same error, always.
     pub fn poll(&mut self) -> Result<Option<Item>, SplitError> {
         while !self.is_drained() {
+            if self.embedded && matches!(self.place, Place::Behind) {
+                return Ok(None);
+            }
             if let Some(item) = self.step()? {
                 return Ok(Some(item));
             }

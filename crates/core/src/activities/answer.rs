@@ -1,0 +1,393 @@
+//! Decides what the answers of the Activities API mean: records to hand over, the next page, another
+//! attempt. Sends nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::envelope::EnvelopeError;
+use super::judge::judge;
+use super::plan::RETENTION;
+use super::reader::{PageReader, Ready};
+use super::walk::{PageId, Turn, Turned, WalkId};
+use crate::batch::{Batch, ContentRef, ContentType};
+use crate::collector::Collector;
+use crate::event::Event;
+use crate::exchange::{Body, Exchange};
+use crate::judge::Verdict;
+use crate::key::Key;
+use crate::ledger::{Entry, Part};
+use crate::remedy::remedy;
+use crate::request::{Operation, TransportError};
+use crate::time::{Now, Utc};
+use crate::token::Rejection;
+
+/// Waits between attempts at a page, and how many there are before its search begins anew.
+const PAGE_RETRY_BASE: Duration = Duration::from_secs(2);
+const PAGE_RETRY_MAX: Duration = Duration::from_secs(60);
+const PAGE_FAILURES_MAX: u32 = 6;
+
+/// Waits between searches that fail.
+const WALK_RETRY_BASE: Duration = Duration::from_secs(5);
+const WALK_RETRY_MAX: Duration = Duration::from_secs(300);
+
+/// How often a source that is denied is tried again.
+const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
+
+/// How a page ended.
+struct Ending {
+    verdict: Verdict,
+    reason: String,
+    /// What a page says that was read.
+    turn: Option<Turn>,
+}
+
+impl Ending {
+    fn retry(reason: impl ToString) -> Self {
+        Self { verdict: Verdict::Retry(None), reason: reason.to_string(), turn: None }
+    }
+}
+
+impl Collector {
+    /// Reads the activities that have arrived. Answers whether the rest is not wanted.
+    pub(crate) fn read_activities(
+        &mut self,
+        now: Now,
+        walk: WalkId,
+        page: PageId,
+        reader: &mut PageReader,
+    ) -> bool {
+        loop {
+            match reader.step() {
+                Ok(Some(ready)) => self.emit_activities(now, walk, page, ready, false),
+                Ok(None) => return false,
+                // The error stays in the reader, and the end finds it there.
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// Hands activities to the host, but for those that it was given before.
+    fn emit_activities(&mut self, now: Now, walk: WalkId, page: PageId, ready: Ready, last: bool) {
+        let server_now = self.clock.at(now);
+        let (Some(lane), Some(portal)) = (&mut self.activities, &self.config.portal) else {
+            return;
+        };
+        let Some(window) = lane.walks.get(&walk).map(|walk| walk.window) else { return };
+        let before = ready.records.len();
+        let mut known = ready.known.into_iter();
+        let mut activities = Vec::new();
+        let mut records = ready.records;
+        records.retain(|_| {
+            let Some((key, created)) = known.next() else { return false };
+            let new = lane.seen.emit(key);
+            if new {
+                activities.push((key, created));
+            }
+            new
+        });
+        lane.metrics.records_deduplicated += (before - records.len()) as u64;
+        for record in &records {
+            for mismatch in portal.filters.mismatches(&record.raw, server_now) {
+                if let Some(count) = lane.note_mismatch(mismatch.clause, now.monotonic) {
+                    let filter = portal.filters.clauses()[mismatch.clause].to_string();
+                    let event = Event::FilterIgnored { filter, activities: count };
+                    self.outputs.push_back(crate::Output::Event(event));
+                }
+            }
+        }
+        let url = format!("{}/api/v1/activities/", portal.url.as_str());
+        let treated = self.redact(&mut records);
+        let content_id = format!("{}/{}/{}", window.start, window.end, page.0);
+        if 0 < treated.withheld {
+            self.event(Event::RecordsWithheldError {
+                content_type: ContentType::CloudAppActivities,
+                content_id: content_id.as_str().into(),
+                count: treated.withheld,
+            });
+        }
+        let bytes = records.iter().map(|record| record.raw.len() as u64).sum();
+        let id = self.ledger.next_id();
+        // Entered even if nothing is left: what was left out must be delivered before this counts.
+        self.ledger.push(Entry {
+            id,
+            part: Part::Page { walk, page, activities },
+            last,
+            records: records.len() as u64,
+            treated,
+            bytes,
+            delivered: records.is_empty(),
+        });
+        if !records.is_empty() {
+            let content = Arc::new(ContentRef {
+                content_type: ContentType::CloudAppActivities,
+                id: content_id.into(),
+                uri: url.into(),
+                created: server_now,
+                expiration: server_now + RETENTION,
+            });
+            let tenant_id = self.config.tenant_id.clone();
+            self.outputs.push_back(crate::Output::Batch(Batch { id, tenant_id, content, records }));
+        }
+    }
+
+    /// The host has taken part of a page.
+    pub(crate) fn settle_page(
+        &mut self,
+        walk: WalkId,
+        page: PageId,
+        activities: &[(Key, Utc)],
+        entry: &Entry,
+    ) {
+        let Some(lane) = &mut self.activities else { return };
+        lane.metrics.records_delivered += entry.records;
+        lane.metrics.records_redacted += entry.treated.redacted;
+        lane.metrics.records_withheld += entry.treated.withheld;
+        lane.metrics.bytes_delivered += entry.bytes;
+        lane.deliver(walk, page, entry.last, activities, &mut self.changes);
+    }
+
+    /// A page has ended, well or badly.
+    pub(crate) fn end_activities(
+        &mut self,
+        now: Now,
+        id: WalkId,
+        page: PageId,
+        exchange: &mut Exchange,
+        result: Result<(), TransportError>,
+    ) {
+        let ending = self.end_page_body(now, id, page, exchange, result);
+        let Some(lane) = &mut self.activities else { return };
+        let Some(walk) = lane.walks.get_mut(&id) else { return };
+        walk.request = None;
+        match ending.verdict {
+            Verdict::Accept => {
+                if let Some(turn) = ending.turn {
+                    self.turn_activities(now, id, page, turn, exchange);
+                }
+            }
+            Verdict::Throttle(wait) => self.throttle_activities(now, wait),
+            Verdict::Reauthenticate => self.reject_portal_token(now, id, exchange, &ending.reason),
+            Verdict::Deny => self.deny_activities(now, "HTTP status 403"),
+            // What the cursor stands for is not known any more, or the filters are not liked.
+            Verdict::Replan => self.fail_walk(now, id, &ending.reason),
+            // Our own back-pressure may have cost the connection: that is nobody's failure.
+            Verdict::Retry(None) if exchange.stalled => {}
+            Verdict::Retry(wait) | Verdict::CoolDown(wait) => {
+                self.fail_activities(now, id, wait, &ending.reason);
+            }
+            Verdict::Gone | Verdict::Resubscribe => {
+                self.fail_activities(now, id, None, &ending.reason);
+            }
+        }
+    }
+
+    /// Judges how a page ended. What was read of it is emitted, however it ended.
+    fn end_page_body(
+        &mut self,
+        now: Now,
+        id: WalkId,
+        page: PageId,
+        exchange: &mut Exchange,
+        result: Result<(), TransportError>,
+    ) -> Ending {
+        let status = exchange.status;
+        let judged = |opening: &[u8]| Ending {
+            verdict: judge(status, opening, exchange.retry_after),
+            reason: format!("HTTP status {status}"),
+            turn: None,
+        };
+        match (&mut exchange.body, result) {
+            (Body::Activities(reader), result) => {
+                let finished = reader.finish();
+                let last = result.is_ok() && finished.is_ok();
+                let (ready, oversized) = (reader.take_ready(), reader.oversized);
+                let whole = match (result, finished) {
+                    (Err(error), _) => Err(Ending::retry(error)),
+                    (Ok(()), Ok(found)) => Ok(found),
+                    (Ok(()), Err(EnvelopeError::NoPage { opening })) => {
+                        let judged = judged(&opening);
+                        let reason = EnvelopeError::NoPage { opening }.to_string();
+                        Err(Ending { reason, ..judged })
+                    }
+                    (Ok(()), Err(error)) => Err(Ending::retry(error)),
+                };
+                self.emit_activities(now, id, page, ready, last);
+                match whole {
+                    Err(ending) => ending,
+                    Ok((verso, records)) => {
+                        self.report_oversized_activities(oversized);
+                        Ending {
+                            verdict: Verdict::Accept,
+                            reason: String::new(),
+                            turn: Some(Turn {
+                                records,
+                                has_next: verso.has_next,
+                                next_filters: verso.next_filters,
+                            }),
+                        }
+                    }
+                }
+            }
+            (_, Err(error)) => Ending::retry(error),
+            (Body::Small(small), Ok(())) => judged(small.bytes()),
+            (Body::Page(_) | Body::Blob(_), Ok(())) => judged(b""),
+        }
+    }
+
+    fn turn_activities(
+        &mut self,
+        now: Now,
+        id: WalkId,
+        page: PageId,
+        turn: Turn,
+        exchange: &Exchange,
+    ) {
+        let Some(lane) = &mut self.activities else { return };
+        lane.tokens.prove(exchange.generation, now.monotonic);
+        let restored = lane.denied.take().is_some();
+        let Some(walk) = lane.walks.get_mut(&id) else { return };
+        let turned = walk.turn(page, turn);
+        let read = walk.is_read().then(|| Event::ActivitiesListed {
+            start: walk.window.start,
+            end: walk.window.end,
+            pages: walk.pages,
+            activities: walk.records,
+        });
+        if restored {
+            let content_type = ContentType::CloudAppActivities;
+            self.event(Event::FeedRestored { content_type });
+        }
+        match turned {
+            Turned::On => {
+                if let Some(event) = read {
+                    self.event(event);
+                    if let Some(lane) = &mut self.activities {
+                        lane.note_read(id);
+                    }
+                }
+            }
+            Turned::Again => {
+                let reason = "the answer says that there is more, and not how to go on";
+                self.fail_activities(now, id, None, reason);
+            }
+            Turned::Stuck => self.fail_walk(now, id, "the pages of the search go in circles"),
+        }
+        // The entry of the page may have been delivered before its turn was known.
+        self.settle();
+        self.note_activities_caught_up(now);
+    }
+
+    fn report_oversized_activities(&mut self, count: u64) {
+        let Some(lane) = self.activities.as_mut().filter(|_| count > 0) else { return };
+        lane.metrics.records_dropped += count;
+        self.event(Event::RecordsDroppedError {
+            content_type: ContentType::CloudAppActivities,
+            content_id: "activities".into(),
+            count,
+            reason: "larger than record_bytes_max",
+        });
+    }
+
+    fn throttle_activities(&mut self, now: Now, wait: Option<Duration>) {
+        self.metrics.throttled += 1;
+        let Some(lane) = &mut self.activities else { return };
+        let before = lane.budget.rate();
+        let pause = lane.budget.throttle(now.monotonic, wait);
+        let requests_per_minute = lane.budget.rate();
+        if requests_per_minute < before {
+            let operation = Operation::ListActivities;
+            self.event(Event::Throttled { operation, requests_per_minute, pause });
+        }
+    }
+
+    fn reject_portal_token(&mut self, now: Now, id: WalkId, exchange: &Exchange, reason: &str) {
+        if self.config.portal.as_ref().is_some_and(|portal| portal.token.is_some()) {
+            // There is no other.
+            return self.fail_portal_token(now, id, reason);
+        }
+        let Some(lane) = &mut self.activities else { return };
+        let rejection = lane.tokens.reject(
+            exchange.generation,
+            exchange.sent_at,
+            now.monotonic,
+            &mut self.random,
+        );
+        match rejection {
+            Rejection::Discarded(wait) => {
+                if let Some(walk) = lane.walks.get_mut(&id) {
+                    walk.not_before = now.monotonic + wait;
+                }
+            }
+            Rejection::NotTheToken => self.fail_activities(now, id, None, reason),
+        }
+    }
+
+    /// One refusal may be a hiccup; several are not.
+    fn fail_portal_token(&mut self, now: Now, id: WalkId, reason: &str) {
+        let Some(lane) = &mut self.activities else { return };
+        let failures = lane.walks.get(&id).map_or(0, |walk| walk.failures);
+        if failures + 1 < PAGE_FAILURES_MAX {
+            self.fail_activities(now, id, None, reason);
+        } else {
+            self.deny_activities(now, "portal-token");
+        }
+    }
+
+    /// The source is denied: it is left alone for a while, and the others go on.
+    fn deny_activities(&mut self, now: Now, code: &str) {
+        let Some(lane) = &mut self.activities else { return };
+        lane.denied_until = now.monotonic + DENIED_RETRY;
+        if lane.denied.as_deref() != Some(code) {
+            lane.denied = Some(code.to_owned());
+            self.event(Event::FeedDeniedError {
+                content_type: ContentType::CloudAppActivities,
+                code: code.to_owned(),
+                remedy: remedy(if code == "portal-token" { code } else { "portal-denied" }),
+            });
+        }
+    }
+
+    fn fail_activities(&mut self, now: Now, id: WalkId, wait: Option<Duration>, reason: &str) {
+        let Some(lane) = &mut self.activities else { return };
+        let Some(walk) = lane.walks.get_mut(&id) else { return };
+        walk.failures += 1;
+        let failures = walk.failures;
+        if failures >= PAGE_FAILURES_MAX {
+            self.fail_walk(now, id, reason);
+            return;
+        }
+        let backoff = self.random.backoff(PAGE_RETRY_BASE, PAGE_RETRY_MAX, failures);
+        let wait = wait.unwrap_or_default().max(backoff);
+        walk.not_before = now.monotonic + wait;
+        self.report_activity_retry(failures, reason, wait);
+    }
+
+    /// Gives a search up; after a while the planner asks again for what it did not cover.
+    fn fail_walk(&mut self, now: Now, id: WalkId, reason: &str) {
+        let Some(lane) = &mut self.activities else { return };
+        lane.drop_walk(id, &mut self.changes);
+        lane.failures = lane.failures.saturating_add(1);
+        let failures = lane.failures;
+        let wait = self.random.backoff(WALK_RETRY_BASE, WALK_RETRY_MAX, failures);
+        lane.not_before = now.monotonic + wait;
+        lane.next_fresh = lane.not_before;
+        self.report_activity_retry(failures + 4, reason, wait);
+    }
+
+    fn report_activity_retry(&mut self, failures: u32, reason: &str, wait: Duration) {
+        let feed = Some(ContentType::CloudAppActivities);
+        self.report_retry(Operation::ListActivities, feed, failures, reason, wait);
+    }
+
+    /// Says so, once, when the backlog is delivered.
+    fn note_activities_caught_up(&mut self, now: Now) {
+        let server_now = self.clock.at(now);
+        let Some(lane) = &mut self.activities else { return };
+        let recent = server_now - super::plan::FRESH_SPAN;
+        if !lane.caught_up && lane.is_settled_until(recent, server_now) {
+            lane.caught_up = true;
+            let content_type = ContentType::CloudAppActivities;
+            self.event(Event::BacklogDelivered { content_type });
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The settings of the second source, and their reading. What the options are called and what they
+//! take stands in the table of options.
+
+use std::time::Duration;
+
+use super::filter::Filters;
+use crate::config::{ConfigError, Reader};
+use crate::origin::Origin;
+use crate::secret::Secret;
+
+/// What has to be known to collect activities.
+#[derive(Clone, Debug)]
+pub(crate) struct PortalConfig {
+    pub(crate) url: Origin,
+    /// A token that the portal made; `None`: tokens of Entra ID.
+    pub(crate) token: Option<Secret<String>>,
+    pub(crate) resource: Box<str>,
+    pub(crate) lookback: Duration,
+    pub(crate) filters: Filters,
+    pub(crate) requests_per_minute: u32,
+}
+
+impl PortalConfig {
+    /// Reads the options of this source; `None`, with every mistake reported, if they do not do.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let url = read_url(reader);
+        let filters = read_filters(reader);
+        let token = reader.optional("portal_token").map(Secret::new);
+        let resource = reader.text("portal_resource").into();
+        let lookback = reader.duration("activities_lookback");
+        let requests = reader.number("activities_requests_per_minute");
+        Some(Self {
+            url: url?,
+            token,
+            resource,
+            lookback,
+            filters: filters?,
+            requests_per_minute: u32::try_from(requests).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+fn read_url(reader: &mut Reader<'_>) -> Option<Origin> {
+    const REMEDY: &str = "write https://TENANT.REGION.portal.cloudappsecurity.com; the Defender \
+                          portal shows it under Settings, Cloud apps, About, API URL";
+    let Some(text) = reader.optional("portal_url") else {
+        reader.report(ConfigError::new(
+            "portal_url",
+            None,
+            "required for cloud_app_activities, and missing",
+            REMEDY,
+        ));
+        return None;
+    };
+    match Origin::parse(&text) {
+        Ok(url) => Some(url),
+        Err(problem) => {
+            let problem = problem.to_string();
+            reader.report(ConfigError::new("portal_url", Some(&text), &problem, REMEDY));
+            None
+        }
+    }
+}
+
+fn read_filters(reader: &mut Reader<'_>) -> Option<Filters> {
+    let text = reader.optional("activities_filter").unwrap_or_default();
+    let mut refuse = |problem: &str, remedy: &str| {
+        reader.report(ConfigError::new("activities_filter", None, problem, remedy));
+        None
+    };
+    match Filters::parse(&text) {
+        // The collector itself pages by it.
+        Ok(filters) if filters.names("created") => {
+            refuse("created is set by the collector", "leave it out, and set activities_lookback")
+        }
+        Ok(filters) => Some(filters),
+        Err(errors) => {
+            for error in errors {
+                refuse(&error.problem, &error.remedy);
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The lane of activities: what is covered, which searches are under way, what is remembered. Sends
+//! nothing; `schedule` asks it what to send, `answer` tells it what came of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::PortalConfig;
+use super::plan::{self, Urgency};
+use super::seen::SeenActivities;
+use super::walk::{Cursor, NORMAL_RECORDS_MAX, PageId, Point, Walk, WalkId};
+use crate::batch::ContentType;
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::interval::{Interval, IntervalSet};
+use crate::key::Key;
+use crate::metrics::LaneMetrics;
+use crate::request::RequestId;
+use crate::state::{self, Changes, LaneKeys, LaneRecord, StateError, Stored};
+use crate::time::{Now, Utc};
+use crate::token::TokenMachine;
+
+/// How often a filter that the service does not apply is told again.
+const MISMATCH_REPORTED_EVERY: Duration = Duration::from_secs(3_600);
+
+/// A search that is continued after a restart.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WalkRecord {
+    start: i64,
+    end: i64,
+    at: Point,
+}
+
+/// A filter that was not applied.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ignored {
+    untold: u64,
+    told_at: Option<Duration>,
+}
+
+/// The activities of one tenant.
+#[derive(Debug)]
+pub(crate) struct ActivityLane {
+    keys: LaneKeys,
+    pub(super) begin: Utc,
+    covered: IntervalSet,
+    pub(crate) tokens: TokenMachine,
+    pub(super) budget: Budget,
+    pub(super) walks: BTreeMap<WalkId, Walk>,
+    next_walk: u64,
+    next_page: u64,
+    /// Why Microsoft denies this source, until it works again, and when it is tried again.
+    pub(crate) denied: Option<String>,
+    pub(super) denied_until: Duration,
+    /// Searches that failed in a row, and when the next may begin.
+    pub(super) failures: u32,
+    pub(super) not_before: Duration,
+    pub(super) next_fresh: Duration,
+    relists: [Duration; plan::RELISTS.len()],
+    /// For a run that ends: whether the last day is still to be searched again.
+    final_round: bool,
+    replan: bool,
+    pub(super) caught_up: bool,
+    /// Activities that the last fresh search brought: whether normal mode will do.
+    fresh_records: u64,
+    pub(super) seen: SeenActivities,
+    ignored: Vec<Ignored>,
+    pub(crate) metrics: LaneMetrics,
+    pub(super) growing_gap_at: Duration,
+    is_new: bool,
+    /// Whether Microsoft's clock is not known yet: what is searched meanwhile shows it, and counts
+    /// for nothing else.
+    guessing: bool,
+    changed: bool,
+}
+
+impl ActivityLane {
+    /// A lane that continues from `stored`, or begins at the look-back before `now`.
+    pub(crate) fn load(
+        portal: &PortalConfig,
+        config: &Config,
+        stored: &Stored,
+        now: Now,
+    ) -> Result<Self, StateError> {
+        let keys = LaneKeys::new(ContentType::CloudAppActivities);
+        let name = keys.lane();
+        let begin = plan::begin(portal.lookback, now.wall);
+        let record = match stored.get(&name) {
+            Some(value) => state::decode::<LaneRecord>(&name, value)?,
+            None => LaneRecord::new(begin, &IntervalSet::default(), 0),
+        };
+        let is_new = !stored.contains_key(&name);
+        let mut lane = Self {
+            begin: record.begin(),
+            covered: record.covered(),
+            tokens: TokenMachine::new(config, &portal.resource),
+            budget: Budget::new(portal.requests_per_minute, now.monotonic),
+            walks: BTreeMap::new(),
+            next_walk: 0,
+            next_page: 0,
+            denied: None,
+            denied_until: Duration::ZERO,
+            failures: 0,
+            not_before: Duration::ZERO,
+            next_fresh: Duration::ZERO,
+            relists: plan::RELISTS.map(|(every, _)| now.monotonic + every.min(config.interval * 2)),
+            final_round: config.once && !is_new,
+            replan: true,
+            caught_up: false,
+            fresh_records: 0,
+            seen: SeenActivities::load(stored, &keys, config.dedupe_records)?,
+            ignored: vec![Ignored::default(); portal.filters.clauses().len()],
+            metrics: LaneMetrics::new(ContentType::CloudAppActivities),
+            growing_gap_at: now.monotonic + crate::plan::GAP_REPORTED_EVERY,
+            is_new,
+            guessing: true,
+            changed: is_new,
+            keys,
+        };
+        let name = lane.keys.walk();
+        if let Some(value) = stored.get(&name) {
+            let record: WalkRecord = state::decode(&name, value)?;
+            let (start, end) = (Utc::from_millis(record.start), Utc::from_millis(record.end));
+            let window = Interval::new(start, end)
+                .ok_or_else(|| StateError::damaged(&name, "it ends before it begins"))?;
+            lane.begin_walk(window, Urgency::Backlog, record.at);
+        }
+        Ok(lane)
+    }
+
+    // Searches.
+
+    fn begin_walk(&mut self, window: Interval, urgency: Urgency, at: Point) {
+        let id = WalkId(self.next_walk);
+        self.next_walk += 1;
+        self.replan = true;
+        self.walks.insert(id, Walk::new(window, urgency, at));
+    }
+
+    /// Begins the search of this urgency that is due, if there is none under way.
+    pub(super) fn plan(
+        &mut self,
+        urgency: Urgency,
+        config: &Config,
+        target: Option<Utc>,
+        now: Now,
+        server_now: Utc,
+    ) -> Option<Duration> {
+        if self.walks.values().any(|walk| walk.urgency == urgency) {
+            return None;
+        }
+        match urgency {
+            Urgency::Fresh => {
+                if now.monotonic < self.next_fresh {
+                    return Some(self.next_fresh);
+                }
+                self.next_fresh = now.monotonic + config.interval;
+                let settled =
+                    target.is_some_and(|target| self.is_settled_until(target, server_now));
+                let window = plan::fresh(&self.listed(), self.begin, server_now);
+                if let Some(window) = window.filter(|_| !settled) {
+                    let normal = self.fresh_records < NORMAL_RECORDS_MAX;
+                    let cursor = if normal { Cursor::Skip(0) } else { Cursor::Scan(None) };
+                    self.begin_walk(window, urgency, Point::new(window, cursor));
+                }
+                Some(self.next_fresh)
+            }
+            Urgency::Soon if config.once => {
+                if std::mem::take(&mut self.final_round) {
+                    self.relist(plan::RELISTS[1].1, server_now);
+                }
+                None
+            }
+            Urgency::Soon => self.plan_relist(now.monotonic, server_now),
+            Urgency::Backlog => {
+                if !self.replan {
+                    return None;
+                }
+                match plan::backlog(&self.listed(), self.begin, server_now) {
+                    Some(window) => {
+                        let at = Point::new(window, Cursor::Scan(None));
+                        self.begin_walk(window, urgency, at);
+                    }
+                    None => self.replan = false,
+                }
+                None
+            }
+        }
+    }
+
+    /// Searches again what is due, the longest span first.
+    fn plan_relist(&mut self, now: Duration, server_now: Utc) -> Option<Duration> {
+        let due = (0..self.relists.len()).rev().find(|slot| self.relists[*slot] <= now);
+        if let Some(slot) = due {
+            let (every, span) = plan::RELISTS[slot];
+            self.relists[slot] = now + every;
+            self.relist(span, server_now);
+        }
+        self.relists.iter().min().copied()
+    }
+
+    fn relist(&mut self, span: Duration, server_now: Utc) {
+        let since = self.seen.since();
+        if let Some(window) = plan::relist(span, self.begin, since, server_now) {
+            self.begin_walk(window, Urgency::Soon, Point::new(window, Cursor::Scan(None)));
+        }
+    }
+
+    /// What is covered or under way.
+    fn listed(&self) -> IntervalSet {
+        let mut listed = self.covered.clone();
+        for walk in self.walks.values() {
+            listed.insert(walk.window);
+        }
+        listed
+    }
+
+    /// The search of this urgency that can go on now, or when it can.
+    pub(super) fn next_walk(
+        &self,
+        urgency: Urgency,
+        now: Duration,
+    ) -> Result<WalkId, Option<Duration>> {
+        let waits =
+            |walk: &&Walk| walk.urgency == urgency && walk.request.is_none() && !walk.is_read();
+        let Some((id, walk)) = self.walks.iter().find(|(_, walk)| waits(walk)) else {
+            return Err(None);
+        };
+        let due = walk.not_before.max(self.not_before);
+        if due <= now { Ok(*id) } else { Err(Some(due)) }
+    }
+
+    /// Names the reading of a page that begins.
+    pub(super) const fn new_page(&mut self) -> PageId {
+        self.next_page += 1;
+        PageId(self.next_page)
+    }
+
+    /// A search is given up: what it has not covered is planned anew.
+    pub(super) fn drop_walk(&mut self, id: WalkId, changes: &mut Changes) {
+        if let Some(walk) = self.walks.remove(&id)
+            && walk.urgency == Urgency::Backlog
+        {
+            changes.delete(self.keys.walk());
+        }
+        self.replan = true;
+    }
+
+    /// The last page of a search was read.
+    pub(super) fn note_read(&mut self, id: WalkId) {
+        let Some(walk) = self.walks.get(&id) else { return };
+        if walk.urgency == Urgency::Fresh {
+            self.fresh_records = walk.records;
+        }
+        self.failures = 0;
+        self.metrics.windows_listed += 1;
+    }
+
+    // Delivery.
+
+    /// The host has taken activities, and perhaps the end of a page.
+    pub(super) fn deliver(
+        &mut self,
+        id: WalkId,
+        page: PageId,
+        last: bool,
+        activities: &[(Key, Utc)],
+        changes: &mut Changes,
+    ) {
+        self.seen.deliver(activities);
+        let newest = activities.iter().map(|(_, created)| *created).max();
+        self.metrics.newest_content = self.metrics.newest_content.max(newest);
+        let Some(walk) = self.walks.get_mut(&id).filter(|_| last) else { return };
+        let at = walk.deliver(page).cloned();
+        self.metrics.blobs_delivered += 1;
+        if walk.is_delivered() {
+            let (window, urgency) = (walk.window, walk.urgency);
+            self.walks.remove(&id);
+            if urgency == Urgency::Backlog {
+                changes.delete(self.keys.walk());
+            }
+            if !self.guessing {
+                self.cover(window);
+            }
+        } else if let Some(at) = at
+            && walk.urgency == Urgency::Backlog
+        {
+            let (start, end) = (walk.window.start.as_millis(), walk.window.end.as_millis());
+            changes.put(self.keys.walk(), state::encode(&WalkRecord { start, end, at }));
+        }
+    }
+
+    /// The host has lost activities, and all that came after. Answers the request to drop.
+    pub(crate) fn take_back(
+        &mut self,
+        id: WalkId,
+        page: PageId,
+        activities: &[(Key, Utc)],
+    ) -> Option<RequestId> {
+        self.seen.take_back(activities);
+        self.walks.get_mut(&id)?.take_back(page)
+    }
+
+    /// Notes that an interval is settled.
+    pub(super) fn cover(&mut self, interval: Interval) {
+        self.covered.insert(interval);
+        self.replan = true;
+        self.changed = true;
+    }
+
+    /// Notes records that do not meet a filter. Answers their number if it is to be told.
+    pub(super) fn note_mismatch(&mut self, clause: usize, now: Duration) -> Option<u64> {
+        self.metrics.filter_mismatches += 1;
+        let ignored = self.ignored.get_mut(clause)?;
+        ignored.untold += 1;
+        let due = ignored.told_at.is_none_or(|at| at + MISMATCH_REPORTED_EVERY <= now);
+        due.then(|| {
+            ignored.told_at = Some(now);
+            std::mem::take(&mut ignored.untold)
+        })
+    }
+
+    // State.
+
+    /// Microsoft's clock is known, or known better. See [`crate::lane::Lane::correct_time`].
+    pub(crate) fn correct_time(&mut self, lookback: Duration, now: Utc, born: Utc) {
+        let begun_by_wrong_clock = self.is_new && self.covered.last_end().is_none();
+        if begun_by_wrong_clock || now < self.begin {
+            self.begin = plan::begin(lookback, born);
+            self.changed = true;
+        }
+        let horizon = plan::horizon(now);
+        if self.covered.last_end().is_some_and(|end| horizon < end) {
+            self.covered.forget_after(horizon);
+            self.changed = true;
+        }
+        let guessed = std::mem::take(&mut self.guessing);
+        let kept = |walk: &Walk| {
+            walk.window.end <= horizon && !(guessed && walk.urgency == Urgency::Fresh)
+        };
+        self.walks.retain(|_, walk| kept(walk));
+        self.next_fresh = Duration::ZERO;
+        self.replan = true;
+    }
+
+    /// What retention has destroyed before it was searched.
+    pub(super) fn lost(&self, server_now: Utc) -> Vec<Interval> {
+        if self.begin < plan::oldest(server_now) {
+            plan::lost(&self.listed(), self.begin, server_now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Writes what has changed since the last time.
+    pub(crate) fn flush(&mut self, changes: &mut Changes, now: Utc) {
+        if std::mem::take(&mut self.changed) {
+            let oldest = plan::oldest(now);
+            if self.begin < oldest && plan::lost(&self.covered, self.begin, now).is_empty() {
+                self.begin = oldest;
+                self.covered.forget_before(oldest);
+            }
+            let record = LaneRecord::new(self.begin, &self.covered, 0);
+            changes.put(self.keys.lane(), state::encode(&record));
+        }
+        self.seen.flush(changes, &self.keys, now);
+    }
+
+    /// Brings the gauges up to date.
+    pub(crate) fn measure(&mut self, now: Utc) {
+        self.metrics.denied = self.denied.is_some();
+        self.metrics.blobs_pending =
+            self.walks.values().filter(|walk| walk.request.is_some()).count() as u64;
+        let range = Interval::new(self.begin.max(plan::oldest(now)), plan::horizon(now));
+        let gaps = range.map(|range| self.covered.gaps(range)).unwrap_or_default();
+        self.metrics.backlog = gaps.iter().map(|gap| gap.end.since(gap.start)).sum();
+        self.metrics.lag = now.since(self.covered.last_end().unwrap_or(self.begin));
+    }
+
+    /// Whether everything between the start of the look-back and `target` is settled.
+    pub(crate) fn is_settled_until(&self, target: Utc, now: Utc) -> bool {
+        Interval::new(self.begin.max(plan::oldest(now)), target)
+            .is_none_or(|range| self.covered.gaps(range).is_empty())
+    }
+
+    /// Whether a run that ends has nothing left to do here.
+    pub(crate) fn is_done(&self, target: Utc, now: Utc) -> bool {
+        self.denied.is_some()
+            || (self.is_settled_until(target, now) && !self.final_round && self.walks.is_empty())
+    }
+
+    /// Whether nothing was lost, nor denied.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.denied.is_none()
+            && self.tokens.refused().is_none()
+            && self.metrics.records_dropped == 0
+            && self.metrics.listing_gaps.is_zero()
+    }
+}

@@ -1,0 +1,139 @@
+//! Decides which interval of `created` is searched next. Pure: knows no HTTP and no clock.
+//!
+//! Microsoft keeps activities for 180 days, and says nothing of the longest interval: a search goes
+//! on for as many pages as it takes.
+
+use std::time::Duration;
+
+use crate::interval::{Interval, IntervalSet};
+pub(super) use crate::plan::{FRESH_SPAN, OVERLAP, Urgency, horizon};
+use crate::time::Utc;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// For how long Microsoft keeps activities.
+pub(super) const RETENTION: Duration = Duration::from_secs(180 * 86_400);
+
+/// How much later than that the oldest search begins.
+const RETENTION_MARGIN: Duration = Duration::from_secs(3_600);
+
+/// How much later again a first run begins.
+const BEGIN_MARGIN: Duration = Duration::from_secs(3_600);
+
+/// The longest interval of one search. Each search ends with a page that is not full, so few are
+/// better than many; but one that has to be given up is begun anew.
+const SPAN_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// How often, and how far back, everything is searched again for activities that were found late.
+pub(super) const RELISTS: [(Duration, Duration); 2] = [
+    (Duration::from_secs(30 * 60), Duration::from_secs(2 * 3_600)),
+    (Duration::from_secs(6 * 3_600), DAY),
+];
+
+/// For how long ids are remembered: longer than anything is searched again.
+pub(super) const REACH: Duration = Duration::from_secs(25 * 3_600);
+
+/// The oldest moment that a search may begin at.
+pub(super) fn oldest(now: Utc) -> Utc {
+    now - (RETENTION - RETENTION_MARGIN)
+}
+
+/// Where collection begins when nothing is stored.
+pub(super) fn begin(lookback: Duration, now: Utc) -> Utc {
+    (now - lookback).max(oldest(now) + BEGIN_MARGIN)
+}
+
+/// The interval that ends at the horizon: what is new, and a little of what was searched before.
+pub(super) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interval> {
+    let floor = begin.max(oldest(now));
+    let end = horizon(now);
+    let gap = trailing_gap(listed, floor, end)?;
+    Interval::new((gap.start.max(end - FRESH_SPAN) - OVERLAP).max(floor), end)
+}
+
+/// The next interval of the backlog, newest gap first, but what is about to be gone before all else.
+pub(super) fn backlog(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interval> {
+    let floor = begin.max(oldest(now));
+    let end = horizon(now);
+    let until = trailing_gap(listed, floor, end).map_or(end, |gap| gap.start.max(end - FRESH_SPAN));
+    let gaps = listed.gaps(Interval::new(floor, until)?);
+    let (first, last) = (gaps.first()?, gaps.last()?);
+    if first.start < oldest(now) + DAY {
+        return Interval::new(first.start, first.end.min(first.start + SPAN_MAX));
+    }
+    Interval::new(last.start.max(last.end - SPAN_MAX), last.end)
+}
+
+/// What is searched again: the last `span`, as far as ids are remembered since `remembered`.
+pub(super) fn relist(span: Duration, begin: Utc, remembered: Utc, now: Utc) -> Option<Interval> {
+    let end = horizon(now);
+    Interval::new((end - span).max(begin).max(remembered).max(oldest(now)), end)
+}
+
+/// The parts of the past that were never searched and now never can be, oldest first.
+pub(super) fn lost(listed: &IntervalSet, begin: Utc, now: Utc) -> Vec<Interval> {
+    Interval::new(begin, oldest(now)).map(|range| listed.gaps(range)).unwrap_or_default()
+}
+
+fn trailing_gap(listed: &IntervalSet, floor: Utc, end: Utc) -> Option<Interval> {
+    listed.gaps(Interval::new(floor, end)?).last().copied().filter(|gap| gap.end == end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn hours(start: i64, end: i64) -> Interval {
+        Interval::new(Utc::from_millis(start * HOUR), Utc::from_millis(end * HOUR)).unwrap()
+    }
+
+    proptest! {
+        /// Searching what the planner asks for, until it asks for nothing, leaves no gap.
+        #[test]
+        fn no_gap_and_no_overlap(
+            begin_h in 0i64..10_100,
+            covered in prop::collection::vec((5_000i64..10_000, 1i64..900), 0..6),
+        ) {
+            let now = Utc::from_millis(10_000 * HOUR);
+            let begin = Utc::from_millis(begin_h * HOUR);
+            let mut listed: IntervalSet =
+                covered.into_iter().map(|(start, span)| hours(start, start + span)).collect();
+            if let Some(window) = fresh(&listed, begin, now) {
+                prop_assert!(window.end <= horizon(now) && oldest(now) <= window.start);
+                listed.insert(window);
+            }
+            let mut windows = 0;
+            while let Some(window) = backlog(&listed, begin, now) {
+                prop_assert!(oldest(now) <= window.start && window.end <= horizon(now));
+                prop_assert_eq!(listed.gaps(window), vec![window]);
+                listed.insert(window);
+                windows += 1;
+                prop_assert!(windows < 40);
+            }
+            if let Some(range) = Interval::new(begin.max(oldest(now)), horizon(now)) {
+                prop_assert_eq!(listed.gaps(range), vec![]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_about_to_be_gone_comes_before_the_newest_gap() {
+        let now = Utc::from_millis(10_000 * HOUR);
+        let nothing = IntervalSet::default();
+        assert_eq!(backlog(&nothing, Utc::MIN, now).unwrap().start, oldest(now));
+        let recent = Utc::from_millis(9_000 * HOUR);
+        assert_eq!(backlog(&nothing, recent, now).unwrap().end, horizon(now) - FRESH_SPAN);
+    }
+
+    #[test]
+    fn nothing_is_searched_again_of_which_ids_are_forgotten() {
+        let now = Utc::from_millis(10_000 * HOUR);
+        let since = now - Duration::from_secs(60);
+        assert_eq!(relist(DAY, Utc::MIN, since, now).unwrap().start, since);
+        assert_eq!(relist(DAY, Utc::MIN, now, now), None);
+        assert!(RELISTS.iter().all(|(_, span)| *span < REACH));
+    }
+}

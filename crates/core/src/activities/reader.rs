@@ -1,0 +1,83 @@
+//! One page of activities on its way in: from bytes to batches. Knows no other page.
+
+use bytes::Bytes;
+
+use super::envelope::{Envelope, EnvelopeError, Verso};
+use super::record::know;
+use crate::batch::Record;
+use crate::json::Item;
+use crate::key::Key;
+use crate::time::Utc;
+
+/// Activities that are ready to be emitted together.
+#[derive(Debug, Default)]
+pub(crate) struct Ready {
+    pub(super) records: Vec<Record>,
+    /// For each: its key, and when it was stored.
+    pub(super) known: Vec<(Key, Utc)>,
+    bytes: u64,
+}
+
+/// One page in one attempt.
+#[derive(Debug)]
+pub(crate) struct PageReader {
+    envelope: Envelope,
+    ready: Ready,
+    batch_bytes: usize,
+    /// Activities dropped because they are too large.
+    pub(super) oversized: u64,
+    /// When an activity was stored that does not say: when it was searched for.
+    searched: Utc,
+}
+
+impl PageReader {
+    pub(crate) fn new(batch_bytes: usize, record_bytes_max: usize, searched: Utc) -> Self {
+        Self {
+            envelope: Envelope::new(record_bytes_max),
+            ready: Ready::default(),
+            batch_bytes,
+            oversized: 0,
+            searched,
+        }
+    }
+
+    /// The next bytes. Whatever came before has been drained by [`Self::step`].
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        self.envelope.push(chunk);
+    }
+
+    /// The next full batch, or `None` when more bytes are needed.
+    pub(super) fn step(&mut self) -> Result<Option<Ready>, EnvelopeError> {
+        while let Some(item) = self.envelope.poll()? {
+            match item {
+                Item::Record(split) => {
+                    let known = know(&split.raw);
+                    self.ready.bytes += split.raw.len() as u64;
+                    self.ready.known.push((known.key, known.created.unwrap_or(self.searched)));
+                    self.ready.records.push(Record {
+                        raw: split.raw,
+                        fields: split.fields,
+                        kind: split.kind,
+                        redacted: false,
+                        happened: known.happened,
+                    });
+                }
+                Item::Oversized { .. } => self.oversized += 1,
+            }
+            if self.ready.bytes >= self.batch_bytes as u64 {
+                return Ok(Some(self.take_ready()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The body has ended: what the page says, and how many activities it held.
+    pub(super) fn finish(&self) -> Result<(Verso, u64), EnvelopeError> {
+        Ok((self.envelope.finish()?, self.envelope.records()))
+    }
+
+    /// The rest, which may be nothing.
+    pub(super) fn take_ready(&mut self) -> Ready {
+        std::mem::take(&mut self.ready)
+    }
+}

@@ -1,0 +1,118 @@
+//! What the collector has to know of an activity: which it is, when it was stored, when it happened.
+//! Reads no other member and changes none.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::key::Key;
+use crate::time::Utc;
+
+/// Of a member that occurs twice, the first counts; keys are compared as they are, case included.
+#[derive(Debug, Default)]
+struct Members {
+    id: Option<Scalar>,
+    created: Option<Scalar>,
+    timestamp: Option<Scalar>,
+}
+
+/// A number or a text, which Microsoft uses for the same thing.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Number(i64),
+    Text(String),
+    Other(IgnoredAny),
+}
+
+impl Scalar {
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Number(number) => Some(number.to_string()),
+            Self::Text(text) if !text.is_empty() => Some(text.clone()),
+            Self::Text(_) | Self::Other(_) => None,
+        }
+    }
+
+    fn moment(&self) -> Option<Utc> {
+        let millis = match self {
+            Self::Number(number) => *number,
+            Self::Text(text) => text.parse().ok()?,
+            Self::Other(_) => return None,
+        };
+        Some(Utc::from_millis(millis))
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Gather;
+        impl<'de> Visitor<'de> for Gather {
+            type Value = Members;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an activity")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Members::default();
+                while let Some(name) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+                    let slot = match &*name {
+                        "_id" => &mut members.id,
+                        "created" => &mut members.created,
+                        "timestamp" => &mut members.timestamp,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    let value = map.next_value()?;
+                    slot.get_or_insert(value);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Gather)
+    }
+}
+
+/// What one activity says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Its `_id`, or its bytes if it has none: so it is told from others all the same.
+    pub(super) key: Key,
+    /// When it was stored.
+    pub(super) created: Option<Utc>,
+    /// When it happened.
+    pub(super) happened: Option<Utc>,
+}
+
+/// Reads an activity. One that is no JSON is known by its bytes.
+pub(super) fn know(record: &[u8]) -> Known {
+    let members: Members = serde_json::from_slice(record).unwrap_or_default();
+    let key = match members.id.as_ref().and_then(Scalar::text) {
+        Some(id) => Key::of_content(&id),
+        None => Key(xxh3_128(record)),
+    };
+    let moment = |scalar: Option<Scalar>| scalar.and_then(|scalar| scalar.moment());
+    Known { key, created: moment(members.created), happened: moment(members.timestamp) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_activity_is_known_by_its_id_in_either_form() {
+        let at = |millis| Some(Utc::from_millis(millis));
+        let known = know(br#"{"ID":"x","_id":"1_2","timestamp":5,"created":"7","Created":9}"#);
+        assert_eq!((known.created, known.happened), (at(7), at(5)));
+        assert_eq!(known.key, know(br#"{"_id":"1_2","_id":"3"}"#).key);
+        assert_eq!(know(br#"{"_id":12}"#).key, know(br#"{"a":{"_id":1},"_id":"12"}"#).key);
+        assert_ne!(known.key, know(br#"{"_id":"1_3"}"#).key);
+        for odd in [&b"{\"a\":1}"[..], b"{\"_id\":null}", b"7", b"{broken", b"\xff"] {
+            assert_eq!(know(odd).key, Key(xxh3_128(odd)));
+            assert_eq!(know(odd).happened, None);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Which activities the host was given. Those stored lately are remembered one and all, since the
+//! same time is searched again and again; of older ones only the latest that were delivered, for a
+//! page that is read twice.
+
+use std::collections::VecDeque;
+
+use super::plan::REACH;
+use crate::key::{self, Key, KeySet};
+use crate::state::{Changes, LaneKeys, StateError, Stored};
+use crate::time::Utc;
+
+/// Activities of the last hours that are remembered at most: 64 MB of memory. Beyond it, less is
+/// searched again.
+const RECENT_MAX: usize = 2_000_000;
+
+/// A piece of what is remembered, as it is stored.
+#[derive(Clone, Debug)]
+struct Piece {
+    number: u64,
+    /// When the newest of them was stored.
+    newest: Utc,
+    keys: Vec<Key>,
+}
+
+/// Activities that the host has, or was given.
+#[derive(Clone, Debug)]
+pub(super) struct SeenActivities {
+    /// How many of the older ones are remembered.
+    capacity: usize,
+    recent_max: usize,
+    delivered: KeySet,
+    undelivered: KeySet,
+    recent: VecDeque<Piece>,
+    older: VecDeque<Piece>,
+    unstored: Vec<(Key, Utc)>,
+    next_piece: u64,
+    /// Since when every activity that was delivered is remembered.
+    since: Utc,
+}
+
+impl SeenActivities {
+    pub(super) fn load(
+        stored: &Stored,
+        keys: &LaneKeys,
+        capacity: usize,
+    ) -> Result<Self, StateError> {
+        let mut seen = Self {
+            capacity,
+            recent_max: RECENT_MAX,
+            delivered: KeySet::default(),
+            undelivered: KeySet::default(),
+            recent: VecDeque::new(),
+            older: VecDeque::new(),
+            unstored: Vec::new(),
+            next_piece: 0,
+            since: Utc::MIN,
+        };
+        let found = keys.records_in(stored).map(|found| (found, false));
+        for ((name, tail, value), recent) in
+            found.chain(keys.recent_in(stored).map(|found| (found, true)))
+        {
+            let damaged = |problem| StateError::damaged(name, problem);
+            let number = u64::from_str_radix(tail, 16).map_err(|_| damaged("not a number"))?;
+            let parsed = value.split_once(' ').and_then(|(newest, keys)| {
+                Some((Utc::from_millis(newest.parse().ok()?), key::decode(keys)?))
+            });
+            let (newest, keys) = parsed.ok_or_else(|| damaged("not a list of keys"))?;
+            seen.delivered.extend(keys.iter().copied());
+            let pieces = if recent { &mut seen.recent } else { &mut seen.older };
+            pieces.push_back(Piece { number, newest, keys });
+            seen.next_piece = seen.next_piece.max(number + 1);
+        }
+        Ok(seen)
+    }
+
+    /// Notes that an activity is handed to the host. False if it was before.
+    pub(super) fn emit(&mut self, key: Key) -> bool {
+        !self.delivered.contains(&key) && self.undelivered.insert(key)
+    }
+
+    /// The host has taken these.
+    pub(super) fn deliver(&mut self, activities: &[(Key, Utc)]) {
+        for (key, created) in activities {
+            self.undelivered.remove(key);
+            if self.delivered.insert(*key) {
+                self.unstored.push((*key, *created));
+            }
+        }
+    }
+
+    /// The host has not taken these, and they will be emitted again.
+    pub(super) fn take_back(&mut self, activities: &[(Key, Utc)]) {
+        for (key, _) in activities {
+            self.undelivered.remove(key);
+        }
+    }
+
+    /// Since when everything delivered is remembered, so that it can be searched again.
+    pub(super) const fn since(&self) -> Utc {
+        self.since
+    }
+
+    /// Writes what has changed, and forgets what is not searched again.
+    pub(super) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys, now: Utc) {
+        if !self.unstored.is_empty() {
+            let unstored = std::mem::take(&mut self.unstored);
+            let (recent, older): (Vec<_>, Vec<_>) =
+                unstored.into_iter().partition(|(_, created)| now - REACH <= *created);
+            for (activities, is_recent) in [(recent, true), (older, false)] {
+                let Some(newest) = activities.iter().map(|(_, created)| *created).max() else {
+                    continue;
+                };
+                let number = self.next_piece;
+                self.next_piece += 1;
+                let piece = activities.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+                let name = if is_recent { keys.recent(number) } else { keys.records(number) };
+                let value = format!("{} {}", newest.as_millis(), key::encode(&piece));
+                changes.put(name, value);
+                let pieces = if is_recent { &mut self.recent } else { &mut self.older };
+                pieces.push_back(Piece { number, newest, keys: piece });
+            }
+        }
+        let mut recent = total(&self.recent);
+        while let Some(first) = self.recent.front() {
+            let crowded = self.recent_max < recent;
+            if now - REACH <= first.newest && !crowded {
+                break;
+            }
+            if crowded {
+                self.since = self.since.max(first.newest);
+            }
+            recent -= first.keys.len();
+            if let Some(piece) = self.recent.pop_front() {
+                self.forget(&piece);
+                changes.delete(keys.recent(piece.number));
+            }
+        }
+        let mut older = total(&self.older);
+        while self.capacity < older
+            && let Some(piece) = self.older.pop_front()
+        {
+            older -= piece.keys.len();
+            self.forget(&piece);
+            changes.delete(keys.records(piece.number));
+        }
+    }
+
+    fn forget(&mut self, piece: &Piece) {
+        for key in &piece.keys {
+            self.delivered.remove(key);
+        }
+    }
+}
+
+fn total(pieces: &VecDeque<Piece>) -> usize {
+    pieces.iter().map(|piece| piece.keys.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::ContentType;
+    use std::time::Duration;
+
+    struct Bench {
+        seen: SeenActivities,
+        stored: Stored,
+        keys: LaneKeys,
+    }
+
+    impl Bench {
+        fn new(capacity: usize) -> Self {
+            let keys = LaneKeys::new(ContentType::CloudAppActivities);
+            let seen = SeenActivities::load(&Stored::new(), &keys, capacity).unwrap();
+            Self { seen, stored: Stored::new(), keys }
+        }
+
+        fn deliver(&mut self, key: u128, created: Utc, now: Utc) {
+            assert!(self.seen.emit(Key(key)));
+            self.seen.deliver(&[(Key(key), created)]);
+            let mut changes = Changes::default();
+            self.seen.flush(&mut changes, &self.keys, now);
+            changes.take().apply(&mut self.stored);
+        }
+
+        /// Which of `keys` are known after a restart.
+        fn known(&self, keys: std::ops::Range<u128>) -> Vec<u128> {
+            let mut seen = SeenActivities::load(&self.stored, &self.keys, 9).unwrap();
+            keys.filter(|key| !seen.emit(Key(*key))).collect()
+        }
+    }
+
+    #[test]
+    fn what_was_stored_lately_is_remembered_for_as_long_as_it_is_searched_again() {
+        let mut bench = Bench::new(2);
+        let now = Utc::from_millis(0) + REACH * 10;
+        bench.deliver(1, now, now);
+        for key in 2..6 {
+            bench.deliver(key, now - REACH * 2, now);
+        }
+        assert_eq!(bench.known(0..9), [1, 4, 5], "of the older ones the last two");
+        bench.deliver(6, now + REACH * 2, now + REACH * 2);
+        assert_eq!(bench.known(0..9), [4, 5, 6]);
+    }
+
+    #[test]
+    fn when_there_are_too_many_less_is_searched_again() {
+        let mut bench = Bench::new(0);
+        bench.seen.recent_max = 2;
+        let now = Utc::from_millis(0) + REACH * 10;
+        for key in 0..3_u32 {
+            bench.deliver(key.into(), now + Duration::from_secs(1) * key, now);
+        }
+        assert_eq!(bench.known(0..9), [1, 2]);
+        assert_eq!(bench.seen.since(), now);
+    }
+
+    #[test]
+    fn what_the_host_lost_may_be_emitted_again() {
+        let mut bench = Bench::new(0);
+        assert!(bench.seen.emit(Key(1)));
+        assert!(!bench.seen.emit(Key(1)));
+        bench.seen.take_back(&[(Key(1), Utc::MIN)]);
+        assert!(bench.seen.emit(Key(1)));
+    }
+}

@@ -1,0 +1,75 @@
+//! The Activities API on the wire: addresses and bodies out. Answers are read in `envelope`.
+
+use serde_json::{Value as Json, json};
+
+use super::config::PortalConfig;
+use super::filter::Filters;
+use super::walk::{Cursor, Point};
+use crate::request::{Method, Operation, Request};
+use crate::secret::Secret;
+
+/// Records of a page: what Microsoft allows in each mode.
+const LIMIT: u64 = 100;
+const SCAN_LIMIT: u64 = 5_000;
+
+/// How a request says who sends it.
+#[derive(Clone, Debug)]
+pub(crate) enum Credential {
+    /// An access token of Entra ID.
+    Bearer(Secret<String>),
+    /// A token that the portal made.
+    Portal(Secret<String>),
+}
+
+/// The page of a search at `point`.
+pub(super) fn search(portal: &PortalConfig, point: &Point, who: &Credential) -> Request {
+    let own = || part_filters(&portal.filters, point).to_string();
+    let (mode, filters) = match &point.cursor {
+        Cursor::Skip(skip) => (format!("\"skip\":{skip},\"limit\":{LIMIT}"), own()),
+        // As the service named them, to the letter: they are its own affair.
+        Cursor::Scan(next) => {
+            (format!("\"isScan\":true,\"limit\":{SCAN_LIMIT}"), next.clone().unwrap_or_else(own))
+        }
+    };
+    let body =
+        format!(r#"{{"sortField":"created","sortDirection":"asc",{mode},"filters":{filters}}}"#);
+    request(portal, Operation::ListActivities, Method::Post, "", Some(body), who)
+}
+
+/// The configured filters, confined to what is searched now. The interval is half-open, so that
+/// neighbours touch.
+fn part_filters(filters: &Filters, point: &Point) -> Json {
+    let mut filters = filters.to_json();
+    if let Some(part) = point.part() {
+        let (start, end) = (part.start.as_millis(), part.end.as_millis());
+        filters["created"] = json!({ "gte": start, "lt": end });
+    }
+    filters
+}
+
+fn request(
+    portal: &PortalConfig,
+    operation: Operation,
+    method: Method,
+    tail: &str,
+    body: Option<String>,
+    who: &Credential,
+) -> Request {
+    let (bearer, headers) = match who {
+        Credential::Bearer(token) => (Some(token.clone()), Vec::new()),
+        Credential::Portal(token) => {
+            let value = Secret::new(format!("Token {}", token.expose()));
+            (None, vec![("Authorization", value)])
+        }
+    };
+    Request {
+        operation,
+        method,
+        url: format!("{}/api/v1/activities/{tail}", portal.url.as_str()),
+        bearer,
+        direct: false,
+        content_type: body.is_some().then_some("application/json; charset=utf-8"),
+        body: body.map(Secret::new),
+        headers,
+    }
+}
