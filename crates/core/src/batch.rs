@@ -48,7 +48,8 @@ impl ContentType {
         }
     }
 
-    /// The content type of the Management Activity API called `name`, in any case, as Microsoft accepts it.
+    /// The content type of the Management Activity API called `name`, in any case, as Microsoft
+    /// accepts it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|ct| ct.as_str().eq_ignore_ascii_case(name))

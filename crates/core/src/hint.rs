@@ -56,7 +56,8 @@ impl Config {
     /// Reads the body of a notification, as Microsoft sends it to a webhook.
     ///
     /// # Errors
-    /// What is wrong with it, if it is no list. Entries that are not for this collector are counted.
+    /// What is wrong with it, if it is no list. Entries that are not for this collector are
+    /// counted.
     pub fn read_notification(&self, body: &[u8]) -> Result<Notified, &'static str> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let entries: Vec<serde_json::Value> =

@@ -9,7 +9,7 @@
 //! | `seen/TYPE/HOUR` | keys of the contents created in that hour, in base64 |
 //! | `records/TYPE/N` | keys of records in the order of their delivery, in base64 |
 //! | `blob/TYPE/KEY` | JSON: a blob that is delivered in part, or in quarantine |
-//! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, and their keys |
+//! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, their keys |
 //! | `walk/TYPE` | JSON: the search of the backlog, and where it goes on |
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! Decides what the answers of the Activities API mean: records to hand over, the next page, another
-//! attempt. Sends nothing.
+//! Decides what the answers of the Activities API mean: records to hand over, the next page,
+//! another attempt. Sends nothing.
 
 use std::sync::Arc;
 use std::time::Duration;

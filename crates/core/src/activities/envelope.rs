@@ -320,7 +320,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200), size in 1usize..9) {
+        fn any_bytes_are_survived(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            size in 1usize..9,
+        ) {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let _ = read(&format!("{{{text}"), size);
         }

@@ -51,7 +51,8 @@ pub(super) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interv
     Interval::new((gap.start.max(end - FRESH_SPAN) - OVERLAP).max(floor), end)
 }
 
-/// The next interval of the backlog, newest gap first, but what is about to be gone before all else.
+/// The next interval of the backlog, newest gap first, but what is about to be gone before all
+/// else.
 pub(super) fn backlog(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interval> {
     let floor = begin.max(oldest(now));
     let end = horizon(now);

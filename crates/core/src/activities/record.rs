@@ -1,5 +1,5 @@
-//! What the collector has to know of an activity: which it is, when it was stored, when it happened.
-//! Reads no other member and changes none.
+//! What the collector has to know of an activity: which it is, when it was stored, when it
+//! happened. Reads no other member and changes none.
 
 use std::fmt;
 
