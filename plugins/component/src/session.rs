@@ -283,3 +283,7 @@ pub(crate) fn denial(address: &str) -> String {
          or correct cloud, login_url or api_url"
     )
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

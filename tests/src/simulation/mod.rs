@@ -12,5 +12,7 @@ mod scenario;
 mod wanted;
 mod world;
 
+pub use draw::Draw;
+pub use network::{Arrival, Network};
 pub use scenario::Scenario;
 pub use world::{Failure, Observed, Stats, observe, run};

@@ -10,7 +10,7 @@ use super::draw::Draw;
 
 /// Answers under way. A process that crashes takes them with it.
 #[derive(Debug, Default)]
-pub(super) struct Network {
+pub struct Network {
     open: HashMap<RequestId, Open>,
 }
 
@@ -22,11 +22,11 @@ struct Open {
 }
 
 /// What arrives, and after how many milliseconds.
-pub(super) type Arrival = (i64, Input);
+pub type Arrival = (i64, Input);
 
 impl Network {
     /// Sends a request. Answers what arrives without being asked for.
-    pub(super) fn send(
+    pub fn send(
         &mut self,
         microsoft: &mut Microsoft,
         now_ms: i64,
@@ -68,7 +68,7 @@ impl Network {
     }
 
     /// The next chunk of an answer, or its end.
-    pub(super) fn read(
+    pub fn read(
         &mut self,
         id: RequestId,
         chunk_bytes_max: u64,
@@ -105,13 +105,21 @@ impl Network {
         Some((after_ms, Input::Body { id, chunk }))
     }
 
-    pub(super) fn cancel(&mut self, id: RequestId) {
+    /// Forgets an answer.
+    pub fn cancel(&mut self, id: RequestId) {
         self.open.remove(&id);
     }
 
-    /// Answers under way.
-    pub(super) fn len(&self) -> usize {
+    /// How many answers are under way.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 }
 
