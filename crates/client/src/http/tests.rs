@@ -22,7 +22,14 @@ const SHORT: Duration = Duration::from_millis(150);
 const TOKEN: &str = "t0ken.of.many.parts";
 
 fn options() -> NativeOptions {
-    NativeOptions { db: None, proxy: None, roots: Vec::new(), verify_tls: true, in_flight_max: 4 }
+    NativeOptions {
+        db: None,
+        proxy: None,
+        roots: Vec::new(),
+        verify_tls: true,
+        in_flight_max: 4,
+        webhook: None,
+    }
 }
 
 fn get(url: &str) -> Request {
