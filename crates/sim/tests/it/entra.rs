@@ -21,6 +21,8 @@ const V1: &str = "{tenant}/oauth2/token";
 const V2: &str = "{tenant}/oauth2/v2.0/token";
 const GRANT: &str = "grant_type=client_credentials";
 const PROOF: &str = "client_id={id}&client_secret={secret}";
+const ASSERTION: &str = "client_assertion=a.b.c&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3A\
+                         client-assertion-type%3Ajwt-bearer";
 const RESOURCE: &str = "resource=https://manage.office.com";
 const SCOPE: &str = "scope=https%3A%2F%2Fmanage.office.com%2F.default";
 
@@ -77,7 +79,8 @@ fn refusals_have_the_documented_bodies() {
     let cases: &[(&str, &str, u64, &str, u64)] = &[
         (V2, "{G}&client_id={id}&client_secret=wrong&{S}", 401, "invalid_client", 7_000_215),
         (V2, "{G}&client_id={id}&{S}", 401, "invalid_client", 7_000_218),
-        (V2, "{G}&client_id={id}&client_assertion=a.b.c&{S}", 401, "invalid_client", 700_027),
+        (V2, "{G}&client_id={id}&client_assertion=a.b.c&{S}", 400, "invalid_request", 900_144),
+        (V2, "{G}&client_id={id}&{A}&{S}", 400, "invalid_request", 50_027),
         (V2, "{G}&client_id=5&client_secret=x&{S}", 400, "unauthorized_client", 700_016),
         ("nobody.example/oauth2/v2.0/token", "{G}&{P}&{S}", 400, "invalid_request", 90_002),
         (V2, "{G}&{P}&scope=https://no.example/.default", 400, "invalid_resource", 500_011),
@@ -94,6 +97,7 @@ fn refusals_have_the_documented_bodies() {
         let form = form
             .replace("{G}", GRANT)
             .replace("{P}", PROOF)
+            .replace("{A}", ASSERTION)
             .replace("{S}", SCOPE)
             .replace("{R}", RESOURCE);
         let answer = ask(&mut world, endpoint, &form);
