@@ -59,6 +59,14 @@ pub fn client(options: &NativeOptions) -> Result<Client, TransportError> {
     Clients::new(options).map(|clients| clients.usual)
 }
 
+/// The same without any proxy, for addresses that mean this very machine.
+///
+/// # Errors
+/// The TLS settings cannot be used.
+pub fn direct_client(options: &NativeOptions) -> Result<Client, TransportError> {
+    Clients::new(options).map(|clients| clients.direct)
+}
+
 /// The clients of one process: cheap to clone, with one pool of connections and one set of roots.
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {

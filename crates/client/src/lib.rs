@@ -59,7 +59,7 @@ pub use environment::complete as complete_from_environment;
 pub use failure::classify;
 pub use fleet::{Fleet, FleetHandle, FleetHost, FleetOutcome};
 pub use handle::Handle;
-pub use http::client as http_client;
+pub use http::{client as http_client, direct_client};
 pub use proxy::Proxy;
 pub use runtime::Runtime;
 pub use settings::{DbOptions, NativeOptions, Settings, in_order, read_roots};

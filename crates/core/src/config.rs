@@ -340,7 +340,20 @@ impl Config {
         self.start_subscriptions
     }
 
-    /// Every origin that requests go to: the authority that gives tokens, and the API.
+    /// Where a managed identity's tokens are had, if that is how to sign in. Asked directly, never
+    /// through a proxy.
+    #[must_use]
+    pub fn identity_address(&self) -> Option<&str> {
+        match self.credential() {
+            Credential::ManagedIdentity(identity) => Some(identity.endpoint.as_str()),
+            Credential::ClientSecret(_)
+            | Credential::Certificate(_)
+            | Credential::FederatedToken(_) => None,
+        }
+    }
+
+    /// Every origin that requests go to, beside [`Config::identity_address`]: the authority that
+    /// gives tokens, and the API.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         [&self.login, &self.api].into_iter()
     }

@@ -690,6 +690,14 @@ pub const HOST_OPTIONS: &[OptionSpec] = &[
          dedupe_records.",
     ),
     option(
+        "call_bytes",
+        Kind::Size { min: 10_000, max: 16_000_000 },
+        Some("1M"),
+        Scope::Host,
+        "Most bytes of records that one call of the component returns, and so the most that are \
+         delivered twice after a crash. A larger record travels alone.",
+    ),
+    option(
         "call_timeout",
         Kind::Duration { min: 2, max: 600 },
         Some("30"),

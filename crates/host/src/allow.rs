@@ -14,6 +14,8 @@ const DENIED_TOLD_MAX: usize = 16;
 #[derive(Debug)]
 pub struct AllowList {
     origins: Vec<Origin>,
+    /// One further address, which may have a query behind it; asked without a proxy.
+    direct: Option<Box<str>>,
     /// Origins whose denial has been told.
     told: Mutex<BTreeSet<String>>,
 }
@@ -27,13 +29,27 @@ impl AllowList {
                 all.push(origin.clone());
             }
         }
-        Self { origins: all, told: Mutex::default() }
+        Self { origins: all, direct: None, told: Mutex::default() }
+    }
+
+    /// Allows one address on this machine or beside it too: where it gets its identity.
+    #[must_use]
+    pub fn with_direct(mut self, address: Option<&str>) -> Self {
+        self.direct = address.map(Into::into);
+        self
+    }
+
+    /// Whether `url` is that address, with whatever query.
+    pub(crate) fn is_direct(&self, url: &str) -> bool {
+        self.direct.as_deref().is_some_and(|address| {
+            url.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'))
+        })
     }
 
     /// Whether `url` may be asked. A denial is told to `logger` with host and reason, as ERROR the
     /// first time.
     pub(crate) fn check(&self, url: &str, logger: &Logger) -> bool {
-        if self.origins.iter().any(|origin| origin.owns(url)) {
+        if self.is_direct(url) || self.origins.iter().any(|origin| origin.owns(url)) {
             return true;
         }
         let place = place(url);
@@ -90,6 +106,19 @@ mod tests {
         let levels: Vec<_> = lines.iter().map(|(level, _)| *level).collect();
         assert_eq!(levels, [Level::Error, Level::Debug, Level::Error]);
         assert_eq!(lines[0].1, denial);
+    }
+
+    #[test]
+    fn a_machines_identity_is_one_address_and_no_origin() {
+        let logger = Logger::new(|_, _| {});
+        let address = "http://169.254.169.254/metadata/identity/oauth2/token";
+        let list = AllowList::new(std::iter::empty()).with_direct(Some(address));
+        assert!(list.check(address, &logger) && list.is_direct(address));
+        assert!(list.check(&format!("{address}?resource=x"), &logger));
+        for other in ["", "/../../instance", "s"] {
+            assert!(!list.check(&format!("{address}{other}x"), &logger));
+        }
+        assert!(!list.check("http://169.254.169.254/metadata/instance", &logger));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::allow::AllowList;
 use crate::bindings::{self, Batch, Failure, LogSource, Resume};
 use crate::component::{Component, words};
-use crate::http::GuestHttp;
+use crate::http::{Clients, GuestHttp};
 use crate::limits::Limits;
 use crate::logger::Logger;
 use crate::stdio::GuestOutput;
@@ -24,12 +24,15 @@ use crate::stdio::GuestOutput;
 /// What guests are given.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// The one way to the network; `None` for none.
-    pub client: Option<reqwest::Client>,
+    /// The ways to the network; `None` for none.
+    pub clients: Option<Clients>,
     /// Where it may lead.
     pub allowed: Arc<AllowList>,
     /// Most bytes of linear memory.
     pub memory_bytes_max: usize,
+    /// Most bytes of records that a call of `poll` is asked to return. Of a batch that is delivered
+    /// and not recorded yet, all is delivered again after a crash.
+    pub batch_bytes_max: u32,
     /// Longest time of one call of `poll` or `describe`, instantiation included.
     pub call_timeout: Duration,
     /// Longest time of one call of `check`, which makes two requests.
@@ -209,7 +212,7 @@ impl State {
             wasi,
             table: ResourceTable::new(),
             http_context: WasiHttpCtx::new(),
-            http: GuestHttp::new(sandbox.client.clone(), allowed, sandbox.logger.clone()),
+            http: GuestHttp::new(sandbox.clients.clone(), allowed, sandbox.logger.clone()),
             limits: Limits::new(sandbox.memory_bytes_max),
             outputs: [stdout, stderr],
         }

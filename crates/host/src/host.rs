@@ -14,9 +14,6 @@ use crate::sink::{Lines, Sink, SinkError};
 use crate::state;
 use crate::stop::{Stop, unless};
 
-/// Bytes of records that one call may return.
-const BATCH_BYTES_MAX: u32 = 1024 * 1024;
-
 /// Records that one call may return: of the smallest, as many as make a batch.
 const BATCH_RECORDS_MAX: u32 = 20_000;
 
@@ -50,7 +47,6 @@ impl Default for Patience {
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// Runs one component for one tenant.
-#[derive(Debug)]
 pub struct Host<S> {
     component: Component,
     sandbox: Sandbox,
@@ -59,6 +55,8 @@ pub struct Host<S> {
     stop: Stop,
     once: bool,
     patience: Patience,
+    /// Reads the configuration again.
+    refresh: Box<dyn Fn() -> Option<Secret<String>>>,
     runtime: Runtime,
     // Last: whoever waits for the lock may rely on everything else being gone.
     store: Store,
@@ -129,14 +127,32 @@ impl<S: Sink> Host<S> {
         once: bool,
     ) -> Result<Self, OpenError> {
         let runtime = Runtime::new()?;
-        let (stop, patience) = (Stop::new(), Patience::default());
-        Ok(Self { component, sandbox, config, sink, stop, once, patience, runtime, store })
+        Ok(Self {
+            component,
+            sandbox,
+            config,
+            sink,
+            stop: Stop::new(),
+            once,
+            patience: Patience::default(),
+            refresh: Box::new(|| None),
+            runtime,
+            store,
+        })
     }
 
     /// Goes on after failures in another way than by default.
     #[must_use]
     pub const fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Reads the configuration again, when the service refuses the credentials: they may have been
+    /// rotated. A component that is given others goes on from the stored state. Default: never.
+    #[must_use]
+    pub fn refresh(mut self, refresh: impl Fn() -> Option<Secret<String>> + 'static) -> Self {
+        self.refresh = Box::new(refresh);
         self
     }
 
@@ -159,7 +175,8 @@ impl<S: Sink> Host<S> {
         let mut turn = Turn {
             component: &self.component,
             sandbox: &self.sandbox,
-            config: &self.config,
+            config: &mut self.config,
+            refresh: &*self.refresh,
             sink: &mut self.sink,
             store: &mut self.store,
             logger: self.sandbox.logger.clone(),
@@ -176,7 +193,8 @@ impl<S: Sink> Host<S> {
 struct Turn<'a, S> {
     component: &'a Component,
     sandbox: &'a Sandbox,
-    config: &'a Secret<String>,
+    config: &'a mut Secret<String>,
+    refresh: &'a dyn Fn() -> Option<Secret<String>>,
     sink: &'a mut S,
     store: &'a mut Store,
     logger: Logger,
@@ -211,7 +229,8 @@ impl<S: Sink> Turn<'_, S> {
                     self.guest = None;
                     failures += 1;
                     let pause = self.patience.pause(failures, None);
-                    self.mourn(Level::Error, &reason, "a fresh instance goes on", pause);
+                    let next = "a fresh instance goes on from the stored state";
+                    self.mourn(Level::Error, &reason, next, pause);
                     if self.gives_up(failures) {
                         return Err(RunError::Failing { attempts: failures, reason });
                     }
@@ -238,10 +257,10 @@ impl<S: Sink> Turn<'_, S> {
         self.once && self.patience.attempts_max <= failures
     }
 
-    fn mourn(&self, level: Level, reason: &str, what: &str, pause: Duration) {
+    fn mourn(&self, level: Level, reason: &str, next: &str, pause: Duration) {
         let seconds = pause.as_secs();
         let when = if pause.is_zero() { "at once".into() } else { format!("in {seconds} s") };
-        self.logger.log(level, &format!("{reason}; {what} from the stored state {when}"));
+        self.logger.log(level, &format!("{reason}; {next} {when}"));
     }
 
     /// One call. `Err` says what to do about its failure.
@@ -261,7 +280,7 @@ impl<S: Sink> Turn<'_, S> {
         let deadline = self.sandbox.call_timeout / DEADLINE_PART;
         let limits = Limits {
             max_records: BATCH_RECORDS_MAX,
-            max_bytes: BATCH_BYTES_MAX,
+            max_bytes: self.sandbox.batch_bytes_max,
             deadline_ms: u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX),
         };
         let result = guest.poll(self.component, self.config, &resume, limits).await;
@@ -282,7 +301,13 @@ impl<S: Sink> Turn<'_, S> {
             Cause::Permanent => return Err(RunError::Permanent(reason)),
             // The host only says `committed` to an instance that has just returned a batch.
             Cause::StateRequired => Next::Restart { reason: format!("state required: {reason}") },
-            Cause::Auth => Next::Retry { reason, after, level: Level::Error },
+            Cause::Auth => match (self.refresh)().filter(|config| config != self.config) {
+                Some(config) => {
+                    *self.config = config;
+                    Next::Restart { reason: format!("{reason}; the credentials have changed") }
+                }
+                None => Next::Retry { reason, after, level: Level::Error },
+            },
             Cause::Throttled | Cause::Transient => {
                 Next::Retry { reason, after, level: Level::Warn }
             }

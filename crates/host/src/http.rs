@@ -24,9 +24,18 @@ use crate::logger::Logger;
 /// For guests that set no timeout: the longest silence of the service.
 const SILENCE_MAX: Duration = Duration::from_secs(600);
 
+/// The ways to the network. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// The usual one: through the proxy, if there is one.
+    pub usual: reqwest::Client,
+    /// Never through a proxy: to a machine's identity.
+    pub direct: reqwest::Client,
+}
+
 /// The network of one guest.
 pub(crate) struct GuestHttp {
-    client: Option<reqwest::Client>,
+    clients: Option<Clients>,
     allowed: Arc<AllowList>,
     logger: Logger,
 }
@@ -35,11 +44,11 @@ type Io = Box<dyn Future<Output = Result<()>> + Send>;
 
 impl GuestHttp {
     pub(crate) const fn new(
-        client: Option<reqwest::Client>,
+        clients: Option<Clients>,
         allowed: Arc<AllowList>,
         logger: Logger,
     ) -> Self {
-        Self { client, allowed, logger }
+        Self { clients, allowed, logger }
     }
 }
 
@@ -52,10 +61,12 @@ impl WasiHttpHooks for GuestHttp {
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io)>> + Send> {
         let url = request.uri().to_string();
         let allowed = self.allowed.check(&url, &self.logger);
-        let (true, Some(client)) = (allowed, self.client.clone()) else {
+        let (true, Some(clients)) = (allowed, &self.clients) else {
             // The one code for this, which tells the guest to give up; it knows whom it asked.
             return Box::new(async { Err(Error::HttpRequestDenied) });
         };
+        let direct = self.allowed.is_direct(&url);
+        let client = if direct { clients.direct.clone() } else { clients.usual.clone() };
         let logger = self.logger.clone();
         let options = options.unwrap_or_default();
         Box::new(async move {

@@ -32,6 +32,7 @@ pub use bindings::{
 pub use component::{Component, LoadError};
 pub use guest::{CallError, Guest, Sandbox};
 pub use host::{Host, OpenError, Patience, RunError};
+pub use http::Clients;
 pub use logger::Logger;
 pub use settings::{HostSettings, SinkOptions};
 pub use sink::{Lines, Sink, SinkError};

@@ -16,6 +16,8 @@ pub struct HostSettings {
     pub sink: SinkOptions,
     /// Most bytes of memory that the component may use.
     pub memory_bytes_max: usize,
+    /// Most bytes of records that one call returns.
+    pub batch_bytes_max: u32,
     /// Longest time that one call may take.
     pub call_timeout: Duration,
     /// Longest time that a try of the configuration may take.
@@ -41,6 +43,7 @@ impl HostSettings {
         let sink = reader.word("sink");
         let forward = forward(&mut reader);
         let memory = reader.number("memory_max");
+        let call_bytes = reader.number("call_bytes");
         let call_timeout = reader.duration("call_timeout");
         reader.finish_known()?;
         // The core has the say over this option and reports its mistakes. A try signs in and asks
@@ -53,6 +56,7 @@ impl HostSettings {
                 SinkOptions::Ndjson
             },
             memory_bytes_max: usize::try_from(memory).unwrap_or(usize::MAX),
+            batch_bytes_max: u32::try_from(call_bytes).unwrap_or(u32::MAX),
             call_timeout,
             check_timeout: request_timeout * 2 + call_timeout,
         })
@@ -148,13 +152,13 @@ mod tests {
         check(
             &[],
             expect![[r#"
-            HostSettings { sink: Ndjson, memory_bytes_max: 256000000, call_timeout: 30s, check_timeout: 150s }
+            HostSettings { sink: Ndjson, memory_bytes_max: 256000000, batch_bytes_max: 1000000, call_timeout: 30s, check_timeout: 150s }
         "#]],
         );
         check(
             &[("sink", "Forward"), ("forward.shared_key", "s3cret"), ("forward.tls", "on")],
             expect![[r#"
-                HostSettings { sink: Forward(ForwardOptions { address: "127.0.0.1:24224", tag: "m365_audit", shared_key: Some([redacted]), self_hostname: "m365-audit", tls: true, roots: [], verify_tls: true, timeout: 30s }), memory_bytes_max: 256000000, call_timeout: 30s, check_timeout: 150s }
+                HostSettings { sink: Forward(ForwardOptions { address: "127.0.0.1:24224", tag: "m365_audit", shared_key: Some([redacted]), self_hostname: "m365-audit", tls: true, roots: [], verify_tls: true, timeout: 30s }), memory_bytes_max: 256000000, batch_bytes_max: 1000000, call_timeout: 30s, check_timeout: 150s }
             "#]],
         );
     }

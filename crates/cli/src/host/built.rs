@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use m365_audit_client::{Runtime, Settings, Store, http_client};
+use m365_audit_client::{Runtime, Settings, Store, direct_client, http_client};
 use m365_audit_core::{Level, RawOptions, Secret};
 use m365_audit_host::forward::ForwardSink;
 use m365_audit_host::{
-    AllowList, Cause, Component, Guest, Host, HostSettings, LoadError, Logger, Outcome, RunError,
-    Sandbox, SinkOptions,
+    AllowList, Cause, Clients, Component, Guest, Host, HostSettings, LoadError, Logger, Outcome,
+    RunError, Sandbox, SinkOptions,
 };
 
 use crate::host::sink::{HostSink, Target};
@@ -81,14 +81,15 @@ fn sandbox_without_network(logger: Logger) -> Result<Sandbox, String> {
 
 fn sandbox(
     host: &HostSettings,
-    client: Option<reqwest::Client>,
+    clients: Option<Clients>,
     allowed: AllowList,
     logger: Logger,
 ) -> Sandbox {
     Sandbox {
-        client,
+        clients,
         allowed: allowed.into(),
         memory_bytes_max: host.memory_bytes_max,
+        batch_bytes_max: host.batch_bytes_max,
         call_timeout: host.call_timeout,
         check_timeout: host.check_timeout,
         logger,
@@ -105,6 +106,8 @@ struct Prepared {
     sink: HostSink,
     once: bool,
     log: Log,
+    /// Reads everything again, for a credential that has changed in its file.
+    refresh: Box<dyn Fn() -> Option<Secret<String>>>,
 }
 
 /// Reads everything, tells every mistake at once, and does `what`.
@@ -129,9 +132,11 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
         let component = load(matches).map_err(Ending::misconfigured)?;
         let lines = log.clone();
         let logger = Logger::new(move |level, message| lines.write(level, message));
-        let client = http_client(&settings.native)
+        let clients = http_client(&settings.native)
+            .and_then(|usual| Ok(Clients { usual, direct: direct_client(&settings.native)? }))
             .map_err(|error| Ending::failed(format!("the HTTP client: {error}")))?;
-        let allowed = AllowList::new(settings.config.origins());
+        let allowed = AllowList::new(settings.config.origins())
+            .with_direct(settings.config.identity_address());
         let (once, metadata) = (matches.get_flag("once"), matches.get_flag("metadata"));
         let target = match host.sink.clone() {
             SinkOptions::Ndjson => Target::Lines(SafeOutput::new(output, log.clone())),
@@ -142,12 +147,13 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
         };
         Ok(Prepared {
             config: config_json(&settings, once, metadata),
-            sandbox: sandbox(&host, Some(client), allowed, logger),
+            sandbox: sandbox(&host, Some(clients), allowed, logger),
             sink: HostSink::new(target, progress, log.clone()),
             settings,
             component,
             once,
             log: log.clone(),
+            refresh: refresh(matches, once, metadata),
         })
     };
     let ending = prepare().map_or_else(|ending| ending, what);
@@ -159,6 +165,19 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
 fn load(matches: &ArgMatches) -> Result<Component, LoadError> {
     let path = matches.get_one::<PathBuf>("component").map_or(Path::new(BUILTIN), |path| path);
     if path == Path::new(BUILTIN) { Component::builtin() } else { Component::from_file(path) }
+}
+
+/// What reads the configuration again; nothing if it is wrong by now.
+fn refresh(
+    matches: &ArgMatches,
+    once: bool,
+    metadata: bool,
+) -> Box<dyn Fn() -> Option<Secret<String>>> {
+    let matches = matches.clone();
+    Box::new(move || {
+        let read = sources::with_more(&matches, &super::specs(), None, HostSettings::parse);
+        read.ok().map(|(settings, _)| config_json(&settings, once, metadata))
+    })
 }
 
 /// The options of the core as the component takes them: an object, its values as text.
@@ -205,7 +224,7 @@ fn check(mut prepared: Prepared) -> Ending {
 }
 
 fn collect(prepared: Prepared) -> Ending {
-    let Prepared { settings, component, sandbox, config, sink, once, log } = prepared;
+    let Prepared { settings, component, sandbox, config, sink, once, log, refresh } = prepared;
     if settings.native.db.is_none() {
         log.write(
             Level::Warn,
@@ -221,7 +240,7 @@ fn collect(prepared: Prepared) -> Ending {
         Err(error) => return Ending::failed(error),
     };
     let mut host = match Host::new(component, sandbox, config, store, sink, once) {
-        Ok(host) => host,
+        Ok(host) => host.refresh(refresh),
         Err(error) => return Ending::failed(error),
     };
     let stop = host.stop();

@@ -1,5 +1,6 @@
 //! The sinks of `host run`: lines as `run` writes them, or events for a forward receiver.
 
+use m365_audit_core::Metrics;
 use m365_audit_host::forward::ForwardSink;
 use m365_audit_host::{Lines, Metric, Sink, SinkError};
 
@@ -13,6 +14,8 @@ use crate::run::safe::SafeOutput;
 pub(crate) struct HostSink {
     target: Target,
     progress: Progress,
+    /// What the component counted last.
+    counted: Metrics,
     log: Log,
 }
 
@@ -26,8 +29,8 @@ pub(crate) enum Target {
 }
 
 impl HostSink {
-    pub(crate) const fn new(target: Target, progress: Progress, log: Log) -> Self {
-        Self { target, progress, log }
+    pub(crate) fn new(target: Target, progress: Progress, log: Log) -> Self {
+        Self { target, progress, counted: Metrics::default(), log }
     }
 
     /// Tries to reach the receiver, if there is one.
@@ -40,7 +43,7 @@ impl HostSink {
 
     /// Takes the bars away and says where things stand.
     pub(crate) fn close(&mut self) {
-        self.progress.close(&self.log);
+        self.progress.close(&self.counted, &self.log);
     }
 }
 
@@ -59,6 +62,7 @@ impl Sink for HostSink {
     }
 
     fn metrics(&mut self, metrics: &[Metric]) {
-        self.progress.show(&metrics::of_component(metrics), &self.log);
+        self.counted = metrics::of_component(metrics);
+        self.progress.show(&self.counted, &self.log);
     }
 }

@@ -35,11 +35,19 @@ impl World {
 
     /// `m365-audit run` with everything set but where to put the records.
     pub(crate) fn run(&self) -> Command {
-        self.run_at(&self.server.http_url())
+        self.with_options(program("run"), &self.server.http_url())
+    }
+
+    /// `m365-audit host COMMAND` in the same way.
+    #[allow(dead_code, reason = "not every test file uses everything")]
+    pub(crate) fn host(&self, command: &str, component: &Path) -> Command {
+        let mut program = program("host");
+        program.arg(command).arg("--component").arg(component);
+        self.with_options(program, &self.server.http_url())
     }
 
     pub(crate) fn run_over_tls(&self) -> Command {
-        let mut command = self.run_at(&self.server.https_url());
+        let mut command = self.with_options(program("run"), &self.server.https_url());
         command.arg("--ca-file").arg(self.server.ca_file());
         command
     }
@@ -67,10 +75,9 @@ impl World {
         self.server.microsoft()
     }
 
-    fn run_at(&self, base: &str) -> Command {
+    fn with_options(&self, mut command: Command, base: &str) -> Command {
         let microsoft = self.server.microsoft();
         let tenant = &microsoft.tenants()[0];
-        let mut command = program("run");
         command
             .args(["--tenant-id", &tenant.id.to_string()])
             .args(["--client-id", &tenant.apps[0].client_id.to_string()])
@@ -89,6 +96,14 @@ impl World {
             .filter(|owed| owed.content_type != ContentType::Dlp)
             .map(|owed| owed.key)
             .collect()
+    }
+
+    /// `Id`s of the records that must have arrived, where every record has one.
+    #[allow(dead_code, reason = "not every test file uses everything")]
+    pub(crate) fn owed_ids(&self) -> HashSet<String> {
+        let owed = self.owed();
+        let all = self.server.microsoft().owed();
+        all.filter(|record| owed.contains(&record.key)).map(|record| id(&record.bytes)).collect()
     }
 
     /// Which records these lines are. Each must be one that was published.
@@ -120,6 +135,13 @@ pub(crate) fn program(subcommand: &str) -> Command {
     }
     command.arg(subcommand).stdin(Stdio::null());
     command
+}
+
+/// The `Id` of a record.
+#[allow(dead_code, reason = "not every test file uses everything")]
+pub(crate) fn id(record: &[u8]) -> String {
+    let record: serde_json::Value = serde_json::from_slice(record).unwrap();
+    record["Id"].as_str().unwrap().to_owned()
 }
 
 /// A record as a line: what stands between tokens becomes spaces.

@@ -65,9 +65,10 @@ impl Setting {
         let log = LogLines::default();
         let origin = Origin::parse("http://127.0.0.1:9").unwrap();
         let sandbox = Sandbox {
-            client: None,
+            clients: None,
             allowed: AllowList::new([&origin].into_iter()).into(),
             memory_bytes_max: 16_000_000,
+            batch_bytes_max: 1_000_000,
             call_timeout: AMPLE,
             check_timeout: AMPLE,
             logger: log.logger(),
