@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
-use m365_audit_core::options::{Kind, OPTIONS, OptionSpec, Scope};
+use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
 
 use crate::COMPLETE;
 use crate::arguments::{flag, specs, variable};
@@ -17,9 +17,12 @@ pub(crate) fn command() -> Command {
         Arg::new("format")
             .long("format")
             .value_name("WORD")
-            .value_parser(PossibleValuesParser::new(["markdown", "toml", "fluent-bit"]))
+            .value_parser(PossibleValuesParser::new(["markdown", "toml", "fluent-bit", "host"]))
             .default_value("markdown")
-            .help("A table; a file for `run --config`; a pipeline for Fluent Bit"),
+            .help(
+                "A table; a file for `run --config`; a pipeline for Fluent Bit; a table of what \
+                 `host` has beside",
+            ),
     )
 }
 
@@ -28,16 +31,17 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let text = match matches.get_one::<String>("format").map(String::as_str) {
         Some("toml") => toml(),
         Some("fluent-bit") => fluent_bit(),
-        _ => markdown(),
+        Some("host") => markdown(HOST_OPTIONS),
+        _ => markdown(OPTIONS),
     };
     // A reader that has seen enough is no failure.
     drop(io::stdout().write_all(text.as_bytes()));
     COMPLETE
 }
 
-fn markdown() -> String {
+fn markdown(options: &[OptionSpec]) -> String {
     let mut text = String::from("| Option | Takes | Default | What it does |\n|---|---|---|---|\n");
-    for spec in OPTIONS {
+    for spec in options {
         let default = spec.default.map(|default| format!("`{default}`")).unwrap_or_default();
         let only = if spec.scope == Scope::FluentBit { "Fluent Bit only. " } else { "" };
         let (name, takes, help) = (spec.name, spec.kind.describe(), spec.help);
@@ -179,7 +183,7 @@ mod tests {
             });
             assert_eq!(named.count(), specs, "{text}");
         }
-        assert_eq!(markdown().lines().count(), OPTIONS.len() + 2);
+        assert_eq!(markdown(OPTIONS).lines().count(), OPTIONS.len() + 2);
     }
 
     #[test]

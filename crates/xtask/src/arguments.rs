@@ -15,7 +15,7 @@ xflags::xflags! {
         /// Runs the collector in real Fluent Bit if one is found (FLUENT_BIT, PATH,
         /// /opt/fluent-bit/bin), else by itself. Fails if anything is missing.
         cmd demo {
-            /// What runs the collector: auto, fluent-bit or native. Default: auto.
+            /// What runs the collector: auto, fluent-bit, native or wasm. Default: auto.
             optional --shipper shipper: Shipper
             /// Everything random follows from it. Default: 1.
             optional --seed seed: u64

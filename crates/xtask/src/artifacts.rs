@@ -8,7 +8,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::component;
 use crate::shell::{self, say};
+
+/// Names the component to build into the command line.
+const BUILTIN_VARIABLE: &str = "M365_AUDIT_BUILTIN_COMPONENT";
 
 /// Files that were built, by the name of their target.
 #[derive(Debug)]
@@ -31,6 +35,20 @@ impl Artifacts {
         Ok(built)
     }
 
+    /// The same with `m365-audit host`, and the component inside.
+    ///
+    /// # Errors
+    /// There is no compiler for the component, or something does not compile.
+    pub(crate) fn build_with_host(packages: &[&str]) -> Result<Self> {
+        let component = component::build(&component::find(component::Choice::Auto)?)?;
+        say(
+            "Building with wasmtime (release profile), which takes some minutes the first time ...",
+        );
+        let mut arguments = vec!["build", "--release", "--features", "m365-audit/host"];
+        arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
+        Self::of_with(&arguments, &[(BUILTIN_VARIABLE, component.as_path())])
+    }
+
     /// The plugin as it is shipped: a shared library alone, so that link-time optimisation applies.
     ///
     /// # Errors
@@ -43,7 +61,12 @@ impl Artifacts {
     }
 
     fn of(arguments: &[&str]) -> Result<Self> {
+        Self::of_with(arguments, &[])
+    }
+
+    fn of_with(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<Self> {
         let mut cargo = shell::cargo(arguments);
+        cargo.envs(variables.iter().copied());
         cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         let output = shell::output(&mut cargo)?;
         if !output.status.success() {

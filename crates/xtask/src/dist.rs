@@ -17,7 +17,7 @@ const DOCUMENTS: [&str; 4] =
 /// # Errors
 /// Something does not build, or a file is missing.
 pub(crate) fn run() -> Result<()> {
-    let built = Artifacts::build(&["m365-sim", "m365-audit"])?;
+    let built = Artifacts::build_with_host(&["m365-sim", "m365-audit"])?;
     let plugin = Artifacts::shipped_plugin()?;
     let programs = [built.path("m365-audit")?, built.path("m365-sim")?, &plugin];
     // Fluent Bit's own naming; cargo puts a `lib` before it.

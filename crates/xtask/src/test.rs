@@ -75,7 +75,8 @@ pub(crate) fn run() -> Result<()> {
 /// All test programs of the workspace.
 fn cargo_test(plugin: &Path, component: Option<&Path>) -> Result<Filter> {
     // Tests say on their output that they skip, and only failures' output is shown otherwise.
-    let mut cargo = shell::cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    let mut cargo = shell::cargo(&["test", "--workspace", "--features", "m365-audit/host"]);
+    cargo.args(["--no-fail-fast", "--", "--show-output"]);
     // Some tests panic on purpose, on threads whose output cannot be hidden.
     cargo.env("RUST_BACKTRACE", "0");
     if let Some(component) = component {

@@ -9,6 +9,7 @@ mod latency;
 mod memory;
 mod pipeline;
 mod tenants;
+mod wasm;
 mod webhook;
 
 use std::fmt;
@@ -22,13 +23,14 @@ const RUNS: usize = 5;
 
 type Bench = (&'static str, fn() -> Result<Verdict>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     ("fluent-bit-cpu", cpu::run),
     ("memory", memory::run),
     ("budget", budget::run),
     ("latency", latency::run),
     ("tenants", tenants::run),
     ("webhook", webhook::run),
+    ("wasm", wasm::run),
 ];
 
 /// The one that needs other crates.

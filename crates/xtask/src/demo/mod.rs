@@ -49,6 +49,8 @@ pub(crate) enum Shipper {
     FluentBit,
     /// `m365-audit run`.
     Native,
+    /// `m365-audit host run`, with the WASM component inside.
+    Wasm,
 }
 
 impl std::str::FromStr for Shipper {
@@ -59,7 +61,8 @@ impl std::str::FromStr for Shipper {
             "auto" => Ok(Self::Auto),
             "fluent-bit" => Ok(Self::FluentBit),
             "native" => Ok(Self::Native),
-            _ => bail!("--shipper {text}: use auto, fluent-bit or native"),
+            "wasm" => Ok(Self::Wasm),
+            _ => bail!("--shipper {text}: use auto, fluent-bit, native or wasm"),
         }
     }
 }
@@ -209,13 +212,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         signal_hook::flag::register(signal, flag).context("signals cannot be watched")?;
     }
     let fluent_bit = match options.shipper {
-        Shipper::Native => None,
-        _ => fluent_bit::find()?,
+        Shipper::Native | Shipper::Wasm => None,
+        Shipper::Auto | Shipper::FluentBit => fluent_bit::find()?,
     };
     if fluent_bit.is_none() && options.shipper == Shipper::FluentBit {
         bail!("no Fluent Bit: {}", fluent_bit::REMEDY);
     }
-    let built = Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit"])?;
+    let built = match options.shipper {
+        Shipper::Wasm => Artifacts::build_with_host(&["m365-sim", "m365-audit"])?,
+        _ => Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit"])?,
+    };
     let simulator = Simulator::start(built.path("m365-sim")?, &world(options))?;
     say(&format!(
         "Microsoft, simulated: {} (seed {}, {} days of history, faults: {})",
@@ -233,6 +239,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             say(&format!("Collector: in_m365_audit.so in {}", executable.display()));
             let plugin = built.path("in_m365_audit")?;
             shipper::start(executable, plugin, folder.path(), &settings, arrivals)?
+        }
+        None if options.shipper == Shipper::Wasm => {
+            say("Collector: the WASM component in m365-audit host run");
+            let program = built.path("m365-audit")?;
+            native::start_host(program, folder.path(), &settings, arrivals)?
         }
         None => {
             say(

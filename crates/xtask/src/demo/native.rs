@@ -1,4 +1,5 @@
-//! The collector without a shipper: `m365-audit run`, its NDJSON read from a pipe.
+//! The collector without a shipper: `m365-audit run`, or the component in `m365-audit host run`,
+//! its NDJSON read from a pipe.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -26,10 +27,34 @@ pub(crate) fn start(
     settings: &Settings,
     arrivals: Arrivals,
 ) -> Result<Process> {
+    start_command(program, &["run"], folder, settings, arrivals)
+}
+
+/// The same through the component.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn start_host(
+    program: &Path,
+    folder: &Path,
+    settings: &Settings,
+    arrivals: Arrivals,
+) -> Result<Process> {
+    start_command(program, &["host", "run"], folder, settings, arrivals)
+}
+
+fn start_command(
+    program: &Path,
+    words: &[&str],
+    folder: &Path,
+    settings: &Settings,
+    arrivals: Arrivals,
+) -> Result<Process> {
     let log = std::fs::File::create(folder.join("collector.log")).context("a file for the log")?;
     let mut command = Command::new(program);
     command
-        .args(["run", "--metadata", "--progress", "never"])
+        .args(words)
+        .args(["--metadata", "--progress", "never"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log);
