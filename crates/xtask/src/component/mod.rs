@@ -22,11 +22,11 @@ const BUILT: &str = "m365_audit_component.wasm";
 const SHIPPED: &str = "m365_audit.wasm";
 
 /// What the component may weigh, optimised: it is embedded in the command line, and loaded by hosts
-/// that compile it at each start.
-const BYTES_MAX: u64 = 600_000;
+/// that compile it at each start. With the second source it has 660,794.
+const BYTES_MAX: u64 = 700_000;
 
 /// What it may weigh where there is no optimiser, which saves about an eighth.
-const RAW_BYTES_MAX: u64 = 690_000;
+const RAW_BYTES_MAX: u64 = 800_000;
 
 /// Vector instructions, which every runtime with components has: they find the ends of records.
 const RUSTFLAGS: &str = "-Ctarget-feature=+simd128";
