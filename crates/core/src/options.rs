@@ -646,6 +646,20 @@ pub const HOST_OPTIONS: &[OptionSpec] = &[
          (Fluentd) says on the other side. Without it the connection begins without a handshake.",
     ),
     option(
+        "forward.username",
+        Kind::Text,
+        None,
+        Scope::Host,
+        "User, if the receiver asks for one beside the shared key.",
+    ),
+    option(
+        "forward.password",
+        Kind::Secret,
+        None,
+        Scope::Host,
+        "That user's password. Never sent; the receiver is given a proof of it.",
+    ),
+    option(
         "forward.self_hostname",
         Kind::Text,
         Some("m365-audit"),

@@ -7,7 +7,7 @@ use m365_audit_client::read_roots;
 use m365_audit_core::config::Reader;
 use m365_audit_core::{ConfigError, RawOptions, Secret};
 
-use crate::forward::ForwardOptions;
+use crate::forward::{ForwardOptions, User};
 
 /// What the host itself needs to know.
 #[derive(Clone, Debug)]
@@ -88,12 +88,39 @@ fn forward(reader: &mut Reader<'_>) -> ForwardOptions {
         address: address.into(),
         tag: text(reader, "forward.tag", "m365_audit").into(),
         shared_key: reader.optional("forward.shared_key").map(Secret::new),
+        user: user(reader),
         self_hostname: text(reader, "forward.self_hostname", "m365-audit").into(),
         tls: reader.boolean("forward.tls"),
         roots,
         verify_tls: reader.boolean("forward.verify_tls"),
         timeout: reader.duration("forward.timeout"),
     }
+}
+
+/// The user, who needs a password, a shared key, and a handshake to say so in.
+fn user(reader: &mut Reader<'_>) -> Option<User> {
+    let name = reader.optional("forward.username");
+    let password = reader.optional("forward.password");
+    let remedy = "set forward.shared_key, forward.username and forward.password together";
+    let missing = |option: &str| {
+        ConfigError::new(option, None, "missing beside the other options of the handshake", remedy)
+    };
+    let (name, password) = match (name, password) {
+        (Some(name), Some(password)) => (name, password),
+        (None, None) => return None,
+        (Some(_), None) => {
+            reader.report(missing("forward.password"));
+            return None;
+        }
+        (None, Some(_)) => {
+            reader.report(missing("forward.username"));
+            return None;
+        }
+    };
+    if reader.optional("forward.shared_key").is_none() {
+        reader.report(missing("forward.shared_key"));
+    }
+    Some(User { name: name.into(), password: Secret::new(password) })
 }
 
 /// Splits `host:port`, `[v6]:port`.
@@ -133,6 +160,7 @@ mod tests {
                 ("forward.ca_file", "/none.pem"),
                 ("forward.tls", "perhaps"),
                 ("forward.shared_key", "s3cret"),
+                ("forward.username", "me"),
                 ("memory_max", "1M"),
                 ("call_timeout", "1"),
             ],

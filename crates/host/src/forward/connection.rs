@@ -60,7 +60,7 @@ impl Connector {
             timeout: options.timeout,
         };
         if let Some(key) = &options.shared_key {
-            let hands = connection.shake_hands(&options.self_hostname, key).await;
+            let hands = connection.shake_hands(options, key).await;
             hands.map_err(|problem| refused(&options.address, problem))?;
         }
         Ok(connection)
@@ -136,7 +136,11 @@ impl Connection {
         }
     }
 
-    async fn shake_hands(&mut self, hostname: &str, key: &Secret<String>) -> Result<(), String> {
+    async fn shake_hands(
+        &mut self,
+        options: &ForwardOptions,
+        key: &Secret<String>,
+    ) -> Result<(), String> {
         let helo = self.read("no handshake").await.map_err(|problem| {
             format!(
                 "{problem}; remedy: give the receiver the same shared key, or remove \
@@ -144,15 +148,13 @@ impl Connection {
             )
         })?;
         let helo = Helo::read(&helo).ok_or("the receiver does not begin with a handshake")?;
-        if helo.wants_user() {
-            return Err("the receiver wants a user and a password, which are not supported; \
-                        remedy: let it be content with the shared key"
-                .into());
-        }
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)
             .map_err(|error| format!("the system gives no random numbers: {error}"))?;
-        let handshake = Handshake { hostname, key, salt };
+        let (hostname, user) = (&options.self_hostname, options.user.as_ref());
+        // Five random bits in each character.
+        let salt = salt.map(|byte: u8| b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte & 31)]);
+        let handshake = Handshake { hostname, key, user, salt };
         let mut ping = Vec::new();
         rmpv::encode::write_value(&mut ping, &handshake.ping(&helo))
             .map_err(|error| error.to_string())?;

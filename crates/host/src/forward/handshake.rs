@@ -6,17 +6,21 @@
 //! | sender | `["PING", hostname, salt, digest, user, password's digest]` |
 //! | receiver | `["PONG", accepted, reason, hostname, digest]` |
 //!
-//! A digest is the hex of SHA-512 over salt, hostname of who proves, nonce and key.
+//! A digest is the hex of SHA-512 over salt, hostname of who proves, nonce and key; a password's,
+//! over `auth`, user and password. `auth` is there whether or not a user is asked for.
 
 use m365_audit_core::Secret;
 use rmpv::Value;
 use sha2::{Digest, Sha512};
 
+use super::User;
+
 /// What a receiver says first.
 #[derive(Debug)]
 pub(super) struct Helo {
     nonce: Vec<u8>,
-    wants_user: bool,
+    /// Goes into the digest of the password.
+    auth: Vec<u8>,
 }
 
 impl Helo {
@@ -28,13 +32,7 @@ impl Helo {
                 options.as_map()?.iter().find(|(key, _)| key.as_str() == Some(name))?;
             text_or_bytes(value)
         };
-        let wants_user = bytes("auth").is_some_and(|salt| !salt.is_empty());
-        Some(Self { nonce: bytes("nonce")?, wants_user })
-    }
-
-    /// Whether a user and a password are asked for.
-    pub(super) const fn wants_user(&self) -> bool {
-        self.wants_user
+        Some(Self { nonce: bytes("nonce")?, auth: bytes("auth").unwrap_or_default() })
     }
 }
 
@@ -43,6 +41,8 @@ impl Helo {
 pub(super) struct Handshake<'a> {
     pub(super) hostname: &'a str,
     pub(super) key: &'a Secret<String>,
+    pub(super) user: Option<&'a User>,
+    /// ASCII: Fluent Bit takes it as text and not as bytes.
     pub(super) salt: [u8; 16],
 }
 
@@ -50,13 +50,20 @@ impl Handshake<'_> {
     /// The answer to a [`Helo`].
     pub(super) fn ping(&self, helo: &Helo) -> Value {
         let digest = self.digest(self.hostname, &helo.nonce);
+        let (user, password) = match self.user {
+            Some(User { name, password }) => {
+                let parts = [&helo.auth, name.as_bytes(), password.expose().as_bytes()];
+                (&**name, hex_of(parts.into_iter()))
+            }
+            None => ("", String::new()),
+        };
         Value::Array(vec![
             "PING".into(),
             self.hostname.into(),
-            Value::Binary(self.salt.to_vec()),
+            String::from_utf8_lossy(&self.salt).as_ref().into(),
             digest.into(),
-            "".into(),
-            "".into(),
+            user.into(),
+            password.into(),
         ])
     }
 
@@ -72,8 +79,9 @@ impl Handshake<'_> {
         if accepted.as_bool() != Some(true) {
             let reason = reason.as_str().unwrap_or("it gives no reason");
             return Err(format!(
-                "the receiver refused the shared key ({reason}); remedy: set forward.shared_key \
-                 to what it calls Shared_Key or shared_key"
+                "the receiver refused the handshake ({reason}); remedy: set forward.shared_key \
+                 to what it calls Shared_Key or shared_key, and forward.username and \
+                 forward.password if it asks for a user"
             ));
         }
         let hostname = hostname.as_str().unwrap_or_default();
@@ -87,13 +95,15 @@ impl Handshake<'_> {
     }
 
     fn digest(&self, hostname: &str, nonce: &[u8]) -> String {
-        let mut hash = Sha512::new();
-        hash.update(self.salt);
-        hash.update(hostname);
-        hash.update(nonce);
-        hash.update(self.key.expose());
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let parts = [&self.salt, hostname.as_bytes(), nonce, self.key.expose().as_bytes()];
+        hex_of(parts.into_iter())
     }
+}
+
+fn hex_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha512::new();
+    parts.for_each(|part| hash.update(part));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The rest of an array that begins with `name`.
@@ -131,7 +141,7 @@ mod tests {
     }
 
     fn handshake(key: &Secret<String>) -> Handshake<'_> {
-        Handshake { hostname: "me", key, salt: *b"saltsaltsaltsalt" }
+        Handshake { hostname: "me", key, user: None, salt: *b"saltsaltsaltsalt" }
     }
 
     #[test]
@@ -139,7 +149,6 @@ mod tests {
         let key = Secret::new("s3cret".to_owned());
         let mine = handshake(&key);
         let helo = Helo::read(&helo(b"")).unwrap();
-        assert!(!helo.wants_user());
         let ping = mine.ping(&helo);
         assert_eq!(ping[3].as_str().map(|digest| &digest[..16]), Some(KNOWN));
         let pong = |accepted: bool, digest: String| {
@@ -154,8 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_proved_by_its_digest() {
+        let key = Secret::new("s3cret".to_owned());
+        let user = User { name: "me".into(), password: Secret::new("pass".to_owned()) };
+        let mine = Handshake { user: Some(&user), ..handshake(&key) };
+        let ping = mine.ping(&Helo::read(&helo(b"salt")).unwrap());
+        assert_eq!(ping[4].as_str(), Some("me"));
+        // sha512("salt" "me" "pass"), as above.
+        assert_eq!(ping[5].as_str().map(|digest| &digest[..16]), Some("6362fa4effee95e7"));
+        let ping = handshake(&key).ping(&Helo::read(&helo(b"salt")).unwrap());
+        assert_eq!((ping[4].as_str(), ping[5].as_str()), (Some(""), Some("")));
+    }
+
+    #[test]
     fn only_a_helo_is_a_helo() {
-        assert!(Helo::read(&helo(b"salt")).unwrap().wants_user());
+        assert_eq!(Helo::read(&helo(b"salt")).unwrap().auth, b"salt");
         let empty = Value::Array(vec!["HELO".into(), Value::Map(Vec::new())]);
         for message in [Value::Nil, empty, Value::Array(vec!["PONG".into()])] {
             assert!(Helo::read(&message).is_none(), "{message}");

@@ -30,6 +30,8 @@ pub struct ForwardOptions {
     pub tag: Box<str>,
     /// The key that both sides prove to know; `None` for no handshake.
     pub shared_key: Option<Secret<String>>,
+    /// Who sends, if the receiver asks for more than the key.
+    pub user: Option<User>,
     /// This side's name in the handshake.
     pub self_hostname: Box<str>,
     /// Whether the connection is encrypted.
@@ -40,6 +42,15 @@ pub struct ForwardOptions {
     pub verify_tls: bool,
     /// Longest wait for a connection, a handshake, an acknowledgement.
     pub timeout: Duration,
+}
+
+/// A user of a receiver.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The user's name.
+    pub name: Box<str>,
+    /// What proves it.
+    pub password: Secret<String>,
 }
 
 /// Sends records as events, and waits until they are acknowledged.
