@@ -144,7 +144,7 @@ mod tests {
         splitter.push(Bytes::from(format!("[{record}]")));
         let Ok(Some(Item::Record(split))) = splitter.poll() else { panic!("{record}") };
         let (raw, fields, kind) = (split.raw, split.fields, split.kind);
-        let record = Record { raw, fields, kind, redacted: false };
+        let record = Record { raw, fields, kind, redacted: false, happened: None };
         let enrichment = record.enrichment().unwrap();
         let mut json = Vec::new();
         enrichment.write_json(&mut json);
