@@ -301,7 +301,7 @@ mod tests {
         };
         let denied = LaneMetrics { denied: true, ..LaneMetrics::new(ContentType::AuditSharePoint) };
         Metrics {
-            requests: [requests, 0, 0, 0, 0, 0, 0, 0],
+            requests: std::array::from_fn(|at| if at == 0 { requests } else { 0 }),
             requests_per_minute: 2_000,
             lanes: vec![lane, denied],
             ..Metrics::default()
