@@ -202,6 +202,7 @@ mod tests {
         // Without it what is said about redaction has no effect, which is told.
         raw.insert("redact".into(), "on".into());
         raw.insert("redact_key".into(), "0123456789abcdef0123456789abcdef".into());
+        raw.insert("webhook_auth_id".into(), "0123456789abcdef".into());
         m365_audit_client::Settings::parse(&raw).unwrap();
     }
 }

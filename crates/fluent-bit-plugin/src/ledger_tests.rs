@@ -368,3 +368,20 @@ fn without_counters_time_has_to_pass_unpaused() {
     assert_eq!(world.settled(), [], "stopping is no evidence");
     assert_eq!(world.collect_after(1), (vec![1], None));
 }
+
+#[test]
+fn without_a_ring_buffer_what_is_counted_settles() {
+    let mut world = World::new(Signal::Counters);
+    for tickets in [0..1, 1..9, 9..17] {
+        for ticket in tickets.clone() {
+            assert!(world.ledger.has_room(10), "no room for {ticket}");
+            let before = world.reading;
+            world.reading.records += 5;
+            world.ledger.appended(world.now, (ticket, 5, 10), before);
+        }
+        world.collect_after(100);
+        let (settled, lost) = world.collect_after(500);
+        assert_eq!((settled.last().copied(), lost), (Some(tickets.end - 1), None));
+    }
+    assert!(!world.ledger.is_altered());
+}
