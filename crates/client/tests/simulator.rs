@@ -337,7 +337,7 @@ fn a_state_that_cannot_be_continued_from_is_named_and_left_alone() {
     let raw = raw(&server, &server.http_url(), Some(&path));
     open(once(&raw), Manner::Flush).run().unwrap();
     let connection = rusqlite::Connection::open(&path).unwrap();
-    let newer = "UPDATE m365_audit_state SET value = CAST('99' AS BLOB) WHERE key = 'version'";
+    let newer = "UPDATE m365_audit_state SET value = '99' WHERE key = 'version'";
     assert_eq!(connection.execute(newer, []).unwrap(), 1);
     drop(connection);
     let before = m365_audit_client::inspect(&path).unwrap();

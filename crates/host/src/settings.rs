@@ -168,6 +168,7 @@ mod tests {
                 sink = "kafka": not a value of this option; allowed: one of ndjson, forward
                 forward.address = "localhost": not a host and a port; write HOST:PORT, for instance 127.0.0.1:24224
                 forward.ca_file = "/none.pem": cannot be read: No such file or directory (os error 2); name a PEM file with the certificate of your authority
+                forward.password: missing beside the other options of the handshake; set forward.shared_key, forward.username and forward.password together
                 forward.tls = "perhaps": not a value of this option; allowed: on or off
                 memory_max = "1M": not a value of this option; allowed: size from 16M to 4G
                 call_timeout = "1": not a value of this option; allowed: time from 2s to 10m
@@ -186,7 +187,7 @@ mod tests {
         check(
             &[("sink", "Forward"), ("forward.shared_key", "s3cret"), ("forward.tls", "on")],
             expect![[r#"
-                HostSettings { sink: Forward(ForwardOptions { address: "127.0.0.1:24224", tag: "m365_audit", shared_key: Some([redacted]), self_hostname: "m365-audit", tls: true, roots: [], verify_tls: true, timeout: 30s }), memory_bytes_max: 256000000, batch_bytes_max: 1000000, call_timeout: 30s, check_timeout: 150s }
+                HostSettings { sink: Forward(ForwardOptions { address: "127.0.0.1:24224", tag: "m365_audit", shared_key: Some([redacted]), user: None, self_hostname: "m365-audit", tls: true, roots: [], verify_tls: true, timeout: 30s }), memory_bytes_max: 256000000, batch_bytes_max: 1000000, call_timeout: 30s, check_timeout: 150s }
             "#]],
         );
     }
