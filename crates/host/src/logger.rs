@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use m365_audit_core::Level;
 
+/// Writes one line of the log.
+type Write = dyn Fn(Level, &str) + Send + Sync;
+
 /// Takes log lines from any thread. No line holds a secret.
 #[derive(Clone)]
-pub struct Logger(Arc<dyn Fn(Level, &str) + Send + Sync>);
+pub struct Logger(Arc<Write>);
 
 impl Logger {
     /// Gives lines to `write`, which must not block.

@@ -247,7 +247,7 @@ impl Collector {
         let restored = lane.denied.take().is_some();
         let Some(walk) = lane.walks.get_mut(&id) else { return };
         let turned = walk.turn(page, turn);
-        let read = walk.is_read().then(|| Event::ActivitiesListed {
+        let read = walk.is_read().then_some(Event::ActivitiesListed {
             start: walk.window.start,
             end: walk.window.end,
             pages: walk.pages,
