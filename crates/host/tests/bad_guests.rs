@@ -40,7 +40,7 @@ fn a_guest_that_behaves_leaves_no_error() {
     let (ended, log, lines) = Setting::new().run(&Recipe::default().make());
     assert!(matches!(ended, Ok(Some(Outcome::Complete))), "{ended:?}");
     assert_eq!(lines, everything());
-    assert_eq!(log.at(Level::Error), [String::new(); 0]);
+    assert_eq!(log.at(Level::Error), Vec::<String>::new());
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_guest_that_always_traps_is_given_up_if_there_is_an_end() {
         "{error}"
     );
     assert_eq!(log.at(Level::Error).len(), 3);
-    assert_eq!(lines, [String::new(); 0]);
+    assert_eq!(lines, Vec::<String>::new());
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_guest_that_says_another_count_than_there_is_is_not_believed() {
     let (ended, _, lines) = Setting::new().run(&Recipe { count: 2, ..Recipe::default() }.make());
     let error = ended.unwrap_err().to_string();
     assert!(error.contains("broke its contract: a batch has 1 lines and says 2"), "{error}");
-    assert_eq!(lines, [String::new(); 0]);
+    assert_eq!(lines, Vec::<String>::new());
 }
 
 #[test]
