@@ -1,6 +1,8 @@
 //! Activities of Defender for Cloud Apps: filters as the core writes them and the simulator reads
 //! them, and the source as a whole, one behaviour at a time.
 
+#![allow(clippy::unwrap_used)] // A helper of tests may panic.
+
 use std::collections::BTreeSet;
 
 use m365_audit_core::activities::filter::{FILTERS, Filters, Finding, Operator};
