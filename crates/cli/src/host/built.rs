@@ -163,8 +163,9 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
 
 /// The component of `--component`.
 fn load(matches: &ArgMatches) -> Result<Component, LoadError> {
-    let path =
-        matches.get_one::<PathBuf>("component").map_or_else(|| Path::new(BUILTIN), |path| path);
+    let path = matches
+        .get_one::<PathBuf>("component")
+        .map_or_else(|| Path::new(BUILTIN), PathBuf::as_path);
     if path == Path::new(BUILTIN) { Component::builtin() } else { Component::from_file(path) }
 }
 
