@@ -188,7 +188,7 @@ fn activities_that_are_found_late_arrive() {
     let faults = FaultPlan::none().with(Fault::LateActivity, 0.5);
     let (observed, owed) = collect(SimConfig { faults, live: true, ..sim() }, &[], 4);
     // The last ones are on their way.
-    assert!(observed.records as usize > owed * 9 / 10, "{} of {owed}", observed.records);
+    assert!(observed.records > owed as u64 * 9 / 10, "{} of {owed}", observed.records);
     assert_eq!(observed.repeated, 0);
 }
 
