@@ -29,6 +29,9 @@ const RECOVERY_MS: i64 = 40 * HOUR_MS;
 /// How far the simulator's `Date` fault moves a begin.
 const SKEW_MS: i64 = 95_000;
 
+/// How long the tokens of worlds with a certificate are valid.
+const SIGNED_TOKEN_SECONDS: u32 = 3_599;
+
 /// Outputs of one run at the most: a collector that turns in circles is a failure.
 const OUTPUTS_MAX: u64 = 10_000_000;
 
@@ -227,12 +230,19 @@ fn certificate() -> &'static Issued {
     ISSUED.get_or_init(|| issue_certificate(1, "ring", START_MS - DAYS_MS, START_MS + DAYS_MS))
 }
 
+#[expect(clippy::print_stderr, reason = "asked for, on the command line")]
+fn show(line: &str) {
+    eprintln!("{line}");
+}
+
 impl World {
     fn new(scenario: Scenario) -> Self {
         let mut sim = scenario.sim.clone();
-        // Some worlds sign in with a certificate, whatever the local clock says.
-        let signed = scenario.seed % 5 == 3 && scenario.faults != "scripted";
+        // Some worlds sign in with a certificate, whatever the local clock says; not every minute,
+        // or most of the ring's time would go into signatures.
+        let signed = scenario.seed % 20 == 3 && scenario.faults != "scripted";
         if signed {
+            sim.token_seconds = SIGNED_TOKEN_SECONDS;
             let mut tenant = TenantConfig::seeded(sim.seed, 0);
             let pem = certificate().certificate_pem.clone();
             tenant.apps[0].credentials.push(Credential::Certificate { pem });
@@ -329,11 +339,16 @@ impl World {
         }
         self.microsoft.advance(self.now_ms);
         let types = self.config.content_types().to_vec();
+        let activities = self.config.feeds().contains(&ContentType::CloudAppActivities);
+        if (!types.is_empty() && self.begin_ms == i64::MIN)
+            || (activities && self.activities_begin_ms == i64::MIN)
+        {
+            return Err("an hour after the faults have ended, collection has not begun".into());
+        }
         // A wrong `Date` may have moved the begin, before anything was listed.
         let begin_ms = self.begin_ms.saturating_add(SKEW_MS);
         let wanted = self.scenario.wanted;
         let until_ms = self.now_ms - 600_000;
-        let activities = self.config.feeds().contains(&ContentType::CloudAppActivities);
         let activities = activities.then(|| self.activities_begin_ms.saturating_add(SKEW_MS));
         let mut debt = Debt::new(&self.microsoft, &types, begin_ms, until_ms, wanted, activities);
         self.stats.owed = debt.missing() as u64;
@@ -531,12 +546,16 @@ impl World {
         let line = event.to_string();
         self.keep_secret(&line)?;
         self.keep_secret(&format!("{event:?}"))?;
+        let seconds = (self.now_ms - START_MS) / 1_000;
+        let logged = format!("{seconds:>7} s {:?} {line}", event.level());
+        if self.scenario.logged {
+            show(&logged);
+        }
         if event.level() < Level::Debug {
             if self.log.len() == LOG_MAX {
                 self.log.remove(0);
             }
-            let seconds = (self.now_ms - START_MS) / 1_000;
-            self.log.push(format!("{seconds:>7} s {:?} {line}", event.level()));
+            self.log.push(logged);
         }
         Ok(())
     }
@@ -597,6 +616,9 @@ impl World {
     /// The process dies. What the host was given, it may have taken all the same.
     fn crash(&mut self, collector: &mut Collector) -> Result<(), String> {
         self.stats.crashes += 1;
+        if self.scenario.logged {
+            show(&format!("{:>7} s crash", (self.now_ms - START_MS) / 1_000));
+        }
         let agenda = std::mem::take(&mut self.agenda);
         for next in agenda.into_sorted_vec().into_iter().rev() {
             if let Happening::Take(id) = next.happening

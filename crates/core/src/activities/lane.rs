@@ -156,6 +156,14 @@ impl ActivityLane {
                 if now.monotonic < self.next_fresh {
                     return Some(self.next_fresh);
                 }
+                if self.guessing {
+                    // By a clock that is slow, all that there is may be covered. What is asked does
+                    // not matter, but for the date of the answer; and the next one must come soon.
+                    self.next_fresh = now.monotonic + plan::GUESS_EVERY.min(config.interval);
+                    let window = plan::guess(server_now);
+                    self.begin_walk(window, urgency, Point::new(window, Cursor::Skip(0)));
+                    return Some(self.next_fresh);
+                }
                 self.next_fresh = now.monotonic + config.interval;
                 let settled =
                     target.is_some_and(|target| self.is_settled_until(target, server_now));

@@ -38,6 +38,15 @@ pub(super) fn oldest(now: Utc) -> Utc {
     now - (RETENTION - RETENTION_MARGIN)
 }
 
+/// How often an answer is asked for that tells the time, until it is known.
+pub(super) const GUESS_EVERY: Duration = Duration::from_secs(10);
+
+/// What is searched to learn the time from the answer: as little as can be.
+pub(super) fn guess(now: Utc) -> Interval {
+    let start = horizon(now) - Duration::from_secs(1);
+    Interval::new(start, horizon(now)).expect("it begins a second before it ends")
+}
+
 /// Where collection begins when nothing is stored.
 pub(super) fn begin(lookback: Duration, now: Utc) -> Utc {
     (now - lookback).max(oldest(now) + BEGIN_MARGIN)
