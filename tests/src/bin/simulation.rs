@@ -29,6 +29,9 @@ struct Arguments {
     /// Show the scenario of each seed.
     #[arg(long)]
     show: bool,
+    /// Show every event of each seed, in place of the last ones of those that fail.
+    #[arg(long)]
+    events: bool,
     /// Threads. Default: one a core.
     #[arg(long)]
     jobs: Option<usize>,
@@ -49,7 +52,7 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let end = arguments.start.saturating_add(arguments.seeds);
     let totals = std::thread::scope(|scope| {
-        let worker = || work(&next, end, &failures, arguments.start, began);
+        let worker = || work(&next, end, &failures, arguments.start, began, arguments.events);
         let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(worker)).collect();
         workers
             .into_iter()
@@ -80,6 +83,7 @@ fn work(
     failures: &AtomicU64,
     start: u64,
     began: Instant,
+    shown: bool,
 ) -> (u64, Stats) {
     const PROGRESS_EVERY: u64 = 10_000;
     let (mut worlds, mut sum) = (0, Stats::default());
@@ -89,7 +93,7 @@ fn work(
             return (worlds, sum);
         }
         worlds += 1;
-        match run(Scenario::draw(seed)) {
+        match run(Scenario::draw(seed).logged(shown)) {
             Ok(stats) => sum = add(sum, stats),
             Err(failure) => {
                 failures.fetch_add(1, Ordering::Relaxed);

@@ -41,6 +41,8 @@ pub struct Scenario {
     pub(super) hints: Vec<ContentRef>,
     /// Whether activities are asked for with the portal's own token.
     pub(super) portal_token: bool,
+    /// Whether every event is printed as it happens.
+    pub(super) logged: bool,
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -109,6 +111,7 @@ impl Scenario {
             wanted,
             hints: Vec::new(),
             portal_token,
+            logged: false,
         }
     }
 
@@ -143,6 +146,7 @@ impl Scenario {
             wanted: Wanted::ALL,
             hints: Vec::new(),
             portal_token: false,
+            logged: false,
         }
     }
 
@@ -157,6 +161,13 @@ impl Scenario {
     #[must_use]
     pub const fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// Prints every event as it happens.
+    #[must_use]
+    pub const fn logged(mut self, logged: bool) -> Self {
+        self.logged = logged;
         self
     }
 
@@ -205,7 +216,8 @@ impl Scenario {
             draw.pick(&[Span::new(0, 5), Span::new(5, 30)])
         };
         sim.activity_days = draw.pick(&[0.02, 0.2, 1.0, if large { 20.0 } else { 2.0 }]);
-        if large && sim.activity_days > 2.0 {
+        // Long or dense: both would be tens of thousands of activities.
+        if large && sim.activity_days > 0.5 {
             sim.activities_per_hour.max = sim.activities_per_hour.max.min(30);
             sim.activities_per_hour.min = 0;
         }

@@ -22,6 +22,30 @@ struct Piece {
     keys: Vec<Key>,
 }
 
+/// Pieces in the order in which they were stored, and how many keys there are in all of them.
+#[derive(Clone, Debug, Default)]
+struct Pieces {
+    pieces: VecDeque<Piece>,
+    keys: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Piece) {
+        self.keys += piece.keys.len();
+        self.pieces.push_back(piece);
+    }
+
+    fn first(&self) -> Option<&Piece> {
+        self.pieces.front()
+    }
+
+    fn pop(&mut self) -> Option<Piece> {
+        let piece = self.pieces.pop_front()?;
+        self.keys -= piece.keys.len();
+        Some(piece)
+    }
+}
+
 /// Activities that the host has, or was given.
 #[derive(Clone, Debug)]
 pub(super) struct SeenActivities {
@@ -30,8 +54,8 @@ pub(super) struct SeenActivities {
     recent_max: usize,
     delivered: KeySet,
     undelivered: KeySet,
-    recent: VecDeque<Piece>,
-    older: VecDeque<Piece>,
+    recent: Pieces,
+    older: Pieces,
     unstored: Vec<(Key, Utc)>,
     next_piece: u64,
     /// Since when every activity that was delivered is remembered.
@@ -49,8 +73,8 @@ impl SeenActivities {
             recent_max: RECENT_MAX,
             delivered: KeySet::default(),
             undelivered: KeySet::default(),
-            recent: VecDeque::new(),
-            older: VecDeque::new(),
+            recent: Pieces::default(),
+            older: Pieces::default(),
             unstored: Vec::new(),
             next_piece: 0,
             since: Utc::MIN,
@@ -67,7 +91,7 @@ impl SeenActivities {
             let (newest, keys) = parsed.ok_or_else(|| damaged("not a list of keys"))?;
             seen.delivered.extend(keys.iter().copied());
             let pieces = if recent { &mut seen.recent } else { &mut seen.older };
-            pieces.push_back(Piece { number, newest, keys });
+            pieces.push(Piece { number, newest, keys });
             seen.next_piece = seen.next_piece.max(number + 1);
         }
         Ok(seen)
@@ -117,29 +141,25 @@ impl SeenActivities {
                 let value = format!("{} {}", newest.as_millis(), key::encode(&piece));
                 changes.put(name, value);
                 let pieces = if is_recent { &mut self.recent } else { &mut self.older };
-                pieces.push_back(Piece { number, newest, keys: piece });
+                pieces.push(Piece { number, newest, keys: piece });
             }
         }
-        let mut recent = total(&self.recent);
-        while let Some(first) = self.recent.front() {
-            let crowded = self.recent_max < recent;
+        while let Some(first) = self.recent.first() {
+            let crowded = self.recent_max < self.recent.keys;
             if now - REACH <= first.newest && !crowded {
                 break;
             }
             if crowded {
                 self.since = self.since.max(first.newest);
             }
-            recent -= first.keys.len();
-            if let Some(piece) = self.recent.pop_front() {
+            if let Some(piece) = self.recent.pop() {
                 self.forget(&piece);
                 changes.delete(keys.recent(piece.number));
             }
         }
-        let mut older = total(&self.older);
-        while self.capacity < older
-            && let Some(piece) = self.older.pop_front()
+        while self.capacity < self.older.keys
+            && let Some(piece) = self.older.pop()
         {
-            older -= piece.keys.len();
             self.forget(&piece);
             changes.delete(keys.records(piece.number));
         }
@@ -150,10 +170,6 @@ impl SeenActivities {
             self.delivered.remove(key);
         }
     }
-}
-
-fn total(pieces: &VecDeque<Piece>) -> usize {
-    pieces.iter().map(|piece| piece.keys.len()).sum()
 }
 
 #[cfg(test)]
