@@ -216,6 +216,24 @@ fn the_portals_own_token_needs_no_app() {
 }
 
 #[test]
+fn a_slow_clock_does_not_keep_a_continued_run_from_searching() {
+    let world = SimConfig { live: true, ..sim() };
+    let microsoft = Microsoft::new(world.clone(), START_MS);
+    let token = microsoft.portal_token(microsoft.tenants()[0].id).unwrap().to_owned();
+    let scenario = || {
+        Scenario::scripted(world.clone())
+            .with("source", "cloud_app_activities")
+            .with("portal_token", &token)
+    };
+    let stored = observe(scenario(), 1).unwrap().stored;
+    // By this clock all there is was covered a day and a half ago.
+    let observed = observe(scenario().resume(stored).skewed(-36), 1).unwrap();
+    let at = codes(&observed).iter().position(|code| *code == "ClockCorrected");
+    let searched = codes(&observed).iter().rposition(|code| *code == "ActivitiesListed");
+    assert!(at.is_some() && at < searched, "{:?}", codes(&observed));
+}
+
+#[test]
 fn a_filter_that_the_service_ignores_is_told_once_and_counted() {
     let faults = FaultPlan::none().with(Fault::PortalFilterIgnored, 1.0);
     let options = [("activities_filter", "user.domain eq fabrikam.example")];
