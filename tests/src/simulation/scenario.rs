@@ -47,6 +47,13 @@ pub struct Scenario {
 
 const HOUR_MS: i64 = 3_600_000;
 
+/// What keeps a collector from getting ahead.
+#[derive(Clone, Copy)]
+struct Pace {
+    crash_per_million: u64,
+    delivery_ms_max: u64,
+}
+
 impl Scenario {
     /// Draws the world of `seed`.
     #[must_use]
@@ -90,8 +97,8 @@ impl Scenario {
         let return_rates: &[u64] = if delivery_ms_max > 5_000 { &[0, 1] } else { &[0, 5, 50] };
         let wanted = Wanted::draw(&mut draw);
         let crash_per_million = if calm { 0 } else { draw.pick(crash_rates) };
-        let portal_token =
-            Self::draw_activities(&mut draw, large, crash_per_million, &mut sim, &mut options);
+        let pace = Pace { crash_per_million, delivery_ms_max };
+        let portal_token = Self::draw_activities(&mut draw, large, pace, &mut sim, &mut options);
         options.extend(wanted.option().map(|(name, value)| (name.to_owned(), value.to_owned())));
         Self {
             seed,
@@ -203,7 +210,7 @@ impl Scenario {
     fn draw_activities(
         draw: &mut Draw,
         large: bool,
-        crash_per_million: u64,
+        pace: Pace,
         sim: &mut SimConfig,
         options: &mut RawOptions,
     ) -> bool {
@@ -216,20 +223,25 @@ impl Scenario {
             draw.pick(&[Span::new(0, 5), Span::new(5, 30)])
         };
         sim.activity_days = draw.pick(&[0.02, 0.2, 1.0, if large { 20.0 } else { 2.0 }]);
-        // Long or dense: both would be tens of thousands of activities.
-        if large && sim.activity_days > 0.5 {
+        // Long or dense: both would be tens of thousands of activities. And a host that takes
+        // minutes for a small buffer does not keep up with many.
+        if large && (sim.activity_days > 0.5 || pace.delivery_ms_max > 5_000) {
             sim.activities_per_hour.max = sim.activities_per_hour.max.min(30);
             sim.activities_per_hour.min = 0;
         }
         sim.search_page_size = draw.pick(&[100, 30, 3]);
         sim.scan_page_size = draw.pick(&[5_000, 600, 20]);
+        // Six requests a minute are too few to search a dense world again and again in small pages.
+        if sim.activities_per_hour.max > 100 {
+            sim.scan_page_size = sim.scan_page_size.max(600);
+        }
         let sources = ["management_activity, cloud_app_activities", "cloud_app_activities"];
         options.insert("source".into(), draw.pick(&[sources[0], sources[0], sources[1]]).into());
         let lookback: u32 = draw.pick(&[0, 3_600, 86_400, 30 * 86_400, 180 * 86_400]);
         options.insert("activities_lookback".into(), lookback.to_string());
         // A process that begins anew does not know what the last one has sent.
         let requests =
-            if crash_per_million > 0 { draw.pick(&[6, 10]) } else { draw.pick(&[12, 30]) };
+            if pace.crash_per_million > 0 { draw.pick(&[6, 10]) } else { draw.pick(&[12, 30]) };
         options.insert("activities_requests_per_minute".into(), requests.to_string());
         draw.chance(300)
     }
