@@ -3,7 +3,9 @@
 
 use m365_audit_core::{ContentRef, ContentType, Event, Level, Operation, Outcome, Utc, summarize};
 use m365_audit_tests::simulation::{Observed, Scenario, observe};
-use m365_sim::{AppConfig, Fault, FaultPlan, Schedule, SimConfig, Span, TenantConfig};
+use m365_sim::{
+    AppConfig, Fault, FaultPlan, Schedule, SimConfig, Span, TenantConfig, WebhookConfig,
+};
 
 fn sim() -> SimConfig {
     SimConfig {
@@ -93,6 +95,58 @@ fn a_webhook_is_asked_for_once_and_only_where_it_is_wanted() {
     }
     let observed = watch(Scenario::scripted(SimConfig { subscribed: true, ..sim() }), 4);
     assert_eq!((set(&observed), starts(&observed)), (0, 0));
+}
+
+/// A world in which every subscription has this webhook, and an administrator disables the
+/// subscription once. How many events of each kind there were, and the webhook at the end.
+#[track_caller]
+fn disabled_once(webhook: WebhookConfig) -> ([usize; 3], serde_json::Value) {
+    let disabled = Schedule { from_s: 600, times: Some(1), ..Schedule::default() };
+    let faults = FaultPlan::none().with_schedule(Fault::SubscriptionDisabled, disabled);
+    let sim = SimConfig { subscribed: true, webhook: Some(webhook), faults, ..sim() };
+    let observed = watch(Scenario::scripted(sim), 4);
+    assert_eq!(errors(&observed), Vec::<String>::new());
+    let counts = [
+        count(&observed, |event| matches!(event, Event::SubscriptionStarted { .. })),
+        count(&observed, |event| matches!(event, Event::WebhookKept { .. })),
+        count(&observed, |event| matches!(event, Event::WebhookLost { .. })),
+    ];
+    let mut all = observed.subscriptions.iter().map(|text| -> serde_json::Value {
+        serde_json::from_str(text).expect("what Microsoft lists is JSON")
+    });
+    let mut ours = all.find(|shown| shown["contentType"] == "Audit.General").expect("it is listed");
+    assert_eq!(ours["status"], "enabled");
+    (counts, ours["webhook"].take())
+}
+
+#[test]
+fn a_webhook_of_somebody_else_survives_when_its_subscription_is_started_again() {
+    let webhook = WebhookConfig {
+        address: "https://siem.example/m365/".into(),
+        auth_id: Some("theirs".into()),
+        expires_in_ms: Some(30 * 86_400_000),
+    };
+    let (counts, shown) = disabled_once(webhook.clone());
+    assert_eq!(counts, [1, 1, 0]);
+    let end = shown["expiration"].as_str().unwrap();
+    assert!(end.starts_with("2026-03-31T00:00:00"), "{end}");
+    assert_eq!((&shown["address"], &shown["authId"]), (&webhook.address.into(), &"theirs".into()));
+    assert_eq!(shown["status"], "enabled");
+}
+
+#[test]
+fn a_webhook_that_is_not_taken_again_costs_itself_and_no_content() {
+    // Plain http is refused as one is that does not answer, with AF20021.
+    let webhook = |address: &str, expires_in_ms| WebhookConfig {
+        address: address.into(),
+        auth_id: None,
+        expires_in_ms,
+    };
+    let (counts, shown) = disabled_once(webhook("http://siem.example/", None));
+    assert_eq!((counts, shown), ([1, 0, 1], serde_json::Value::Null));
+    // One that has expired could only be revived, which nobody asked for.
+    let (counts, shown) = disabled_once(webhook("https://siem.example/", Some(-1_000)));
+    assert_eq!((counts, shown), ([1, 0, 0], serde_json::Value::Null));
 }
 
 #[test]

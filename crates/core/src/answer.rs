@@ -331,6 +331,7 @@ impl Collector {
                 }
                 if let Body::Small(small) = &exchange.body {
                     self.note_webhooks(now, small.bytes());
+                    self.note_kept(self.clock.at(now), small.bytes());
                 }
                 return;
             }

@@ -245,6 +245,22 @@ pub enum Event {
         /// When it is tried again.
         retry_in: Duration,
     },
+    /// A subscription was started again, with the webhook that it had.
+    WebhookKept {
+        /// The feed.
+        content_type: ContentType,
+        /// Where to.
+        address: String,
+    },
+    /// A subscription could not be started with the webhook that it had, and goes on without.
+    WebhookLost {
+        /// The feed.
+        content_type: ContentType,
+        /// Where to.
+        address: String,
+        /// Microsoft's code.
+        code: String,
+    },
     /// Content that a notification named cannot be read. It is left to polling.
     HintForgotten {
         /// The feed.
@@ -314,6 +330,8 @@ impl Event {
             Self::AddressRefusedError { .. } => "AddressRefusedError",
             Self::WebhookSet { .. } => "WebhookSet",
             Self::WebhookRefused { .. } => "WebhookRefused",
+            Self::WebhookKept { .. } => "WebhookKept",
+            Self::WebhookLost { .. } => "WebhookLost",
             Self::HintForgotten { .. } => "HintForgotten",
             Self::ClockCorrected { .. } => "ClockCorrected",
             Self::ActivitiesListed { .. } => "ActivitiesListed",
@@ -342,6 +360,7 @@ impl Event {
             | Self::RetriesMounting { .. }
             | Self::BlobQuarantined { .. }
             | Self::WebhookRefused { .. }
+            | Self::WebhookLost { .. }
             | Self::FilterIgnored { .. }
             | Self::ClockCorrected { .. }
             | Self::BatchesReturned { .. } => Level::Warn,
@@ -351,6 +370,7 @@ impl Event {
             | Self::SubscriptionStarted { .. }
             | Self::FeedRestored { .. }
             | Self::WebhookSet { .. }
+            | Self::WebhookKept { .. }
             | Self::BacklogDelivered { .. }
             | Self::BlobRecovered { .. } => Level::Info,
             Self::TokenAcquired { .. }
@@ -481,6 +501,18 @@ impl fmt::Display for Event {
                 "{content_type}: Microsoft does not accept the webhook {address}: {code}; content \
                  is polled, asking again in {} min; remedy: {remedy}",
                 retry_in.as_secs().div_ceil(60)
+            ),
+            Self::WebhookKept { content_type, address } => write!(
+                f,
+                "{content_type}: the subscription keeps its webhook: Microsoft goes on notifying \
+                 {address}"
+            ),
+            Self::WebhookLost { content_type, address, code } => write!(
+                f,
+                "{content_type}: the subscription was disabled, and Microsoft does not take its \
+                 webhook {address} again: {code}; it is started without; remedy: if somebody needs \
+                 notifications, set it again: `m365-audit subscriptions start {content_type} \
+                 --webhook-address {address}`, with the auth id that it had"
             ),
             Self::HintForgotten { content_type, reason } => write!(
                 f,

@@ -18,7 +18,7 @@ use crate::request::RequestId;
 use crate::seen::{SeenContents, SeenRecords};
 use crate::state::{self, BlobRecord, Changes, LaneKeys, LaneRecord, StateError, Stored};
 use crate::time::Utc;
-use crate::webhook::Webhook;
+use crate::webhook::{Kept, Webhook};
 
 /// No further page is listed while this many blobs wait to be read. A page has held several
 /// thousand; so many come on top.
@@ -141,6 +141,7 @@ pub(crate) struct Lane {
     pub(crate) started_at: Option<Utc>,
     pub(crate) subscription_failures: u32,
     pub(crate) webhook: Webhook,
+    pub(crate) kept: Kept,
     /// The code with which Microsoft denies this feed, until it works again.
     pub(crate) denied: Option<String>,
     pub(crate) runs: BTreeMap<RunId, Run>,
@@ -197,6 +198,7 @@ impl Lane {
             started_at,
             subscription_failures: 0,
             webhook: Webhook::Settled,
+            kept: Kept::Nothing,
             denied: None,
             runs: BTreeMap::new(),
             next_run: 0,

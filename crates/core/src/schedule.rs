@@ -13,7 +13,6 @@ use crate::plan::{self, Urgency};
 use crate::request::{Operation, Request};
 use crate::secret::Secret;
 use crate::time::{Now, Utc};
-use crate::webhook::Webhook;
 use crate::wire;
 
 /// Microsoft wants 15 minutes between two starts of one subscription (reference, "Start a
@@ -217,10 +216,7 @@ impl Collector {
                 lane.subscription = Subscription::Starting;
                 let content_type = lane.content_type;
                 self.note_start(index, server_now);
-                let webhook = self.webhook_for(index, now);
-                if webhook.is_some() {
-                    self.lanes[index].webhook = Webhook::Asked;
-                }
+                let webhook = self.webhook_of_start(index, now);
                 let request =
                     wire::start_subscription(&self.config, content_type, webhook.as_ref(), bearer);
                 let purpose = Purpose::StartSubscription { lane: index };

@@ -1,7 +1,9 @@
 //! The webhook of subscriptions: when Microsoft is asked for it, and what the answer means.
 //!
-//! Only with the option `webhook_address`; without it no webhook is ever touched. A webhook that
-//! cannot be had costs nothing but time: content is polled in any case.
+//! Only with the option `webhook_address`; without it no webhook is ever touched. Since a start
+//! without a webhook removes the one there is, a disabled subscription is started again with the
+//! webhook that the list showed. A webhook that cannot be had costs nothing but time: content is
+//! polled in any case.
 
 use std::time::Duration;
 
@@ -30,6 +32,10 @@ const REFUSED_RETRY: Duration = Duration::from_secs(60 * 60);
 /// The code with which Microsoft says that a webhook did not answer its validation.
 const NOT_VALIDATED: &str = "AF20021";
 
+/// The codes with which Microsoft refuses a start for the sake of its webhook: beside that one, a
+/// parameter that it cannot read, and an expiration that has passed.
+const WEBHOOK_REFUSED: [&str; 3] = [NOT_VALIDATED, "AF20002", "AF20003"];
+
 /// Lengths of an authentication id: what is shorter can be guessed.
 const AUTH_ID_CHARS: std::ops::RangeInclusive<usize> = 16..=256;
 
@@ -42,6 +48,31 @@ pub(crate) enum Webhook {
     Wanted(Duration),
     /// A start asks for it.
     Asked,
+}
+
+/// The webhook that a subscription has, whoever set it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// None, as far as the list shows; or one that has expired, which could only be lost or revived.
+    #[default]
+    Nothing,
+    /// The list shows it.
+    Shown(WebhookRequest),
+    /// A start asks for it again.
+    Asked(WebhookRequest),
+}
+
+impl Kept {
+    /// Takes out what a start asked for; what the list shows stays.
+    fn take_asked(&mut self) -> Option<WebhookRequest> {
+        match std::mem::take(self) {
+            Self::Asked(kept) => Some(kept),
+            shown @ (Self::Nothing | Self::Shown(_)) => {
+                *self = shown;
+                None
+            }
+        }
+    }
 }
 
 /// Reads the options; `None` without `webhook_address`. `starts` says whether subscriptions are
@@ -91,6 +122,30 @@ impl Collector {
             Webhook::Wanted(not_before) => not_before <= now.monotonic,
         };
         self.config.webhook.clone().filter(|_| may_ask && !self.config.once)
+    }
+
+    /// The webhook with which a subscription that is not enabled is started: the one that is
+    /// configured, or else the one that it had.
+    pub(crate) fn webhook_of_start(&mut self, index: usize, now: Now) -> Option<WebhookRequest> {
+        if let Some(wanted) = self.webhook_for(index, now) {
+            self.lanes[index].webhook = Webhook::Asked;
+            return Some(wanted);
+        }
+        let lane = &mut self.lanes[index];
+        let Kept::Shown(kept) = lane.kept.clone() else { return None };
+        lane.kept = Kept::Asked(kept.clone());
+        Some(kept)
+    }
+
+    /// The list of subscriptions has arrived: it shows what a start would have to keep.
+    pub(crate) fn note_kept(&mut self, server_now: Utc, list: &[u8]) {
+        for lane in &mut self.lanes {
+            // A start that is under way ends as it was asked for.
+            if !matches!(lane.kept, Kept::Asked(_)) {
+                let shown = wire::live_webhook(list, lane.content_type, server_now);
+                lane.kept = shown.map_or(Kept::Nothing, Kept::Shown);
+            }
+        }
     }
 
     /// Whether the list of subscriptions is to be looked at for the sake of webhooks.
@@ -199,7 +254,15 @@ impl Collector {
         index: usize,
         code: Option<&str>,
     ) -> bool {
-        let refused = self.lanes[index].webhook == Webhook::Asked && code == Some(NOT_VALIDATED);
+        let Some(code) = code.filter(|code| WEBHOOK_REFUSED.contains(code)) else { return false };
+        let lane = &mut self.lanes[index];
+        if let Some(kept) = lane.kept.take_asked() {
+            let content_type = lane.content_type;
+            let (address, code) = (kept.address, code.to_owned());
+            self.event(Event::WebhookLost { content_type, address, code });
+            return true;
+        }
+        let refused = lane.webhook == Webhook::Asked && code == NOT_VALIDATED;
         if refused {
             self.refuse_webhook(now, index, NOT_VALIDATED);
         }
@@ -209,11 +272,17 @@ impl Collector {
     /// Microsoft has accepted a start that asked for a webhook.
     pub(crate) fn accept_webhook(&mut self, index: usize) {
         let lane = &mut self.lanes[index];
+        let content_type: ContentType = lane.content_type;
+        if let Some(kept) = lane.kept.take_asked() {
+            let address = kept.address.clone();
+            lane.kept = Kept::Shown(kept);
+            self.event(Event::WebhookKept { content_type, address });
+            return;
+        }
         if lane.webhook != Webhook::Asked {
             return;
         }
         lane.webhook = Webhook::Settled;
-        let content_type: ContentType = lane.content_type;
         let address = self.config.webhook.as_ref().map(|webhook| webhook.address.clone());
         let address = address.unwrap_or_default();
         self.event(Event::WebhookSet { content_type, address });
@@ -222,6 +291,9 @@ impl Collector {
     /// A start that asked for a webhook has come to nothing.
     pub(crate) fn want_webhook(&mut self, now: Now, index: usize) {
         let lane = &mut self.lanes[index];
+        if let Some(kept) = lane.kept.take_asked() {
+            lane.kept = Kept::Shown(kept);
+        }
         if lane.webhook == Webhook::Asked {
             lane.webhook = Webhook::Wanted(now.monotonic);
         }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::batch::{ContentRef, ContentType};
-use crate::call::WebhookRequest;
+use crate::call::{Subscription, WebhookRequest};
 use crate::config::Config;
 use crate::interval::Interval;
 use crate::plan::RETENTION;
@@ -140,6 +140,28 @@ pub(crate) fn has_webhook(
         bare(&address) == bare(&wanted.address)
     });
     Some(enabled && same && text(webhook, "authId") == auth_id)
+}
+
+/// The webhook that the list of subscriptions shows for this feed, as a start would ask for it.
+/// `None` as well for one that has expired: it cannot be asked for again as it is.
+pub(crate) fn live_webhook(
+    body: &[u8],
+    content_type: ContentType,
+    now: Utc,
+) -> Option<WebhookRequest> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // One entry that cannot be read must not hide the others.
+    let elements: Vec<serde_json::Value> = serde_json::from_slice(body).ok()?;
+    let known = elements.into_iter().find_map(|element| {
+        let known: Subscription = serde_json::from_value(element).ok()?;
+        (ContentType::parse(&known.content_type) == Some(content_type)).then_some(known)
+    });
+    let webhook = known?.webhook?;
+    let expiration = webhook.expiration.filter(|text| !text.trim().is_empty());
+    let expired = webhook.status.is_some_and(|status| status.eq_ignore_ascii_case("expired"))
+        || expiration.as_deref().and_then(Utc::parse).is_some_and(|end| end <= now);
+    let address = webhook.address.filter(|address| !address.is_empty() && !expired)?;
+    Some(WebhookRequest { address, auth_id: webhook.auth_id, expiration })
 }
 
 /// The first page of a window.
@@ -310,6 +332,40 @@ mod tests {
             Ok(vec![ContentType::AuditGeneral, ContentType::DlpAll])
         );
         assert!(enabled_subscriptions(br#"{"error":{}}"#).is_err());
+    }
+
+    #[test]
+    fn a_webhook_that_lives_is_shown_as_a_start_asks_for_it() {
+        let now = Utc::parse("2026-11-22T12:00:00Z").unwrap();
+        let check = |webhook: &str| {
+            let list = format!(
+                "\u{feff}[7,{{\"contentType\":\"audit.general\",\"status\":\"disabled\"{webhook}}}]"
+            );
+            let shown = live_webhook(list.as_bytes(), ContentType::AuditGeneral, now);
+            assert_eq!(live_webhook(list.as_bytes(), ContentType::DlpAll, now), None);
+            shown.map(|shown| {
+                let auth_id = shown.auth_id.map(|auth_id| auth_id.expose().clone());
+                (shown.address, auth_id, shown.expiration)
+            })
+        };
+        let address = || "https://hook.example/".to_owned();
+        let end = || Some("2026-11-23T00:00:00.000Z".to_owned());
+        let webhook = |rest: &str| format!(",\"webhook\":{{\"address\":\"{}\"{rest}}}", address());
+        // One that Microsoft has disabled after failures comes back enabled.
+        assert_eq!(
+            check(&webhook(
+                r#","authId":"an id","status":"disabled","expiration":"2026-11-23T00:00:00.000Z""#
+            )),
+            Some((address(), Some("an id".into()), end()))
+        );
+        let none = webhook(r#","authId":null,"expiration":"","status":"enabled""#);
+        assert_eq!(check(&none), Some((address(), None, None)));
+        assert_eq!(check(&webhook("")), Some((address(), None, None)));
+        assert_eq!(check(&webhook(r#","status":"Expired""#)), None);
+        assert_eq!(check(&webhook(r#","expiration":"2026-11-22T12:00:00.000Z""#)), None);
+        assert_eq!(check(r#","webhook":null"#), None);
+        assert_eq!(check(r#","webhook":{}"#), None);
+        assert_eq!(check(""), None);
     }
 
     #[test]

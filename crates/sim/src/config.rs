@@ -76,6 +76,8 @@ pub struct SimConfig {
     pub token_seconds: u32,
     /// Whether every application is subscribed to all content types from the start. Default no.
     pub subscribed: bool,
+    /// The webhook that they have then. Default none.
+    pub webhook: Option<WebhookConfig>,
     /// How far before its first start a subscription can see. Default: without bound. About 22
     /// was observed.
     pub backfill_hours: Option<u32>,
@@ -128,6 +130,7 @@ impl Default for SimConfig {
             latency_ms: 0,
             token_seconds: 3_599,
             subscribed: false,
+            webhook: None,
             backfill_hours: None,
             api_hosts: vec!["manage.office.com".to_owned()],
             login_hosts: vec!["login.microsoftonline.com".to_owned()],
@@ -279,6 +282,20 @@ pub struct IdentityConfig {
     /// Application roles assigned to it.
     #[serde(default = "AppConfig::all_roles")]
     pub roles: Vec<String>,
+}
+
+/// A webhook that subscriptions have from the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// Where notifications go.
+    pub address: String,
+    /// What they bring along as `Webhook-AuthID`.
+    #[serde(default)]
+    pub auth_id: Option<String>,
+    /// How long it lives from the start of the world; negative: it has expired. Default: for ever.
+    #[serde(default)]
+    pub expires_in_ms: Option<i64>,
 }
 
 /// Microsoft's rules where documentation and wire differ, or where nothing is known.

@@ -51,7 +51,7 @@ mod webhooks;
 pub use body::Body;
 pub use config::{
     AppConfig, Credential, DefaultWindow, IdentityConfig, IllegalWindow, ListingOrder, PageUri,
-    RepeatedStart, Rules, SimConfig, Span, TenantConfig, Texts, ThrottleStatus,
+    RepeatedStart, Rules, SimConfig, Span, TenantConfig, Texts, ThrottleStatus, WebhookConfig,
 };
 pub use content_type::ContentType;
 pub use faults::{Fault, FaultPlan, Rate, Schedule};

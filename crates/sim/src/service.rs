@@ -207,6 +207,16 @@ impl Microsoft {
         &self.report
     }
 
+    /// The subscriptions of the first tenant's first application, as a list shows them.
+    pub fn subscriptions(&self) -> Vec<String> {
+        let app = self.tenants()[0].apps[0].client_id;
+        let known = &self.tenants[0].subscriptions;
+        ContentType::ALL
+            .into_iter()
+            .filter_map(|ct| known.get(&(app, ct))?.json(ct, self.now_ms))
+            .collect()
+    }
+
     /// Faults off from now on; poisoned blobs recover, subscriptions that a fault took away stay
     /// away until they are started.
     pub fn heal(&mut self) {

@@ -12,6 +12,7 @@ use crate::publish::{Feed, Press};
 use crate::records::Recipe;
 use crate::report::SlidingMinute;
 use crate::subscriptions::{State, Subscription};
+use crate::webhooks::Webhook;
 
 /// The state of a tenant.
 #[derive(Debug)]
@@ -44,7 +45,9 @@ impl Tenant {
             let apps = config.apps.iter().map(|app| app.client_id);
             for app in apps.chain(config.identities.iter().map(|identity| identity.client_id)) {
                 for content_type in ContentType::ALL {
-                    subscriptions.insert((app, content_type), Subscription::ancient());
+                    let mut subscription = Subscription::ancient();
+                    subscription.webhook = Webhook::configured(press.config, now_ms);
+                    subscriptions.insert((app, content_type), subscription);
                 }
             }
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::answer::{Answer, af, bad_parameter, missing_parameter};
 use crate::blob::Blob;
+use crate::config::SimConfig;
 use crate::content_type::ContentType;
 use crate::guid::Guid;
 use crate::http::Request;
@@ -145,6 +146,23 @@ impl Webhook {
             queue: VecDeque::new(),
             next_number: 0,
         }))
+    }
+
+    /// One that is there from the start.
+    pub(crate) fn configured(config: &SimConfig, now_ms: i64) -> Option<Self> {
+        let webhook = config.webhook.as_ref()?;
+        let host = config.api_hosts.first().map_or("manage.office.com", String::as_str);
+        Some(Self {
+            address: webhook.address.clone(),
+            auth_id: webhook.auth_id.clone(),
+            expires_ms: webhook.expires_in_ms.map(|life_ms| now_ms + life_ms),
+            origin: format!("https://{host}"),
+            disabled: false,
+            failures: 0,
+            pause_until_ms: 0,
+            queue: VecDeque::new(),
+            next_number: 0,
+        })
     }
 
     /// Whether a start with `other` changes nothing.

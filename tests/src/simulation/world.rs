@@ -190,6 +190,8 @@ pub struct Observed {
     pub records: u64,
     /// Records that the host has taken more than once.
     pub repeated: usize,
+    /// The subscriptions at the end, as Microsoft lists them.
+    pub subscriptions: Vec<String>,
 }
 
 /// Runs a scripted world for some hours, or until the collector finishes, and shows what happened.
@@ -220,6 +222,7 @@ pub fn observe(scenario: Scenario, hours: u64) -> Result<Observed, String> {
         pending_peak: world.pending_peak,
         records: world.host.records,
         repeated: world.host.taken.values().filter(|taken| taken.times > 1).count(),
+        subscriptions: world.microsoft.subscriptions(),
     })
 }
 
