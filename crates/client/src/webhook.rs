@@ -33,12 +33,23 @@ use limits::{Bucket, Quiet};
 /// Connections at once. Microsoft uses a few; further ones are closed.
 const CONNECTIONS_MAX: usize = 64;
 
-/// The longest a TLS handshake may take, and a request's head. Also how long a connection may wait
-/// for its next request.
-const HEAD_MAX: Duration = Duration::from_secs(10);
+/// How long callers may take.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// For a TLS handshake, and for a request's head. Also how long a connection may wait for its
+    /// next request.
+    head: Duration,
+    /// For a body. Microsoft waits about five seconds for an answer.
+    body: Duration,
+    /// The longest a connection may live.
+    connection: Duration,
+}
 
-/// The longest a connection may live.
-const CONNECTION_MAX: Duration = Duration::from_secs(300);
+const PATIENCE: Patience = Patience {
+    head: Duration::from_secs(10),
+    body: Duration::from_secs(10),
+    connection: Duration::from_secs(300),
+};
 
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -137,6 +148,7 @@ struct Shared {
     counts: Counts,
     calls: Bucket,
     quiet: Quiet,
+    patience: Patience,
 }
 
 /// [`WebhookMetrics`], as they are counted.
@@ -160,6 +172,16 @@ impl Receiver {
         handle: Handle,
         runtime: &Runtime,
     ) -> io::Result<Self> {
+        Self::start_with(options, config, handle, runtime, PATIENCE)
+    }
+
+    fn start_with(
+        options: &WebhookOptions,
+        config: &Config,
+        handle: Handle,
+        runtime: &Runtime,
+        patience: Patience,
+    ) -> io::Result<Self> {
         let listener = StdListener::bind(options.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -174,6 +196,7 @@ impl Receiver {
             counts: Counts::default(),
             calls: Bucket::new(CALLS_PER_SECOND, CALLS_BURST, now),
             quiet: Quiet::new(now),
+            patience,
         });
         let acceptor = options.tls.clone().map(TlsAcceptor::from);
         let task = spawner.spawn(accept(listener, acceptor, Arc::clone(&shared))).abort_handle();
@@ -232,10 +255,11 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Ar
         };
         let (shared, acceptor) = (Arc::clone(&shared), acceptor.clone());
         tokio::spawn(async move {
-            let served = timeout(CONNECTION_MAX, async {
+            let patience = shared.patience;
+            let served = timeout(patience.connection, async {
                 match acceptor {
                     None => serve(stream, shared).await,
-                    Some(acceptor) => match timeout(HEAD_MAX, acceptor.accept(stream)).await {
+                    Some(acceptor) => match timeout(patience.head, acceptor.accept(stream)).await {
                         Ok(Ok(stream)) => serve(stream, shared).await,
                         // Scanners and clients that do not trust the certificate go away here.
                         Ok(Err(_)) => {}
@@ -254,10 +278,11 @@ async fn serve<S>(stream: S, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let patience = shared.patience.head;
     let service = service_fn(|request| answer::answer(request, Arc::clone(&shared)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
+        .header_read_timeout(patience)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
@@ -268,3 +293,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,9 +19,6 @@ use super::{Refusal, Shared};
 /// Bytes of a body: room for a thousand entries.
 const BODY_BYTES_MAX: usize = 512 << 10;
 
-/// The longest a body may take. Microsoft waits about five seconds for an answer.
-const BODY_MAX: Duration = Duration::from_secs(10);
-
 const AUTH_ID: &str = "webhook-authid";
 const VALIDATION_CODE: &str = "webhook-validationcode";
 
@@ -68,16 +65,17 @@ fn refused(status: StatusCode) -> Response<Empty<Bytes>> {
 
 async fn judge(request: Request<Incoming>, shared: &Shared) -> Result<(), (StatusCode, Refusal)> {
     let (head, body) = request.into_parts();
-    if !shared.calls.take(Instant::now()) {
-        return Err((StatusCode::TOO_MANY_REQUESTS, Refusal::Flood));
-    }
     if !is_authentic(&head.headers, shared.auth_id.expose()) {
         return Err((StatusCode::FORBIDDEN, Refusal::Forged));
+    }
+    // After that: a flood of forged calls must not use up what is meant for Microsoft's.
+    if !shared.calls.take(Instant::now()) {
+        return Err((StatusCode::TOO_MANY_REQUESTS, Refusal::Flood));
     }
     if head.method != Method::POST {
         return Err((StatusCode::METHOD_NOT_ALLOWED, Refusal::Malformed));
     }
-    let body = read(body).await?;
+    let body = read(body, shared.patience.body).await?;
     let malformed = (StatusCode::BAD_REQUEST, Refusal::Malformed);
     if let Some(code) = head.headers.get(VALIDATION_CODE) {
         let validation: Validation<'_> = serde_json::from_slice(&body).map_err(|_| malformed)?;
@@ -108,13 +106,13 @@ fn is_authentic(headers: &HeaderMap, auth_id: &str) -> bool {
 }
 
 /// The body, if it is small enough and arrives in time.
-async fn read(body: Incoming) -> Result<Bytes, (StatusCode, Refusal)> {
+async fn read(body: Incoming, patience: Duration) -> Result<Bytes, (StatusCode, Refusal)> {
     let oversized = (StatusCode::PAYLOAD_TOO_LARGE, Refusal::Oversized);
     // What announces itself as too large is not read at all.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(oversized);
     }
-    match timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+    match timeout(patience, Limited::new(body, BODY_BYTES_MAX).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(oversized),
         Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, Refusal::Malformed)),
