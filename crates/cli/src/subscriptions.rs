@@ -3,12 +3,15 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use m365_audit_core::call::{Call, CallError, Reply, Subscription, Webhook, WebhookRequest};
+use m365_audit_core::call::{
+    Call, CallError, CallErrorKind, Reply, Subscription, Webhook, WebhookRequest,
+};
 use m365_audit_core::{ContentType, Secret};
 use serde_json::{Value, json};
 
 use crate::calls::table::{paragraph, table};
 use crate::calls::{self, Session, moment, named_types, print, say};
+use crate::log::now;
 use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 
 const ABOUT_START: &str = "\
@@ -18,7 +21,7 @@ without a webhook means to remove the one there is. Microsoft refuses two starts
 within 15 minutes, and a new subscription can take up to 12 hours to yield its first content.
 
 Webhooks: the address is called once before the start is answered, and must answer 200. What is not
-given stays as it is. The same flags with the same address re-enable a webhook that Microsoft has
+given stays as it is; a disabled subscription is started with the webhook that it had. The same flags with the same address re-enable a webhook that Microsoft has
 disabled, or that has expired.
 
 Examples:
@@ -239,7 +242,10 @@ fn step(known: Option<&Subscription>, wanted: &Wanted) -> Step {
             (true, Some(webhook), _) => {
                 Step::Leave(format!("enabled already; its webhook stays ({})", describe(webhook)))
             }
-            (false, Some(webhook), Some(address)) => Step::Send(Some(kept(webhook, address))),
+            (false, Some(webhook), Some(address)) if !is_expired(webhook) => {
+                Step::Send(Some(kept(webhook, address)))
+            }
+            // One that has expired could only be revived, and nobody asked for that.
             (false, ..) => Step::Send(None),
         };
     }
@@ -279,12 +285,18 @@ fn step(known: Option<&Subscription>, wanted: &Wanted) -> Step {
 
 /// The webhook that there is, at `address`. What has expired is not asked for again.
 fn kept(webhook: &Webhook, address: String) -> WebhookRequest {
-    let expired = webhook.status.as_deref().is_some_and(|s| s.eq_ignore_ascii_case("expired"));
+    let expired = is_expired(webhook);
     WebhookRequest {
         address,
         auth_id: webhook.auth_id.clone(),
         expiration: webhook.expiration.clone().filter(|text| !expired && !text.is_empty()),
     }
+}
+
+fn is_expired(webhook: &Webhook) -> bool {
+    let end = webhook.expiration.as_deref().and_then(moment::utc);
+    webhook.status.as_deref().is_some_and(|status| status.eq_ignore_ascii_case("expired"))
+        || end.is_some_and(|end| end <= now())
 }
 
 fn start(mut session: Session, matches: &ArgMatches) -> Result<(), u8> {
@@ -300,11 +312,28 @@ fn start(mut session: Session, matches: &ArgMatches) -> Result<(), u8> {
                 (json!({ "result": "refused", "reason": why }), Err(()))
             }
             Step::Send(webhook) => {
+                let had = find(&known, content_type).and_then(|known| known.webhook.as_ref());
+                let had = had.filter(|_| wanted.is_silent());
+                let (kept, lost) = (had.is_some() && webhook.is_some(), webhook.is_none());
                 let outcome = session.call(Call::StartSubscription { content_type, webhook });
                 if let Err(error) = &outcome {
                     code = code.max(session.fail(content_type.as_str(), error));
+                    if kept && error.code.as_deref() == Some("AF20021") {
+                        say(&format!(
+                            "{content_type}: that is the webhook that it had; --webhook-remove \
+                             starts it without\n"
+                        ));
+                    }
                 }
-                told(outcome)
+                let (value, text) = told(outcome);
+                let gone = had.filter(|_| lost).and_then(|webhook| webhook.address.as_deref());
+                (
+                    value,
+                    text.map(|text| match gone {
+                        None => text,
+                        Some(address) => format!("{text}; {address} had expired, and is gone"),
+                    }),
+                )
             }
         };
         if let Ok(text) = text
@@ -388,6 +417,12 @@ fn stop(mut session: Session, matches: &ArgMatches) -> Result<(), u8> {
                     ));
                 }
                 json!({ "result": "stopped" })
+            }
+            Err(error) if error.kind == CallErrorKind::NotSubscribed => {
+                if !calls::json(matches) {
+                    print(&format!("{content_type}: there is no subscription to stop\n"));
+                }
+                unchanged(None)
             }
             Err(error) => {
                 code = code.max(session.fail(content_type.as_str(), &error));

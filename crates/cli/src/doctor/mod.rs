@@ -7,18 +7,18 @@ use clap::{ArgMatches, Command};
 use m365_audit_client::{TenantMistake, Tenants, TenantsFile};
 use serde_json::json;
 
-use crate::calls::{self, print, say};
+use crate::calls::{self, Session, print, say};
 use crate::doctor::report::{Report, Status};
 use crate::log::Log;
 use crate::sources::{Plan, plan};
-use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED};
+use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, arguments};
 
 const AFTER_HELP: &str = "\
 Signs in, looks at the token, lists the subscriptions and the content of the last hours, and tries
 whether db can be written. Reads no record, starts nothing, changes nothing, and may run beside a
 collector. Each line is ok, warn or fail, and says what to do. With a tenants_file every tenant of
-it is looked at, one after the other; a table with a mistake is a failure, and the others are looked
-at all the same.
+it is looked at, one after the other, or the one that --tenant-id names; a table with a mistake is a
+failure, and the others are looked at all the same.
 
 Exit codes: 0 nothing failed (there may be warnings), 1 something failed, 2 wrong configuration.
 
@@ -37,8 +37,13 @@ pub(crate) fn command() -> Command {
 /// Checks, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let log = calls::log(matches);
+    let named = arguments::value(matches, "tenant_id").is_some_and(|(_, from_flag)| from_flag);
     let reports = match plan(matches, None) {
         Ok(Plan::One(settings)) => vec![checks::examine(&settings, &log)],
+        Ok(Plan::Many(..)) if named => match Session::settings(matches) {
+            Ok(settings) => vec![checks::examine(&settings, &log)],
+            Err(code) => return code,
+        },
         Ok(Plan::Many(file, tenants)) => examine_all(&file, &tenants, &log),
         Err(report) => {
             say(&report);

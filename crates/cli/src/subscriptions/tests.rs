@@ -33,7 +33,7 @@ fn flags(address: Option<&str>, auth_id: Option<&str>, expiration: Option<&str>)
     }
 }
 
-const LATER: Option<&str> = Some("2027-01-01T00:00:00.000Z");
+const LATER: Option<&str> = Some("2090-01-01T00:00:00.000Z");
 
 #[test]
 fn a_start_without_flags_never_touches_a_webhook() {
@@ -46,6 +46,11 @@ fn a_start_without_flags_never_touches_a_webhook() {
     let stopped = subscription("disabled", Some(webhook("enabled", LATER)));
     let same = request("https://old.example/", Some("old"), LATER);
     assert_eq!(step(Some(&stopped), &silent), same);
+    // What has expired is not revived.
+    for (status, end) in [("expired", None), ("enabled", Some("2020-01-01T00:00:00.000Z"))] {
+        let stopped = subscription("disabled", Some(webhook(status, end)));
+        assert_eq!(step(Some(&stopped), &silent), Step::Send(None));
+    }
 }
 
 #[test]

@@ -166,12 +166,15 @@ fn every_tenant_of_a_file_is_looked_at_and_a_mistake_in_one_leaves_the_others() 
     ];
     let file = dir.path().join("tenants.toml");
     std::fs::write(&file, text.concat()).unwrap();
-    let mut command = world.call(&["doctor", "--json", "--tenants-file"]);
-    command.arg(&file);
-    for name in ["TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"] {
-        command.env_remove(format!("M365_AUDIT_{name}"));
-    }
-    let value = searched(&world, &command.output().unwrap()).must(1).json();
+    let look = |more: &[&str]| {
+        let mut command = world.call(&["doctor", "--json", "--tenants-file"]);
+        command.arg(&file).args(more);
+        for name in ["TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"] {
+            command.env_remove(format!("M365_AUDIT_{name}"));
+        }
+        searched(&world, &command.output().unwrap())
+    };
+    let value = look(&[]).must(1).json();
     let reports = value["tenants"].as_array().unwrap();
     let of = |name: &str| {
         let found = reports.iter().find(|r| r["tenant"].as_str().unwrap().starts_with(name));
@@ -186,4 +189,9 @@ fn every_tenant_of_a_file_is_looked_at_and_a_mistake_in_one_leaves_the_others() 
     for secret in [secret(0), secret(2), "wr0ng"] {
         assert!(!value.to_string().contains(secret));
     }
+    // One of them, by the name of its table.
+    let value = look(&["--tenant-id", "contoso"]).must(0).json();
+    assert_eq!(value["tenants"].as_array().unwrap().len(), 1, "{value:#}");
+    let unknown = look(&["--tenant-id", "nobody"]).must(2).stderr;
+    assert!(unknown.contains("name one of: contoso"), "{unknown}");
 }
