@@ -7,15 +7,11 @@ mod support;
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
 use m365_sim::{Listen, Server, SimConfig, TenantConfig};
-use support::{assert_code, program, signal, text, world};
-
-/// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+use support::{Running, assert_code, program, text, world};
 
 fn server(tenants: u64) -> Server {
     let tenants = (0..tenants).map(|n| TenantConfig::seeded(7, n)).collect();
@@ -102,33 +98,6 @@ fn a_mistake_in_one_table_is_told_and_the_others_run() {
     assert_code(&command(&server, dir.path()).output().unwrap(), 2);
 }
 
-/// A run that goes on, with its log in a file; killed when the test ends.
-struct Running(Child, PathBuf);
-
-impl Running {
-    fn log(&self) -> String {
-        fs::read_to_string(&self.1).unwrap()
-    }
-
-    /// Waits until `done`; the log if it takes too long.
-    #[track_caller]
-    fn wait_until(&mut self, what: &str, mut done: impl FnMut(&str) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        while !done(&self.log()) {
-            assert!(self.0.try_wait().unwrap().is_none(), "{what}: it ended: {}", self.log());
-            assert!(Instant::now() < until, "{what}: {}", self.log());
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn tenants_come_go_and_change_without_a_restart() {
     let server = server(3);
@@ -136,9 +105,7 @@ fn tenants_come_go_and_change_without_a_restart() {
     let (path, log) = (dir.path().join("tenants.toml"), dir.path().join("log"));
     let write = |text: &str| fs::write(&path, text).unwrap();
     write(&format!("{}{}", table(&server, 0), table(&server, 1)));
-    let stderr = fs::File::create(&log).unwrap();
-    let child = command(&server, dir.path()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
-    let mut running = Running(child, log);
+    let mut running = Running::start(command(&server, dir.path()), log);
     running.wait_until("both collect", |_| arrived(dir.path()).len() == 2);
 
     // One goes, one comes, one stays.
@@ -158,8 +125,6 @@ fn tenants_come_go_and_change_without_a_restart() {
             + log.matches("t1: starting to collect").count()
     });
 
-    signal(&running.0, "-TERM");
-    let status = running.0.wait().unwrap();
-    assert_eq!(status.code(), Some(0), "{}", running.log());
+    running.stop();
     assert!(server.microsoft().report().is_legal());
 }

@@ -70,6 +70,11 @@ impl Tokens {
         !self.forgot
     }
 
+    /// Those of an application are taken no more.
+    pub(crate) fn withdraw(&mut self, app: Guid) {
+        self.by_hash.values_mut().filter(|token| token.app == app).for_each(|t| t.revoked = true);
+    }
+
     fn insert(&mut self, text: &str, token: Token, now_ms: i64) {
         if self.by_hash.len() >= TOKENS_MAX {
             self.by_hash.retain(|_, known| known.expires_ms > now_ms);

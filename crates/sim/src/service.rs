@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::answer::Answer;
-use crate::config::{AppConfig, SimConfig, TenantConfig};
+use crate::config::{AppConfig, Credential, SimConfig, TenantConfig};
 use crate::content_type::ContentType;
 use crate::draw;
 use crate::entra::assertion::{self, LIFE_MAX_S, Taken};
@@ -103,6 +103,16 @@ impl Microsoft {
     /// The tenants with their applications, as configured or as drawn from the seed.
     pub fn tenants(&self) -> &[TenantConfig] {
         &self.tenant_configs
+    }
+
+    /// An administrator gives the first application of a tenant other credentials. Tokens that it
+    /// has are withdrawn, so that it has to sign in again.
+    pub fn replace_credentials(&mut self, tenant: Guid, credentials: Vec<Credential>) {
+        let mut known = self.tenant_configs.iter_mut().filter(|known| known.id == tenant);
+        if let Some(app) = known.next().and_then(|known| known.apps.first_mut()) {
+            app.credentials = credentials;
+            self.tokens.withdraw(app.client_id);
+        }
     }
 
     /// The settings.

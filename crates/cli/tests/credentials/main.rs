@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod leaks;
+mod rotation;
 #[allow(dead_code, reason = "made for tests of other files as well")]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;
@@ -13,8 +16,8 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use m365_sim::{
-    AppConfig, Credential, Guid, IdentityConfig, Issued, Listen, Server, SimConfig, TenantConfig,
-    issue_certificate,
+    AppConfig, Credential, Guid, IdentityConfig, Issued, Listen, Server, SimConfig, Span,
+    TenantConfig, issue_certificate,
 };
 use support::{assert_code, files, lines, program, text, world};
 
@@ -57,7 +60,13 @@ fn server() -> Server {
         audience: "api://AzureADTokenExchange".into(),
         key: 5,
     });
-    let config = SimConfig { tenants: vec![tenant], days: 0.02, ..world() };
+    let config = SimConfig {
+        tenants: vec![tenant],
+        days: 0.02,
+        activities_per_hour: Span::new(60, 90),
+        activity_days: 0.02,
+        ..world()
+    };
     Server::start(config, &Listen::default()).unwrap()
 }
 

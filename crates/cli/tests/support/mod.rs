@@ -1,7 +1,7 @@
 //! A simulated service, the program, and what it must never show.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -179,4 +179,50 @@ pub(crate) fn end(child: &mut Child) -> (ExitStatus, Duration) {
 pub(crate) fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect()
+}
+
+/// Longer than anything takes.
+#[allow(dead_code, reason = "not every test file uses everything")]
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A run that goes on, with its log in a file; killed when the test ends.
+#[allow(dead_code, reason = "not every test file uses everything")]
+pub(crate) struct Running(Child, PathBuf);
+
+#[allow(dead_code, reason = "not every test file uses everything")]
+impl Running {
+    pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
+        let stderr = std::fs::File::create(&log).unwrap();
+        Self(command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap(), log)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.1).unwrap()
+    }
+
+    /// Waits until `done`; the log if it takes too long.
+    #[track_caller]
+    pub(crate) fn wait_until(&mut self, what: &str, mut done: impl FnMut(&str) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !done(&self.log()) {
+            assert!(self.0.try_wait().unwrap().is_none(), "{what}: it ended: {}", self.log());
+            assert!(Instant::now() < until, "{what}: {}", self.log());
+            std::thread::yield_now();
+        }
+    }
+
+    /// Ends it as an operator does; it must say that all is well.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        signal(&self.0, "-TERM");
+        let status = self.0.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
