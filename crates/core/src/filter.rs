@@ -133,7 +133,7 @@ fn matches(glob: &str, text: &str) -> bool {
 }
 
 /// Puts `text` into `out` in lower case.
-fn fold(text: &str, out: &mut String) {
+pub(crate) fn fold(text: &str, out: &mut String) {
     out.clear();
     if text.is_ascii() {
         out.push_str(text);

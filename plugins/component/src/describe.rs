@@ -26,9 +26,10 @@ pub(crate) fn describe() -> String {
 
 fn schema() -> Value {
     let has = |spec: &&OptionSpec| spec.scope == Scope::Core && !ABSENT.contains(&spec.name);
-    let options = OPTIONS.iter().filter(has);
-    let mut properties: Map<_, _> =
-        options.map(|spec| (spec.name.to_owned(), property(spec))).collect();
+    let mut properties = Map::new();
+    for spec in OPTIONS.iter().filter(has) {
+        properties.insert(spec.name.to_owned(), property(spec));
+    }
     for switch in [ONCE, METADATA] {
         let schema = json!({"type": "boolean", "default": false, "description": switch.help});
         properties.insert(switch.name.into(), schema);

@@ -15,6 +15,8 @@ mod http;
 mod notes;
 mod session;
 mod settings;
+#[cfg(test)]
+mod simulated;
 
 use std::cell::RefCell;
 
@@ -58,7 +60,7 @@ impl Guest for Component {
 
     fn check(config: String) -> Result<(), Failure> {
         let settings = Settings::parse(&config)?;
-        check::check(settings.config, Http::new(), get_random_u64())
+        check::check(settings.config, &mut Http::new(), get_random_u64())
     }
 
     fn poll(config: String, resume: Resume, limits: Limits) -> Result<Batch, Failure> {
@@ -66,7 +68,7 @@ impl Guest for Component {
             let stored = match resume {
                 Resume::Committed => return go_on(held, &config, &limits),
                 Resume::Fresh => Stored::new(),
-                Resume::Stored(entries) => entries.into_iter().map(pair).collect(),
+                Resume::Stored(entries) => stored(entries),
             };
             // First of all, so that nothing of it runs on should the rest fail.
             *held = None;
@@ -76,8 +78,13 @@ impl Guest for Component {
     }
 }
 
-fn pair(entry: Entry) -> (String, String) {
-    (entry.key, entry.value)
+/// One by one: to collect them would sort them first, which takes kilobytes of code.
+fn stored(entries: Vec<Entry>) -> Stored {
+    let mut stored = Stored::new();
+    for Entry { key, value } in entries {
+        stored.insert(key, value);
+    }
+    stored
 }
 
 /// Starts from what is stored.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::filter::{Clause, Entity, Filters, Operator, Value};
+use crate::filter::fold;
 use crate::time::Utc;
 
 /// Days that a relative filter may be off: when the service's day begins is not documented.
@@ -150,12 +151,12 @@ impl Clause {
 }
 
 fn judge_texts(evidence: &[Cow<'_, str>], texts: &[Option<String>], operator: Operator) -> bool {
-    let lower: Vec<String> = evidence.iter().map(|text| text.to_lowercase()).collect();
+    let lower: Vec<String> = evidence.iter().map(|text| folded(text)).collect();
     let any = |test: fn(&str, &str) -> bool| {
         texts.iter().any(|text| match text {
             None => lower.is_empty(),
             Some(text) => {
-                let text = text.to_lowercase();
+                let text = folded(text);
                 lower.iter().any(|found| test(found, &text))
             }
         })
@@ -180,6 +181,12 @@ fn judge_texts(evidence: &[Cow<'_, str>], texts: &[Option<String>], operator: Op
         | Operator::GteNDays
         | Operator::LteNDays => any(|found, text| found == text),
     }
+}
+
+fn folded(text: &str) -> String {
+    let mut lower = String::new();
+    fold(text, &mut lower);
+    lower
 }
 
 /// Where a filter's values stand in a record; none for filters of which that is not known.

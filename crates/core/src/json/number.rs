@@ -17,9 +17,10 @@ pub enum Number<'a> {
 /// Decimal digits that always fit `u64`.
 const SAFE_DIGITS: usize = 19;
 
-/// The number that begins at `start`, and where it ends; `None` if the grammar knows no such.
+/// The number that begins at `start`, and where it ends; `None` if the grammar knows no such. A
+/// fraction that nobody reads stays a literal: who only validates need not have it converted.
 #[inline]
-pub(super) fn number(raw: &[u8], start: usize) -> Option<(Number<'_>, usize)> {
+pub(super) fn number(raw: &[u8], start: usize, read: bool) -> Option<(Number<'_>, usize)> {
     let negative = raw.get(start) == Some(&b'-');
     let digits = start + usize::from(negative);
     let mut value = 0_u64;
@@ -33,7 +34,7 @@ pub(super) fn number(raw: &[u8], start: usize) -> Option<(Number<'_>, usize)> {
         return None;
     }
     if let Some(b'.' | b'e' | b'E') = raw.get(at) {
-        return float(raw, start, at);
+        return float(raw, start, at, read);
     }
     if count > SAFE_DIGITS || negative {
         return Some((edge(&raw[start..at]), at));
@@ -62,7 +63,7 @@ fn edge(token: &[u8]) -> Number<'_> {
 
 /// The rest of a number whose whole part ends before `at`.
 #[cold]
-fn float(raw: &[u8], start: usize, mut at: usize) -> Option<(Number<'_>, usize)> {
+fn float(raw: &[u8], start: usize, mut at: usize, read: bool) -> Option<(Number<'_>, usize)> {
     if raw[at] == b'.' {
         at = digits_end(raw, at + 1)?;
     }
@@ -74,6 +75,9 @@ fn float(raw: &[u8], start: usize, mut at: usize) -> Option<(Number<'_>, usize)>
         at = digits_end(raw, at)?;
     }
     let token = &raw[start..at];
+    if !read {
+        return Some((Number::Literal(token), at));
+    }
     let value: f64 = std::str::from_utf8(token).ok()?.parse().ok()?;
     let number = if value.is_finite() { Number::Float(value) } else { Number::Literal(token) };
     Some((number, at))
@@ -95,7 +99,7 @@ mod tests {
     #[track_caller]
     fn check(token: &str, expected: Option<Number<'_>>) {
         let raw = format!("[{token},");
-        let found = number(raw.as_bytes(), 1);
+        let found = number(raw.as_bytes(), 1, true);
         assert_eq!(found, expected.map(|number| (number, token.len() + 1)), "{token}");
     }
 
@@ -123,8 +127,15 @@ mod tests {
         check("1E3", Some(Number::Float(1000.0)));
         check("2e-2", Some(Number::Float(0.02)));
         check("1e-999", Some(Number::Float(0.0)));
-        let zero = number(b"-0", 0).map(|(number, _)| number);
+        let zero = number(b"-0", 0, true).map(|(number, _)| number);
         assert!(matches!(zero, Some(Number::Float(zero)) if zero.is_sign_negative()));
+    }
+
+    #[test]
+    fn a_fraction_that_nobody_reads_is_checked_all_the_same() {
+        assert_eq!(number(b"1.5e3,", 0, false), Some((Number::Literal(b"1.5e3"), 5)));
+        assert_eq!(number(b"12,", 0, false), Some((Number::Unsigned(12), 2)));
+        assert_eq!(number(b"1.e3,", 0, false), None);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub const DEPTH_MAX: usize = 512;
 pub trait Visit {
     /// What the visitor wants back when a container ends.
     type Mark;
+    /// Whether it looks at numbers. If not, fractions are told as literals.
+    const READS_NUMBERS: bool = true;
 
     /// `{`
     fn begin_object(&mut self) -> Self::Mark;
@@ -43,6 +45,7 @@ pub struct NullVisitor;
 
 impl Visit for NullVisitor {
     type Mark = ();
+    const READS_NUMBERS: bool = false;
 
     fn begin_object(&mut self) {}
     fn key(&mut self, _: Text<'_>) {}
@@ -230,7 +233,7 @@ impl Walk<'_> {
                 visitor.string(text);
                 Ok(at)
             }
-            b'-' | b'0'..=b'9' => match number::number(self.raw, at) {
+            b'-' | b'0'..=b'9' => match number::number(self.raw, at, V::READS_NUMBERS) {
                 Some((number, at)) => {
                     visitor.number(number);
                     Ok(at)

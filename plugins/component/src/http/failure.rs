@@ -20,35 +20,68 @@ impl Fault {
 
 /// What the host says about a request.
 pub(crate) fn classify(code: &ErrorCode) -> Fault {
-    use ErrorCode as E;
-    let kind = match code {
-        E::DnsTimeout
-        | E::DnsError(_)
-        | E::DestinationNotFound
-        | E::DestinationUnavailable
-        | E::DestinationIpProhibited
-        | E::DestinationIpUnroutable
-        | E::ConnectionRefused
-        | E::ConnectionTimeout
-        | E::ConnectionLimitReached
-        | E::HttpRequestDenied
-        | E::HttpRequestUriInvalid => TransportErrorKind::Connect,
-        E::TlsProtocolError | E::TlsCertificateError | E::TlsAlertReceived(_) => {
-            TransportErrorKind::Tls
-        }
-        E::ConnectionReadTimeout | E::ConnectionWriteTimeout | E::HttpResponseTimeout => {
-            TransportErrorKind::Timeout
-        }
-        _ => TransportErrorKind::Lost,
+    let (kind, words) = words(code);
+    let detail = match code {
+        ErrorCode::InternalError(detail) => detail.as_deref(),
+        ErrorCode::DnsError(dns) => dns.rcode.as_deref(),
+        ErrorCode::TlsAlertReceived(alert) => alert.alert_message.as_deref(),
+        _ => None,
     };
-    let denied = matches!(code, E::HttpRequestDenied);
-    let message = match code {
-        E::InternalError(Some(words)) => words.clone(),
-        E::HttpRequestDenied => "the host does not allow this address".into(),
-        // The variant's name says it: ConnectionRefused.
-        code => format!("{code:?}").replace("ErrorCode::", ""),
+    let message = match detail {
+        Some(detail) if words.is_empty() => detail.to_owned(),
+        Some(detail) => [words, ": ", detail].concat(),
+        None if words.is_empty() => "the host failed".to_owned(),
+        None => words.to_owned(),
     };
+    let denied = matches!(code, ErrorCode::HttpRequestDenied);
     Fault { error: TransportError { kind, message }, denied }
+}
+
+/// A table, and not the variants' names by `Debug`, which weighs four times as much.
+const fn words(code: &ErrorCode) -> (TransportErrorKind, &'static str) {
+    use ErrorCode as E;
+    use TransportErrorKind::{Connect, Lost, Timeout, Tls};
+    match code {
+        E::DnsTimeout => (Connect, "the name was not resolved in time"),
+        E::DnsError(_) => (Connect, "the name cannot be resolved"),
+        E::DestinationNotFound => (Connect, "the host was not found"),
+        E::DestinationUnavailable => (Connect, "the host is not available"),
+        E::DestinationIpProhibited => (Connect, "the address is prohibited"),
+        E::DestinationIpUnroutable => (Connect, "there is no route to the address"),
+        E::ConnectionRefused => (Connect, "the connection was refused"),
+        E::ConnectionTimeout => (Connect, "no connection in time"),
+        E::ConnectionLimitReached => (Connect, "too many connections"),
+        E::HttpRequestDenied => (Connect, "the host does not allow this address"),
+        E::HttpRequestUriInvalid => (Connect, "the request's address is invalid"),
+        E::TlsProtocolError => (Tls, "the TLS protocol failed"),
+        E::TlsCertificateError => (Tls, "the certificate is not trusted"),
+        E::TlsAlertReceived(_) => (Tls, "the other side ended TLS"),
+        E::ConnectionReadTimeout => (Timeout, "nothing was received in time"),
+        E::ConnectionWriteTimeout => (Timeout, "nothing could be sent in time"),
+        E::HttpResponseTimeout => (Timeout, "no response in time"),
+        E::ConnectionTerminated => (Lost, "the connection was closed"),
+        E::HttpResponseIncomplete => (Lost, "the response is incomplete"),
+        E::HttpProtocolError => (Lost, "the HTTP protocol failed"),
+        E::HttpRequestLengthRequired
+        | E::HttpRequestBodySize(_)
+        | E::HttpRequestMethodInvalid
+        | E::HttpRequestUriTooLong
+        | E::HttpRequestHeaderSectionSize(_)
+        | E::HttpRequestHeaderSize(_)
+        | E::HttpRequestTrailerSectionSize(_)
+        | E::HttpRequestTrailerSize(_) => (Lost, "the host does not send such a request"),
+        E::HttpResponseHeaderSectionSize(_)
+        | E::HttpResponseHeaderSize(_)
+        | E::HttpResponseBodySize(_)
+        | E::HttpResponseTrailerSectionSize(_)
+        | E::HttpResponseTrailerSize(_)
+        | E::HttpResponseTransferCoding(_)
+        | E::HttpResponseContentCoding(_) => (Lost, "the host does not take such a response"),
+        E::HttpUpgradeFailed => (Lost, "the upgrade failed"),
+        E::LoopDetected => (Lost, "the way leads in circles"),
+        E::ConfigurationError => (Lost, "the host is misconfigured"),
+        E::InternalError(_) => (Lost, ""),
+    }
 }
 
 /// What the host says about a body that breaks off.

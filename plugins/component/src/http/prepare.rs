@@ -98,9 +98,6 @@ fn headers(request: &Request) -> Result<Fields, Fault> {
     if let Some(content_type) = request.content_type {
         append("content-type", content_type)?;
     }
-    for (name, value) in &request.headers {
-        append(name, value.expose())?;
-    }
     if request.method == Method::Post {
         // Microsoft's front ends answer 411 to a POST that does not say how long it is.
         let length = request.body.as_ref().map_or(0, |body| body.expose().len());
