@@ -63,16 +63,23 @@ pub(crate) struct Shared {
     microsoft: Mutex<Microsoft>,
     pub(crate) connections: AtomicU64,
     started: SystemTime,
+    /// How far the world's time is ahead of the system's.
+    ahead_ms: i64,
 }
 
 impl Shared {
     pub(crate) fn microsoft(&self) -> MutexGuard<'_, Microsoft> {
         self.microsoft.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The world's time, in ms since the epoch.
+    pub(crate) fn now_ms(&self) -> i64 {
+        system_ms().saturating_add(self.ahead_ms)
+    }
 }
 
-/// Now, in ms since the epoch.
-pub(crate) fn now_ms() -> i64 {
+/// The system's time, in ms since the epoch.
+fn system_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -83,7 +90,16 @@ impl Server {
     ///
     /// # Errors
     /// When an address is not loopback or cannot be bound, or the certificate cannot be written.
-    pub fn start(mut config: SimConfig, listen: &Listen) -> io::Result<Self> {
+    pub fn start(config: SimConfig, listen: &Listen) -> io::Result<Self> {
+        Self::start_at(config, listen, system_ms())
+    }
+
+    /// As [`Server::start`], with a history that ends at `start_ms` (ms since the epoch), where the
+    /// world's clock begins: the same world each time, for whoever compares runs.
+    ///
+    /// # Errors
+    /// See [`Server::start`].
+    pub fn start_at(mut config: SimConfig, listen: &Listen, start_ms: i64) -> io::Result<Self> {
         for address in [listen.http, listen.https] {
             if !address.ip().is_loopback() {
                 let why =
@@ -111,12 +127,13 @@ impl Server {
         config.login_hosts = hosts;
         let authority = Authority::new(listen.ca_file.as_deref())?;
         let acceptor = authority.acceptor()?;
-        let mut microsoft = Microsoft::new(config, now_ms());
+        let mut microsoft = Microsoft::new(config, start_ms);
         microsoft.allow_plain_webhooks();
         let shared = Arc::new(Shared {
             microsoft: Mutex::new(microsoft),
             connections: AtomicU64::new(0),
             started: SystemTime::now(),
+            ahead_ms: start_ms.saturating_sub(system_ms()),
         });
         let (stop, stopped) = watch::channel(false);
         runtime.spawn(connection::accept(plain, None, Arc::clone(&shared), stopped.clone()));

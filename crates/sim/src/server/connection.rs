@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::response::ServerBody;
-use super::{Shared, control, now_ms, webhook};
+use super::{Shared, control, webhook};
 use crate::http::{Reply, Request, Transport};
 use crate::webhooks::WebhookAnswer;
 
@@ -112,7 +112,7 @@ async fn answer(
         None => WebhookAnswer::Status(200),
         Some(call) => webhook::post(&call).await,
     };
-    let reply = shared.microsoft().handle_answered(now_ms(), &request, validated);
+    let reply = shared.microsoft().handle_answered(shared.now_ms(), &request, validated);
     if reply.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(reply.latency_ms)).await;
     }

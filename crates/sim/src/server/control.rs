@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
+use super::Shared;
 use super::connection::plain;
 use super::response::ServerBody;
-use super::{Shared, now_ms};
 use crate::answer::quoted;
 use crate::content_type::ContentType;
 use crate::guid::Guid;
@@ -53,7 +53,7 @@ fn json_answer(value: serde_json::Value) -> Response<ServerBody> {
 
 fn report(shared: &Shared) -> Response<ServerBody> {
     let mut microsoft = shared.microsoft();
-    microsoft.advance(now_ms());
+    microsoft.advance(shared.now_ms());
     let report = serde_json::to_value(microsoft.report());
     drop(microsoft);
     match report {
@@ -76,7 +76,7 @@ fn publish(query: &Query, shared: &Shared) -> Response<ServerBody> {
     let mut microsoft = shared.microsoft();
     let first = microsoft.tenants()[0].id;
     let tenant = query.get("tenant").map_or(Some(first), Guid::parse);
-    match tenant.and_then(|tenant| microsoft.publish(now_ms(), tenant, content_type)) {
+    match tenant.and_then(|tenant| microsoft.publish(shared.now_ms(), tenant, content_type)) {
         None => plain(StatusCode::NOT_FOUND, "no such tenant\n"),
         Some(published) => json_answer(json!({
             "content_type": content_type,
@@ -91,7 +91,7 @@ fn publish(query: &Query, shared: &Shared) -> Response<ServerBody> {
 fn owed(query: &Query, shared: &Shared) -> Response<ServerBody> {
     let records = query.get("records").is_some_and(|value| value == "1");
     let mut microsoft = shared.microsoft();
-    microsoft.advance(now_ms());
+    microsoft.advance(shared.now_ms());
     let mut owed = microsoft.owed();
     drop(microsoft);
     let chunks = std::iter::from_fn(move || {
@@ -114,7 +114,7 @@ fn owed(query: &Query, shared: &Shared) -> Response<ServerBody> {
 fn activities(query: &Query, shared: &Shared) -> Response<ServerBody> {
     let records = query.get("records").is_some_and(|value| value == "1");
     let mut microsoft = shared.microsoft();
-    microsoft.advance(now_ms());
+    microsoft.advance(shared.now_ms());
     let mut body = String::new();
     for owed in microsoft.owed_activities() {
         let mut line = json!({

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Shared, TICK, now_ms};
+use super::{Shared, TICK};
 use crate::webhooks::{WebhookAnswer, WebhookCall};
 
 /// A webhook must answer within this time, as clients report of the real service.
@@ -27,14 +27,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 pub(super) async fn notify(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(TICK).await;
-        shared.microsoft().advance(now_ms());
+        shared.microsoft().advance(shared.now_ms());
         loop {
             let due = shared.microsoft().poll_notification();
             let Some((ticket, call)) = due else {
                 break;
             };
             let answer = post(&call).await;
-            shared.microsoft().notified(now_ms(), ticket, answer);
+            shared.microsoft().notified(shared.now_ms(), ticket, answer);
         }
     }
 }
