@@ -1,0 +1,27 @@
+//! `m365-audit host` from outside, with the component as it is shipped: the same records and state
+//! as `run`, kills at any moment, and what a user sees of mistakes.
+
+#![cfg(feature = "host")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![allow(clippy::print_stdout, reason = "what is skipped, and what came twice, is said")]
+
+mod kills;
+mod mistakes;
+#[allow(dead_code, reason = "not every test file uses everything")]
+#[path = "../../../host/tests/support/peer.rs"]
+mod peer;
+mod same;
+#[allow(dead_code, reason = "not every test file uses everything")]
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::PathBuf;
+
+/// The component under test, as `cargo xtask test` has built it.
+fn component() -> Option<PathBuf> {
+    let path = std::env::var_os("M365_AUDIT_COMPONENT").map(PathBuf::from);
+    if path.is_none() {
+        println!("SKIPPED: M365_AUDIT_COMPONENT is not set; `cargo xtask test` builds and sets it");
+    }
+    path
+}
