@@ -52,6 +52,7 @@ const HOUR_MS: i64 = 3_600_000;
 struct Pace {
     crash_per_million: u64,
     delivery_ms_max: u64,
+    chunk_bytes_max: u64,
 }
 
 impl Scenario {
@@ -97,7 +98,7 @@ impl Scenario {
         let return_rates: &[u64] = if delivery_ms_max > 5_000 { &[0, 1] } else { &[0, 5, 50] };
         let wanted = Wanted::draw(&mut draw);
         let crash_per_million = if calm { 0 } else { draw.pick(crash_rates) };
-        let pace = Pace { crash_per_million, delivery_ms_max };
+        let pace = Pace { crash_per_million, delivery_ms_max, chunk_bytes_max };
         let portal_token = Self::draw_activities(&mut draw, large, pace, &mut sim, &mut options);
         options.extend(wanted.option().map(|(name, value)| (name.to_owned(), value.to_owned())));
         Self {
@@ -224,8 +225,9 @@ impl Scenario {
         };
         sim.activity_days = draw.pick(&[0.02, 0.2, 1.0, if large { 20.0 } else { 2.0 }]);
         // Long or dense: both would be tens of thousands of activities. And a host that takes
-        // minutes for a small buffer does not keep up with many.
-        if large && (sim.activity_days > 0.5 || pace.delivery_ms_max > 5_000) {
+        // minutes for a small buffer does not keep up with many, nor does one that reads crumbs.
+        let crumbs = pace.chunk_bytes_max < 1_000;
+        if large && (sim.activity_days > 0.5 || pace.delivery_ms_max > 5_000 || crumbs) {
             sim.activities_per_hour.max = sim.activities_per_hour.max.min(30);
             sim.activities_per_hour.min = 0;
         }
@@ -234,6 +236,10 @@ impl Scenario {
         // Six requests a minute are too few to search a dense world again and again in small pages.
         if sim.activities_per_hour.max > 100 {
             sim.scan_page_size = sim.scan_page_size.max(600);
+        }
+        // Of a long page nothing would be delivered before the next crash.
+        if crumbs {
+            sim.scan_page_size = 20;
         }
         let sources = ["management_activity, cloud_app_activities", "cloud_app_activities"];
         options.insert("source".into(), draw.pick(&[sources[0], sources[0], sources[1]]).into());
