@@ -37,6 +37,20 @@ fn once_writes_everything_over_http_and_https_and_shows_no_secret() {
 }
 
 #[test]
+fn an_authority_that_nobody_trusts_is_told_at_once_with_the_remedy() {
+    let world = World::new(world());
+    let mut command = world.run_over_untrusted_tls();
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let told = stderr.find(|line| line.contains("first sign-in")).unwrap();
+    assert!(told.contains("WARN") && told.contains("set ca_file"), "{told}");
+    signal(&child, "-TERM");
+    let (status, time) = end(&mut child);
+    assert_eq!(status.code(), Some(0));
+    assert!(time < PROMPT, "{time:?}");
+}
+
+#[test]
 fn metadata_wraps_the_record_and_leaves_its_bytes_alone() {
     let world = World::new(world());
     let output = world.run().args(["--once", "--metadata"]).output().unwrap();

@@ -282,6 +282,7 @@ impl Collector {
             (Some(lane), Purpose::PortalToken) => &mut lane.tokens,
             _ => &mut self.tokens,
         };
+        let unreachable = result.is_err();
         let outcome = match (&exchange.body, result) {
             (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
             (Body::Small(small), Ok(())) if (200..300).contains(&exchange.status) => {
@@ -299,7 +300,12 @@ impl Collector {
         let (retry_in, news) =
             tokens.fail(&failure, exchange.retry_after, now.monotonic, &mut self.random);
         let failures = tokens.failures();
+        let first = failures == 1 && tokens.is_untried();
         match failure {
+            TokenFailure::Transient { reason } if first && unreachable => {
+                self.metrics.retries += 1;
+                self.event(Event::SignInUnreachable { reason, retry_in });
+            }
             TokenFailure::Refused { code, message } if news => {
                 let remedy = remedy(&code);
                 self.event(Event::TokenRefusedError { code, message, remedy });

@@ -142,6 +142,14 @@ pub enum Event {
         /// When it is repeated.
         retry_in: Duration,
     },
+    /// The first sign-in did not get through: more often a mistake in the set-up than an outage. It
+    /// is repeated.
+    SignInUnreachable {
+        /// What went wrong.
+        reason: String,
+        /// When it is repeated.
+        retry_in: Duration,
+    },
     /// A service keeps failing. Collection goes on when it recovers.
     RetriesMounting {
         /// The operation.
@@ -319,6 +327,7 @@ impl Event {
             Self::BacklogDelivered { .. } => "BacklogDelivered",
             Self::Throttled { .. } => "Throttled",
             Self::RequestRetried { .. } => "RequestRetried",
+            Self::SignInUnreachable { .. } => "SignInUnreachable",
             Self::RetriesMounting { .. } => "RetriesMounting",
             Self::BlobQuarantined { .. } => "BlobQuarantined",
             Self::BlobRecovered { .. } => "BlobRecovered",
@@ -357,6 +366,7 @@ impl Event {
             | Self::CertificateExpiring { .. }
             | Self::SubscriptionMissing { .. }
             | Self::Throttled { .. }
+            | Self::SignInUnreachable { .. }
             | Self::RetriesMounting { .. }
             | Self::BlobQuarantined { .. }
             | Self::WebhookRefused { .. }
@@ -448,6 +458,12 @@ impl fmt::Display for Event {
                 name(f, *operation, *content_type)?;
                 write!(f, ": {reason}; again in {} ms", retry_in.as_millis())
             }
+            Self::SignInUnreachable { reason, retry_in } => write!(
+                f,
+                "no answer to the first sign-in, again in {} s; check the network, proxy_url, and \
+                 login_url if it is set: {reason}",
+                retry_in.as_secs().max(1)
+            ),
             Self::RetriesMounting { operation, content_type, failures, reason } => {
                 name(f, *operation, *content_type)?;
                 write!(f, " failed {failures} times in a row, last: {reason}")

@@ -121,6 +121,11 @@ impl TokenMachine {
         Some((&valid.value, valid.expires_at))
     }
 
+    /// Whether no token was ever had.
+    pub(crate) const fn is_untried(&self) -> bool {
+        self.generation == 0
+    }
+
     /// Names the token that is sent now.
     pub(crate) const fn generation(&self) -> Generation {
         Generation(self.generation)

@@ -46,8 +46,14 @@ impl World {
         self.with_options(program, &self.server.http_url())
     }
 
+    /// Over TLS, without the authority that the server's certificate is of.
+    #[allow(dead_code, reason = "not every test file uses everything")]
+    pub(crate) fn run_over_untrusted_tls(&self) -> Command {
+        self.with_options(program("run"), &self.server.https_url())
+    }
+
     pub(crate) fn run_over_tls(&self) -> Command {
-        let mut command = self.with_options(program("run"), &self.server.https_url());
+        let mut command = self.run_over_untrusted_tls();
         command.arg("--ca-file").arg(self.server.ca_file());
         command
     }
