@@ -1,5 +1,5 @@
 //! In place of `certificate` where a build leaves certificates out: RSA, X.509 and encrypted keys
-//! weigh 250 KB in the WASM component. None can be read here, so none can be presented.
+//! weigh 233 KB in the WASM component. None can be read here, so none can be presented.
 
 use std::fmt;
 
