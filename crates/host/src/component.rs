@@ -69,7 +69,7 @@ pub enum LoadError {
         name: String,
     },
     /// It is damaged, or uses what this host's wasmtime does not know.
-    #[error("{name}: not a usable component: {problem}")]
+    #[error("{name}: not a usable component: {problem}; remedy: build it or fetch it anew")]
     Broken {
         /// What it is called.
         name: String,

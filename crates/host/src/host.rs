@@ -228,21 +228,21 @@ impl<S: Sink> Turn<'_, S> {
                 Next::Restart { reason } => {
                     self.guest = None;
                     failures += 1;
-                    let pause = self.patience.pause(failures, None);
-                    let next = "a fresh instance goes on from the stored state";
-                    self.mourn(Level::Error, &reason, next, pause);
                     if self.gives_up(failures) {
                         return Err(RunError::Failing { attempts: failures, reason });
                     }
+                    let pause = self.patience.pause(failures, None);
+                    let next = "a fresh instance goes on from the stored state";
+                    self.mourn(Level::Error, &reason, next, pause);
                     pause
                 }
                 Next::Retry { reason, after, level } => {
                     failures += 1;
-                    let pause = self.patience.pause(failures, after);
-                    self.mourn(level, &reason, "trying again", pause);
                     if self.gives_up(failures) {
                         return Err(RunError::Failing { attempts: failures, reason });
                     }
+                    let pause = self.patience.pause(failures, after);
+                    self.mourn(level, &reason, "trying again", pause);
                     pause
                 }
             };

@@ -33,7 +33,8 @@ impl ResourceLimiter for Limits {
         if self.memory_bytes_max < wanted {
             // Ends the guest here, where the reason is known, and not in its allocator.
             return Err(Error::msg(format!(
-                "it asked for {wanted} bytes of memory and may have {} (memory_max)",
+                "it asked for {wanted} bytes of memory and may have {}; remedy: raise memory_max, or \
+                 lower call_bytes, buffer_bytes or dedupe_records",
                 self.memory_bytes_max
             )));
         }
@@ -69,6 +70,7 @@ mod tests {
         assert!(limits.memory_growing(0, 400, None).unwrap());
         assert_eq!(limits.memory_bytes(), 1_000);
         let error = limits.memory_growing(600, 601, None).unwrap_err().to_string();
-        assert_eq!(error, "it asked for 1001 bytes of memory and may have 1000 (memory_max)");
+        let said = "it asked for 1001 bytes of memory and may have 1000; remedy: raise memory_max";
+        assert!(error.starts_with(said), "{error}");
     }
 }
