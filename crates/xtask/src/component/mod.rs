@@ -69,15 +69,28 @@ pub(crate) fn build(toolchain: &Toolchain) -> Result<PathBuf> {
     cargo.args(["--target", toolchain::TARGET]).arg("--target-dir").arg(&work);
     shell::run(cargo.env("CARGO_ENCODED_RUSTFLAGS", flags()))?;
     let built = work.join(toolchain::TARGET).join("component").join(BUILT);
-    let shipped = folder.join(SHIPPED);
-    let optimised = optimise::run(&built, &shipped)?;
+    let made = folder.join(SHIPPED).with_extension("new");
+    let optimised = optimise::run(&built, &made)?;
     if !optimised {
-        let copied = fs::copy(&built, &shipped);
+        let copied = fs::copy(&built, &made);
         copied.with_context(|| format!("{} cannot be copied", built.display()))?;
         say("No `jco` for WASM at hand: the component is left unoptimised.");
     }
+    let shipped = folder.join(SHIPPED);
+    replace(&made, &shipped)?;
     check_size(&shipped, if optimised { BYTES_MAX } else { RAW_BYTES_MAX })?;
     Ok(shipped)
+}
+
+/// Puts `made` in the place of `shipped`, unless that is the same: what has it inside would be
+/// compiled again, which takes minutes.
+fn replace(made: &Path, shipped: &Path) -> Result<()> {
+    let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
+    let new = read(made)?;
+    if fs::read(shipped).is_ok_and(|old| old == new) {
+        return fs::remove_file(made).with_context(|| made.display().to_string());
+    }
+    fs::rename(made, shipped).with_context(|| shipped.display().to_string())
 }
 
 /// What the compiler is told. Panics name files: short, and not where this machine keeps them.
@@ -111,4 +124,27 @@ fn check_size(path: &Path, bytes_max: u64) -> Result<()> {
 
 fn size(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).with_context(|| path.display().to_string())?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_that_is_the_same_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, shipped) = (folder.path().join("new"), folder.path().join("shipped"));
+        let modified = || fs::metadata(&shipped).unwrap().modified().unwrap();
+        fs::write(&made, "one").unwrap();
+        replace(&made, &shipped).unwrap();
+        let long_ago = std::time::UNIX_EPOCH;
+        fs::File::options().append(true).open(&shipped).unwrap().set_modified(long_ago).unwrap();
+        fs::write(&made, "one").unwrap();
+        replace(&made, &shipped).unwrap();
+        assert_eq!(modified(), long_ago);
+        assert!(!made.exists());
+        fs::write(&made, "two").unwrap();
+        replace(&made, &shipped).unwrap();
+        assert_eq!(fs::read(&shipped).unwrap(), b"two");
+    }
 }
