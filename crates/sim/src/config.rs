@@ -6,6 +6,7 @@ use crate::content_type::ContentType;
 use crate::draw;
 use crate::faults::FaultPlan;
 use crate::guid::Guid;
+use crate::portal::INVESTIGATION_READ;
 
 /// An inclusive range from which a number is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,7 +211,7 @@ pub struct AppConfig {
     pub client_id: Guid,
     /// Any of these signs in.
     pub credentials: Vec<Credential>,
-    /// Application roles consented for it; they go into every token.
+    /// Application roles consented for it; each token has those of its resource.
     #[serde(default = "AppConfig::all_roles")]
     pub roles: Vec<String>,
     /// A disabled application is refused with AADSTS7000112.
@@ -219,9 +220,10 @@ pub struct AppConfig {
 }
 
 impl AppConfig {
-    /// `ActivityFeed.Read`, `ActivityFeed.ReadDlp`, `ServiceHealth.Read`.
+    /// `ActivityFeed.Read`, `ActivityFeed.ReadDlp`, `ServiceHealth.Read`, and of Defender for Cloud
+    /// Apps `Investigation.read`.
     pub fn all_roles() -> Vec<String> {
-        ["ActivityFeed.Read", "ActivityFeed.ReadDlp", "ServiceHealth.Read"]
+        ["ActivityFeed.Read", "ActivityFeed.ReadDlp", "ServiceHealth.Read", INVESTIGATION_READ]
             .map(str::to_owned)
             .into()
     }

@@ -13,7 +13,7 @@ use crate::draw;
 use crate::guid::Guid;
 use crate::http::{Query, Request};
 use crate::machine;
-use crate::portal::PORTAL_RESOURCE;
+use crate::portal::{self, PORTAL_RESOURCE};
 use crate::time::SECOND_MS;
 
 pub(crate) mod assertion;
@@ -124,6 +124,15 @@ struct Issue<'t> {
     resource: &'t str,
     /// How the application proved itself: 1 by a secret, 2 by a key.
     proof: u8,
+}
+
+impl Issue<'_> {
+    /// The roles of the resource, of those that the app has.
+    fn granted(&self) -> Vec<String> {
+        let for_portal = self.resource == PORTAL_RESOURCE;
+        let own = |role: &&String| portal::owns_role(role) == for_portal;
+        self.roles.iter().filter(own).cloned().collect()
+    }
 }
 
 impl Grant<'_> {
@@ -299,7 +308,7 @@ impl Grant<'_> {
         let token = Token {
             tenant: issue.tenant_at,
             app: issue.app,
-            roles: issue.roles.to_vec(),
+            roles: issue.granted(),
             for_audit,
             for_portal: issue.resource == PORTAL_RESOURCE,
             expires_ms: self.now_ms + i64::from(self.lifetime_s) * SECOND_MS,
@@ -338,7 +347,8 @@ impl Grant<'_> {
     fn sign(&self, issue: &Issue<'_>) -> String {
         let now_s = self.now_ms.div_euclid(SECOND_MS);
         let object = Guid(issue.app.0 ^ issue.tenant.id.0);
-        let roles = issue.roles.iter().map(|role| quoted(role)).collect::<Vec<_>>().join(",");
+        let roles: Vec<_> = issue.granted().iter().map(|role| quoted(role)).collect();
+        let roles = roles.join(",");
         let claims = format!(
             "{{\"aud\":{},\"iss\":\"https://sts.windows.net/{tid}/\",\"iat\":{now_s},\
              \"nbf\":{now_s},\"exp\":{exp},\"appid\":\"{app}\",\"appidacr\":\"{proof}\",\

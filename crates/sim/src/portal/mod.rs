@@ -22,8 +22,15 @@ use feed::Feed;
 
 /// The application by which the API is known to Entra.
 pub(crate) const PORTAL_RESOURCE: &str = "05a65629-4c1b-48c1-a78b-804c4abdd4af";
+/// The application role that reads activities, and remarks on them.
+pub(crate) const INVESTIGATION_READ: &str = "Investigation.read";
 /// What the hosts of tenants end with.
 const HOST_SUFFIX: &str = ".portal.cloudappsecurity.com";
+
+/// Whether an application role is one of this API, and not of the audit API.
+pub(crate) fn owns_role(role: &str) -> bool {
+    ["Investigation.", "Discovery.", "Settings."].iter().any(|family| role.starts_with(family))
+}
 
 /// A request of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,10 +266,14 @@ impl Microsoft {
             return Err(denied());
         }
         let (tenant, for_portal) = (token.tenant, token.for_portal);
+        let reads = token.roles.iter().any(|role| role == INVESTIGATION_READ);
         if !for_portal {
             let why = "a token for another resource";
             self.illegal(now_ms, request, Rule::WrongResource, why);
             return Err(denied());
+        }
+        if !reads {
+            return Err(detail(403, "You do not have permission to perform this action."));
         }
         Ok(tenant)
     }
@@ -335,18 +346,34 @@ impl Microsoft {
 
     fn remark(&mut self, now_ms: i64, request: &Request, tenant: usize, id: &str) -> Answer {
         let value: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        if !value["feedbackValue"].is_string() {
-            self.illegal(now_ms, request, Rule::BadBody, "feedback without feedbackValue");
-            return detail(400, "feedbackValue: This field is required.");
+        if let Some(member) = bad_member(&value) {
+            self.illegal(now_ms, request, Rule::BadBody, &format!("feedback with a bad {member}"));
+            return detail(400, &format!("{member}: This field is required."));
         }
         let portal = &mut self.tenants[tenant].portal;
-        if portal.feed.find(id, now_ms).is_none() {
-            return detail(404, "Not found.");
-        }
+        let Some(facts) = portal.feed.find(id, now_ms) else { return detail(404, "Not found.") };
+        let record = facts.record(&portal.feed.identity);
         let body = String::from_utf8_lossy(&request.body).into_owned();
         portal.feedback.push(Feedback { activity: id.to_owned(), body });
-        Answer::json(200, "{}".to_owned())
+        // The documentation says that a list of activities comes back.
+        Answer::json(200, format!(r#"{{"total":1,"hasNext":false,"data":[{record}]}}"#))
     }
+}
+
+/// What is missing in a remark, or of another type than in Microsoft's example. An address is
+/// needed only where one may be asked.
+fn bad_member(value: &Value) -> Option<&'static str> {
+    let address = value.get("contactEmail");
+    let address_is_good =
+        address.map_or(value["allowContact"] != true, |address| address.is_string());
+    [
+        ("feedbackValue", value["feedbackValue"].is_string()),
+        ("feedbackText", value["feedbackText"].is_string()),
+        ("allowContact", value["allowContact"].is_boolean()),
+        ("contactEmail", address_is_good),
+    ]
+    .into_iter()
+    .find_map(|(name, good)| (!good).then_some(name))
 }
 
 /// An error, in the only form that is known of this API.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use m365_sim::{FaultPlan, Microsoft, Request, SimConfig, Span};
+use m365_sim::{FaultPlan, Microsoft, Request, SimConfig, Span, TenantConfig};
 use serde_json::{Value, json};
 
 use crate::world::{NOW_MS, arrive};
@@ -173,11 +173,58 @@ fn an_activity_can_be_fetched_and_remarked_on() {
     let answer = arrive(world.microsoft.handle(NOW_MS, &found));
     assert_eq!(answer.bytes, owed.bytes);
     assert_eq!(world.microsoft.handle(NOW_MS, &missing).status, 404);
-    let remark = Request::new("POST", &format!("{}{}/feedback", world.url, owed.id))
-        .header("Authorization", &world.token)
-        .body(r#"{"feedbackValue":"0","feedbackText":"Irrelevant"}"#);
-    assert_eq!(world.microsoft.handle(NOW_MS, &remark).status, 200);
+    let remark = |id: &str, body: Value| {
+        Request::new("POST", &format!("{}{id}/feedback", world.url))
+            .header("Authorization", &world.token)
+            .body(body.to_string())
+    };
+    let body = json!({
+        "feedbackValue": "0", "feedbackText": "Irrelevant", "allowContact": false,
+        "contactEmail": "user@contoso.com",
+    });
+    let (good, lost) = (remark(&owed.id, body.clone()), remark("1_2_3", body.clone()));
+    let bad = ["feedbackValue", "feedbackText", "allowContact"].map(|member| {
+        let mut body = body.clone();
+        body.as_object_mut().unwrap().remove(member);
+        remark(&owed.id, body)
+    });
+    let answer = arrive(world.microsoft.handle(NOW_MS, &good));
+    assert!(answer.status == 200 && answer.text.contains("\"hasNext\":false"), "{}", answer.text);
+    assert_eq!(world.microsoft.handle(NOW_MS, &lost).status, 404);
     let tenant = world.microsoft.tenants()[0].id;
-    assert_eq!(world.microsoft.feedback(tenant)[0].activity, owed.id);
+    let remarks = world.microsoft.feedback(tenant);
+    assert_eq!((remarks.len(), &remarks[0].activity), (1, &owed.id));
     assert!(world.is_legal());
+    for request in bad {
+        assert_eq!(world.microsoft.handle(NOW_MS, &request).status, 400);
+    }
+    assert_eq!(world.microsoft.report().illegal_by_rule.values().sum::<u64>(), 3);
+}
+
+#[test]
+fn a_token_of_entra_needs_the_permission_to_read() {
+    let statuses = |roles: &[&str]| {
+        let mut tenant = TenantConfig::seeded(5, 0);
+        tenant.apps[0].roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let app = tenant.apps[0].clone();
+        let id = tenant.id;
+        let mut world = World::new(SimConfig { tenants: vec![tenant], ..config() });
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}\
+             &scope=05a65629-4c1b-48c1-a78b-804c4abdd4af%2F.default",
+            app.client_id,
+            app.secret().unwrap()
+        );
+        let url = format!("https://login.microsoftonline.com/{id}/oauth2/v2.0/token");
+        let sign_in = Request::new("POST", &url)
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form);
+        let token: Value =
+            serde_json::from_str(&arrive(world.microsoft.handle(NOW_MS, &sign_in)).text).unwrap();
+        let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
+        let search = Request::new("GET", &world.url).header("Authorization", &bearer);
+        world.microsoft.handle(NOW_MS, &search).status
+    };
+    assert_eq!(statuses(&["ActivityFeed.Read", "Investigation.read"]), 200);
+    assert_eq!(statuses(&["ActivityFeed.Read", "Discovery.read"]), 403);
 }
