@@ -97,6 +97,12 @@ impl Calls {
         self.caller.claims()
     }
 
+    /// The same of the token for the Activities API.
+    #[must_use]
+    pub fn portal_claims(&self) -> Option<Claims> {
+        self.caller.portal_claims()
+    }
+
     /// By how many seconds the local clock is ahead of the service's, as of its last answer.
     #[must_use]
     pub const fn clock_skew_seconds(&self) -> Option<i64> {

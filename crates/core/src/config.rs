@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::activities::PortalConfig;
+use crate::activities::filter::Filters;
 use crate::batch::ContentType;
 use crate::call::WebhookRequest;
 use crate::certificate::Certificate;
@@ -353,9 +354,36 @@ impl Config {
     }
 
     /// Every origin that requests go to, beside [`Config::identity_address`]: the authority that
-    /// gives tokens, and the API.
+    /// gives tokens, and the APIs.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
-        [&self.login, &self.api].into_iter()
+        [&self.login, &self.api].into_iter().chain(self.portal_url())
+    }
+
+    /// Base address of the Defender for Cloud Apps API; `None`: that source is not collected.
+    #[must_use]
+    pub fn portal_url(&self) -> Option<&Origin> {
+        self.portal.as_ref().map(|portal| &portal.url)
+    }
+
+    /// The resource that tokens for the Defender for Cloud Apps API are asked for; `None`: none
+    /// are, for the portal's own token is used, or that source is not collected.
+    #[must_use]
+    pub fn portal_resource(&self) -> Option<&str> {
+        let portal = self.portal.as_ref().filter(|portal| portal.token.is_none());
+        portal.map(|portal| &*portal.resource)
+    }
+
+    /// Which activities are collected; `None`: that source is not.
+    #[must_use]
+    pub fn activities_filter(&self) -> Option<&Filters> {
+        self.portal.as_ref().map(|portal| &portal.filters)
+    }
+
+    /// Most requests a minute to the Defender for Cloud Apps API; `None`: that source is not
+    /// collected.
+    #[must_use]
+    pub fn activities_requests_per_minute(&self) -> Option<u32> {
+        self.portal.as_ref().map(|portal| portal.requests_per_minute)
     }
 
     /// Everything that is collected: content types, and the second source.

@@ -345,6 +345,19 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
          Security, with administrator consent, and check portal_url",
     ),
     known(
+        "portal-not-found",
+        Level::Error,
+        "there is nothing at this address of the Defender for Cloud Apps API",
+        "check the activity's id (_id in its record) and portal_url; activities are kept for 180 \
+         days",
+    ),
+    known(
+        "portal-refused",
+        Level::Error,
+        "the Defender for Cloud Apps API does not accept the request",
+        "check the filters, and portal_url; the message may say more",
+    ),
+    known(
         "auditing-off",
         Level::Error,
         "unified audit logging is off",

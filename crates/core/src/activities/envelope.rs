@@ -18,15 +18,15 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What a whole answer says beside its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verso {
-    pub(super) has_next: bool,
+pub(crate) struct Verso {
+    pub(crate) has_next: bool,
     /// The filters of the next page, as JSON.
-    pub(super) next_filters: Option<String>,
+    pub(crate) next_filters: Option<String>,
 }
 
 /// Why an answer is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum EnvelopeError {
+pub(crate) enum EnvelopeError {
     /// It is something else: an error, HTML, nothing.
     #[error("the answer is no page of activities, it begins with \"{}\"", opening.escape_ascii())]
     NoPage {

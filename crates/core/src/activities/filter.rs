@@ -258,6 +258,27 @@ impl Filters {
         }
         let clauses =
             if text.starts_with('{') { filter_json::read(text) } else { filter_text::read(text) }?;
+        Self::of(clauses)
+    }
+
+    /// Reads several texts, each in either notation: all of their conditions must be met.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the texts.
+    pub fn parse_all<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, Vec<FilterError>> {
+        let (mut clauses, mut errors) = (Vec::new(), Vec::new());
+        for text in texts {
+            match Self::parse(text) {
+                Ok(filters) => clauses.extend(filters.0),
+                Err(found) => errors.extend(found),
+            }
+        }
+        if errors.is_empty() { Self::of(clauses) } else { Err(errors) }
+    }
+
+    fn of(clauses: Vec<Clause>) -> Result<Self, Vec<FilterError>> {
         let mut errors = Vec::new();
         for (index, clause) in clauses.iter().enumerate() {
             let same = |other: &&Clause| {

@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_THROTTLED: Duration = Duration::from_secs(60);
 
 /// Judges one answer by its status and the beginning of its body. Not for a page that was read.
-pub(super) fn judge(status: u16, opening: &[u8], retry_after: Option<Duration>) -> Verdict {
+pub(crate) fn judge(status: u16, opening: &[u8], retry_after: Option<Duration>) -> Verdict {
     let text = String::from_utf8_lossy(opening).to_ascii_lowercase();
     if text.contains("throttled") {
         let wait = retry_after.or_else(|| named_wait(&text)).unwrap_or(PAUSE_THROTTLED);

@@ -26,6 +26,11 @@ mod walk;
 mod wire;
 
 pub(crate) use config::PortalConfig;
+pub(crate) use envelope::EnvelopeError;
+pub(crate) use judge::judge;
 pub(crate) use lane::ActivityLane;
-pub(crate) use reader::PageReader;
-pub(crate) use walk::{PageId, WalkId};
+pub(crate) use plan::RETENTION;
+pub(crate) use reader::{PageReader, Ready};
+pub(crate) use record::know;
+pub(crate) use walk::{Cursor, NORMAL_RECORDS_MAX, PageId, Point, Turn, Turned, Walk, WalkId};
+pub(crate) use wire::{Credential, LIMIT, get, search, send_feedback};

@@ -12,7 +12,7 @@ use crate::time::Utc;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// For how long Microsoft keeps activities.
-pub(super) const RETENTION: Duration = Duration::from_secs(180 * 86_400);
+pub(crate) const RETENTION: Duration = Duration::from_secs(180 * 86_400);
 
 /// How much later than that the oldest search begins.
 const RETENTION_MARGIN: Duration = Duration::from_secs(3_600);

@@ -12,9 +12,9 @@ use crate::time::Utc;
 /// Activities that are ready to be emitted together.
 #[derive(Debug, Default)]
 pub(crate) struct Ready {
-    pub(super) records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// For each: its key, and when it was stored.
-    pub(super) known: Vec<(Key, Utc)>,
+    pub(crate) known: Vec<(Key, Utc)>,
     bytes: u64,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct PageReader {
     ready: Ready,
     batch_bytes: usize,
     /// Activities dropped because they are too large.
-    pub(super) oversized: u64,
+    pub(crate) oversized: u64,
     /// When an activity was stored that does not say: when it was searched for.
     searched: Utc,
 }
@@ -47,7 +47,7 @@ impl PageReader {
     }
 
     /// The next full batch, or `None` when more bytes are needed.
-    pub(super) fn step(&mut self) -> Result<Option<Ready>, EnvelopeError> {
+    pub(crate) fn step(&mut self) -> Result<Option<Ready>, EnvelopeError> {
         while let Some(item) = self.envelope.poll()? {
             match item {
                 Item::Record(split) => {
@@ -72,12 +72,12 @@ impl PageReader {
     }
 
     /// The body has ended: what the page says, and how many activities it held.
-    pub(super) fn finish(&self) -> Result<(Verso, u64), EnvelopeError> {
+    pub(crate) fn finish(&self) -> Result<(Verso, u64), EnvelopeError> {
         Ok((self.envelope.finish()?, self.envelope.records()))
     }
 
     /// The rest, which may be nothing.
-    pub(super) fn take_ready(&mut self) -> Ready {
+    pub(crate) fn take_ready(&mut self) -> Ready {
         std::mem::take(&mut self.ready)
     }
 }

@@ -78,17 +78,17 @@ impl<'de> Deserialize<'de> for Members {
 
 /// What one activity says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// Its `_id`, or its bytes if it has none: so it is told from others all the same.
-    pub(super) key: Key,
+    pub(crate) key: Key,
     /// When it was stored.
-    pub(super) created: Option<Utc>,
+    pub(crate) created: Option<Utc>,
     /// When it happened.
-    pub(super) happened: Option<Utc>,
+    pub(crate) happened: Option<Utc>,
 }
 
 /// Reads an activity. One that is no JSON is known by its bytes.
-pub(super) fn know(record: &[u8]) -> Known {
+pub(crate) fn know(record: &[u8]) -> Known {
     let members: Members = serde_json::from_slice(record).unwrap_or_default();
     let key = match members.id.as_ref().and_then(Scalar::text) {
         Some(id) => Key::of_content(&id),

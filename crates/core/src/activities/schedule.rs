@@ -84,7 +84,7 @@ impl Collector {
                 continue;
             };
             let Some(at) = walk.at() else { continue };
-            let request = wire::search(portal, at, who);
+            let request = wire::search(portal, &portal.filters, wire::LIMIT, at, who);
             let purpose = Purpose::ActivityPage { walk: id, page };
             let sent = self.send(now, request, purpose, urgency);
             if let Some(walk) = self.activities.as_mut().and_then(|lane| lane.walks.get_mut(&id)) {

@@ -16,7 +16,7 @@ use crate::request::RequestId;
 use crate::time::Utc;
 
 /// Records that are searched for in normal mode, before it turns to scan mode: three pages.
-pub(super) const NORMAL_RECORDS_MAX: u64 = 300;
+pub(crate) const NORMAL_RECORDS_MAX: u64 = 300;
 
 /// How far normal mode reaches with Microsoft.
 pub(super) const SKIP_MAX: u64 = 5_000;
@@ -29,16 +29,16 @@ const PAGES_MAX: u64 = 1_000_000;
 
 /// Names one search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct WalkId(pub(super) u64);
+pub(crate) struct WalkId(pub(crate) u64);
 
 /// Names one reading of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct PageId(pub(super) u64);
+pub(crate) struct PageId(pub(crate) u64);
 
 /// Where a search goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Cursor {
+pub(crate) enum Cursor {
     /// Normal mode: behind so many records.
     Skip(u64),
     /// Scan mode: with these filters, as the last page named them; `None` is the first page.
@@ -48,14 +48,14 @@ pub(super) enum Cursor {
 /// A point of a search that it can go on from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Point {
+pub(crate) struct Point {
     /// What is still to be searched, in milliseconds, the present part last.
     pub(super) parts: Vec<(i64, i64)>,
     pub(super) cursor: Cursor,
 }
 
 impl Point {
-    pub(super) fn new(window: Interval, cursor: Cursor) -> Self {
+    pub(crate) fn new(window: Interval, cursor: Cursor) -> Self {
         Self { parts: vec![(window.start.as_millis(), window.end.as_millis())], cursor }
     }
 
@@ -78,15 +78,15 @@ struct Page {
 
 /// What a page says about the way on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) records: u64,
-    pub(super) has_next: bool,
-    pub(super) next_filters: Option<String>,
+pub(crate) struct Turn {
+    pub(crate) records: u64,
+    pub(crate) has_next: bool,
+    pub(crate) next_filters: Option<String>,
 }
 
 /// What came of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turned {
+pub(crate) enum Turned {
     /// The search goes on, or is done.
     On,
     /// The page is to be asked for again after a while: it says that there is more, and not how.
@@ -114,7 +114,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn new(window: Interval, urgency: Urgency, at: Point) -> Self {
+    pub(crate) fn new(window: Interval, urgency: Urgency, at: Point) -> Self {
         Self {
             window,
             urgency,
@@ -130,13 +130,18 @@ impl Walk {
         }
     }
 
+    /// What is searched.
+    pub(crate) const fn window(&self) -> Interval {
+        self.window
+    }
+
     /// Where the next page is to be asked for.
-    pub(super) const fn at(&self) -> Option<&Point> {
+    pub(crate) const fn at(&self) -> Option<&Point> {
         self.at.as_ref()
     }
 
     /// Whether its last page is read.
-    pub(super) const fn is_read(&self) -> bool {
+    pub(crate) const fn is_read(&self) -> bool {
         self.at.is_none()
     }
 
@@ -147,7 +152,7 @@ impl Walk {
 
     /// A page has been read to its end, and says `turn`. Unless it is to be asked for again, it is
     /// noted as read.
-    pub(super) fn turn(&mut self, page: PageId, turn: Turn) -> Turned {
+    pub(crate) fn turn(&mut self, page: PageId, turn: Turn) -> Turned {
         self.request = None;
         let Some(from) = self.at.take() else { return Turned::On };
         self.records += turn.records;
@@ -208,7 +213,7 @@ impl Walk {
 
     /// The host has taken a page. Answers where the search would go on from there, if this is the
     /// first page that was not delivered.
-    pub(super) fn deliver(&mut self, page: PageId) -> Option<&Point> {
+    pub(crate) fn deliver(&mut self, page: PageId) -> Option<&Point> {
         self.read.pop_front_if(|first| first.id == page)?.to?;
         // What follows is the start of the next page that is read, or where the search stands.
         self.read.front().map_or(self.at.as_ref(), |next| Some(&next.from))

@@ -5,11 +5,12 @@ use serde_json::{Value as Json, json};
 use super::config::PortalConfig;
 use super::filter::Filters;
 use super::walk::{Cursor, Point};
+use crate::call::{ActivityId, Feedback};
 use crate::request::{Method, Operation, Request};
 use crate::secret::Secret;
 
 /// Records of a page: what Microsoft allows in each mode.
-const LIMIT: u64 = 100;
+pub(crate) const LIMIT: u64 = 100;
 const SCAN_LIMIT: u64 = 5_000;
 
 /// How a request says who sends it.
@@ -21,11 +22,17 @@ pub(crate) enum Credential {
     Portal(Secret<String>),
 }
 
-/// The page of a search at `point`.
-pub(super) fn search(portal: &PortalConfig, point: &Point, who: &Credential) -> Request {
-    let own = || part_filters(&portal.filters, point).to_string();
+/// The page of a search at `point`. `limit` is of normal mode, at most [`LIMIT`].
+pub(crate) fn search(
+    portal: &PortalConfig,
+    filters: &Filters,
+    limit: u64,
+    point: &Point,
+    who: &Credential,
+) -> Request {
+    let own = || part_filters(filters, point).to_string();
     let (mode, filters) = match &point.cursor {
-        Cursor::Skip(skip) => (format!("\"skip\":{skip},\"limit\":{LIMIT}"), own()),
+        Cursor::Skip(skip) => (format!("\"skip\":{skip},\"limit\":{limit}"), own()),
         // As the service named them, to the letter: they are its own affair.
         Cursor::Scan(next) => {
             (format!("\"isScan\":true,\"limit\":{SCAN_LIMIT}"), next.clone().unwrap_or_else(own))
@@ -36,13 +43,44 @@ pub(super) fn search(portal: &PortalConfig, point: &Point, who: &Credential) -> 
     request(portal, Operation::ListActivities, Method::Post, "", Some(body), who)
 }
 
-/// The configured filters, confined to what is searched now. The interval is half-open, so that
-/// neighbours touch.
+/// One activity.
+pub(crate) fn get(portal: &PortalConfig, id: &ActivityId, who: &Credential) -> Request {
+    let tail = format!("{}/", id.as_str());
+    request(portal, Operation::GetActivity, Method::Get, &tail, None, who)
+}
+
+/// A remark about an activity.
+pub(crate) fn send_feedback(
+    portal: &PortalConfig,
+    id: &ActivityId,
+    feedback: &Feedback,
+    who: &Credential,
+) -> Request {
+    let mut body = json!({
+        "feedbackValue": feedback.value,
+        "feedbackText": feedback.text,
+        "allowContact": feedback.contact_email.is_some(),
+    });
+    if let Some(email) = &feedback.contact_email {
+        body["contactEmail"] = json!(email);
+    }
+    let tail = format!("{}/feedback", id.as_str());
+    request(portal, Operation::SendFeedback, Method::Post, &tail, Some(body.to_string()), who)
+}
+
+/// The filters, confined to what is searched now. The interval is half-open, so that neighbours
+/// touch. What the filters themselves say of `created` still holds.
 fn part_filters(filters: &Filters, point: &Point) -> Json {
     let mut filters = filters.to_json();
     if let Some(part) = point.part() {
-        let (start, end) = (part.start.as_millis(), part.end.as_millis());
-        filters["created"] = json!({ "gte": start, "lt": end });
+        let said = |name: &str| filters.get("created")?.get(name)?.as_i64();
+        let start = said("gte").unwrap_or(i64::MIN).max(part.start.as_millis());
+        let end = said("lt").unwrap_or(i64::MAX).min(part.end.as_millis());
+        if !filters["created"].is_object() {
+            filters["created"] = json!({});
+        }
+        filters["created"]["gte"] = json!(start);
+        filters["created"]["lt"] = json!(end);
     }
     filters
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::batch::{Batch, BatchId, ContentRef, ContentType};
+use crate::activities::Credential;
+use crate::batch::{Batch, BatchId, ContentRef, ContentType, Record};
 use crate::budget::Budget;
+use crate::call::activities::Search;
 use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::reply::Reply;
 use crate::call::{Call, Claims, Pages, Range, RangeError};
@@ -45,8 +47,12 @@ pub struct Caller {
     pub(super) config: Config,
     pub(super) clock: ServerClock,
     pub(super) random: Random,
-    pub(super) tokens: TokenMachine,
-    pub(super) budget: Budget,
+    tokens: TokenMachine,
+    /// Those of the Activities API.
+    portal_tokens: TokenMachine,
+    budget: Budget,
+    /// That of the Activities API.
+    portal_budget: Budget,
     pub(super) metrics: Metrics,
     pub(super) outputs: VecDeque<Output>,
     /// The call under way.
@@ -57,6 +63,8 @@ pub struct Caller {
     redactor: Option<Redactor>,
     next_request: u64,
     next_batch: u64,
+    /// Microsoft's time, as of the last input.
+    pub(super) server_now: Utc,
     /// By how many seconds the local clock is ahead of the last `Date` header.
     skew: Option<i64>,
 }
@@ -78,6 +86,8 @@ pub(super) struct Task {
     pub(super) not_before: Duration,
     /// How far into its blob the batches reach that were handed over.
     pub(super) progress: Progress,
+    /// The search of [`Call::ListActivities`], once it is planned.
+    pub(super) search: Option<Box<Search>>,
 }
 
 /// One request that a call needs.
@@ -107,7 +117,7 @@ pub(super) struct Flight {
 impl Task {
     fn new(call: Call) -> Self {
         let reply = match &call {
-            Call::SignIn => Reply::SignedIn,
+            Call::SignIn | Call::SignInToPortal => Reply::SignedIn,
             Call::ListSubscriptions => Reply::Subscriptions(Vec::new()),
             Call::StartSubscription { .. } => Reply::Unchanged,
             Call::StopSubscription { .. } => Reply::Stopped,
@@ -115,6 +125,10 @@ impl Task {
             Call::GetBlob(_) => Reply::Expanded { records: 0, dropped: 0 },
             Call::ListNotifications { .. } => Reply::Notifications(Vec::new()),
             Call::ListDlpTypes { .. } => Reply::DlpTypes(Vec::new()),
+            Call::ListActivities { .. } | Call::GetActivity(_) => {
+                Reply::Activities { records: 0, dropped: 0, more: false }
+            }
+            Call::SendFeedback { .. } => Reply::FeedbackSent,
         };
         Self {
             call,
@@ -126,6 +140,7 @@ impl Task {
             rejections: 0,
             not_before: Duration::ZERO,
             progress: Progress::default(),
+            search: None,
         }
     }
 
@@ -137,7 +152,11 @@ impl Task {
             | Call::StartSubscription { .. }
             | Call::StopSubscription { .. }
             | Call::GetBlob(_)
-            | Call::ListDlpTypes { .. } => None,
+            | Call::ListDlpTypes { .. }
+            | Call::SignInToPortal
+            | Call::ListActivities { .. }
+            | Call::GetActivity(_)
+            | Call::SendFeedback { .. } => None,
         }
     }
 
@@ -148,7 +167,11 @@ impl Task {
             | Call::StopSubscription { content_type }
             | Call::ListContent { content_type, .. }
             | Call::ListNotifications { content_type, .. } => Some(content_type),
+            Call::ListActivities { .. } | Call::GetActivity(_) | Call::SendFeedback { .. } => {
+                Some(ContentType::CloudAppActivities)
+            }
             Call::SignIn
+            | Call::SignInToPortal
             | Call::ListSubscriptions
             | Call::GetBlob(_)
             | Call::ListDlpTypes { .. } => None,
@@ -156,9 +179,13 @@ impl Task {
     }
 
     /// What to ask, as of `now`.
-    fn plan(&self, now: Utc) -> Result<VecDeque<Ask>, RangeError> {
+    fn plan(&mut self, now: Utc) -> Result<VecDeque<Ask>, RangeError> {
         let Some(range) = self.range() else {
-            let nothing = matches!(self.call, Call::SignIn);
+            let mut nothing = matches!(self.call, Call::SignIn | Call::SignInToPortal);
+            if let Call::ListActivities { filters, range, limit } = &self.call {
+                self.search = Search::plan(filters, *range, *limit, now)?.map(Box::new);
+                nothing = self.search.is_none();
+            }
             return Ok(if nothing { VecDeque::new() } else { VecDeque::from([Ask::Whole]) });
         };
         let windows = range.windows(now)?;
@@ -178,7 +205,17 @@ impl Caller {
             clock: ServerClock::new(),
             random: Random::new(seed),
             tokens: TokenMachine::new(&config, &config.resource),
+            portal_tokens: {
+                let portal = config.portal.as_ref();
+                let resource = portal.map_or(&config.resource, |portal| &portal.resource);
+                TokenMachine::new(&config, resource)
+            },
             budget: Budget::new(config.requests_per_minute, now.monotonic),
+            portal_budget: {
+                let portal = config.portal.as_ref();
+                let limit = portal.map_or(1, |portal| portal.requests_per_minute);
+                Budget::new(limit, now.monotonic)
+            },
             metrics: Metrics {
                 requests_per_minute: config.requests_per_minute,
                 ..Metrics::default()
@@ -191,6 +228,7 @@ impl Caller {
             undelivered: BTreeMap::new(),
             next_request: 0,
             next_batch: 0,
+            server_now: now.wall,
             skew: None,
         }
     }
@@ -220,6 +258,12 @@ impl Caller {
         Claims::read(self.tokens.usable(Duration::ZERO)?.0.expose())
     }
 
+    /// The same of the token for the Activities API.
+    #[must_use]
+    pub fn portal_claims(&self) -> Option<Claims> {
+        Claims::read(self.portal_tokens.usable(Duration::ZERO)?.0.expose())
+    }
+
     /// By how many seconds the local clock is ahead of the service's, as of its last answer.
     #[must_use]
     pub const fn clock_skew_seconds(&self) -> Option<i64> {
@@ -233,14 +277,20 @@ impl Caller {
     }
 
     fn advance(&mut self, now: Now) -> Output {
-        let Some(task) = &self.task else { return Output::Finished };
+        let server_now = self.clock.at(now);
+        let Some(task) = &mut self.task else { return Output::Finished };
         if now.monotonic < task.not_before {
             return Output::Wait(Some(task.not_before - now.monotonic));
+        }
+        let portal = task.call.is_of_portal();
+        if portal && self.config.portal.is_none() {
+            let error = no_portal(task.call.operation());
+            return self.fail(error);
         }
         let asks = match &task.asks {
             Some(asks) => asks.clone(),
             // Before the sign-in as well: a mistake costs no request.
-            None => match task.plan(self.clock.at(now)) {
+            None => match task.plan(server_now) {
                 Ok(asks) => asks,
                 Err(error) => {
                     let (operation, remedy) = (task.call.operation(), "name a later range");
@@ -249,16 +299,19 @@ impl Caller {
                 }
             },
         };
-        let Some((bearer, _)) = self.tokens.usable(now.monotonic) else {
-            return self.sign_in(now);
-        };
+        let Some(who) = self.who(now) else { return self.sign_in(now) };
         let Some(ask) = asks.front() else {
             let task = self.task.take().expect("it was there above");
             self.outcome = Some(Ok(task.reply));
             return Output::Finished;
         };
-        let request = self.request(&task.call, ask, bearer);
-        if let Err(at) = self.budget.take(now.monotonic) {
+        let request = self.task.as_ref().and_then(|task| match (portal, &who) {
+            (false, Credential::Bearer(bearer)) => Some(self.request(&task.call, ask, bearer)),
+            (true, who) => self.portal_request(task, who),
+            (false, Credential::Portal(_)) => None,
+        });
+        let request = request.expect("what is asked was planned above");
+        if let Err(at) = self.budget().take(now.monotonic) {
             return Output::Wait(Some(at.saturating_sub(now.monotonic)));
         }
         if let Some(task) = &mut self.task {
@@ -268,10 +321,37 @@ impl Caller {
         self.send(now, request).1
     }
 
+    /// Whether the call under way is one of the Activities API.
+    pub(super) fn is_at_portal(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.call.is_of_portal())
+    }
+
+    /// The tokens of the API that the call under way is about.
+    pub(super) fn tokens(&mut self) -> &mut TokenMachine {
+        if self.is_at_portal() { &mut self.portal_tokens } else { &mut self.tokens }
+    }
+
+    /// The budget of the API that the call under way is about.
+    pub(super) fn budget(&mut self) -> &mut Budget {
+        if self.is_at_portal() { &mut self.portal_budget } else { &mut self.budget }
+    }
+
+    /// What the next request is sent with, if there is something.
+    fn who(&self, now: Now) -> Option<Credential> {
+        let tokens = if !self.is_at_portal() {
+            &self.tokens
+        } else if let Some(token) = self.config.portal.as_ref()?.token.clone() {
+            return Some(Credential::Portal(token));
+        } else {
+            &self.portal_tokens
+        };
+        Some(Credential::Bearer(tokens.usable(now.monotonic)?.0.clone()))
+    }
+
     fn sign_in(&mut self, now: Now) -> Output {
-        match self.tokens.wants_request(now.monotonic) {
+        match self.tokens().wants_request(now.monotonic) {
             Ok(()) => {
-                self.tokens.ask();
+                self.tokens().ask();
                 Output::Credential
             }
             Err(due) => Output::Wait(due.map(|due| due.saturating_sub(now.monotonic))),
@@ -280,11 +360,20 @@ impl Caller {
 
     fn handle_credential(&mut self, now: Now, presented: Presented) {
         let server_now = self.clock.at(now);
-        let (events, request) = self.tokens.present(presented, &self.config, server_now);
+        let credential = presented.credential.clone();
+        let (tokens, other) = if self.is_at_portal() {
+            (&mut self.portal_tokens, &mut self.tokens)
+        } else {
+            (&mut self.tokens, &mut self.portal_tokens)
+        };
+        let (events, request) = tokens.present(presented, &self.config, server_now);
+        if let Some(credential) = credential {
+            other.learn(credential);
+        }
         self.outputs.extend(events.into_iter().map(Output::Event));
         if let Some(request) = request.filter(|_| self.task.is_some()) {
             let (id, output) = self.send(now, request);
-            self.tokens.requested(id);
+            self.tokens().requested(id);
             self.outputs.push_back(output);
         }
     }
@@ -311,10 +400,15 @@ impl Caller {
             (Call::ListDlpTypes { language }, _) => {
                 wire::list_dlp_types(config, language.as_deref(), bearer)
             }
-            // What has windows is planned in windows; a sign-in asks nothing.
+            // What has windows is planned in windows; a sign-in asks nothing; what is of the
+            // other API goes there.
             (
                 Call::ListSubscriptions
                 | Call::SignIn
+                | Call::SignInToPortal
+                | Call::ListActivities { .. }
+                | Call::GetActivity(_)
+                | Call::SendFeedback { .. }
                 | Call::ListContent { .. }
                 | Call::ListNotifications { .. },
                 _,
@@ -329,7 +423,7 @@ impl Caller {
         self.flight = Some(Flight {
             id,
             operation: request.operation,
-            generation: self.tokens.generation(),
+            generation: self.tokens().generation(),
             sent_at: now.monotonic,
             head: Head::default(),
             body: Body::small(),
@@ -361,9 +455,8 @@ impl Caller {
                 | Operation::ListContent
                 | Operation::ListNotifications
                 | Operation::ListDlpTypes => Body::page(),
-                Operation::ListActivities | Operation::GetActivity | Operation::SendFeedback => {
-                    Body::small()
-                }
+                Operation::ListActivities => Body::activities(&self.config, self.clock.at(now)),
+                Operation::GetActivity | Operation::SendFeedback => Body::small(),
             };
         }
         let date = headers.value("date").and_then(Utc::parse_http_date);
@@ -385,7 +478,10 @@ impl Caller {
                 page.push(chunk);
                 self.read_page(page)
             }
-            Body::Activities(_) => true,
+            Body::Activities(reader) => {
+                reader.push(chunk);
+                self.read_activities(reader)
+            }
             Body::Blob(expander) => {
                 expander.push(chunk);
                 loop {
@@ -411,7 +507,7 @@ impl Caller {
     fn read_on(&mut self) {
         let room = self.undelivered.values().sum::<u64>() < self.config.buffer_bytes as u64;
         let Some(flight) = &mut self.flight else { return };
-        flight.stalled = matches!(flight.body, Body::Blob(_)) && !room;
+        flight.stalled = matches!(flight.body, Body::Blob(_) | Body::Activities(_)) && !room;
         if !flight.stalled {
             self.outputs.push_back(Output::Read(flight.id));
         }
@@ -430,9 +526,6 @@ impl Caller {
         if let Reply::Expanded { records, .. } = &mut task.reply {
             *records += expanded.records.len() as u64;
         }
-        let mut records = expanded.records;
-        let redactor = self.redactor.as_mut();
-        let (_, withheld) = redactor.map_or((0, 0), |redactor| redactor.redact_all(&mut records));
         let epoch = Utc::from_millis(0);
         let content = ContentRef {
             content_type: address.content_type().unwrap_or(ContentType::AuditGeneral),
@@ -442,9 +535,16 @@ impl Caller {
             created: epoch,
             expiration: epoch,
         };
+        self.hand_over(expanded.records, expanded.bytes, content);
+    }
+
+    /// Hands records to the host, redacted if that is asked for.
+    pub(super) fn hand_over(&mut self, mut records: Vec<Record>, bytes: u64, content: ContentRef) {
+        let redactor = self.redactor.as_mut();
+        let (_, withheld) = redactor.map_or((0, 0), |redactor| redactor.redact_all(&mut records));
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
-        self.undelivered.insert(id, expanded.bytes.max(1));
+        self.undelivered.insert(id, bytes.max(1));
         if withheld > 0 {
             self.outputs.push_back(Output::Event(Event::RecordsWithheldError {
                 content_type: content.content_type,
@@ -480,6 +580,7 @@ impl Caller {
 
 impl Machine for Caller {
     fn handle_input(&mut self, now: Now, input: Input) {
+        self.server_now = self.clock.at(now);
         match input {
             Input::Head { id, status, headers } => self.handle_head(now, id, status, &headers),
             Input::Body { id, chunk } => self.handle_body(now, id, chunk),
@@ -502,7 +603,7 @@ impl Machine for Caller {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        self.metrics.requests_per_minute = self.budget.rate();
+        self.metrics.requests_per_minute = self.budget().rate();
         self.metrics.undelivered_batches = self.undelivered.len() as u64;
         self.metrics.undelivered_bytes = self.undelivered.values().sum();
         if self.flight.is_some() {
@@ -516,6 +617,12 @@ impl Machine for Caller {
     fn metrics(&self) -> &Metrics {
         &self.metrics
     }
+}
+
+fn no_portal(operation: Operation) -> CallError {
+    let problem = "the Defender for Cloud Apps API is not configured";
+    let remedy = "set source to cloud_app_activities, and portal_url";
+    CallError::new(operation, CallErrorKind::Argument, problem, remedy)
 }
 
 fn stopped(operation: Operation) -> CallError {

@@ -17,7 +17,7 @@ use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
 use crate::redact;
-use crate::remedy::known_error;
+use crate::remedy::{known_error, remedy};
 use crate::request::{Operation, TransportError, TransportErrorKind};
 use crate::time::Now;
 use crate::token::{Rejection, TokenFailure, failure_of};
@@ -33,17 +33,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const REJECTIONS_MAX: u32 = 2;
 
 /// How a request ended.
-struct Ending {
-    verdict: Verdict,
-    status: u16,
-    code: Option<Cow<'static, str>>,
+pub(super) struct Ending {
+    pub(super) verdict: Verdict,
+    pub(super) status: u16,
+    pub(super) code: Option<Cow<'static, str>>,
     /// Microsoft's words, or ours.
-    message: String,
+    pub(super) message: String,
 }
 
 impl Ending {
-    const fn retry(message: String) -> Self {
+    pub(super) const fn retry(message: String) -> Self {
         Self { verdict: Verdict::Retry(None), status: 0, code: None, message }
+    }
+
+    pub(super) const fn accept(status: u16) -> Self {
+        Self { verdict: Verdict::Accept, status, code: None, message: String::new() }
     }
 }
 
@@ -75,6 +79,7 @@ impl Caller {
             return self.end_token(now, &flight, result);
         }
         let ending = match result {
+            Ok(()) if self.is_at_portal() => self.end_at_portal(&mut flight),
             Ok(()) => self.ending(&mut flight),
             // Whether it took effect, nobody knows, and Microsoft wants 15 minutes between two.
             Err(error)
@@ -112,8 +117,8 @@ impl Caller {
                 Ok(_) => Ok(()),
                 Err(error) => Err(ExpandError::Body(error)),
             },
-            // Single calls read activities whole.
-            Body::Activities(_) => Ok(()),
+            // Of the other API.
+            Body::Activities(_) => return self.end_at_portal(flight),
             Body::Blob(expander) => {
                 let finished = expander.finish();
                 let oversized = expander.take_oversized();
@@ -135,12 +140,7 @@ impl Caller {
             }
         };
         match fault {
-            Ok(()) => Ending {
-                verdict: Verdict::Accept,
-                status: flight.head.status,
-                code: None,
-                message: String::new(),
-            },
+            Ok(()) => Ending::accept(flight.head.status),
             Err(ExpandError::Body(SplitError::NotArray { first })) => {
                 match judge::code_of(&first) {
                     Some(code) => judged(flight.operation, &flight.head, Some(code), &first),
@@ -188,10 +188,13 @@ impl Caller {
     }
 
     fn accept(&mut self, now: Now, flight: &Flight, ending: &Ending) {
-        self.tokens.prove(flight.generation, now.monotonic);
+        self.tokens().prove(flight.generation, now.monotonic);
         let Some(task) = &mut self.task else { return };
-        task.failures = 0;
         task.rejections = 0;
+        if flight.operation == Operation::ListActivities {
+            return self.turn_page(now, flight);
+        }
+        task.failures = 0;
         if let (Operation::StartSubscription, Body::Small(small)) = (flight.operation, &flight.body)
             && ending.code.is_none()
         {
@@ -207,7 +210,8 @@ impl Caller {
         if let Call::ListContent { pages: Pages::First, .. } = task.call {
             return;
         }
-        let Some(address) = &flight.head.next_page else { return };
+        let portal = task.call.is_of_portal();
+        let Some(address) = flight.head.next_page.as_ref().filter(|_| !portal) else { return };
         let trouble = if !self.config.api.owns(address) {
             "the next page is on another host; the token was not sent there"
         } else if !task.visited.insert(Key::of_content(address)) {
@@ -236,7 +240,14 @@ impl Caller {
         self.fail(error);
     }
 
-    fn retry(&mut self, now: Now, flight: &Flight, retry_after: Option<Duration>, ending: &Ending) {
+    /// Once more after a while, unless it has failed too often.
+    pub(super) fn retry(
+        &mut self,
+        now: Now,
+        flight: &Flight,
+        retry_after: Option<Duration>,
+        ending: &Ending,
+    ) {
         let Some(task) = &mut self.task else { return };
         task.failures += 1;
         let failures = task.failures;
@@ -270,8 +281,8 @@ impl Caller {
         ending: &Ending,
     ) {
         self.metrics.throttled += 1;
-        let pause = self.budget.throttle(now.monotonic, retry_after);
-        let requests_per_minute = self.budget.rate();
+        let pause = self.budget().throttle(now.monotonic, retry_after);
+        let requests_per_minute = self.budget().rate();
         let Some(task) = &mut self.task else { return };
         task.failures += 1;
         if ATTEMPTS_MAX <= task.failures || PATIENCE < pause {
@@ -295,21 +306,32 @@ impl Caller {
     }
 
     fn reject_token(&mut self, now: Now, flight: &Flight, ending: &Ending) {
-        let rejection =
-            self.tokens.reject(flight.generation, flight.sent_at, now.monotonic, &mut self.random);
-        let wait = match rejection {
-            Rejection::Discarded(wait) => wait,
-            Rejection::NotTheToken => RETRY_BASE,
+        let portal = self.config.portal.as_ref().filter(|_| self.is_at_portal());
+        // There is no other than that which the portal made.
+        let made = portal.is_some_and(|portal| portal.token.is_some());
+        let (code, remedy) = match (portal.is_some(), made) {
+            (false, _) => (None, "check tenant_id, cloud and resource"),
+            (true, false) => (None, "check tenant_id, portal_url and portal_resource"),
+            (true, true) => (Some("portal-token"), remedy("portal-token")),
         };
+        // Not through `tokens`, which borrows all.
+        let mut random = self.random.clone();
+        let (generation, sent_at) = (flight.generation, flight.sent_at);
+        let wait = match made {
+            true => RETRY_BASE,
+            false => match self.tokens().reject(generation, sent_at, now.monotonic, &mut random) {
+                Rejection::Discarded(wait) => wait,
+                Rejection::NotTheToken => RETRY_BASE,
+            },
+        };
+        self.random = random;
         let Some(task) = &mut self.task else { return };
         task.rejections += 1;
         if REJECTIONS_MAX < task.rejections {
-            let error = CallError::new(
-                flight.operation,
-                CallErrorKind::Credentials,
-                format!("{}: the API does not take the token", ending.message),
-                "check tenant_id, cloud and resource",
-            );
+            let message = format!("{}: the API does not take the token", ending.message);
+            let kind = CallErrorKind::Credentials;
+            let mut error = CallError::new(flight.operation, kind, message, remedy);
+            error.code = code.map(str::to_owned);
             self.fail(error);
             return;
         }
@@ -320,7 +342,8 @@ impl Caller {
         let outcome = match (&flight.body, result) {
             (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
             (Body::Small(small), Ok(())) if (200..300).contains(&flight.head.status) => {
-                self.tokens.accept(small.bytes(), now.monotonic, self.clock.at(now))
+                let server_now = self.clock.at(now);
+                self.tokens().accept(small.bytes(), now.monotonic, server_now)
             }
             (Body::Small(small), Ok(())) => Err(failure_of(flight.head.status, small.bytes())),
             (Body::Page(_) | Body::Blob(_) | Body::Activities(_), Ok(())) => {
@@ -335,10 +358,12 @@ impl Caller {
                 self.outputs.push_back(Output::Event(Event::TokenAcquired { lifetime }));
                 return;
             }
-            Err(failure) => self.tokens.soften(failure),
+            Err(failure) => self.tokens().soften(failure),
         };
         let after = flight.head.retry_after;
-        let (wait, _) = self.tokens.fail(&failure, after, now.monotonic, &mut self.random);
+        let mut random = self.random.clone();
+        let (wait, _) = self.tokens().fail(&failure, after, now.monotonic, &mut random);
+        self.random = random;
         match failure {
             TokenFailure::Refused { code, message } => {
                 let remedy = known_error(&code).map_or("", |known| known.remedy);

@@ -1,5 +1,5 @@
-//! Single operations of the Management Activity API, each asked once and answered as data: for
-//! commands, for checks of a configuration, for a doctor.
+//! Single operations of the Management Activity API and of the Activities API, each asked once and
+//! answered as data: for commands, for checks of a configuration, for a doctor.
 //!
 //! A [`Caller`] is a machine like the [`Collector`](crate::Collector) and shares with it the
 //! token, the spelling of requests, the pinning of addresses, the judgement of answers, the request
@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod activities;
 mod address;
 mod caller;
 mod claims;
@@ -34,10 +35,12 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+use crate::activities::filter::Filters;
 use crate::batch::ContentType;
 use crate::request::Operation;
 use crate::secret::Secret;
 
+pub use activities::{ActivityId, Feedback};
 pub use address::BlobAddress;
 pub use caller::{ATTEMPTS_MAX, Caller, ENTRIES_MAX};
 pub use claims::Claims;
@@ -87,6 +90,28 @@ pub enum Call {
         /// One language tag for `Accept-Language`. `None`: Microsoft's default, en-US.
         language: Option<String>,
     },
+    /// Get a token for the Activities API, unless there is a good one or the portal's own is
+    /// configured. Nothing is asked of the API.
+    SignInToPortal,
+    /// `POST /api/v1/activities/`, over as many pages as it takes: the activities come as batches,
+    /// the reply counts them.
+    ListActivities {
+        /// Which activities.
+        filters: Filters,
+        /// When they were stored.
+        range: Range,
+        /// So many at most, the oldest first; `None`: all.
+        limit: Option<u64>,
+    },
+    /// `GET /api/v1/activities/ID/`: the activity comes as a batch.
+    GetActivity(ActivityId),
+    /// `POST /api/v1/activities/ID/feedback`.
+    SendFeedback {
+        /// The activity.
+        activity: ActivityId,
+        /// What to say about it.
+        feedback: Feedback,
+    },
 }
 
 /// How much of a listing is wanted.
@@ -123,6 +148,28 @@ impl Call {
             Self::GetBlob(_) => Operation::GetBlob,
             Self::ListNotifications { .. } => Operation::ListNotifications,
             Self::ListDlpTypes { .. } => Operation::ListDlpTypes,
+            Self::SignInToPortal => Operation::Token,
+            Self::ListActivities { .. } => Operation::ListActivities,
+            Self::GetActivity(_) => Operation::GetActivity,
+            Self::SendFeedback { .. } => Operation::SendFeedback,
+        }
+    }
+
+    /// Whether it is one of the Activities API, which has a token and a budget of its own.
+    pub(crate) const fn is_of_portal(&self) -> bool {
+        match self {
+            Self::SignInToPortal
+            | Self::ListActivities { .. }
+            | Self::GetActivity(_)
+            | Self::SendFeedback { .. } => true,
+            Self::SignIn
+            | Self::ListSubscriptions
+            | Self::StartSubscription { .. }
+            | Self::StopSubscription { .. }
+            | Self::ListContent { .. }
+            | Self::GetBlob(_)
+            | Self::ListNotifications { .. }
+            | Self::ListDlpTypes { .. } => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Ranges of time that somebody asks for, cut into windows that Microsoft takes. Pure.
 
+use crate::activities;
 use crate::interval::Interval;
 use crate::plan::{self, RETENTION, WINDOW_SPAN_MAX};
 use crate::time::Utc;
@@ -8,10 +9,11 @@ use std::time::Duration;
 /// "Seven days ago" is said some time before it is asked for.
 const LATE: Duration = Duration::from_secs(5 * 60);
 
-/// From a moment until another, exclusive: the time when content was made available.
+/// From a moment until another, exclusive: the time when content was made available, or when
+/// activities were stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The first moment. At most 7 days ago.
+    /// The first moment. At most 7 days ago for content, 180 for activities.
     pub since: Utc,
     /// The end. What is after now is left out.
     pub until: Utc,
@@ -34,6 +36,14 @@ pub enum RangeError {
         /// Its start.
         since: Utc,
         /// The oldest moment that is listed now.
+        oldest: Utc,
+    },
+    /// Microsoft does not keep activities that old.
+    #[error("it begins at {since}; Microsoft keeps activities for 180 days, now from {oldest} on")]
+    ActivitiesTooOld {
+        /// Its start.
+        since: Utc,
+        /// The oldest moment that is searched now.
         oldest: Utc,
     },
     /// Nothing can be there yet.
@@ -69,6 +79,22 @@ impl Range {
             start = end;
         }
         Ok(windows)
+    }
+
+    /// The interval to search for activities at `now`; `None` if all of it is gone by now.
+    pub(crate) fn of_activities(self, now: Utc) -> Result<Option<Interval>, RangeError> {
+        let Self { since, until } = self;
+        if until <= since {
+            return Err(RangeError::Reversed { since, until });
+        }
+        if now <= since {
+            return Err(RangeError::Future { since });
+        }
+        let oldest = now - activities::RETENTION;
+        if since < oldest - LATE {
+            return Err(RangeError::ActivitiesTooOld { since, oldest });
+        }
+        Ok(Interval::new(since.max(oldest), until.min(now)))
     }
 }
 

@@ -30,6 +30,17 @@ pub enum Reply {
     Notifications(Vec<Notification>),
     /// Sensitive information types.
     DlpTypes(Vec<DlpType>),
+    /// The activities were handed over.
+    Activities {
+        /// How many.
+        records: u64,
+        /// How many were dropped because they are larger than `record_bytes_max`.
+        dropped: u64,
+        /// Whether the limit was reached before the end.
+        more: bool,
+    },
+    /// The remark was taken.
+    FeedbackSent,
 }
 
 impl Reply {
@@ -47,6 +58,8 @@ impl Reply {
             | Self::Started(_)
             | Self::Unchanged
             | Self::Stopped
+            | Self::Activities { .. }
+            | Self::FeedbackSent
             | Self::Expanded { .. } => false,
         }
     }
@@ -62,6 +75,8 @@ impl Reply {
             | Self::Started(_)
             | Self::Unchanged
             | Self::Stopped
+            | Self::Activities { .. }
+            | Self::FeedbackSent
             | Self::Expanded { .. } => 0,
         }
     }
@@ -77,6 +92,8 @@ impl Reply {
             | Self::Started(_)
             | Self::Unchanged
             | Self::Stopped
+            | Self::Activities { .. }
+            | Self::FeedbackSent
             | Self::Expanded { .. } => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Calls against a scripted service: what is sent, how often, and how they end.
 
+mod activities;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,9 +62,13 @@ impl Run {
 
 /// Makes a call; answers to the API come from `answers`, the last one for ever.
 fn run(call: Call, answers: &[Answer]) -> Run {
+    run_with(config(), call, answers)
+}
+
+fn run_with(config: Config, call: Call, answers: &[Answer]) -> Run {
     let mut monotonic = Duration::ZERO;
     let now = |monotonic: Duration| Now { monotonic, wall: NOW + monotonic };
-    let mut caller = Caller::new(config(), 1, now(monotonic));
+    let mut caller = Caller::new(config, 1, now(monotonic));
     caller.begin(call);
     let (mut requests, mut records, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
     let mut answers = answers.iter();
@@ -70,7 +76,7 @@ fn run(call: Call, answers: &[Answer]) -> Run {
     for _ in 0..10_000 {
         match caller.poll_output(now(monotonic)) {
             Output::Request { id, request, .. } => {
-                let answer = if request.bearer.is_none() {
+                let answer = if request.operation == crate::request::Operation::Token {
                     ok(r#"{"access_token":"t0ken","expires_in":3599}"#)
                 } else {
                     requests.push(request);
