@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activities;
 mod arguments;
 mod calls;
 mod config_file;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Some(("state", matches)) => state::main(matches),
         Some(("subscriptions", matches)) => subscriptions::main(matches),
         Some(("content", matches)) => content::main(matches),
+        Some(("activities", matches)) => activities::main(matches),
         Some(("notifications", matches)) => notifications::main(matches),
         Some(("dlp-types", matches)) => dlp_types::main(matches),
         Some(("doctor", matches)) => doctor::main(matches),
@@ -78,6 +80,7 @@ fn command() -> Command {
             content::command(),
             notifications::command(),
             dlp_types::command(),
+            activities::command(),
             doctor::command(),
             state::command(),
             options::command(),

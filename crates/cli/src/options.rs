@@ -133,6 +133,7 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "webhook_key_file") => "/etc/m365-audit/webhook.key",
         (None, "redact_fields") => "Item.Subject, .ClientIP",
         (None, "redact_key_file") => "/run/secrets/m365-audit-redact",
+        (None, "portal_url") => "https://contoso.us.portal.cloudappsecurity.com",
         (None, "proxy_url") => "http://proxy.example:3128",
         (None, "login_url") => "https://login.microsoftonline.com",
         (None, "api_url" | "resource") => "https://manage.office.com",

@@ -36,6 +36,17 @@ pub(crate) fn settings(
     with_more(matches, &specs, also, |_| Ok(())).map(|(settings, ())| settings)
 }
 
+/// The same for a command that asks the Activities API alone, whatever `source` says.
+///
+/// # Errors
+/// As [`settings`].
+pub(crate) fn portal_settings(matches: &ArgMatches) -> Result<Settings, String> {
+    let specs: Vec<_> = arguments::specs().collect();
+    let mut gathered = Gathered::new(matches, &specs, None);
+    gathered.raw.insert("source".into(), "cloud_app_activities".into());
+    one(gathered, |_| Ok(())).map(|(settings, ())| settings)
+}
+
 /// The same for a command that works on many tenants as well.
 ///
 /// # Errors
@@ -68,7 +79,13 @@ pub(crate) fn with_more<T>(
     also: Option<ConfigError>,
     more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
 ) -> Result<(Settings, T), String> {
-    let mut gathered = Gathered::new(matches, specs, also);
+    one(Gathered::new(matches, specs, also), more)
+}
+
+fn one<T>(
+    mut gathered: Gathered,
+    more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
+) -> Result<(Settings, T), String> {
     let Some(file) = TenantsFile::of(&gathered.raw) else { return gathered.settings(more) };
     gathered.errors.extend(file.check_base().err().unwrap_or_default());
     let more = more(&gathered.raw).map_err(|found| gathered.errors.extend(found));

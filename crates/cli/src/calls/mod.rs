@@ -102,6 +102,18 @@ impl Session {
         Self::of(&Self::settings(matches)?, log(matches))
     }
 
+    /// The same for the Activities API, whatever is collected.
+    ///
+    /// # Errors
+    /// The exit code; why is said on stderr.
+    pub(crate) fn open_portal(matches: &ArgMatches) -> Result<Self, u8> {
+        let settings = sources::portal_settings(matches).map_err(|report| {
+            say(&report);
+            MISCONFIGURED
+        })?;
+        Self::of(&settings, log(matches))
+    }
+
     /// Reads all settings.
     ///
     /// # Errors

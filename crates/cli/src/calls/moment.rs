@@ -7,27 +7,22 @@ use std::time::Duration;
 
 use crate::log::now;
 
-const FORMS: &str = "a time like 2026-11-20 or 2026-11-20T08:00:00Z (UTC), how long ago as 90m, 3h \
+pub(crate) const FORMS: &str = "a time like 2026-11-20 or 2026-11-20T08:00:00Z (UTC), how long ago as 90m, 3h \
                      or 2d, or now";
 
 /// `--since` and `--until`.
 pub(crate) fn args() -> [Arg; 2] {
     [
-        Arg::new("since")
-            .long("since")
-            .value_name("TIME")
-            .default_value("24h")
-            .value_parser(parse_argument)
-            .help(format!(
-                "First moment: {FORMS}. At most 7 days ago: Microsoft lists no older content"
-            )),
-        Arg::new("until")
-            .long("until")
-            .value_name("TIME")
-            .default_value("now")
-            .value_parser(parse_argument)
-            .help("End, exclusive, in the same forms"),
+        arg("since").default_value("24h").help(format!(
+            "First moment: {FORMS}. At most 7 days ago: Microsoft lists no older content"
+        )),
+        arg("until").default_value("now").help("End, exclusive, in the same forms"),
     ]
+}
+
+/// A flag that takes a moment.
+pub(crate) fn arg(name: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("TIME").value_parser(parse_argument)
 }
 
 /// The range that the arguments name.

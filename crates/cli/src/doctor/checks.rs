@@ -7,11 +7,12 @@ use m365_audit_core::call::{Call, Claims, Pages, Range, Reply, Subscription};
 use m365_audit_core::{ContentType, Credential, Origin, Utc};
 
 use crate::calls::Session;
+use crate::doctor::activities;
 use crate::doctor::report::Report;
 use crate::log::{Log, now};
 
 /// How far back content is looked for: within one window.
-const LOOK: Duration = Duration::from_secs(22 * 3_600);
+pub(super) const LOOK: Duration = Duration::from_secs(22 * 3_600);
 
 /// A clock this wrong is worth mending; one beyond the other bound spoils sign-in by certificate,
 /// since assertions are valid for minutes.
@@ -32,11 +33,18 @@ pub(super) fn examine(settings: &Settings, log: &Log) -> Report {
     let mut report = Report::new(settings.config.tenant_id().to_owned());
     match Session::of(settings, log.clone()) {
         Ok(mut session) => {
-            if sign_in(&mut session, &mut report) {
+            let management = !settings.config.content_types().is_empty();
+            if let Credential::Certificate(certificate) = settings.config.credential() {
+                check_certificate(certificate.not_after(), &mut report);
+            }
+            if management && sign_in(&mut session, &mut report) {
                 look(&mut session, &mut report);
             }
+            if management {
+                budget(&session, &mut report);
+            }
+            activities::examine(&mut session, &mut report);
             clock(&session, &mut report);
-            budget(&session, &mut report);
         }
         Err(_) => report.fail("transport", "the HTTP client cannot be set up", "see stderr"),
     }
@@ -48,9 +56,6 @@ fn sign_in(session: &mut Session, report: &mut Report) -> bool {
     let config = session.calls.config();
     let credential = config.credential().to_string();
     let login = config.login().as_str().to_owned();
-    if let Credential::Certificate(certificate) = config.credential() {
-        check_certificate(certificate.not_after(), report);
-    }
     match session.call(Call::SignIn) {
         Ok(_) => {
             report.ok("sign-in", format!("{login} takes {credential}"));

@@ -1,5 +1,6 @@
 //! `m365-audit doctor`: whether collecting will work, and if not, what to do. Changes nothing.
 
+mod activities;
 mod checks;
 mod report;
 
@@ -15,7 +16,8 @@ use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, arguments};
 
 const AFTER_HELP: &str = "\
 Signs in, looks at the token, lists the subscriptions and the content of the last hours, and tries
-whether db can be written. Reads no record, starts nothing, changes nothing, and may run beside a
+whether db can be written. Where activities of Defender for Cloud Apps are collected, it looks at
+their address, token and permission, and searches for some. Keeps no record, starts nothing, changes nothing, and may run beside a
 collector. Each line is ok, warn or fail, and says what to do. With a tenants_file every tenant of
 it is looked at, one after the other, or the one that --tenant-id names; a table with a mistake is a
 failure, and the others are looked at all the same.
@@ -27,7 +29,17 @@ Examples:
   m365-audit doctor --json | jq '.tenants[].checks[] | select(.status != \"ok\")'";
 
 pub(crate) fn command() -> Command {
-    let also = ["content_types", "start_subscriptions", "db"];
+    let also = [
+        "source",
+        "content_types",
+        "start_subscriptions",
+        "db",
+        "portal_url",
+        "portal_token",
+        "portal_resource",
+        "activities_filter",
+        "activities_requests_per_minute",
+    ];
     Command::new("doctor")
         .about("Check whether collecting will work, and say what to do")
         .after_help(AFTER_HELP)

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod activities;
 mod doctor;
 mod receiver;
 #[allow(dead_code, reason = "not every test file uses everything")]

@@ -71,6 +71,7 @@ impl World {
             .env("M365_AUDIT_CLIENT_ID", tenant.apps[0].client_id.to_string())
             .env("M365_AUDIT_LOGIN_URL", &base)
             .env("M365_AUDIT_API_URL", &base)
+            .env("M365_AUDIT_PORTAL_URL", &base)
             .env("M365_AUDIT_CLIENT_SECRET", &self.secret);
         command
     }
