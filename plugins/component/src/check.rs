@@ -1,5 +1,5 @@
-//! Tries a configuration: signs in and lists subscriptions, each once. Starts nothing and reads no
-//! content.
+//! Tries a configuration: signs in and asks each source that is collected, once: for the list of
+//! subscriptions, for a page of activities. Starts nothing and hands nothing over.
 //!
 //! A collector does it, from an empty state and only until it would go on: what it would send next
 //! is not sent, and nothing of it is stored.
@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use m365_audit_core::{
-    Collector, Config, Event, Input, Operation, Output, Presented, StateError, Stored,
+    Collector, Config, Event, Input, Operation, Output, Presented, RequestId, StateError, Stored,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{Cause, Failure, Note};
@@ -20,10 +20,17 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// The longest pause that is sat through.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Does both. What fails is tried again, five times in all, with pauses that double from some
+/// Does all that. What fails is tried again, five times in all, with pauses that double from some
 /// seconds.
 pub(crate) fn check<W: Wire>(config: Config, wire: &mut W, seed: u64) -> Result<(), Failure> {
-    let mut check = Check { wire, told: Vec::new(), throttled: false };
+    let mut check = Check {
+        wire,
+        told: Vec::new(),
+        throttled: false,
+        subscriptions: !config.content_types().is_empty(),
+        activities: config.activities_filter().is_some(),
+        search: None,
+    };
     match check.run(config, seed) {
         Ok(()) => Ok(()),
         Err((cause, message)) => Err(Failure { notes: check.told, ..fault::new(cause, message) }),
@@ -35,6 +42,11 @@ struct Check<'a, W> {
     told: Vec<Note>,
     /// Whether the last failure was a request for fewer requests.
     throttled: bool,
+    /// What is still to be found out of each source.
+    subscriptions: bool,
+    activities: bool,
+    /// The search that is under way.
+    search: Option<RequestId>,
 }
 
 /// Why it does not work.
@@ -46,14 +58,20 @@ impl<W: Wire> Check<'_, W> {
         let mut collector =
             Collector::new(config, &Stored::new(), seed, self.wire.now()).map_err(damaged)?;
         let mut inputs = Vec::new();
-        loop {
+        while self.subscriptions || self.activities {
             match collector.poll_output(self.wire.now()) {
                 Output::Request { id, request, timeout } => match request.operation {
                     Operation::Token | Operation::ListSubscriptions => {
                         self.wire.send(id, request, timeout);
                     }
+                    // The first is a small one; what it would search besides is not sent.
+                    Operation::ListActivities if self.search.is_none() => {
+                        self.search = Some(id);
+                        self.wire.send(id, request, timeout);
+                    }
+                    Operation::ListActivities => {}
                     // It knows its subscriptions, and would begin to collect.
-                    _ => return Ok(()),
+                    _ => self.subscriptions = false,
                 },
                 Output::Credential => {
                     let presented = Presented::unchanged(self.wire.entropy());
@@ -61,9 +79,9 @@ impl<W: Wire> Check<'_, W> {
                 }
                 Output::Read(id) => self.wire.read(id),
                 Output::Cancel(id) => self.wire.cancel(id),
-                Output::Event(Event::SubscriptionMissing { .. }) | Output::Finished => {
-                    return Ok(());
-                }
+                Output::Event(Event::SubscriptionMissing { .. }) => self.subscriptions = false,
+                Output::Event(Event::ActivitiesListed { .. }) => self.activities = false,
+                Output::Finished => return Ok(()),
                 Output::Event(event) => self.observe(&event)?,
                 Output::Wait(timeout) => {
                     let timeout = timeout.unwrap_or(WAIT_MAX).min(WAIT_MAX);
@@ -76,12 +94,20 @@ impl<W: Wire> Check<'_, W> {
                         inputs.push(Input::Timeout);
                     }
                     let now = self.wire.now();
-                    inputs.drain(..).for_each(|input| collector.handle_input(now, input));
+                    for input in inputs.drain(..) {
+                        if let Input::End { id, .. } = &input {
+                            self.search = self.search.filter(|search| search != id);
+                        }
+                        collector.handle_input(now, input);
+                    }
                 }
-                // There are no records yet, and what it would store follows from nothing done.
-                Output::Batch(_) | Output::Commit(_) => {}
+                // Of a search: there are activities, and nobody has asked for them.
+                Output::Batch(_) => self.activities = false,
+                // What it would store follows from nothing done.
+                Output::Commit(_) => {}
             }
         }
+        Ok(())
     }
 
     /// Takes note of what happened. Fails if it will not pass by itself, or not soon.
@@ -135,6 +161,45 @@ mod tests {
                 assert_eq!(wire.sent, [Operation::Token, Operation::ListSubscriptions]);
             }
         }
+    }
+
+    /// What is sent for these sources, in a world with or without activities.
+    fn sent(source: &str, sim: SimConfig) -> Vec<Operation> {
+        let mut wire = Simulated::new(sim);
+        let url = wire.microsoft.portal_url(wire.microsoft.tenants()[0].id).unwrap();
+        let config = config(&wire, &[("source", source), ("portal_url", &url)]);
+        check(config, &mut wire, 1).unwrap();
+        assert!(wire.microsoft.report().is_legal());
+        wire.sent.sort_unstable();
+        wire.sent
+    }
+
+    #[test]
+    fn each_source_that_is_collected_is_asked_once() {
+        use Operation::{ListActivities, ListSubscriptions, Token};
+        let busy = SimConfig {
+            activities_per_hour: m365_sim::Span::new(90, 120),
+            subscribed: true,
+            ..world()
+        };
+        for sim in [world(), busy] {
+            let both = "management_activity, cloud_app_activities";
+            assert_eq!(sent("cloud_app_activities", sim.clone()), [Token, ListActivities]);
+            let all = [Token, Token, ListSubscriptions, ListActivities];
+            assert_eq!(sent(both, sim), all);
+        }
+    }
+
+    #[test]
+    fn activities_without_permission_are_told_with_the_remedy() {
+        let mut tenant = m365_sim::TenantConfig::seeded(world().seed, 0);
+        tenant.apps[0].roles.retain(|role| role != "Investigation.read");
+        let wire = Simulated::new(SimConfig { tenants: vec![tenant], ..world() });
+        let url = wire.microsoft.portal_url(wire.microsoft.tenants()[0].id).unwrap();
+        let changes = [("source", "cloud_app_activities"), ("portal_url", &*url)];
+        let (failure, _) = fails(wire, &changes);
+        assert_eq!(failure.cause, Cause::Auth);
+        assert!(failure.message.contains("Investigation.read"), "{}", failure.message);
     }
 
     #[test]

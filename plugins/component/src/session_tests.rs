@@ -165,6 +165,42 @@ fn a_refused_app_is_a_failure_with_the_remedy_and_no_secret() {
     assert_eq!(session.wire.sent.len(), 2);
 }
 
+/// The options of the second source.
+fn activities(wire: &Simulated) -> Vec<(&'static str, String)> {
+    let tenant = wire.microsoft.tenants()[0].id;
+    vec![
+        ("source", "cloud_app_activities".into()),
+        ("portal_url", wire.microsoft.portal_url(tenant).unwrap()),
+        ("activities_lookback", "2d".into()),
+    ]
+}
+
+#[test]
+fn activities_are_collected_with_the_same_calls() {
+    let sim = SimConfig {
+        activities_per_hour: m365_sim::Span::new(90, 120),
+        activity_days: 1.0,
+        scan_page_size: 500,
+        ..world()
+    };
+    let mut wire = Simulated::new(sim);
+    let options = activities(&wire);
+    let changes: Vec<_> = options.iter().map(|(name, value)| (*name, &**value)).collect();
+    let config = config(&wire, &changes);
+    let collector = Collector::new(config.once(true), &Stored::new(), 1, wire.now()).unwrap();
+    let mut session = Session::new(collector, wire, false);
+    let mut stored = Stored::new();
+    let limits = Limits { max_records: 70, ..AMPLE };
+    let mut lines = collect(&mut session, &mut stored, &limits, |_| {});
+    lines.sort_unstable();
+    let owed = session.wire.microsoft.owed_activities();
+    let mut owed: Vec<_> = owed.map(|owed| String::from_utf8(owed.bytes).unwrap()).collect();
+    owed.sort_unstable();
+    assert!(lines.len() > 1_000 && lines == owed, "{} of {}", lines.len(), owed.len());
+    assert!(stored.contains_key("lane/CloudAppActivities"));
+    assert!(session.wire.microsoft.report().is_legal());
+}
+
 #[test]
 fn an_address_that_the_host_denies_is_a_mistake_of_the_configuration() {
     let mut wire = Simulated::new(world());
