@@ -2,6 +2,7 @@
 //! tests say so and pass.
 
 mod abi;
+mod activities;
 mod delivery;
 mod endings;
 mod file;
