@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the project promises about speed, memory and latency, measured against
 //! rivals in the same run. Medians decide; the spread of the runs is shown as the machine's noise.
 
+mod activities;
 mod budget;
 mod cpu;
 #[cfg(feature = "bench")]
@@ -23,10 +24,11 @@ const RUNS: usize = 5;
 
 type Bench = (&'static str, fn() -> Result<Verdict>);
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     ("fluent-bit-cpu", cpu::run),
     ("memory", memory::run),
     ("budget", budget::run),
+    ("activities", activities::run),
     ("latency", latency::run),
     ("tenants", tenants::run),
     ("webhook", webhook::run),
