@@ -40,14 +40,14 @@ pub enum Operation {
     ListContent,
     /// `GET {contentUri}`.
     GetBlob,
+    /// `POST /api/v1/activities/`, each page of a search.
+    ListActivities,
     /// `POST /subscriptions/stop`.
     StopSubscription,
     /// `GET /subscriptions/notifications`, each page.
     ListNotifications,
     /// `GET /resources/dlpSensitiveTypes`.
     ListDlpTypes,
-    /// `POST /api/v1/activities/`, each page of a search.
-    ListActivities,
     /// `GET /api/v1/activities/ID/`.
     GetActivity,
     /// `POST /api/v1/activities/ID/feedback`.
@@ -57,12 +57,13 @@ pub enum Operation {
 impl Operation {
     /// Those that a collector sends, for registering metrics ahead of use: the first of
     /// [`Self::ALL`].
-    pub const COLLECTING: [Self; 5] = [
+    pub const COLLECTING: [Self; 6] = [
         Self::Token,
         Self::ListSubscriptions,
         Self::StartSubscription,
         Self::ListContent,
         Self::GetBlob,
+        Self::ListActivities,
     ];
 
     /// Every operation.
@@ -72,10 +73,10 @@ impl Operation {
         Self::StartSubscription,
         Self::ListContent,
         Self::GetBlob,
+        Self::ListActivities,
         Self::StopSubscription,
         Self::ListNotifications,
         Self::ListDlpTypes,
-        Self::ListActivities,
         Self::GetActivity,
         Self::SendFeedback,
     ];

@@ -78,8 +78,7 @@ impl Input for M365Audit {
         match settings.who {
             Who::One(client) => {
                 check_state(&client)?;
-                let subject =
-                    Subject { tenant_id: None, content_types: client.config.content_types() };
+                let subject = Subject { tenant_id: None, content_types: client.config.feeds() };
                 let metrics = HostMetrics::register(setup, &[subject]).swap_remove(0);
                 let logger = setup.logger();
                 let webhook = client.native.webhook.is_some();

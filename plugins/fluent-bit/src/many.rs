@@ -32,7 +32,7 @@ impl Host {
             .iter()
             .map(|tenant| Subject {
                 tenant_id: Some(tenant.settings.config.tenant_id()),
-                content_types: tenant.settings.config.content_types(),
+                content_types: tenant.settings.config.feeds(),
             })
             .collect();
         let metrics = HostMetrics::register(setup, &subjects);
@@ -55,7 +55,7 @@ impl Host {
     fn metrics_of(&mut self, tenant: &Tenant) -> HostMetrics {
         let config = &tenant.settings.config;
         let known = self.metrics.get_mut(config.tenant_id());
-        match known.filter(|known| known.fits(config.content_types())) {
+        match known.filter(|known| known.fits(&config.feeds())) {
             Some(known) => {
                 if self.seen.insert(config.tenant_id().into(), ()).is_some() {
                     known.restart();
@@ -67,7 +67,7 @@ impl Host {
                     "[{}] new since the start: its metrics are shown after a reload of Fluent Bit",
                     tenant.name
                 ));
-                HostMetrics::unseen(config.content_types())
+                HostMetrics::unseen(&config.feeds())
             }
         }
     }

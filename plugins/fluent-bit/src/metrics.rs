@@ -25,10 +25,11 @@ impl Total {
 }
 
 /// Whose numbers are shown: a tenant's, by its id where there are several.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) tenant_id: Option<&'a str>,
-    pub(crate) content_types: &'a [ContentType],
+    /// Everything that is collected, of both sources.
+    pub(crate) content_types: Vec<ContentType>,
 }
 
 /// All numbers of one tenant. Clones are the same numbers.
@@ -84,7 +85,7 @@ impl HostMetrics {
             counters.unwrap_or_default().into_iter().map(Total::new).collect()
         };
         let subjects = subjects.iter().map(|subject| Self {
-            content_types: subject.content_types.into(),
+            content_types: subject.content_types.clone(),
             requests: totals(requests.next()),
             throttled: Total::new(throttled.next().unwrap_or_default()),
             retries: Total::new(retries.next().unwrap_or_default()),
