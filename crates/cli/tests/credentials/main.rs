@@ -187,6 +187,22 @@ fn a_managed_identity_signs_in_without_any_secret() {
     });
     let name = "the machine's managed identity from http://127.0.0.1";
     assert_signed_in(&server, dir.path(), &output, name, &[]);
+    // One that a user assigned is named in one of three ways.
+    let identity = server.microsoft().tenants()[0].identities[0].clone();
+    let (client, object) = (identity.client_id.to_string(), identity.object_id.to_string());
+    for (flag, id, code) in [
+        ("--client-id", &client, 0),
+        ("--managed-identity-object-id", &object, 0),
+        ("--managed-identity-resource-id", &identity.resource_id, 0),
+        ("--managed-identity-object-id", &client, 1),
+    ] {
+        let output = run(&server, dir.path(), |command| {
+            command
+                .args(["--auth", "managed_identity", "--managed-identity-endpoint", &metadata])
+                .args([flag, id]);
+        });
+        assert_code(&output, code);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Certificates are made here, with keys of fixed seeds.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use pkcs8::{EncodePrivateKey, LineEnding};
@@ -12,7 +13,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::assertion::{HashRandom, assertion};
-use crate::credential::Algorithm;
+use crate::credential::{Algorithm, Credential, ExpiryWatch};
+use crate::event::{Event, Level};
 
 const PASSWORD: &str = "correct horse";
 
@@ -215,4 +217,29 @@ fn an_assertion_says_what_microsoft_asks_for_and_its_signature_holds() {
     assert_eq!(names[0], names[2]);
     assert_eq!(names[0].len(), 38);
     assert_eq!(&names[0][15..16], "4");
+}
+
+#[test]
+fn an_operator_is_warned_30_7_and_1_days_before_the_end_and_at_it() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let key = &keys()[0];
+    let pem =
+        format!("{}{}", certificate_pem(key), key.to_pkcs8_pem(LineEnding::LF).unwrap().as_str());
+    let certificate = Certificate::from_pem(&pem, None).unwrap();
+    let end = certificate.not_after();
+    let credential = Credential::Certificate(Arc::new(certificate));
+    let mut watch = ExpiryWatch::default();
+    // Looked at each hour, as sign-ins do.
+    let told = (0..=40 * 24).rev().filter_map(|hours: u32| {
+        let event = watch.look(&credential, end - DAY / 24 * hours)?;
+        let days = if let Event::CertificateExpiring { days, .. } = &event { *days } else { 0 };
+        assert_eq!(days == 0, matches!(event, Event::CertificateExpiredError { .. }));
+        assert_eq!(event.level(), if days == 0 { Level::Error } else { Level::Warn });
+        Some((days, hours))
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(30, 720), (7, 168), (1, 24), (0, 0)]);
+    // A run that begins in between says how it is.
+    let mut late = ExpiryWatch::default();
+    let told = late.look(&credential, end - DAY * 5).map(|event| event.to_string()).unwrap();
+    assert!(told.contains(" ends in 5 days"), "{told}");
 }
