@@ -97,12 +97,18 @@ fn a_world_with_the_faults_of_the_field_is_collected_alike() {
             *rate = Rate::Schedule(now_and_then(17, 2));
         }
     }
-    // A start has to cool down for a quarter of an hour; what has expired is lost.
-    for fault in [Fault::SubscriptionDisabled, Fault::ExpiredEntry] {
+    // A start has to cool down for a quarter of an hour, a blob that is gone for half a minute and
+    // more; what has expired is lost.
+    for fault in [
+        Fault::SubscriptionDisabled,
+        Fault::BlobNotFound,
+        Fault::ExpiredEntry,
+        // In the hostile world: each way to throttle costs ten seconds and half of the rate.
+        Fault::Throttled403,
+    ] {
         faults.rates.remove(&fault);
     }
     let faults = bounded(faults)
-        .with_schedule(Fault::BlobNotFound, times(1))
         .with_schedule(Fault::TokenThrottled, times(1))
         .with_schedule(Fault::Throttled429, now_and_then(40, 1))
         .with_schedule(Fault::InternalErrorBurst, now_and_then(50, 1));
@@ -124,7 +130,7 @@ fn a_hostile_world_is_collected_alike() {
         );
         let harmless = matches!(rate, Rate::Probability(p) if 0.1 <= *p);
         if !published && !harmless {
-            *rate = Rate::Schedule(now_and_then(7, 2));
+            *rate = Rate::Schedule(now_and_then(7, 1));
         }
     }
     for fault in [
@@ -139,11 +145,11 @@ fn a_hostile_world_is_collected_alike() {
         Fault::PoisonBlobForever,
         // What has expired is lost, and nobody's loss here.
         Fault::ExpiredEntry,
-        // Half a minute at the first failure of a blob, and more at a later one: the first of
-        // them, and this way to throttle, are in the field's world.
+        // Half a minute at the first failure of a blob, and more at a later one.
         Fault::BlobNotFound,
         Fault::BlobExpired,
         Fault::BlobInvalid,
+        // In the field's world.
         Fault::Throttled429,
     ] {
         faults.rates.remove(&fault);
