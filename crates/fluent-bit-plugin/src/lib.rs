@@ -126,6 +126,10 @@ macro_rules! register_input {
             use ::core::ffi::{c_int, c_void};
             use $crate::abi::exports;
 
+            #[global_allocator]
+            static ALLOCATOR: $crate::abi::alloc::HostAllocator =
+                $crate::abi::alloc::HostAllocator(::std::alloc::System);
+
             const _: () = $crate::options::check_name(<$input as $crate::Input>::NAME);
             const _: () = $crate::options::check(<$input as $crate::Input>::OPTIONS);
 

@@ -1,6 +1,7 @@
 //! A plugin for the harness: well-behaved or not, as its `mode` says.
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
 use std::fmt;
 use std::panic;
 use std::thread;
@@ -66,6 +67,7 @@ impl Input for Trap {
         match self.mode.as_str() {
             "fail_run" => return Err(Failure::new("in run")),
             "panic_run" => panic!("in run"),
+            "tables" => fill_tables(),
             "panic_waker" => outbox.on_wake(|| panic!("in the waker")),
             "panic_log" => self.logger.info(Unprintable),
             "log_thread" => self.log_from_another_thread(),
@@ -79,6 +81,13 @@ impl Input for Trap {
         }
         self.count(&outbox)
     }
+}
+
+/// Hash tables of a size that is no multiple of 16. Where one does not lie at such a multiple, an
+/// aligned load ends the process.
+fn fill_tables() {
+    let tables: Vec<HashSet<u64>> = (0..10_000).map(|n| HashSet::from([n, n + 1, n + 2])).collect();
+    assert!(tables.iter().zip(0..).all(|(table, n)| table.contains(&n)));
 }
 
 impl Trap {

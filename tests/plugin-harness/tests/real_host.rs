@@ -78,6 +78,15 @@ fn records_carry_the_tag_and_the_configured_greeting() {
 }
 
 #[test]
+fn hash_tables_lie_right_although_the_hosts_malloc_is_lax() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - { name: trap, mode: tables, batches: 3 }";
+    let mut fluent_bit = FluentBit::start(&executable, &config(trap(), input));
+    until("three records", || numbers(&fluent_bit).len() >= 3);
+    assert!(fluent_bit.stop().0.success());
+}
+
+#[test]
 fn an_unknown_option_and_a_bad_value_are_refused_by_name() {
     let Some(executable) = fluent_bit::find() else { return };
     let plugin = example().to_str().expect("a plain path");

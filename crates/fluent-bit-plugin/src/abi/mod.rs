@@ -3,6 +3,7 @@
 //! SAFETY.md; what is done about each, in this crate's.
 #![allow(unsafe_code)]
 
+pub mod alloc;
 mod config_map;
 pub mod exports;
 mod host;
