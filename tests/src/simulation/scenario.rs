@@ -55,6 +55,17 @@ struct Pace {
     chunk_bytes_max: u64,
 }
 
+impl Pace {
+    /// Whether a long page of activities takes so many reads that the process rarely lives to see
+    /// its end.
+    const fn reads_crumbs(self) -> bool {
+        const PAGE_BYTES: u64 = 6_000_000;
+        // One output asks for the chunk, another waits for it.
+        let outputs = 2 * PAGE_BYTES / self.chunk_bytes_max;
+        self.chunk_bytes_max < 1_000 || outputs * self.crash_per_million > 1_000_000
+    }
+}
+
 impl Scenario {
     /// Draws the world of `seed`.
     #[must_use]
@@ -70,7 +81,7 @@ impl Scenario {
         // Content that comes later than the daily relisting can promise is no collector's fault.
         plan.very_late_minutes = plan.very_late_minutes.min(4 * 1_440);
         // Most worlds are small, so that many can be run; some are large enough for what needs it.
-        let large = draw.chance(150);
+        let large = draw.chance(60);
         let mut sim = SimConfig {
             seed,
             days: if large { draw.pick(&[0.5, 1.0, 2.0]) } else { draw.pick(&[0.05, 0.2, 0.4]) },
@@ -226,7 +237,7 @@ impl Scenario {
         sim.activity_days = draw.pick(&[0.02, 0.2, 1.0, if large { 20.0 } else { 2.0 }]);
         // Long or dense: both would be tens of thousands of activities. And a host that takes
         // minutes for a small buffer does not keep up with many, nor does one that reads crumbs.
-        let crumbs = pace.chunk_bytes_max < 1_000;
+        let crumbs = pace.reads_crumbs();
         if large && (sim.activity_days > 0.5 || pace.delivery_ms_max > 5_000 || crumbs) {
             sim.activities_per_hour.max = sim.activities_per_hour.max.min(30);
             sim.activities_per_hour.min = 0;
