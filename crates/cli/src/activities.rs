@@ -37,10 +37,10 @@ Examples:
   m365-audit activities list --filter '{\"service\": {\"eq\": [20893]}}' --limit 100";
 
 const NOTATION: &str = "\
-A condition is FILTER OPERATOR VALUE; several are joined by `and`. Several values are written (a, b),
-text with blanks or commas in quotes. eq and contains: one of the values; neq and ncontains: none of
-them; isset and isnotset take no value. Times: 2026-07-15, 2026-07-15T20:45:11Z or milliseconds since
-1970; a range is START..END.";
+A condition is FILTER OPERATOR VALUE; several are joined by `and`. Several values are written
+(a, b), text with blanks or commas in quotes. eq and contains: one of the values; neq and ncontains:
+none of them; isset and isnotset take no value. Times: 2026-07-15, 2026-07-15T20:45:11Z or
+milliseconds since 1970; a range is START..END.";
 
 const ABOUT_GET: &str = "\
 The id is `_id` in a record. The activity is printed as Microsoft sent it, on one line.

@@ -53,7 +53,8 @@ pub(crate) enum Webhook {
 /// The webhook that a subscription has, whoever set it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// None, as far as the list shows; or one that has expired, which could only be lost or revived.
+    /// None, as far as the list shows; or one that has expired, which could only be lost or
+    /// revived.
     #[default]
     Nothing,
     /// The list shows it.

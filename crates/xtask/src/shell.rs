@@ -32,8 +32,8 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 /// Cargo, the one that runs this.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // Set for this crate by the Cargo that runs it; an inner Cargo finds its own. Build scripts that
-    // look at them (ring's) would run anew whenever Cargo is called by hand in between.
+    // Set for this crate by the Cargo that runs it; an inner Cargo finds its own. Build scripts
+    // that look at them (ring's) would run anew whenever Cargo is called by hand in between.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

@@ -1,7 +1,7 @@
 //! The component: `m365-audit:source` of `wit/source.wit`, exported over the core.
 //!
-//! Thin. Everything about Microsoft is the core's; this crate answers calls ([`session`]), speaks
-//! `wasi:http` ([`http`]) and converts values. It imports only `wasi:*`.
+//! Thin. Everything about Microsoft is the core's; this crate answers calls (`session`), speaks
+//! `wasi:http` (`http`) and converts values. It imports only `wasi:*`.
 //!
 //! It also compiles for the machine at hand, so that lints and tests need no WASM target; there the
 //! calls to `wasi:*` do not work.

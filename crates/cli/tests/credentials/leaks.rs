@@ -1,5 +1,5 @@
-//! Every secret there is, in runs that use it, that are refused, and that do not begin: nothing of it
-//! is in anything that they write.
+//! Every secret there is, in runs that use it, that are refused, and that do not begin: nothing of
+//! it is in anything that they write.
 
 use std::net::TcpListener;
 

@@ -14,8 +14,8 @@ fn server_with(credential: Credential) -> Server {
 }
 
 /// Runs with `first` in the file, has the service take only `credential` from then on, and puts
-/// `second` into the file once the first one was refused. `reads` is the option that names the file.
-/// Answers the log.
+/// `second` into the file once the first one was refused. `reads` is the option that names the
+/// file. Answers the log.
 #[track_caller]
 fn rotate(
     server: &Server,

@@ -28,7 +28,8 @@ const LAG_CHANGE_MAX: f64 = 10.0;
 /// Quiet tenants beside the noisy one, and how often each publishes in a pass.
 const QUIET: usize = 9;
 const ROUNDS: usize = 25;
-/// Passes with and without the noisy one, in turn: a machine that is busy for a while is so for both.
+/// Passes with and without the noisy one, in turn: a machine that is busy for a while is so for
+/// both.
 const PASSES: usize = 3;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
