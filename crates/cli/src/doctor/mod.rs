@@ -19,8 +19,8 @@ Signs in, looks at the token, lists the subscriptions and the content of the las
 whether db can be written. Where activities of Defender for Cloud Apps are collected, it looks at
 their address, token and permission, and searches for some. Keeps no record, starts nothing, changes
 nothing, and may run beside a collector. Each line is ok, warn or fail, and says what to do. With a
-tenants_file every tenant of it is looked at, one after the other, or the one that --tenant-id names;
-a table with a mistake is a failure, and the others are looked at all the same.
+tenants_file every tenant of it is looked at, one after the other, or the one that --tenant-id
+names; a table with a mistake is a failure, and the others are looked at all the same.
 
 Exit codes: 0 nothing failed (there may be warnings), 1 something failed, 2 wrong configuration.
 
