@@ -1,32 +1,70 @@
 //! A certificate and its private key, from PEM. Knows what an operator must be told about them, and
-//! nothing of files and of PKCS#12, which packagings turn into PEM first.
+//! nothing of files and of PKCS#12, which packagings turn into PEM first. What reads a key and
+//! signs with it is one of two [`PrivateKey`]s: `library`, or `small` in the component.
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use pkcs8::{DecodePrivateKey, EncryptedPrivateKeyInfo, ObjectIdentifier, PrivateKeyInfo};
-use rsa::pkcs1::DecodeRsaPrivateKey;
-use rsa::traits::PublicKeyParts;
-use rsa::{RsaPrivateKey, RsaPublicKey};
-use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use x509_cert::der::{Decode, Encode};
-use x509_cert::spki::DecodePublicKey;
 
+use crate::assertion::{HashRandom, assertion};
+use crate::credential::{Algorithm, Entropy};
+use crate::encoding::{Base64, hex};
 use crate::secret::Secret;
 use crate::time::Utc;
 
-/// Entra ID takes no shorter keys.
-const KEY_BITS_MIN: usize = 2_048;
+#[cfg(feature = "certificate")]
+mod library;
+#[cfg(any(test, not(feature = "certificate")))]
+mod small;
 
-/// The OID of RSA keys in PKCS#8.
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+#[cfg(feature = "certificate")]
+use library::Key;
+#[cfg(not(feature = "certificate"))]
+use small::Key;
+
+/// Entra ID takes no shorter keys, and nothing here computes with longer ones.
+const KEY_BITS_MIN: usize = 2_048;
+const KEY_BITS_MAX: usize = 4_096;
+
+/// An RSA key: read, compared with certificates, signing.
+pub(crate) trait PrivateKey: Sized {
+    /// What is said of text without any PEM block.
+    const NOT_PEM: CertificateError;
+
+    /// What is said of a key that is encrypted in OpenSSL's old way.
+    const OLD_ENCRYPTION: CertificateError;
+
+    /// Reads a PEM block of this label.
+    fn read(label: &str, der: &[u8], password: Option<&str>) -> Result<Self, CertificateError>;
+
+    /// The length of its modulus.
+    fn bits(&self) -> usize;
+
+    /// What a certificate says; `None` for one of another key.
+    fn certified(&self, der: &[u8]) -> Result<Option<Facts>, CertificateError>;
+
+    /// What Azure's portal names a certificate by.
+    fn sha1(certificate: &[u8]) -> [u8; 20];
+
+    /// A signature of the message.
+    fn sign(&self, algorithm: Algorithm, message: &[u8], random: &mut HashRandom) -> Vec<u8>;
+}
+
+/// What a certificate says.
+pub(crate) struct Facts {
+    subject: Box<str>,
+    not_before: Utc,
+    not_after: Utc,
+}
 
 /// A certificate with its key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Certificate {
-    key: Secret<RsaPrivateKey>,
+pub struct Certificate(Pair<Key>);
+
+/// The same, with a key of either kind.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Pair<K> {
+    key: Secret<K>,
     sha1: [u8; 20],
     sha256: [u8; 32],
     subject: Box<str>,
@@ -40,6 +78,9 @@ pub enum CertificateError {
     /// Neither a certificate nor a key.
     #[error("is neither PEM text nor a PKCS#12 file with a certificate and its key")]
     NotPem,
+    /// The same, where PKCS#12 cannot be read.
+    #[error("is no PEM text with a certificate and its key")]
+    NotText,
     /// A key at the most.
     #[error("holds no certificate")]
     NoCertificate,
@@ -49,6 +90,9 @@ pub enum CertificateError {
     /// An encrypted key and no password.
     #[error("the private key is encrypted, and certificate_password is missing")]
     PasswordMissing,
+    /// An encrypted key, where none can be decrypted.
+    #[error("the private key is encrypted, and the component cannot decrypt")]
+    Encrypted,
     /// The password does not open the key.
     #[error("certificate_password is wrong")]
     PasswordWrong,
@@ -64,6 +108,9 @@ pub enum CertificateError {
     /// Too short for Entra ID.
     #[error("the private key has less than 2048 bits")]
     KeyTooShort,
+    /// Longer than Entra ID's.
+    #[error("the private key has more than 4096 bits")]
+    KeyTooLong,
     /// The key is that of another certificate.
     #[error("the private key does not belong to a certificate in it")]
     Mismatch,
@@ -77,12 +124,18 @@ impl CertificateError {
             Self::NotPem | Self::Damaged => {
                 "give a PEM text (or a PKCS#12 file) with the certificate and its private key"
             }
+            Self::NotText => {
+                "give PEM text; from PKCS#12: `openssl pkcs12 -in app.pfx -noenc -out app.pem`"
+            }
             Self::NoCertificate => "add the certificate that is registered with the app",
             Self::NoKey => {
                 "add the private key to it; a certificate alone proves nothing (export it with \
                  its key)"
             }
             Self::PasswordMissing => "set certificate_password",
+            Self::Encrypted => {
+                "write it without encryption: `openssl pkey -in key.pem -out plain.pem`"
+            }
             Self::PasswordWrong => "set certificate_password to the password it was exported with",
             Self::UnknownEncryption => {
                 "export it again with AES-256, or as PEM with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
@@ -90,6 +143,7 @@ impl CertificateError {
             Self::NotRsa | Self::KeyTooShort => {
                 "make a certificate with an RSA key of 2048 bits or more"
             }
+            Self::KeyTooLong => "make a certificate with an RSA key of 4096 bits or less",
             Self::Mismatch => "put the certificate beside the key that it was made for",
         }
     }
@@ -102,91 +156,43 @@ impl Certificate {
     /// # Errors
     /// See [`CertificateError`].
     pub fn from_pem(pem: &str, password: Option<&str>) -> Result<Self, CertificateError> {
-        let blocks = blocks(pem)?;
-        let labelled = |wanted: &str| -> Vec<&Block> {
-            blocks.iter().filter(|block| block.label.ends_with(wanted)).collect()
-        };
-        let certificates = labelled("CERTIFICATE");
-        let keys = labelled("PRIVATE KEY");
-        match (certificates.is_empty(), keys.first()) {
-            (true, None) => Err(CertificateError::NotPem),
-            (true, Some(_)) => Err(CertificateError::NoCertificate),
-            (false, None) => Err(CertificateError::NoKey),
-            (false, Some(key)) => {
-                let certificates = certificates.iter().map(|block| block.der.as_slice());
-                Self::from_der(certificates, key.key(password)?)
-            }
-        }
-    }
-
-    fn from_der<'a>(
-        certificates: impl Iterator<Item = &'a [u8]>,
-        key: RsaPrivateKey,
-    ) -> Result<Self, CertificateError> {
-        if key.n().bits() < KEY_BITS_MIN {
-            return Err(CertificateError::KeyTooShort);
-        }
-        for der in certificates {
-            let parsed = x509_cert::Certificate::from_der(der)
-                .map_err(|_| CertificateError::Damaged)?
-                .tbs_certificate;
-            let public = parsed.subject_public_key_info.to_der();
-            let public = public.ok().and_then(|der| RsaPublicKey::from_public_key_der(&der).ok());
-            if public != Some(key.to_public_key()) {
-                continue;
-            }
-            let moment = |time: x509_cert::time::Time| {
-                let millis = time.to_unix_duration().as_millis();
-                Utc::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
-            };
-            return Ok(Self {
-                key: Secret::new(key),
-                sha1: Sha1::digest(der).into(),
-                sha256: Sha256::digest(der).into(),
-                subject: parsed.subject.to_string().into(),
-                not_before: moment(parsed.validity.not_before),
-                not_after: moment(parsed.validity.not_after),
-            });
-        }
-        Err(CertificateError::Mismatch)
+        Pair::from_pem(pem, password).map(Self)
     }
 
     /// When it ends; Entra ID refuses it afterwards.
     #[must_use]
     pub const fn not_after(&self) -> Utc {
-        self.not_after
+        self.0.not_after
     }
 
     /// When it begins.
     #[must_use]
     pub const fn not_before(&self) -> Utc {
-        self.not_before
+        self.0.not_before
     }
 
     /// SHA-1 of it in hexadecimal digits, by which Azure's portal names it.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        self.sha1.iter().map(|byte| format!("{byte:02X}")).collect()
+        self.0.thumbprint()
     }
 
-    /// The thumbprint as `x5t` has it.
-    pub(crate) fn x5t(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.sha1)
-    }
-
-    /// The thumbprint as `x5t#S256` has it.
-    pub(crate) fn x5t_s256(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.sha256)
-    }
-
-    pub(crate) const fn key(&self) -> &Secret<RsaPrivateKey> {
-        &self.key
+    /// The assertion by which its key signs in.
+    pub(crate) fn assertion(
+        &self,
+        algorithm: Algorithm,
+        client_id: &str,
+        audience: &str,
+        now: Utc,
+        entropy: &Entropy,
+    ) -> Secret<String> {
+        assertion(&self.0, algorithm, client_id, audience, now, entropy)
     }
 }
 
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (subject, until) = (&self.subject, self.not_after);
+        let (subject, until) = (&self.0.subject, self.0.not_after);
         write!(
             f,
             "the certificate {subject} (thumbprint {}, valid until {until})",
@@ -201,6 +207,68 @@ impl fmt::Debug for Certificate {
     }
 }
 
+impl<K: PrivateKey> Pair<K> {
+    fn from_pem(pem: &str, password: Option<&str>) -> Result<Self, CertificateError> {
+        let blocks = blocks(pem)?;
+        let is_certificate = |block: &&Block| block.label.ends_with("CERTIFICATE");
+        let has_certificate = blocks.iter().any(|block| is_certificate(&block));
+        let key = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY"));
+        match (has_certificate, key) {
+            (false, None) => Err(K::NOT_PEM),
+            (false, Some(_)) => Err(CertificateError::NoCertificate),
+            (true, None) => Err(CertificateError::NoKey),
+            (true, Some(key)) => {
+                let certificates = blocks.iter().filter(is_certificate);
+                Self::from_der(certificates.map(|block| &*block.der), key.key(password)?)
+            }
+        }
+    }
+
+    fn from_der<'a>(
+        certificates: impl Iterator<Item = &'a [u8]>,
+        key: K,
+    ) -> Result<Self, CertificateError> {
+        match key.bits() {
+            ..KEY_BITS_MIN => return Err(CertificateError::KeyTooShort),
+            KEY_BITS_MIN..=KEY_BITS_MAX => {}
+            _ => return Err(CertificateError::KeyTooLong),
+        }
+        for der in certificates {
+            if let Some(Facts { subject, not_before, not_after }) = key.certified(der)? {
+                return Ok(Self {
+                    key: Secret::new(key),
+                    sha1: K::sha1(der),
+                    sha256: Sha256::digest(der).into(),
+                    subject,
+                    not_before,
+                    not_after,
+                });
+            }
+        }
+        Err(CertificateError::Mismatch)
+    }
+}
+
+impl<K> Pair<K> {
+    fn thumbprint(&self) -> String {
+        self.sha1.iter().flat_map(|byte| hex(*byte)).map(|c| c.to_ascii_uppercase()).collect()
+    }
+
+    /// The thumbprint as `x5t` has it.
+    pub(crate) fn x5t(&self) -> String {
+        Base64::Url.encode(&self.sha1)
+    }
+
+    /// The thumbprint as `x5t#S256` has it.
+    pub(crate) fn x5t_s256(&self) -> String {
+        Base64::Url.encode(&self.sha256)
+    }
+
+    pub(crate) const fn key(&self) -> &Secret<K> {
+        &self.key
+    }
+}
+
 /// One PEM block.
 struct Block {
     label: Box<str>,
@@ -210,59 +278,33 @@ struct Block {
 }
 
 impl Block {
-    fn key(&self, password: Option<&str>) -> Result<RsaPrivateKey, CertificateError> {
+    fn key<K: PrivateKey>(&self, password: Option<&str>) -> Result<K, CertificateError> {
         if self.old_encryption {
-            return Err(CertificateError::UnknownEncryption);
+            return Err(K::OLD_ENCRYPTION);
         }
-        match &*self.label {
-            "PRIVATE KEY" => pkcs8(&self.der),
-            "RSA PRIVATE KEY" => {
-                RsaPrivateKey::from_pkcs1_der(&self.der).map_err(|_| CertificateError::Damaged)
-            }
-            "ENCRYPTED PRIVATE KEY" => {
-                let password = password.ok_or(CertificateError::PasswordMissing)?;
-                let encrypted = EncryptedPrivateKeyInfo::try_from(&*self.der)
-                    .map_err(|_| CertificateError::Damaged)?;
-                if encrypted.encryption_algorithm.pbes2().is_none() {
-                    return Err(CertificateError::UnknownEncryption);
-                }
-                let decrypted =
-                    encrypted.decrypt(password).map_err(|_| CertificateError::PasswordWrong)?;
-                pkcs8(decrypted.as_bytes())
-            }
-            _ => Err(CertificateError::NotRsa),
-        }
+        K::read(&self.label, &self.der, password)
     }
-}
-
-fn pkcs8(der: &[u8]) -> Result<RsaPrivateKey, CertificateError> {
-    let info = PrivateKeyInfo::try_from(der).map_err(|_| CertificateError::Damaged)?;
-    if info.algorithm.oid != RSA {
-        return Err(CertificateError::NotRsa);
-    }
-    RsaPrivateKey::from_pkcs8_der(der).map_err(|_| CertificateError::Damaged)
 }
 
 /// Cuts PEM blocks out of text; what stands between them is left alone, as OpenSSL writes
 /// attributes there.
 fn blocks(pem: &str) -> Result<Vec<Block>, CertificateError> {
-    const BEGIN: &str = "-----BEGIN ";
     let mut blocks = Vec::new();
-    let mut rest = pem;
-    while let Some(at) = rest.find(BEGIN) {
-        rest = &rest[at + BEGIN.len()..];
-        let (label, after) = rest.split_once("-----").ok_or(CertificateError::Damaged)?;
-        let end = format!("-----END {label}-----");
-        let (body, after) = after.split_once(&end).ok_or(CertificateError::Damaged)?;
-        let old_encryption = body.contains(':');
-        let text: String = body.chars().filter(|c| !c.is_whitespace()).collect();
-        let der = if old_encryption { Ok(Vec::new()) } else { STANDARD.decode(text) };
-        let der = der.map_err(|_| CertificateError::Damaged)?;
+    let mut parts = pem.split("-----");
+    while let Some(part) = parts.next() {
+        let Some(label) = part.strip_prefix("BEGIN ") else { continue };
+        let body = parts.next().unwrap_or_default();
+        let end = parts.next().and_then(|part| part.strip_prefix("END "));
+        let text: Vec<u8> = body.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
+        let old_encryption = text.contains(&b':');
+        let der =
+            if old_encryption { Some(Vec::new()) } else { Base64::Standard.decode_padded(&text) };
+        let der = der.filter(|_| end == Some(label)).ok_or(CertificateError::Damaged)?;
         blocks.push(Block { label: label.into(), old_encryption, der });
-        rest = after;
     }
     Ok(blocks)
 }
 
+#[cfg(feature = "certificate")]
 #[cfg(test)]
 mod tests;

@@ -15,19 +15,15 @@
 
 pub mod activities;
 mod answer;
-#[cfg(feature = "certificate")]
 mod assertion;
 mod batch;
 mod budget;
 pub mod call;
-#[cfg(feature = "certificate")]
-mod certificate;
-#[cfg(not(feature = "certificate"))]
-#[path = "certificate_absent.rs"]
 mod certificate;
 mod collector;
 pub mod config;
 pub mod credential;
+mod encoding;
 mod enrich;
 mod event;
 mod exchange;

@@ -10,8 +10,8 @@ use crate::settings::{METADATA, ONCE};
 /// Options that every configuration has.
 const REQUIRED: [&str; 2] = ["tenant_id", "client_id"];
 
-/// Options that this build refuses; see `Cargo.toml`.
-const ABSENT: [&str; 3] = ["certificate", "certificate_password", "certificate_algorithm"];
+/// Options that have no effect in this build: it reads plain keys only.
+const ABSENT: [&str; 1] = ["certificate_password"];
 
 /// The answer of `describe`.
 pub(crate) fn describe() -> String {

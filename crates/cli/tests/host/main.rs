@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 #![allow(clippy::print_stdout, reason = "what is skipped, and what came twice, is said")]
 
+mod certificate;
 mod kills;
 mod mistakes;
 #[allow(dead_code, reason = "not every test file uses everything")]

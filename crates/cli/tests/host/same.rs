@@ -84,5 +84,7 @@ fn describe_prints_a_schema() {
     assert_code(&output, 0);
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value["name"], "m365-audit");
-    assert!(value["config_schema"]["properties"]["tenant_id"].is_object());
+    for option in ["tenant_id", "certificate", "certificate_algorithm"] {
+        assert!(value["config_schema"]["properties"][option].is_object(), "{option}");
+    }
 }

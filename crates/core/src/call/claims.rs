@@ -1,9 +1,8 @@
 //! What a token says about itself. For people: whether it is good, the API decides.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use crate::encoding::Base64;
 use crate::time::Utc;
 
 /// The claims of an access token, as far as they explain a refusal. Holds nothing secret.
@@ -31,7 +30,7 @@ impl Claims {
     #[must_use]
     pub fn read(token: &str) -> Option<Self> {
         let payload = token.split('.').nth(1)?;
-        let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+        let payload = Base64::Url.decode(payload.trim_end_matches('=').as_bytes())?;
         let value: Value = serde_json::from_slice(&payload).ok()?;
         let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
         let words = value.get("roles").and_then(Value::as_array).into_iter().flatten();
@@ -60,8 +59,8 @@ mod tests {
 
     #[test]
     fn claims_are_read_and_what_is_no_token_is_not() {
-        let payload = URL_SAFE_NO_PAD.encode(
-            r#"{"aud":"https://manage.office.com","tid":"t","appid":"a","appidacr":"1",
+        let payload = Base64::Url.encode(
+            br#"{"aud":"https://manage.office.com","tid":"t","appid":"a","appidacr":"1",
                 "roles":["ActivityFeed.Read",7],"exp":1500000000}"#,
         );
         let claims = Claims::read(&format!("e30.{payload}.sig")).unwrap();

@@ -3,12 +3,14 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use expect_test::{Expect, expect};
 use pkcs8::{EncodePrivateKey, LineEnding};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use rsa::pkcs1::EncodeRsaPrivateKey;
 use rsa::signature::Verifier;
-use rsa::{pkcs1v15, pss};
+use rsa::{RsaPrivateKey, pkcs1v15, pss};
 use serde_json::Value;
 
 use super::*;
@@ -19,17 +21,17 @@ use crate::event::{Event, Level};
 const PASSWORD: &str = "correct horse";
 
 /// A key of a seed. Making one takes a while.
-fn key(seed: u8, bits: usize) -> RsaPrivateKey {
+pub(super) fn key(seed: u8, bits: usize) -> RsaPrivateKey {
     RsaPrivateKey::new(&mut HashRandom::new(&Secret::new([seed; 32])), bits).unwrap()
 }
 
 /// Two keys for all tests.
-fn keys() -> &'static [RsaPrivateKey; 2] {
+pub(super) fn keys() -> &'static [RsaPrivateKey; 2] {
     static KEYS: OnceLock<[RsaPrivateKey; 2]> = OnceLock::new();
     KEYS.get_or_init(|| [key(1, 2_048), key(2, 2_048)])
 }
 
-fn certificate_pem(key: &RsaPrivateKey) -> String {
+pub(super) fn certificate_pem(key: &RsaPrivateKey) -> String {
     let pkcs8 = key.to_pkcs8_pem(LineEnding::LF).unwrap();
     let pair = KeyPair::from_pkcs8_pem_and_sign_algo(&pkcs8, &PKCS_RSA_SHA256).unwrap();
     let mut params = CertificateParams::new(vec!["collector.example".into()]).unwrap();
@@ -38,7 +40,7 @@ fn certificate_pem(key: &RsaPrivateKey) -> String {
     params.self_signed(&pair).unwrap().pem()
 }
 
-fn encrypted_pem(key: &RsaPrivateKey) -> String {
+pub(super) fn encrypted_pem(key: &RsaPrivateKey) -> String {
     let mut random = HashRandom::new(&Secret::new([9; 32]));
     let encrypted = key.to_pkcs8_encrypted_pem(&mut random, PASSWORD, LineEnding::LF);
     encrypted.unwrap().to_string()
@@ -180,10 +182,15 @@ fn take_apart(jwt: &str) -> (Value, Value, String, Vec<u8>) {
 
 #[test]
 fn an_assertion_says_what_microsoft_asks_for_and_its_signature_holds() {
+    assert_assertions::<library::Key>();
+    assert_assertions::<small::Key>();
+}
+
+fn assert_assertions<K: PrivateKey>() {
     let key = &keys()[0];
     let pkcs8 = key.to_pkcs8_pem(LineEnding::LF).unwrap();
     let pem = format!("{}{}", certificate_pem(key), *pkcs8);
-    let certificate = Certificate::from_pem(&pem, None).unwrap();
+    let certificate = Pair::<K>::from_pem(&pem, None).unwrap();
     let now = Utc::parse("2026-03-01T00:00:00Z").unwrap();
     let audience = "https://login.microsoftonline.com/t/oauth2/v2.0/token";
     let make = |algorithm, seed| {

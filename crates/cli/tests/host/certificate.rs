@@ -1,0 +1,77 @@
+//! The component signs in with a certificate by an RSA of its own: the simulator checks signature,
+//! thumbprint, audience and times.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use m365_sim::{Credential, Issued, SimConfig, TenantConfig, issue_certificate};
+
+use crate::component;
+use crate::support::{World, assert_code, files, lines, text, world};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Valid for five more days, with an app that knows it.
+fn issued() -> (Issued, World) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now_ms = i64::try_from(since.as_millis()).unwrap();
+    let issued = issue_certificate(12, "hosted", now_ms - DAY_MS, now_ms + 5 * DAY_MS);
+    let mut tenant = TenantConfig::seeded(1, 0);
+    let pem = issued.certificate_pem.clone();
+    tenant.apps[0].credentials.push(Credential::Certificate { pem });
+    (issued, World::new(SimConfig { tenants: vec![tenant], ..world() }))
+}
+
+fn hosted(world: &World, command: &str, component: &Path, pem: &str) -> Command {
+    let mut command = world.host(command, component);
+    command.env_remove("M365_AUDIT_CLIENT_SECRET").env("M365_AUDIT_CERTIFICATE", pem);
+    command
+}
+
+#[test]
+fn a_certificate_signs_in_in_both_forms_and_its_end_is_announced() {
+    let Some(component) = component() else { return };
+    let (issued, world) = issued();
+    let pem = format!("{}{}", issued.certificate_pem, issued.key_pem);
+    for (endpoint, algorithm) in [("v2", "ps256"), ("v1", "rs256")] {
+        let dir = tempfile::tempdir().unwrap();
+        let output = hosted(&world, "run", &component, &pem)
+            .args(["--once", "--log-level", "debug", "--token-endpoint", endpoint])
+            .args(["--certificate-algorithm", algorithm, "--db"])
+            .arg(dir.path().join("state.db"))
+            .output()
+            .unwrap();
+        assert_code(&output, 0);
+        assert!(world.owed().is_subset(&world.keys(lines(&output.stdout))));
+        let log = text(&output.stderr);
+        assert!(log.contains("signing in with the certificate CN=hosted (thumbprint "), "{log}");
+        assert!(log.contains(" ends in 5 days"), "{log}");
+        let key_line = issued.key_pem.lines().nth(5).unwrap().as_bytes();
+        let state = files(dir.path());
+        let state = state.iter().map(|(name, bytes)| (&**name, bytes));
+        for (name, bytes) in state.chain([("the log", &output.stderr)]) {
+            world.assert_clean(name, bytes);
+            assert!(!bytes.windows(key_line.len()).any(|window| window == key_line), "{name}");
+        }
+    }
+    assert!(world.microsoft().report().is_legal());
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_a_configuration_error_with_the_remedy() {
+    let Some(component) = component() else { return };
+    let (issued, world) = issued();
+    let told = |key: &str| {
+        let pem = format!("{}{key}", issued.certificate_pem);
+        let output = hosted(&world, "check", &component, &pem).output().unwrap();
+        assert_code(&output, 2);
+        text(&output.stderr).to_owned()
+    };
+    let encrypted = told(&issued.key_pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+    assert!(encrypted.contains("the private key is encrypted"), "{encrypted}");
+    let foreign = issue_certificate(13, "other", DAY_MS, 2 * DAY_MS).key_pem;
+    let foreign = told(&foreign);
+    assert!(foreign.contains("does not belong to a certificate"), "{foreign}");
+    assert_eq!(world.microsoft().report().operations.get("token"), None);
+}
