@@ -3,8 +3,10 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -118,6 +120,15 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
     output.with_context(|| format!("`{text}` cannot be started; is it installed?"))
 }
 
+/// Whether a signal of the terminal is for this program alone.
+static SIGNALS_ARE_OURS: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C does not reach [`Process`]es: the caller has a handler, and ends them itself
+/// when it is done with them.
+pub(crate) fn keep_signals_from_processes() {
+    SIGNALS_ARE_OURS.store(true, Ordering::Relaxed);
+}
+
 /// A child process that does not outlive its owner.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -132,6 +143,9 @@ impl Process {
     /// It cannot be started.
     pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self> {
         let text = spelled(command);
+        if SIGNALS_ARE_OURS.load(Ordering::Relaxed) {
+            command.process_group(0);
+        }
         let child = command.spawn().with_context(|| format!("`{text}` cannot be started"))?;
         Ok(Self { name, child })
     }

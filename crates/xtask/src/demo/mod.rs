@@ -23,7 +23,7 @@ use self::tally::{Arrival, Published, Tally};
 use crate::artifacts::Artifacts;
 use crate::fluent_bit;
 use crate::proc;
-use crate::shell::{Process, print, say};
+use crate::shell::{self, Process, print, say};
 use crate::simulator::{CONTENT_TYPES, Simulator};
 
 /// Of so many events one is shown.
@@ -211,6 +211,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let flag = Arc::clone(&stop);
         signal_hook::flag::register(signal, flag).context("signals cannot be watched")?;
     }
+    // After Ctrl-C the rest still has to arrive, and be compared with what was published.
+    shell::keep_signals_from_processes();
     let fluent_bit = match options.shipper {
         Shipper::Native | Shipper::Wasm => None,
         Shipper::Auto | Shipper::FluentBit => fluent_bit::find()?,
