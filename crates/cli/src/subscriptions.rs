@@ -21,8 +21,8 @@ without a webhook means to remove the one there is. Microsoft refuses two starts
 within 15 minutes, and a new subscription can take up to 12 hours to yield its first content.
 
 Webhooks: the address is called once before the start is answered, and must answer 200. What is not
-given stays as it is; a disabled subscription is started with the webhook that it had. The same flags
-with the same address re-enable a webhook that Microsoft has disabled, or that has expired.
+given stays as it is; a disabled subscription is started with the webhook that it had. The same
+flags with the same address re-enable a webhook that Microsoft has disabled, or that has expired.
 
 Examples:
   m365-audit subscriptions start Audit.Exchange DLP.All --config m365-audit.toml
