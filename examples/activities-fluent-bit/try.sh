@@ -12,7 +12,9 @@ serving=$!
 until [ -s "$STATE/ready" ]; do sleep 0.1; done
 of() { jq -r ".$1" "$STATE/ready"; }
 export STATE
-TENANT_ID=$(of tenant_id) CLIENT_ID=$(of client_id) CLIENT_SECRET=$(of client_secret)
-LOGIN_URL=$(of login_url) API_URL=$(of api_url) PORTAL_URL=$(of portal_url)
-export TENANT_ID CLIENT_ID CLIENT_SECRET LOGIN_URL API_URL PORTAL_URL
+M365_AUDIT_TENANT_ID=$(of tenant_id) M365_AUDIT_CLIENT_ID=$(of client_id)
+M365_AUDIT_CLIENT_SECRET=$(of client_secret) M365_AUDIT_LOGIN_URL=$(of login_url)
+M365_AUDIT_API_URL=$(of api_url) M365_AUDIT_PORTAL_URL=$(of portal_url)
+export M365_AUDIT_TENANT_ID M365_AUDIT_CLIENT_ID M365_AUDIT_CLIENT_SECRET
+export M365_AUDIT_LOGIN_URL M365_AUDIT_API_URL M365_AUDIT_PORTAL_URL
 "$fluent_bit" -e "$plugin" -c "$(dirname "$0")/fluent-bit.yaml"

@@ -85,7 +85,7 @@ fn fluent_bit() -> String {
     let mut text = String::from(
         "# Events are safe in Fluent Bit across a crash only with storage.type filesystem.\n\
          service:\n  storage.path: /var/lib/fluent-bit/storage\n\n\
-         plugins:\n  - /usr/lib/fluent-bit/in_m365_audit.so\n\n\
+         plugins:\n  - /opt/m365-audit/in_m365_audit.so\n\n\
          pipeline:\n  inputs:\n    - name: m365_audit\n      tag: m365\n      \
          storage.type: filesystem\n",
     );
@@ -94,8 +94,8 @@ fn fluent_bit() -> String {
         comment(&mut text, "      # ", spec.help);
         let hash = if is_required(spec.name) { "" } else { "# " };
         let value = match spec.kind {
-            Kind::Secret => "${M365_AUDIT_CLIENT_SECRET}",
-            _ => example(spec),
+            Kind::Secret => format!("${{{}}}", variable(spec.name)),
+            _ => example(spec).to_owned(),
         };
         text.push_str(&format!("      {hash}{}: {value}\n", spec.name));
     }
@@ -185,6 +185,16 @@ mod tests {
             assert_eq!(named.count(), specs, "{text}");
         }
         assert_eq!(markdown(OPTIONS).lines().count(), OPTIONS.len() + 2);
+    }
+
+    #[test]
+    fn each_secret_of_the_fluent_bit_sample_is_a_variable_of_its_own() {
+        let text = fluent_bit();
+        for spec in OPTIONS.iter().filter(|spec| spec.kind == Kind::Secret) {
+            let line = format!("{}: ${{{}}}\n", spec.name, variable(spec.name));
+            assert_eq!(text.matches(&line).count(), 1, "{line}");
+        }
+        assert!(text.contains("      client_secret: ${M365_AUDIT_CLIENT_SECRET}\n"), "{text}");
     }
 
     #[test]
