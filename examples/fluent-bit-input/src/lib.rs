@@ -1,4 +1,4 @@
-//! An input that says something from time to time: the SDK in 60 lines.
+//! An input that says something from time to time: the SDK by example.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant, SystemTime};
