@@ -1,10 +1,12 @@
-//! `m365-audit options`: the options table, as documentation and as files to start from.
+//! `m365-audit options`: the options table, as documentation and as files to start from; and the
+//! metrics of a content type, for the same documents.
 
 use std::io::{self, Write};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
+use m365_audit_core::{LANE_COUNTERS, LANE_GAUGES};
 
 use crate::COMPLETE;
 use crate::arguments::{flag, specs, variable};
@@ -12,16 +14,19 @@ use crate::arguments::{flag, specs, variable};
 /// Columns of a comment in a sample.
 const COMMENT_COLUMNS: usize = 96;
 
+/// What can be printed.
+const FORMATS: [&str; 5] = ["markdown", "toml", "fluent-bit", "host", "metrics"];
+
 pub(crate) fn command() -> Command {
     Command::new("options").about("Print every option, or a configuration to start from").arg(
         Arg::new("format")
             .long("format")
             .value_name("WORD")
-            .value_parser(PossibleValuesParser::new(["markdown", "toml", "fluent-bit", "host"]))
+            .value_parser(PossibleValuesParser::new(FORMATS))
             .default_value("markdown")
             .help(
                 "A table; a file for `run --config`; a pipeline for Fluent Bit; a table of what \
-                 `host` has beside",
+                 `host` has beside; a table of what is counted per content type",
             ),
     )
 }
@@ -32,6 +37,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
         Some("toml") => toml(),
         Some("fluent-bit") => fluent_bit(),
         Some("host") => markdown(HOST_OPTIONS),
+        Some("metrics") => metrics(),
         _ => markdown(OPTIONS),
     };
     // A reader that has seen enough is no failure.
@@ -46,6 +52,18 @@ fn markdown(options: &[OptionSpec]) -> String {
         let only = if spec.scope == Scope::FluentBit { "Fluent Bit only. " } else { "" };
         let (name, takes, help) = (spec.name, spec.kind.describe(), spec.help);
         text.push_str(&format!("| `{name}` | {takes} | {default} | {only}{help} |\n"));
+    }
+    text
+}
+
+/// Every number that a content type has, as the packagings show it.
+fn metrics() -> String {
+    let counters = LANE_COUNTERS.iter().map(|spec| (spec.name, spec.help));
+    let gauges = LANE_GAUGES.iter().map(|spec| (spec.name, spec.help));
+    let mut text = String::from("| Metric | Meaning |\n|---|---|\n");
+    for (name, help) in counters.chain(gauges) {
+        let help = help.trim_end_matches('.').replace("data was lost", "**data was lost**");
+        text.push_str(&format!("| `{name}` | {help} |\n"));
     }
     text
 }
@@ -185,6 +203,28 @@ mod tests {
             assert_eq!(named.count(), specs, "{text}");
         }
         assert_eq!(markdown(OPTIONS).lines().count(), OPTIONS.len() + 2);
+    }
+
+    #[test]
+    fn the_metrics_that_tell_of_losses_say_so() {
+        let text = metrics();
+        assert_eq!(text.lines().count(), LANE_COUNTERS.len() + LANE_GAUGES.len() + 2);
+        let losses: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("**data was lost**"))
+            .filter_map(|line| line.split('`').nth(1))
+            .collect();
+        // The alerts of the READMEs name these.
+        assert_eq!(
+            losses,
+            [
+                "blobs_lost_total",
+                "records_withheld_total",
+                "listing_entries_dropped_total",
+                "listing_gap_seconds_total",
+                "records_dropped_total",
+            ]
+        );
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! | JSON | msgpack |
 //! |---|---|
 //! | whole number in 64 bits | the shortest integer |
-//! | other number | float 64, or, if beyond that, str of its characters |
+//! | larger whole number | str of its digits |
+//! | fraction, exponent, `-0` | the nearest float 64, or, beyond its range, str of the characters |
 //! | string, key | str, UTF-8; a lone surrogate escape stays as its six characters |
 //! | object | map; duplicate keys stay, in order |
 //! | array, `true`, `false`, `null` | array, bool, nil |

@@ -1,4 +1,4 @@
-//! `cargo xtask options`: option tables, sample configurations and the table of errors, generated
+//! `cargo xtask options`: tables of options, metrics and errors, and sample configurations, made
 //! from the tables in the core, as `m365-audit options` and `m365-audit errors` print them.
 
 use std::fs;
@@ -20,15 +20,17 @@ struct Target {
 }
 
 enum Part {
-    /// What is between the markers, which bear the command's name.
-    BetweenMarkers,
+    /// What is between the markers of this name.
+    Between(&'static str),
     Whole,
 }
 
-const TARGETS: [Target; 5] = [
-    target("README.md", "options", "markdown", Part::BetweenMarkers),
-    target("README.md", "errors", "markdown", Part::BetweenMarkers),
-    target("plugins/fluent-bit/README.md", "options", "markdown", Part::BetweenMarkers),
+const TARGETS: [Target; 7] = [
+    target("README.md", "options", "markdown", Part::Between("options")),
+    target("README.md", "options", "host", Part::Between("host-options")),
+    target("README.md", "errors", "markdown", Part::Between("errors")),
+    target("plugins/fluent-bit/README.md", "options", "markdown", Part::Between("options")),
+    target("plugins/fluent-bit/README.md", "options", "metrics", Part::Between("metrics")),
     target("examples/m365-audit.toml", "options", "toml", Part::Whole),
     target("examples/fluent-bit.yaml", "options", "fluent-bit", Part::Whole),
 ];
@@ -75,9 +77,9 @@ fn apply(path: &Path, target: &Target, generated: &str, check: bool) -> Result<b
     };
     let wanted = match target.part {
         Part::Whole => generated.to_owned(),
-        Part::BetweenMarkers => {
-            let (begin, end) = markers(target.command);
-            between_markers(&found, target.command, generated).with_context(|| {
+        Part::Between(name) => {
+            let (begin, end) = markers(name);
+            between_markers(&found, name, generated).with_context(|| {
                 format!("{} lacks the lines {} and {end}", target.path, begin.trim_end())
             })?
         }
