@@ -56,7 +56,7 @@ impl AllowList {
         let allowed: Vec<_> = self.origins.iter().map(Origin::as_str).collect();
         let denial = format!(
             "request to {place} denied: the component may reach {} only, the addresses of the \
-             configuration (cloud, login_url, api_url)",
+             configuration (cloud, login_url, api_url, portal_url)",
             allowed.join(" and ")
         );
         logger.log(self.level(place), &denial);
@@ -97,7 +97,7 @@ mod tests {
         assert!(list.check("https://login.example/", &logger));
         let denial = "request to https://evil.example:8443 denied: the component may reach \
                       https://login.example and https://api.example only, the addresses of the \
-                      configuration (cloud, login_url, api_url)";
+                      configuration (cloud, login_url, api_url, portal_url)";
         for _ in 0..2 {
             assert!(!list.check("https://evil.example:8443/token?secret=1", &logger));
         }

@@ -120,7 +120,7 @@ fn a_guest_that_asks_another_host_is_denied_in_words() {
     assert_eq!(lines, everything());
     let denial = "request to https://evil.example denied: the component may reach \
                   http://127.0.0.1:9 only, the addresses of the configuration (cloud, login_url, \
-                  api_url)";
+                  api_url, portal_url)";
     assert_eq!(log.at(Level::Error), [denial]);
 }
 

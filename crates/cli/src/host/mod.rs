@@ -17,9 +17,11 @@ use crate::{arguments, run};
 const ABOUT: &str = "Run the collector as a WASM component, in a sandbox";
 
 const AFTER_HELP: &str = "\
-The component sees no file, no environment and no network but the two addresses of the
-configuration (cloud, login_url, api_url). Its state is the same --db as that of `m365-audit run`,
-which may go on where this stopped, and the other way round.
+The component sees no file, no environment and no network but the addresses of the configuration:
+the authority that gives tokens (cloud, login_url), the API (cloud, api_url), the portal of the
+activities (portal_url) and a managed identity's endpoint, each only where it is used. Its state is
+the same --db as that of `m365-audit run`, which may go on where this stopped, and the other way
+round.
 
 Examples:
   Records as lines in a file:
