@@ -1,5 +1,5 @@
 //! What an operator can do about a code: one table for Entra ID's and the activity API's errors,
-//! documented and observed. The README's table is generated from it.
+//! documented and observed. The table in `crates/cli/README.md` is made from it.
 
 use crate::event::Level;
 

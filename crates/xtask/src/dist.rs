@@ -9,8 +9,16 @@ use crate::artifacts::Artifacts;
 use crate::shell::{self, print};
 
 /// Files of the workspace that go with the programs.
-const DOCUMENTS: [&str; 4] =
-    ["LICENSE", "README.md", "CHANGELOG.md", "plugins/fluent-bit/README.md"];
+const DOCUMENTS: [&str; 8] = [
+    "LICENSE",
+    "README.md",
+    "CHANGELOG.md",
+    "plugins/fluent-bit/README.md",
+    "crates/cli/README.md",
+    "crates/client/README.md",
+    "crates/core/README.md",
+    "crates/host/README.md",
+];
 
 /// Builds the archive into `dist` of the target directory.
 ///
@@ -45,7 +53,7 @@ pub(crate) fn run() -> Result<()> {
         copy(program, &folder, &shipped(program))?;
     }
     for document in DOCUMENTS {
-        // Two of them have the same name.
+        // Most of them have the same name.
         let flat = document.replace('/', "-");
         copy(&shell::root().join(document), &folder, Path::new(&flat))?;
     }
