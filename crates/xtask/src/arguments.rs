@@ -52,7 +52,7 @@ xflags::xflags! {
         cmd bench {
             optional name: String
         }
-        /// Write option tables and sample configurations from the table in the core.
+        /// Write tables of options, metrics and errors, and sample configurations, from the core's.
         cmd options {
             /// Write nothing; fail if something is out of date.
             optional --check
