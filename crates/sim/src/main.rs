@@ -122,7 +122,7 @@ struct Serve {
     #[arg(long, default_value_t = 0, value_name = "N")]
     noisy_tenants: u64,
     /// Give the first tenant's application a certificate and a federated identity, and write
-    /// `certificate.pem` (with its key) and `federated-token` into this directory.
+    /// `certificate.pem` (with its key) and `federated-token` into this directory, which is made.
     #[arg(long, value_name = "DIR")]
     credentials_dir: Option<PathBuf>,
 }
@@ -228,7 +228,13 @@ impl Serve {
                 now_ms + 90 * DAY_MS,
             );
             let pem = format!("{}{}", issued.certificate_pem, issued.key_pem);
-            std::fs::write(directory.join("certificate.pem"), pem)?;
+            let file = directory.join("certificate.pem");
+            std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&file, pem)).map_err(
+                |error| {
+                    let why = format!("--credentials-dir {}: {error}", directory.display());
+                    io::Error::new(error.kind(), why)
+                },
+            )?;
             let credentials = &mut first.apps[0].credentials;
             credentials.push(Credential::Certificate { pem: issued.certificate_pem });
             credentials.push(Credential::Federated {
