@@ -132,26 +132,63 @@ impl LaneMetrics {
         }
     }
 
+    /// Whether any of the counters says that data was lost. The log has said of each loss what
+    /// and why, at ERROR.
+    #[must_use]
+    pub const fn has_lost_data(&self) -> bool {
+        0 < self.blobs_lost
+            || 0 < self.records_withheld
+            || 0 < self.records_dropped
+            || 0 < self.listing_entries_dropped
+            || !self.listing_gaps.is_zero()
+    }
+
     fn add(&mut self, other: &Self) {
-        self.windows_listed += other.windows_listed;
-        self.blobs_listed += other.blobs_listed;
-        self.blobs_delivered += other.blobs_delivered;
-        self.blob_failures += other.blob_failures;
-        self.blobs_lost += other.blobs_lost;
-        self.records_delivered += other.records_delivered;
-        self.bytes_delivered += other.bytes_delivered;
-        self.records_deduplicated += other.records_deduplicated;
-        self.records_filtered += other.records_filtered;
-        self.records_redacted += other.records_redacted;
-        self.records_withheld += other.records_withheld;
-        self.records_dropped += other.records_dropped;
-        self.listing_entries_dropped += other.listing_entries_dropped;
-        self.blobs_pending += other.blobs_pending;
-        self.blobs_quarantined += other.blobs_quarantined;
-        self.listing_gaps += other.listing_gaps;
-        self.backlog = self.backlog.max(other.backlog);
-        self.lag = self.lag.max(other.lag);
-        self.newest_content = self.newest_content.max(other.newest_content);
-        self.denied |= other.denied;
+        // All by name: so a new one is not forgotten.
+        let Self {
+            content_type: _,
+            windows_listed,
+            blobs_listed,
+            blobs_delivered,
+            blob_failures,
+            blobs_lost,
+            records_delivered,
+            bytes_delivered,
+            records_deduplicated,
+            records_filtered,
+            records_redacted,
+            records_withheld,
+            filter_mismatches,
+            records_dropped,
+            listing_entries_dropped,
+            listing_gaps,
+            blobs_pending,
+            blobs_quarantined,
+            backlog,
+            lag,
+            newest_content,
+            denied,
+        } = other;
+        self.windows_listed += windows_listed;
+        self.blobs_listed += blobs_listed;
+        self.blobs_delivered += blobs_delivered;
+        self.blob_failures += blob_failures;
+        self.blobs_lost += blobs_lost;
+        self.records_delivered += records_delivered;
+        self.bytes_delivered += bytes_delivered;
+        self.records_deduplicated += records_deduplicated;
+        self.records_filtered += records_filtered;
+        self.records_redacted += records_redacted;
+        self.records_withheld += records_withheld;
+        self.filter_mismatches += filter_mismatches;
+        self.records_dropped += records_dropped;
+        self.listing_entries_dropped += listing_entries_dropped;
+        self.listing_gaps += *listing_gaps;
+        self.blobs_pending += blobs_pending;
+        self.blobs_quarantined += blobs_quarantined;
+        self.backlog = self.backlog.max(*backlog);
+        self.lag = self.lag.max(*lag);
+        self.newest_content = self.newest_content.max(*newest_content);
+        self.denied |= denied;
     }
 }

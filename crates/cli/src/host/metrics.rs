@@ -1,9 +1,9 @@
 //! What a component counts, as the core counts it: for the progress that both kinds of run show.
-//! Names that are not known are left out; they are for monitoring, not for people.
+//! The names are those of the core's tables; others, of other components, are left out.
 
 use std::time::Duration;
 
-use m365_audit_core::{ContentType, LaneMetrics, Metrics};
+use m365_audit_core::{ContentType, LaneMetrics, Metrics, Utc};
 use m365_audit_host::Metric;
 
 /// Translates by name. What does not occur is zero.
@@ -14,13 +14,19 @@ pub(crate) fn of_component(metrics: &[Metric]) -> Metrics {
             .labels
             .iter()
             .find(|label| label.name == "content_type")
-            .and_then(|label| ContentType::parse(&label.value));
+            .and_then(|label| feed(&label.value));
         match lane {
             Some(content_type) => lane_metric(lane_of(&mut all, content_type), metric),
             None => tenant_metric(&mut all, metric),
         }
     }
     all
+}
+
+/// The feed of that name: of every source, where `ContentType::parse` knows those of one.
+fn feed(name: &str) -> Option<ContentType> {
+    let activities = ContentType::CloudAppActivities;
+    ContentType::parse(name).or_else(|| (name == activities.as_str()).then_some(activities))
 }
 
 fn lane_of(metrics: &mut Metrics, content_type: ContentType) -> &mut LaneMetrics {
@@ -35,14 +41,25 @@ fn lane_of(metrics: &mut Metrics, content_type: ContentType) -> &mut LaneMetrics
 fn lane_metric(lane: &mut LaneMetrics, metric: &Metric) {
     match &*metric.name {
         "windows_listed_total" => lane.windows_listed = whole(metric),
+        "blobs_listed_total" => lane.blobs_listed = whole(metric),
         "blobs_delivered_total" => lane.blobs_delivered = whole(metric),
+        "blob_failures_total" => lane.blob_failures = whole(metric),
         "blobs_lost_total" => lane.blobs_lost = whole(metric),
         "records_delivered_total" => lane.records_delivered = whole(metric),
+        "bytes_delivered_total" => lane.bytes_delivered = whole(metric),
+        "records_deduplicated_total" => lane.records_deduplicated = whole(metric),
+        "records_filtered_total" => lane.records_filtered = whole(metric),
+        "records_redacted_total" => lane.records_redacted = whole(metric),
+        "records_withheld_total" => lane.records_withheld = whole(metric),
+        "filter_mismatches_total" => lane.filter_mismatches = whole(metric),
         "records_dropped_total" => lane.records_dropped = whole(metric),
+        "listing_entries_dropped_total" => lane.listing_entries_dropped = whole(metric),
+        "listing_gap_seconds_total" => lane.listing_gaps = seconds(metric),
         "blobs_pending" => lane.blobs_pending = whole(metric),
         "blobs_quarantined" => lane.blobs_quarantined = whole(metric),
         "backlog_seconds" => lane.backlog = seconds(metric),
         "lag_seconds" => lane.lag = seconds(metric),
+        "newest_content_timestamp_seconds" => lane.newest_content = moment(metric),
         "denied" => lane.denied = metric.value != 0.0,
         _ => {}
     }
@@ -67,4 +84,62 @@ const fn whole(metric: &Metric) -> u64 {
 
 fn seconds(metric: &Metric) -> Duration {
     Duration::try_from_secs_f64(metric.value).unwrap_or_default()
+}
+
+/// Zero stands for never.
+fn moment(metric: &Metric) -> Option<Utc> {
+    let time = seconds(metric);
+    (!time.is_zero()).then(|| Utc::from_millis(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use m365_audit_core::{Sample, samples};
+    use m365_audit_host::{Label, MetricKind};
+
+    /// As `m365_audit.wasm` hands them over.
+    fn of_core(metrics: &Metrics) -> Vec<Metric> {
+        let label = |(name, value): (&str, &str)| Label { name: name.into(), value: value.into() };
+        let metric = |sample: Sample| Metric {
+            name: sample.name.into(),
+            kind: if sample.counter { MetricKind::Counter } else { MetricKind::Gauge },
+            labels: sample.label.map(label).into_iter().collect(),
+            value: sample.value,
+        };
+        samples(metrics).into_iter().map(metric).collect()
+    }
+
+    #[test]
+    fn every_figure_of_every_feed_comes_through() {
+        let feeds = ContentType::ALL.into_iter().chain([ContentType::CloudAppActivities]);
+        let lanes: Vec<_> = feeds
+            .map(|feed| LaneMetrics {
+                windows_listed: 1,
+                blobs_listed: 2,
+                blobs_delivered: 3,
+                blob_failures: 4,
+                blobs_lost: 5,
+                records_delivered: 6,
+                bytes_delivered: 7,
+                records_deduplicated: 8,
+                records_filtered: 9,
+                records_redacted: 10,
+                records_withheld: 11,
+                filter_mismatches: 12,
+                records_dropped: 13,
+                listing_entries_dropped: 14,
+                listing_gaps: Duration::from_secs(15),
+                blobs_pending: 16,
+                blobs_quarantined: 17,
+                backlog: Duration::from_secs(18),
+                lag: Duration::from_secs(19),
+                newest_content: Some(Utc::from_millis(20_000)),
+                denied: true,
+                content_type: feed,
+            })
+            .collect();
+        let metrics = Metrics { requests_per_minute: 21, lanes, ..Metrics::default() };
+        assert_eq!(of_component(&of_core(&metrics)), metrics);
+    }
 }

@@ -193,6 +193,9 @@ impl Rates {
     }
 }
 
+/// Behind the figures of a feed that has lost data.
+const DATA_LOST: &str = ", DATA LOST (see the log)";
+
 fn lane_text(lane: &LaneMetrics, events_per_second: u64) -> String {
     if lane.denied {
         return "denied".into();
@@ -213,8 +216,8 @@ fn lane_text(lane: &LaneMetrics, events_per_second: u64) -> String {
     if 0 < lane.blobs_quarantined {
         text.push_str(&format!(", {} in quarantine", HumanCount(lane.blobs_quarantined)));
     }
-    if 0 < lane.blobs_lost + lane.records_dropped {
-        text.push_str(", DATA LOST (see the log)");
+    if lane.has_lost_data() {
+        text.push_str(DATA_LOST);
     }
     text
 }
@@ -269,6 +272,9 @@ fn summary(metrics: &Metrics, rates: &Rates) -> String {
     if 0 < denied {
         text.push_str(&format!(", {denied} of {} feeds denied", lanes.len()));
     }
+    if lanes.iter().any(LaneMetrics::has_lost_data) {
+        text.push_str(DATA_LOST);
+    }
     text
 }
 
@@ -322,6 +328,25 @@ mod tests {
         ]
         .assert_eq(&lane_text(&metrics.lanes[0], 5_000));
         assert_eq!(lane_text(&metrics.lanes[1], 0), "denied");
+    }
+
+    #[test]
+    fn a_loss_of_any_kind_is_shown() {
+        let losses: [fn(&mut LaneMetrics); 5] = [
+            |lane| lane.blobs_lost = 1,
+            |lane| lane.records_withheld = 1,
+            |lane| lane.records_dropped = 1,
+            |lane| lane.listing_entries_dropped = 1,
+            |lane| lane.listing_gaps = Duration::from_secs(1),
+        ];
+        for lose in losses {
+            let mut metrics = metrics(0, 0);
+            assert!(!summary(&metrics, &Rates::default()).contains("LOST"));
+            lose(&mut metrics.lanes[0]);
+            assert!(lane_text(&metrics.lanes[0], 0).ends_with(", DATA LOST (see the log)"));
+            let text = summary(&metrics, &Rates::default());
+            assert!(text.ends_with(", DATA LOST (see the log)"), "{text}");
+        }
     }
 
     #[test]
