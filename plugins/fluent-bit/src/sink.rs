@@ -6,7 +6,7 @@ use fluent_bit_plugin::msgpack::BODY_DEPTH_MAX;
 use fluent_bit_plugin::{Batch as HostBatch, Level as HostLevel, Logger, Outbox};
 use m365_audit_client::{Sink, WebhookMetrics};
 use m365_audit_core::json::{Field, Timestamp, parse_timestamp};
-use m365_audit_core::{Batch, Level, Metrics, Record, Utc};
+use m365_audit_core::{Batch, Level, Metrics, Record};
 use m365_audit_msgpack::{Beside, Encoded, Encoder, Metadata};
 
 use crate::metrics::HostMetrics;
@@ -77,7 +77,7 @@ impl Sink for HostSink {
             tenant_id: &batch.tenant_id,
         });
         for record in &batch.records {
-            let time = creation_time(record).unwrap_or_else(|| timestamp(content.created));
+            let time = creation_time(record).unwrap_or_else(|| content.created.into());
             let beside = Beside { enrichment: record.enrichment(), redacted: record.redacted };
             match self.encoder.push_with(&record.raw, time, &beside) {
                 Encoded::Members => {}
@@ -134,14 +134,8 @@ pub(crate) const fn host_level(level: Level) -> HostLevel {
 /// When the record says that its event happened.
 fn creation_time(record: &Record) -> Option<Timestamp> {
     if let Some(happened) = record.happened {
-        return Some(timestamp(happened));
+        return Some(happened.into());
     }
     let text = record.fields.text(&record.raw, Field::CreationTime)?;
     parse_timestamp(text.as_bytes())
-}
-
-fn timestamp(utc: Utc) -> Timestamp {
-    let millis = utc.as_millis();
-    let nanoseconds = u32::try_from(millis.rem_euclid(1_000)).unwrap_or_default() * 1_000_000;
-    Timestamp { seconds: millis.div_euclid(1_000), nanoseconds }
 }

@@ -31,6 +31,7 @@ pub(crate) use judge::judge;
 pub(crate) use lane::ActivityLane;
 pub(crate) use plan::RETENTION;
 pub(crate) use reader::{PageReader, Ready};
+pub use record::happened;
 pub(crate) use record::know;
 pub(crate) use walk::{Cursor, NORMAL_RECORDS_MAX, PageId, Point, Turn, Turned, Walk, WalkId};
 pub(crate) use wire::{Credential, LIMIT, get, search, send_feedback};

@@ -87,6 +87,13 @@ pub(crate) struct Known {
     pub(crate) happened: Option<Utc>,
 }
 
+/// When an activity happened by its own account: its `timestamp`, in milliseconds since 1970.
+/// `None` for what says nothing of the kind.
+#[must_use]
+pub fn happened(record: &[u8]) -> Option<Utc> {
+    know(record).happened
+}
+
 /// Reads an activity. One that is no JSON is known by its bytes.
 pub(crate) fn know(record: &[u8]) -> Known {
     let members: Members = serde_json::from_slice(record).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use m365_audit_core::activities::happened;
 use m365_audit_core::json::{Field, Timestamp, lift_record, parse_timestamp};
 use m365_audit_msgpack::Encoder;
 
@@ -78,11 +79,14 @@ impl std::fmt::Debug for Events {
     }
 }
 
-/// When the record in a line says that its event happened.
+/// When the record in a line says that its event happened: an audit record by its `CreationTime`,
+/// an activity by its `timestamp`.
 fn event_time(line: &[u8], wrapped: bool) -> Option<Timestamp> {
     let record = if wrapped { record_of(line)? } else { line };
-    let text = lift_record(record)?.text(record, Field::CreationTime)?.into_owned();
-    parse_timestamp(text.as_bytes())
+    match lift_record(record)?.text(record, Field::CreationTime) {
+        Some(text) => parse_timestamp(text.as_bytes()),
+        None => happened(record).map(Timestamp::from),
+    }
 }
 
 /// The record inside its metadata.
@@ -113,6 +117,9 @@ mod tests {
         assert_eq!(time(record, false), expected);
         let metadata = r#""content_id":"x\",\"record\":","tenant_id":"t""#;
         assert_eq!(time(&format!(r#"{{{metadata},"record":{record}}}"#), true), expected);
+        let activity = r#"{"_id":"a","timestamp":1785360919500,"created":1785361000000}"#;
+        assert_eq!(time(activity, false), expected);
+        assert_eq!(time(&format!(r#"{{{metadata},"record":{activity}}}"#), true), expected);
         for line in [r#"{"Id":"a"}"#, r#"{"CreationTime":1}"#, r#"{"CreationTime":"then"}"#, "1"] {
             assert_eq!(time(line, false), None, "{line}");
             assert_eq!(time(line, true), None, "{line}");
