@@ -12,18 +12,12 @@ use crate::credentials::Presenter;
 use crate::driver::{Clocks, Driver, Inbox};
 use crate::handle::Handle;
 use crate::http::{Clients, Http};
+use crate::restart::RestartPause;
 use crate::runtime::Runtime;
 use crate::settings::{NativeOptions, Settings};
 use crate::sink::Sink;
 use crate::store::{Store, StoreError};
 use crate::webhook::{Receiver, WebhookOptions};
-
-/// Pauses before a run is started again; doubled from one to the other.
-const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
-const RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// A run that lasted this long was healthy: the pause starts over.
-const HEALTHY_RUN: Duration = Duration::from_secs(300);
 
 /// Collects one tenant's records into a sink, on the calling thread.
 ///
@@ -207,7 +201,7 @@ impl<S: Sink> Client<S> {
     /// A stored state that cannot be continued from, and whatever fails after
     /// [`Handle::shutdown`].
     pub fn run_until_shutdown(&mut self) -> Result<Outcome, RunError> {
-        let mut pause = RESTART_PAUSE_MIN;
+        let mut pauses = RestartPause::new();
         loop {
             let start = Instant::now();
             let error = match self.run() {
@@ -218,9 +212,7 @@ impl<S: Sink> Client<S> {
             if !error.is_passing() || self.inbox.pause(&self.runtime, Duration::ZERO) {
                 return Err(error);
             }
-            if HEALTHY_RUN < start.elapsed() {
-                pause = RESTART_PAUSE_MIN;
-            }
+            let pause = pauses.after(start.elapsed());
             let seconds = pause.as_secs();
             self.sink.log(
                 Level::Error,
@@ -230,7 +222,6 @@ impl<S: Sink> Client<S> {
             if self.inbox.pause(&self.runtime, pause) {
                 return Err(error);
             }
-            pause = (pause * 2).min(RESTART_PAUSE_MAX);
         }
     }
 }

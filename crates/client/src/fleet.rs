@@ -13,6 +13,7 @@ use m365_audit_core::{ContentRef, Level, Outcome};
 use crate::client::{Client, OpenError, warn};
 use crate::handle::Handle;
 use crate::http::Clients;
+use crate::restart::RestartPause;
 use crate::runtime::Runtime;
 use crate::sink::Sink;
 use crate::tenants::{Tenant, Tenants, TenantsFile};
@@ -25,13 +26,6 @@ const LEAVE_GRACE: Duration = Duration::from_secs(10);
 
 /// Unused connections that are kept to a host, for all tenants together.
 const CONNECTIONS_KEPT_MAX: usize = 256;
-
-/// Pauses before a tenant that has failed is started again; doubled from one to the other.
-const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
-const RESTART_PAUSE_MAX: Duration = Duration::from_secs(300);
-
-/// A tenant that ran for this long was healthy: its pause starts over.
-const HEALTHY_RUN: Duration = Duration::from_secs(600);
 
 /// What a packaging offers to a fleet.
 pub trait FleetHost: Send {
@@ -83,7 +77,7 @@ struct Member {
     /// Names its present run among all.
     start: u64,
     state: State,
-    pause: Duration,
+    pauses: RestartPause,
 }
 
 #[derive(Debug)]
@@ -264,8 +258,12 @@ impl<H: FleetHost> Fleet<H> {
     fn add(&mut self, tenant: Tenant) {
         let name = tenant.name.clone();
         let until = Instant::now();
-        let member =
-            Member { tenant, start: 0, state: State::Resting { until }, pause: RESTART_PAUSE_MIN };
+        let member = Member {
+            tenant,
+            start: 0,
+            state: State::Resting { until },
+            pauses: RestartPause::new(),
+        };
         self.members.insert(name, member);
     }
 
@@ -348,19 +346,17 @@ impl<H: FleetHost> Fleet<H> {
         let Some(member) = self.members.get_mut(name).filter(|member| member.start == start) else {
             return;
         };
-        if let State::Running { since, .. } = &member.state
-            && HEALTHY_RUN < since.elapsed()
-        {
-            member.pause = RESTART_PAUSE_MIN;
-        }
         if self.once {
             if let Ended::Failed(problem) = &how {
                 self.host.log(Some(name), Level::Error, problem);
             }
             member.state = State::Done(how);
         } else {
-            let pause = member.pause;
-            member.pause = (pause * 2).min(RESTART_PAUSE_MAX);
+            let ran = match &member.state {
+                State::Running { since, .. } => since.elapsed(),
+                State::Resting { .. } | State::Done(_) => Duration::ZERO,
+            };
+            let pause = member.pauses.after(ran);
             member.state = State::Resting { until: Instant::now() + pause };
             let problem = match &how {
                 Ended::Failed(problem) => problem.as_str(),

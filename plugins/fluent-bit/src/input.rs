@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fluent_bit_plugin::{Failure, Input, Limits, Logger, Notice, OptionSpec, Outbox, Setup};
 use m365_audit_client::{
-    Client, Fleet, FleetHandle, Handle, Settings as ClientSettings, Sink, inspect,
+    Client, Fleet, FleetHandle, Handle, RestartPause, Settings as ClientSettings, Sink, inspect,
 };
 use m365_audit_core::{BatchId, summarize};
 
@@ -22,13 +22,6 @@ use crate::webhook::WebhookCounters;
 /// What the worker still does after Fluent Bit's stop: write down what has settled. What has not
 /// settled by then never will.
 const STOP_GRACE: Duration = Duration::from_millis(250);
-
-/// Pauses before the client is run again after a failure; doubled from one to the other.
-const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
-const RESTART_PAUSE_MAX: Duration = Duration::from_secs(300);
-
-/// A run that lasted this long was healthy: the pause starts over.
-const HEALTHY_RUN: Duration = Duration::from_secs(600);
 
 /// Batches that may wait for Fluent Bit: more than the core leaves undelivered, so that handing one
 /// over does not block the client.
@@ -120,7 +113,7 @@ impl Input for M365Audit {
 impl Single {
     /// Runs the client until Fluent Bit stops, whatever happens to it.
     fn supervise(&mut self, outbox: &Outbox) {
-        let mut pause = RESTART_PAUSE_MIN;
+        let mut pauses = RestartPause::new();
         loop {
             let start = Instant::now();
             // Each run starts from what is stored, so half-done work of the last one is harmless.
@@ -136,9 +129,7 @@ impl Single {
                     message(&*panic)
                 ),
             };
-            if HEALTHY_RUN < start.elapsed() {
-                pause = RESTART_PAUSE_MIN;
-            }
+            let pause = pauses.after(start.elapsed());
             let seconds = pause.as_secs();
             self.logger.error(format_args!(
                 "{problem}; starting again from the stored state in {seconds} s"
@@ -147,7 +138,6 @@ impl Single {
             if stops_within(outbox, pause) {
                 return;
             }
-            pause = (pause * 2).min(RESTART_PAUSE_MAX);
         }
     }
 }
