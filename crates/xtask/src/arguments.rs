@@ -47,8 +47,8 @@ xflags::xflags! {
         }
         /// Measure what is promised of speed, memory and latency, against rivals in the same run.
         ///
-        /// Names: expand, fluent-bit-cpu, memory, budget, latency, webhook. Default: all, about 15
-        /// minutes on a quiet machine.
+        /// Names: expand, fluent-bit-cpu, memory, budget, latency, webhook, activities, tenants,
+        /// wasm. Default: all, about 25 minutes on a quiet machine.
         cmd bench {
             optional name: String
         }

@@ -8,7 +8,6 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::component;
 use crate::shell::{self, say};
 
 /// Names the component to build into the command line.
@@ -35,18 +34,17 @@ impl Artifacts {
         Ok(built)
     }
 
-    /// The same with `m365-audit host`, and the component inside.
+    /// The same with `m365-audit host`, and `component` inside.
     ///
     /// # Errors
-    /// There is no compiler for the component, or something does not compile.
-    pub(crate) fn build_with_host(packages: &[&str]) -> Result<Self> {
-        let component = component::build(&component::find(component::Choice::Auto)?)?;
+    /// Something does not compile.
+    pub(crate) fn build_with_host(packages: &[&str], component: &Path) -> Result<Self> {
         say(
             "Building with wasmtime (release profile), which takes some minutes the first time ...",
         );
         let mut arguments = vec!["build", "--release", "--features", "m365-audit/host"];
         arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
-        Self::of_with(&arguments, &[(BUILTIN_VARIABLE, component.as_path())])
+        Self::of_with(&arguments, &[(BUILTIN_VARIABLE, component)])
     }
 
     /// The plugin as it is shipped: a shared library alone, so that link-time optimisation applies.

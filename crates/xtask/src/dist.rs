@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::artifacts::Artifacts;
+use crate::component::{self, NO_OPTIMISER};
 use crate::shell::{self, print};
 
 /// Files of the workspace that go with the programs.
@@ -25,7 +26,9 @@ const DOCUMENTS: [&str; 8] = [
 /// # Errors
 /// Something does not build, or a file is missing.
 pub(crate) fn run() -> Result<()> {
-    let built = Artifacts::build_with_host(&["m365-sim", "m365-audit"])?;
+    let component = component::build_by_any()?;
+    ensure!(component.optimised, "the component would be larger than it has to be: {NO_OPTIMISER}");
+    let built = Artifacts::build_with_host(&["m365-sim", "m365-audit"], &component.path)?;
     let plugin = Artifacts::shipped_plugin()?;
     let programs = [built.path("m365-audit")?, built.path("m365-sim")?, &plugin];
     // Fluent Bit's own naming; cargo puts a `lib` before it.
@@ -51,6 +54,9 @@ pub(crate) fn run() -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     for program in programs {
         copy(program, &folder, &shipped(program))?;
+    }
+    for file in [component.path, shell::root().join("wit/source.wit")] {
+        copy(&file, &folder, &file)?;
     }
     for document in DOCUMENTS {
         // Most of them have the same name.

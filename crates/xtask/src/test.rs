@@ -32,7 +32,7 @@ pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     let built = Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit", "m365-audit-tests"])?;
     let component = component::find(Choice::Auto).map(|toolchain| component::build(&toolchain));
-    let path = component.as_ref().ok().and_then(|built| built.as_deref().ok());
+    let path = component.as_ref().ok().and_then(|built| Some(&*built.as_ref().ok()?.path));
     let Filter { mut sum, mut failures, .. } = cargo_test(built.path("in_m365_audit")?, path)?;
     // Only a machine without a compiler for it skips.
     if let Ok(Err(error)) = &component {

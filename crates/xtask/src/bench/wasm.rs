@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::{Line, RUNS, Sample, Verdict};
 use crate::artifacts::Artifacts;
+use crate::component;
 use crate::demo::Settings;
 use crate::proc;
 use crate::shell::{Process, say};
@@ -36,7 +37,8 @@ const NATIVE: &[&str] = &["run"];
 const WASM: &[&str] = &["host", "run"];
 
 pub(super) fn run() -> Result<Verdict> {
-    let built = Artifacts::build_with_host(&["m365-sim", "m365-audit"])?;
+    let component = component::build_by_any()?.path;
+    let built = Artifacts::build_with_host(&["m365-sim", "m365-audit"], &component)?;
     let (program, simulator) = (built.path("m365-audit")?, built.path("m365-sim")?);
     let mut lines = speed(program, simulator)?;
     lines.push(memory(program, simulator)?);

@@ -22,13 +22,14 @@ pub(crate) enum Held {
 type Check = (&'static str, fn() -> Result<Held>);
 
 /// What is quick and most often broken first.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("format", || held(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])))),
     ("tidy", || held(tidy::run())),
     ("dependencies", || held(invariants::dependencies())),
     ("unsafe code", || held(invariants::unsafe_code())),
     ("clippy", clippy),
     ("documentation", documentation),
+    ("simulator without its server", sim_alone),
     ("core and component for wasm32", invariants::wasm),
     ("cargo-deny", deny),
     ("generated text", || held(options::run(true))),
@@ -78,7 +79,17 @@ fn clippy() -> Result<Held> {
 
 fn documentation() -> Result<Held> {
     let mut cargo = shell::cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    cargo.arg("--all-features");
     held(shell::run(cargo.env("RUSTDOCFLAGS", "-Dwarnings")))
+}
+
+fn sim_alone() -> Result<Held> {
+    held(shell::run(&mut shell::cargo(&[
+        "check",
+        "--package",
+        "m365-sim",
+        "--no-default-features",
+    ])))
 }
 
 fn deny() -> Result<Held> {

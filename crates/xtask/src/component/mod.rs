@@ -29,11 +29,24 @@ const BYTES_MAX: u64 = 600_000;
 /// What it may weigh where there is no optimiser, which saves about an eighth.
 const RAW_BYTES_MAX: u64 = 700_000;
 
+/// Why it is not optimised, and what to do about it.
+pub(crate) const NO_OPTIMISER: &str =
+    "there is no jco, which `npm install --global @bytecodealliance/jco` brings";
+
 /// Vector instructions, which every runtime with components has: they find the ends of records.
 const FEATURES: &str = "-Ctarget-feature=+simd128";
 
 /// What stands between flags in Cargo's variable for them, so that they may hold blanks.
 const SEPARATOR: &str = "\x1f";
+
+/// A component that was built.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whether it is as it is shipped; else there was no optimiser.
+    pub(crate) optimised: bool,
+}
 
 /// Builds it and says what came of it.
 ///
@@ -43,7 +56,7 @@ pub(crate) fn run(choice: Choice) -> Result<()> {
     let start = Instant::now();
     let toolchain = find(choice)?;
     let ready = start.elapsed();
-    let path = build(&toolchain)?;
+    let Built { path, .. } = build(&toolchain)?;
     print(&format!(
         "{}\n{} bytes; by {}; toolchain ready after {:.0} s, built after {:.0} s",
         path.display(),
@@ -55,11 +68,11 @@ pub(crate) fn run(choice: Choice) -> Result<()> {
     Ok(())
 }
 
-/// Builds it into `component` of the target directory, and answers where it is.
+/// Builds it into `component` of the target directory.
 ///
 /// # Errors
 /// It does not compile, or is too large.
-pub(crate) fn build(toolchain: &Toolchain) -> Result<PathBuf> {
+pub(crate) fn build(toolchain: &Toolchain) -> Result<Built> {
     say(&format!("Building {SHIPPED} by {} ...", toolchain.name()));
     let target = shell::target_directory()?;
     // Apart from other builds: two compilers that share a folder undo each other's work.
@@ -74,12 +87,12 @@ pub(crate) fn build(toolchain: &Toolchain) -> Result<PathBuf> {
     if !optimised {
         let copied = fs::copy(&built, &made);
         copied.with_context(|| format!("{} cannot be copied", built.display()))?;
-        say("No `jco` for WASM at hand: the component is left unoptimised.");
+        say(&format!("The component is left unoptimised: {NO_OPTIMISER}."));
     }
     let shipped = folder.join(SHIPPED);
     replace(&made, &shipped)?;
     check_size(&shipped, if optimised { BYTES_MAX } else { RAW_BYTES_MAX })?;
-    Ok(shipped)
+    Ok(Built { path: shipped, optimised })
 }
 
 /// Puts `made` in the place of `shipped`, unless that is the same: what has it inside would be
@@ -99,6 +112,14 @@ fn flags() -> String {
     let cargo = cargo.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     let hidden = cargo.map(|cargo| format!("--remap-path-prefix={}=cargo", cargo.display()));
     [FEATURES.to_owned()].into_iter().chain(hidden).collect::<Vec<_>>().join(SEPARATOR)
+}
+
+/// Builds it by whichever compiler there is.
+///
+/// # Errors
+/// There is none and none can be had, it does not compile, or it is too large.
+pub(crate) fn build_by_any() -> Result<Built> {
+    build(&find(Choice::Auto)?)
 }
 
 /// Checks that the core alone compiles for the target.

@@ -21,6 +21,7 @@ use self::display::Display;
 use self::live::Live;
 use self::tally::{Arrival, Published, Tally};
 use crate::artifacts::Artifacts;
+use crate::component;
 use crate::fluent_bit;
 use crate::proc;
 use crate::shell::{self, Process, print, say};
@@ -221,7 +222,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("no Fluent Bit: {}", fluent_bit::REMEDY);
     }
     let built = match options.shipper {
-        Shipper::Wasm => Artifacts::build_with_host(&["m365-sim", "m365-audit"])?,
+        Shipper::Wasm => {
+            let component = component::build_by_any()?.path;
+            Artifacts::build_with_host(&["m365-sim", "m365-audit"], &component)?
+        }
         _ => Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit"])?,
     };
     let simulator = Simulator::start(built.path("m365-sim")?, &world(options))?;
