@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::settings::{METADATA, ONCE};
 
-/// Options that every configuration has.
-const REQUIRED: [&str; 2] = ["tenant_id", "client_id"];
+/// Options that every configuration has. Which others one needs depends on how it signs in.
+const REQUIRED: [&str; 1] = ["tenant_id"];
 
 /// Options that have no effect in this build: it reads plain keys only.
 const ABSENT: [&str; 1] = ["certificate_password"];
