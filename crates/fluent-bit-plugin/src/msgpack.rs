@@ -217,18 +217,6 @@ impl<'a> Writer<'a> {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// One byte of what [`Writer::raw`] takes.
-    #[inline]
-    pub fn raw_byte(&mut self, byte: u8) {
-        self.buffer.push(byte);
-    }
-
-    /// The whole buffer, for encoders that patch what they wrote.
-    #[inline]
-    pub fn buffer_mut(&mut self) -> &mut Vec<u8> {
-        self.buffer
-    }
-
     #[inline]
     fn tagged<const N: usize>(&mut self, tag: u8, bytes: [u8; N]) {
         self.buffer.push(tag);

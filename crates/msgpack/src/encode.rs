@@ -151,11 +151,6 @@ impl Encoder {
         &self.events
     }
 
-    /// Takes the events; the next ones begin anew.
-    pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.events)
-    }
-
     /// Forgets the events, keeps their room.
     pub fn clear(&mut self) {
         self.events.clear();

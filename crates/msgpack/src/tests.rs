@@ -242,11 +242,12 @@ fn the_event_time_stays_within_what_fluent_bit_can_say() {
 }
 
 #[test]
-fn taking_the_events_begins_anew() {
+fn clearing_the_events_begins_anew() {
     let mut encoder = Encoder::new(DEPTH_MAX);
     encoder.set_metadata(&METADATA);
     assert_eq!(encoder.push(b"{}", TIME), Encoded::Members);
-    let first = encoder.take();
+    let first = encoder.events().to_vec();
+    encoder.clear();
     assert!(encoder.events().is_empty());
     assert_eq!(encoder.push(b"{}", TIME), Encoded::Members);
     assert_eq!(encoder.events(), first);

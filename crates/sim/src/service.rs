@@ -125,11 +125,6 @@ impl Microsoft {
         self.plain_webhooks = true;
     }
 
-    /// Adds audiences that open the API, such as the addresses of a loopback server.
-    pub fn add_resources(&mut self, resources: impl IntoIterator<Item = String>) {
-        self.config.resources.extend(resources);
-    }
-
     /// Answers a request; a webhook that is to be validated is taken to answer 200.
     pub fn handle(&mut self, now_ms: i64, request: &Request) -> Reply {
         self.handle_answered(now_ms, request, WebhookAnswer::Status(200))

@@ -1,6 +1,6 @@
 //! One `[INPUT]` section for the tenants of a file: a fleet whose records share one queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fluent_bit_plugin::{Logger, Outbox, Setup};
 use m365_audit_client::{FleetHost, Handle, Tenant, Tenants};
@@ -22,7 +22,7 @@ pub(crate) struct Host {
     /// By the tenant's id: of those that were there at Init.
     metrics: BTreeMap<Box<str>, HostMetrics>,
     /// Tenants that have run before: their next run counts from zero.
-    seen: BTreeMap<Box<str>, ()>,
+    seen: BTreeSet<Box<str>>,
 }
 
 impl Host {
@@ -43,7 +43,7 @@ impl Host {
             postbox: Postbox::default(),
             outbox: None,
             metrics: ids.zip(metrics).collect(),
-            seen: BTreeMap::new(),
+            seen: BTreeSet::new(),
         }
     }
 
@@ -57,7 +57,7 @@ impl Host {
         let known = self.metrics.get_mut(config.tenant_id());
         match known.filter(|known| known.fits(&config.feeds())) {
             Some(known) => {
-                if self.seen.insert(config.tenant_id().into(), ()).is_some() {
+                if !self.seen.insert(config.tenant_id().into()) {
                     known.restart();
                 }
                 known.clone()
