@@ -60,8 +60,8 @@ fn a_filter_leaves_records_out_and_nothing_else_changes() {
     assert_eq!(some.outcome, Some(Outcome::Complete));
     // What is remembered of contents and of records is the same.
     let kept = |observed: &Observed| -> Vec<_> {
-        let keys = observed.stored.keys().filter(|key| !key.starts_with("start/"));
-        keys.cloned().collect()
+        let entries = observed.stored.iter().filter(|(key, _)| !key.starts_with("start/"));
+        entries.map(|(key, value)| (key.clone(), value.clone())).collect()
     };
     assert_eq!(kept(&some), kept(&all));
 }

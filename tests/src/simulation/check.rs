@@ -6,14 +6,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use m365_audit_core::{Commit, ContentType};
 use m365_sim::Microsoft;
+use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::host::Host;
 use super::wanted::Wanted;
 
-/// How far the simulator's wrong `Date` headers may lead the end of a window into the future. The
-/// overlap of the next one makes up for it.
-const SKEW_MS: i64 = 95_000;
+/// How far the simulator's wrong `Date` headers may lead a begin, or the end of a window into the
+/// future. The overlap of the next one makes up for the latter.
+pub(super) const SKEW_MS: i64 = 95_000;
 
 /// What is owed to a collector, as of one moment.
 #[derive(Debug)]
@@ -125,6 +126,14 @@ pub(super) struct Checkpoints {
     kept: HashSet<u128>,
     /// Intervals newly covered, by content type.
     covered: HashMap<String, Vec<Covered>>,
+    /// The first value that could not be read: what it claims was not checked.
+    unread: Option<String>,
+}
+
+/// What a lane's record says of coverage, in milliseconds.
+#[derive(Deserialize)]
+struct Claimed {
+    covered: Vec<[i64; 2]>,
 }
 
 /// An interval that a commit claims to be settled.
@@ -148,31 +157,36 @@ impl Checkpoints {
             match (parts.next(), parts.next(), parts.next()) {
                 (Some("seen"), ..) => {
                     let keys = STANDARD_NO_PAD.decode(value).unwrap_or_default();
-                    for id in keys.as_chunks::<16>().0 {
+                    let (keys, rest) = keys.as_chunks::<16>();
+                    if keys.is_empty() || !rest.is_empty() {
+                        self.unread.get_or_insert_with(|| format!("{key}: {value}"));
+                    }
+                    for id in keys {
                         self.done.entry(u128::from_le_bytes(*id)).or_insert(host.records);
                     }
                 }
-                (Some("blob"), _, Some(id)) => {
-                    self.kept.extend(u128::from_str_radix(id, 16));
-                }
-                (Some("lane"), Some(content_type), _) => {
-                    self.note_covered(content_type, value, host.records);
-                }
+                (Some("blob"), _, Some(id)) => match u128::from_str_radix(id, 16) {
+                    Ok(id) => {
+                        self.kept.insert(id);
+                    }
+                    Err(_) => {
+                        self.unread.get_or_insert_with(|| key.clone());
+                    }
+                },
+                (Some("lane"), Some(content_type), _) => match serde_json::from_str(value) {
+                    Ok(claimed) => self.note_covered(content_type, &claimed, host.records),
+                    Err(_) => {
+                        self.unread.get_or_insert_with(|| format!("{key}: {value}"));
+                    }
+                },
                 _ => {}
             }
         }
     }
 
-    fn note_covered(&mut self, content_type: &str, lane: &str, had: u64) {
-        let list = lane.split("\"covered\":[").nth(1).unwrap_or_default();
-        let list = list.split("]]").next().unwrap_or_default();
-        let numbers: Vec<i64> = list
-            .split(|c: char| !c.is_ascii_digit() && c != '-')
-            .filter_map(|number| number.parse().ok())
-            .collect();
+    fn note_covered(&mut self, content_type: &str, claimed: &Claimed, had: u64) {
         let known = self.covered.entry(content_type.to_owned()).or_default();
-        for [start_ms, end_ms] in numbers.as_chunks::<2>().0 {
-            let (start_ms, end_ms) = (*start_ms, *end_ms);
+        for &[start_ms, end_ms] in &claimed.covered {
             let inside = |c: &&mut Covered| c.start_ms <= start_ms && end_ms <= c.end_ms;
             if known.iter_mut().find(inside).is_none() {
                 known.push(Covered { start_ms, end_ms, had });
@@ -199,6 +213,11 @@ impl Checkpoints {
             let before = taken.get(&owed.key).is_some_and(|at| *at < claim.had);
             (!before).then(|| format!("{} [{}] {claim:?}", owed.content_id, owed.index))
         })
+    }
+
+    /// A claim that could not be read, and so was not checked.
+    pub(super) const fn unread(&self) -> Option<&String> {
+        self.unread.as_ref()
     }
 
     /// Records that were marked as done before the host had them, in any form.

@@ -12,7 +12,7 @@ use m365_audit_core::{
 };
 use m365_sim::{Credential, Issued, Microsoft, TenantConfig, issue_certificate};
 
-use super::check::{Checkpoints, Debt, invented, unwanted};
+use super::check::{Checkpoints, Debt, SKEW_MS, invented, unwanted};
 use super::draw::Draw;
 use super::host::Host;
 use super::network::Network;
@@ -26,14 +26,12 @@ const HOUR_MS: i64 = 3_600_000;
 /// relisting of the whole retention takes.
 const RECOVERY_MS: i64 = 40 * HOUR_MS;
 
-/// How far the simulator's `Date` fault moves a begin.
-const SKEW_MS: i64 = 95_000;
-
 /// How long the tokens of worlds with a certificate are valid.
 const SIGNED_TOKEN_SECONDS: u32 = 3_599;
 
-/// Outputs of one run at the most: a collector that turns in circles is a failure.
-const OUTPUTS_MAX: u64 = 10_000_000;
+/// Outputs of one run at the most: a collector that turns in circles is a failure. Small chunks and
+/// many crashes take ten million in a world that gets to its end.
+const OUTPUTS_MAX: u64 = 50_000_000;
 
 /// How a run failed, with the line that repeats it.
 #[derive(Clone, Debug)]
@@ -392,6 +390,8 @@ impl World {
             let first = report.illegal.first();
             return Err(format!("illegal requests: {:?}: {first:?}", report.illegal_by_rule));
         }
+        let peak = report.peak_per_minute.values().copied().max().unwrap_or_default();
+        self.check_pace(peak)?;
         let invented = invented(&self.microsoft, &self.host);
         if invented > 0 {
             return Err(format!("{invented} records arrived that were never published"));
@@ -400,12 +400,28 @@ impl World {
         if unwanted > 0 {
             return Err(format!("{unwanted} records arrived that the filter leaves out"));
         }
+        if let Some(what) = self.checkpoints.unread() {
+            return Err(format!("what was stored could not be read, nor checked: {what}"));
+        }
         let wanted = self.scenario.wanted;
         if let Some(what) = self.checkpoints.ahead(&self.microsoft, &self.host, wanted) {
             return Err(format!("marked as done before it was delivered: {what}"));
         }
         self.stats.records = self.host.records;
         self.stats.seconds = (self.now_ms - START_MS).unsigned_abs() / 1_000;
+        Ok(())
+    }
+
+    /// `requests_per_minute` holds in any minute. A process that follows on another does not know
+    /// what that one has sent, and begins a minute of its own.
+    fn check_pace(&self, peak: u64) -> Result<(), String> {
+        let allowed = self.scenario.options.get("requests_per_minute");
+        let Some(allowed) = allowed.and_then(|text| text.parse::<u64>().ok()) else {
+            return Ok(());
+        };
+        if self.stats.crashes == 0 && allowed < peak {
+            return Err(format!("{peak} requests in a minute of {allowed}"));
+        }
         Ok(())
     }
 
