@@ -17,27 +17,35 @@ use crate::until;
 /// Where packages install it.
 const USUAL_PLACE: &str = "/opt/fluent-bit/bin/fluent-bit";
 
-/// The executable: `FLUENT_BIT`, else in `PATH`, else in the usual place. Says so if there is none;
-/// the caller then passes.
+/// The executable, as [`look`] finds it. Says so if there is none; the caller then passes.
 ///
 /// # Panics
 /// `FLUENT_BIT` names no file.
 #[must_use]
 #[allow(clippy::print_stdout)] // A test that skips says so.
 pub fn find() -> Option<PathBuf> {
+    let found = look();
+    if found.is_none() {
+        println!("SKIPPED: no fluent-bit");
+    }
+    found
+}
+
+/// The executable: `FLUENT_BIT`, else in `PATH`, else in the usual place.
+///
+/// # Panics
+/// `FLUENT_BIT` names no file.
+#[must_use]
+pub fn look() -> Option<PathBuf> {
     if let Some(path) = env::var_os("FLUENT_BIT").map(PathBuf::from) {
         assert!(path.is_file(), "FLUENT_BIT is {}, which is no file", path.display());
         return Some(path);
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path)
+    env::split_paths(&path)
         .map(|folder| folder.join("fluent-bit"))
         .chain([PathBuf::from(USUAL_PLACE)])
-        .find(|path| path.is_file());
-    if found.is_none() {
-        println!("SKIPPED: no fluent-bit");
-    }
-    found
+        .find(|path| path.is_file())
 }
 
 /// A running Fluent Bit. Dropped, it is killed and its folder removed.
@@ -243,6 +251,33 @@ pub fn run(executable: &Path, arguments: &[&str]) -> Output {
     Command::new(executable).args(arguments).output().expect("Fluent Bit runs")
 }
 
+/// Runs a command until it has printed `text`, then kills it: for configurations that are not of
+/// this harness.
+///
+/// # Panics
+/// It cannot be started, or ends without having printed that.
+#[track_caller]
+pub fn run_until(command: &mut Command, text: &str) {
+    let folder = tempfile::tempdir().expect("a folder for the log");
+    let path = folder.path().join("log");
+    let log = File::create(&path).expect("a file for the log");
+    let mut child = command
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("Fluent Bit starts");
+    until(text, || {
+        let ended = child.try_wait().expect("a child can be waited for");
+        let log = String::from_utf8_lossy(&fs::read(&path).expect("its log")).into_owned();
+        let printed = log.contains(text);
+        assert!(printed || ended.is_none(), "it has ended: {log}");
+        printed
+    });
+    // It may have ended meanwhile.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
 /// Whether an answer has all its bytes; the server keeps the connection open.
 fn is_complete(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer);
@@ -276,7 +311,11 @@ fn write_config(folder: &Path, port: u16, config: &str) {
 }
 
 /// A port that was free a moment ago: Fluent Bit cannot be asked to choose one.
-fn free_port() -> u16 {
+///
+/// # Panics
+/// There is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a bound address").port()
 }

@@ -74,9 +74,6 @@ fn server() -> Server {
 fn run(server: &Server, dir: &Path, with: impl FnOnce(&mut Command)) -> Output {
     let (tenant, base) = (server.microsoft().tenants()[0].id, server.http_url());
     let mut command = program("run");
-    for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"] {
-        command.env_remove(name);
-    }
     command
         .args(["--once", "--log-level", "debug", "--lookback", "1h", "--progress", "never"])
         .args(["--tenant-id", &tenant.to_string(), "--login-url", &base, "--api-url", &base])

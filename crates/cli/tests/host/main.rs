@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "what is skipped, and what came twice, is said")]
 
 mod certificate;
+mod identity;
 mod kills;
 mod mistakes;
 #[allow(dead_code, reason = "not every test file uses everything")]

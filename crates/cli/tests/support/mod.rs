@@ -39,7 +39,6 @@ impl World {
     }
 
     /// `m365-audit host COMMAND` in the same way.
-    #[allow(dead_code, reason = "not every test file uses everything")]
     pub(crate) fn host(&self, command: &str, component: &Path) -> Command {
         let mut program = program("host");
         program.arg(command).arg("--component").arg(component);
@@ -47,7 +46,6 @@ impl World {
     }
 
     /// Over TLS, without the authority that the server's certificate is of.
-    #[allow(dead_code, reason = "not every test file uses everything")]
     pub(crate) fn run_over_untrusted_tls(&self) -> Command {
         self.with_options(program("run"), &self.server.https_url())
     }
@@ -59,7 +57,6 @@ impl World {
     }
 
     /// Another command, with everything set that it takes to reach the service.
-    #[allow(dead_code, reason = "not every test file uses everything")]
     pub(crate) fn call(&self, words: &[&str]) -> Command {
         let base = self.server.http_url();
         let microsoft = self.server.microsoft();
@@ -76,8 +73,12 @@ impl World {
         command
     }
 
+    /// Where the service is.
+    pub(crate) fn http_url(&self) -> String {
+        self.server.http_url()
+    }
+
     /// The service, to look into it. Holding it holds up every request.
-    #[allow(dead_code, reason = "not every test file uses everything")]
     pub(crate) fn microsoft(&self) -> std::sync::MutexGuard<'_, m365_sim::Microsoft> {
         self.server.microsoft()
     }
@@ -106,7 +107,6 @@ impl World {
     }
 
     /// `Id`s of the records that must have arrived, where every record has one.
-    #[allow(dead_code, reason = "not every test file uses everything")]
     pub(crate) fn owed_ids(&self) -> HashSet<String> {
         let owed = self.owed();
         let all = self.server.microsoft().owed();
@@ -136,7 +136,8 @@ pub(crate) fn program(subcommand: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_m365-audit"));
     for (name, _) in std::env::vars() {
         let upper = name.to_uppercase();
-        if upper.starts_with("M365_AUDIT_") || upper.ends_with("_PROXY") {
+        let read = ["M365_AUDIT_", "AZURE_", "IDENTITY_"];
+        if read.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY") {
             command.env_remove(name);
         }
     }
@@ -145,7 +146,6 @@ pub(crate) fn program(subcommand: &str) -> Command {
 }
 
 /// The `Id` of a record.
-#[allow(dead_code, reason = "not every test file uses everything")]
 pub(crate) fn id(record: &[u8]) -> String {
     let record: serde_json::Value = serde_json::from_slice(record).unwrap();
     record["Id"].as_str().unwrap().to_owned()
@@ -189,14 +189,11 @@ pub(crate) fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Longer than anything takes.
-#[allow(dead_code, reason = "not every test file uses everything")]
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A run that goes on, with its log in a file; killed when the test ends.
-#[allow(dead_code, reason = "not every test file uses everything")]
 pub(crate) struct Running(Child, PathBuf);
 
-#[allow(dead_code, reason = "not every test file uses everything")]
 impl Running {
     pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
         let stderr = std::fs::File::create(&log).unwrap();
