@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -75,6 +76,26 @@ fn records_carry_the_tag_and_the_configured_greeting() {
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(4), "{took:?}");
     assert!(fluent_bit.log().contains("greetings arrived"), "{}", fluent_bit.log());
+}
+
+#[test]
+fn the_configurations_beside_the_example_run_as_they_are() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/fluent-bit-input");
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["fluent-bit.yaml", "fluent-bit.conf", "plugins.conf"] {
+        let text = std::fs::read_to_string(beside.join(name)).expect(name);
+        let built = example().to_str().expect("a plain path");
+        let text = text.replace("./target/release/libin_example.so", built);
+        // A busy port would only be a warning; so is one that is not asked for.
+        let text = text.replace("http_server: on", "").replace("HTTP_Server   On", "");
+        std::fs::write(folder.path().join(name), text).expect("a copy");
+    }
+    for name in ["fluent-bit.yaml", "fluent-bit.conf"] {
+        let mut command = Command::new(&executable);
+        command.current_dir(folder.path()).args(["-c", name]);
+        fluent_bit::run_until(&mut command, "\"greeting\"=>\"moin\"");
+    }
 }
 
 #[test]

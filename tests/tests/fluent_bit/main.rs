@@ -12,5 +12,6 @@ mod pipeline;
 mod pressure;
 mod proxy;
 mod receiver;
+mod samples;
 mod tenants;
 mod truth;
