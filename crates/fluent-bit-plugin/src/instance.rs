@@ -164,7 +164,8 @@ impl Instance {
     pub(crate) fn tick(&mut self) {
         self.start();
         if !self.stopped {
-            let reading = if self.ledger.wants_reading() { self.host.counters() } else { None };
+            let wanted = self.ledger.wants_reading(self.now());
+            let reading = if wanted { self.host.counters() } else { None };
             self.observe(reading);
             if !self.paused && self.host.can_append() {
                 self.drain(reading);
@@ -191,6 +192,11 @@ impl Instance {
             }
             let entry = (batch.ticket, batch.records, batch.msgpack.len());
             self.ledger.appended(now, entry, before);
+            if self.host.can_count() {
+                // What the host appends at once it counts at once: no batch would prove another.
+                handed = batch.msgpack;
+                break;
+            }
             if handed.is_empty() {
                 handed = batch.msgpack;
             } else {
@@ -231,7 +237,7 @@ impl Instance {
         }
         self.stopped = true;
         let now = self.now();
-        self.ledger.close(now, self.host.counters());
+        self.ledger.close(now, self.host.counters(), self.paused);
         self.settle(now);
         self.inbox.stop();
         self.held = None;
@@ -268,8 +274,8 @@ impl Instance {
         }
         if !altered && self.ledger.is_altered() {
             self.logger.warn(
-                "a processor changes the number of records: delivering one batch at a time; use a \
-                 filter instead of a processor for full speed",
+                "a processor or a conditional route changes what is counted: delivering one batch \
+                 at a time; use filters for full speed",
             );
         }
     }
@@ -287,7 +293,7 @@ impl Instance {
         let begin = Instant::now();
         let mut patience = REFILL_MAX;
         let mut busy = false;
-        let mut reading = reading.filter(|_| self.ledger.wants_reading());
+        let mut reading = reading.filter(|_| self.ledger.is_waiting());
         while begin.elapsed() < self.drain_max {
             // Only a worker that was busy a moment ago is worth waiting for.
             let wait = if busy { patience } else { Duration::ZERO };

@@ -1,28 +1,39 @@
 //! Decides when a batch is safe in the host, and when it is lost. Pure: time and the host's
 //! counters are arguments.
 //!
-//! The proxy ABI acknowledges nothing. What can be seen is `records_total` of the instance, which
-//! the engine raises when it moves a batch from the ring buffer into a chunk. Batches are moved in
-//! order, each whole, so the ledger keeps for each the value at which it has been moved: its mark.
+//! The proxy ABI acknowledges nothing. What can be seen are `records_total` and `bytes_total` of
+//! the instance, which the engine raises when it takes a batch out of the ring buffer. Batches are
+//! taken in order, each whole, so the ledger keeps for each the counts at which it has been taken:
+//! its mark. Counts that are no batch's mark prove nothing, and end the trust in them. A batch that
+//! was counted is written when a later one was counted too, or when the engine was seen to have
+//! come back ([`Watch`]).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// `records_total` rises just before the batch is filtered and written. It counts as written when
-/// a later batch was counted too (one thread does both), or after this time.
-const WRITTEN_AFTER: Duration = Duration::from_millis(500);
+use crate::proof::Watch;
 
-/// `records_total` that does not move for so long, while the host is not paused, means that the
-/// rest is lost. The default.
+/// Counts that do not move for so long, while the host is not paused, mean that the rest is lost.
+/// The default.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(30);
 
-/// The engine empties the ring buffer every 250 ms. A count that rests between two marks for so
-/// long shows that a processor changes the number of records.
-const ALTERED_AFTER: Duration = Duration::from_secs(2);
+/// Readings in a row that are no batch's mark before counts are distrusted. One or two happen: the
+/// engine raises one counter after the other.
+const MISMATCHES_MAX: u32 = 5;
 
-/// Without counters: how long after the handover a batch is believed to be in a chunk. Eight times
+/// How often counts are distrusted before it is for good.
+const DOUBTS_MAX: u32 = 2;
+
+/// Beats without a count after which the ring buffer is empty: the engine looks into it 20 times
+/// between two.
+const QUIET_BEATS: u64 = 2;
+
+/// Between readings when nothing but a beat is waited for. A reading costs a text of all metrics.
+const CALM_READING_EVERY: Duration = Duration::from_secs(1);
+
+/// Without counters: how long after the handover a batch is believed to be in a chunk. Forty times
 /// the interval in which the engine empties the ring buffer.
-const BELIEVED_AFTER: Duration = Duration::from_secs(2);
+const BELIEVED_AFTER: Duration = Duration::from_secs(10);
 
 /// Batches that are not settled, whatever they wait for (`commit_delay` included). Small entries.
 pub(crate) const UNSETTLED_MAX: usize = 65_536;
@@ -30,7 +41,7 @@ pub(crate) const UNSETTLED_MAX: usize = 65_536;
 /// How the host shows that a batch is in a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// `records_total` passes the batch's mark.
+    /// Its counters reach the batch's mark.
     Counters,
     /// Nothing: time has to pass.
     Time,
@@ -50,10 +61,50 @@ pub(crate) struct Terms {
 /// The host's counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// `fluentbit_input_records_total`: records moved into chunks.
+    /// `fluentbit_input_records_total`: records taken out of the ring buffer.
     pub(crate) records: u64,
+    /// `fluentbit_input_bytes_total`: their bytes.
+    pub(crate) bytes: Option<u64>,
     /// `fluentbit_input_ring_buffer_writes_total` (4.1+): batches put into the ring buffer.
     pub(crate) writes: Option<u64>,
+    /// When the engine last set `fluentbit_input_storage_chunks`.
+    pub(crate) pulse: Option<u64>,
+}
+
+/// Counts between two batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Mark {
+    records: u64,
+    bytes: u64,
+}
+
+impl Mark {
+    fn of(reading: Reading) -> Self {
+        Self { records: reading.records, bytes: reading.bytes.unwrap_or_default() }
+    }
+
+    fn is(self, reading: Reading) -> bool {
+        self.records == reading.records && reading.bytes.is_none_or(|bytes| bytes == self.bytes)
+    }
+
+    fn after(self, records: u32, bytes: usize) -> Self {
+        Self { records: self.records + u64::from(records), bytes: self.bytes + bytes as u64 }
+    }
+}
+
+/// How far counts are trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// Not yet: one batch alone has to show that they move by just what it holds.
+    Untried,
+    /// They move by just what batches hold.
+    Exact,
+    /// Something changes records on the way. One batch at a time in the ring buffer: any rise is
+    /// its own. `probed`: so far none rose by more than its records.
+    Altered { probed: bool },
+    /// One batch raises them by more than it holds, perhaps in several steps (conditional routes):
+    /// the next one goes when it is written.
+    Multiplied,
 }
 
 #[derive(Debug)]
@@ -62,20 +113,32 @@ struct Entry {
     records: u32,
     /// In the ring buffer; 0 when it has left it.
     bytes: usize,
-    /// `records_total` when this batch and all before it are in chunks.
-    mark: u64,
+    /// The counts when this batch and all before it were taken.
+    mark: Mark,
     /// `records_total` when it was appended.
     base: u64,
     /// Nothing else was under way when it was appended.
     alone: bool,
     /// Processors dropped all of it: there is nothing to wait for but its predecessors.
     dropped: bool,
+    /// The host was paused while it was under way.
+    paused: bool,
     /// On the clock of unpaused time.
     appended: Duration,
-    /// When `records_total` was first seen at the mark.
+    /// When its count was first seen.
     reached: Option<Duration>,
+    /// Beats as of the reading after that.
+    beats: Option<u64>,
     /// When it was known to be in a chunk.
     ingested: Option<Duration>,
+}
+
+/// Waiting for the ring buffer to be empty.
+#[derive(Debug)]
+struct Quiet {
+    /// On the clock of unpaused time.
+    since: Duration,
+    beats: Option<u64>,
 }
 
 /// The batches that were handed to the host and are not settled, oldest first.
@@ -90,9 +153,13 @@ pub(crate) struct Ledger {
     ingested: usize,
     /// Bytes in the ring buffer.
     ring_bytes: usize,
-    /// `records_total` when everything appended is in chunks.
-    target: u64,
+    /// The mark of the last entry that was counted.
+    floor: Mark,
+    /// `floor` is what counts are compared with, also when nothing is under way.
+    anchored: bool,
     last: Reading,
+    /// When.
+    read: Duration,
     /// Entries (a suffix) that no reading was held against yet.
     unchecked: usize,
     /// Batches that the ring buffer had been given before those.
@@ -100,14 +167,14 @@ pub(crate) struct Ledger {
     /// Time that was not spent paused.
     active: Duration,
     observed: Duration,
-    /// On the clock of unpaused time.
+    /// When counts last moved, on the clock of unpaused time.
     moved: Duration,
-    /// A batch alone in flight moved `records_total` by exactly its number of records.
-    verified: bool,
-    /// Processors change the number of records: one batch at a time, any rise is its own.
-    altered: bool,
-    /// Batches were returned; they may still turn up, so the next one waits for quiet.
-    recovering: bool,
+    watch: Watch,
+    trust: Trust,
+    mismatches: u32,
+    doubts: u32,
+    /// Batches were returned; they may still turn up, so the next one waits.
+    quiet: Option<Quiet>,
 }
 
 impl Ledger {
@@ -119,16 +186,20 @@ impl Ledger {
             entries: VecDeque::new(),
             ingested: 0,
             ring_bytes: 0,
-            target: 0,
+            floor: Mark::default(),
+            anchored: false,
             last: Reading::default(),
+            read: Duration::ZERO,
             unchecked: 0,
             writes: None,
             active: Duration::ZERO,
             observed: Duration::ZERO,
             moved: Duration::ZERO,
-            verified: false,
-            altered: false,
-            recovering: false,
+            watch: Watch::default(),
+            trust: Trust::Untried,
+            mismatches: 0,
+            doubts: 0,
+            quiet: None,
         }
     }
 
@@ -136,9 +207,15 @@ impl Ledger {
         self.entries.len() - self.ingested
     }
 
-    /// Batches that may still be in the ring buffer.
-    fn in_ring(&self) -> usize {
-        self.entries.range(self.ingested..).filter(|entry| entry.reached.is_none()).count()
+    /// The first entry that may still be in the ring buffer.
+    fn uncounted(&self) -> usize {
+        let pending = self.entries.range(self.ingested..);
+        self.ingested + pending.take_while(|entry| entry.reached.is_some()).count()
+    }
+
+    /// The counts when everything appended was taken.
+    fn target(&self) -> Mark {
+        if self.pending() == 0 { self.floor } else { self.entries[self.entries.len() - 1].mark }
     }
 
     /// Batches that are not settled.
@@ -146,23 +223,40 @@ impl Ledger {
         self.entries.len()
     }
 
-    pub(crate) fn is_altered(&self) -> bool {
-        self.altered
+    /// Whether a batch waits for its count, or for the proof of it.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.pending() > 0
     }
 
-    /// Whether counters have to be read now: only while a batch waits for them.
-    pub(crate) fn wants_reading(&self) -> bool {
-        self.signal == Signal::Counters && self.pending() > 0
+    pub(crate) fn is_altered(&self) -> bool {
+        matches!(self.trust, Trust::Altered { .. } | Trust::Multiplied)
+    }
+
+    /// Whether counters have to be read now.
+    pub(crate) fn wants_reading(&self, now: Duration) -> bool {
+        if self.signal != Signal::Counters || (self.quiet.is_none() && !self.is_waiting()) {
+            return false;
+        }
+        let mut pending = self.entries.range(self.ingested..);
+        let calm = pending.all(|entry| entry.dropped || entry.beats.is_some());
+        !calm || now.saturating_sub(self.read) >= CALM_READING_EVERY
     }
 
     /// Whether the host may be given a batch of this size.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        let one_at_a_time =
-            self.signal == Signal::Counters && (!self.verified || self.altered || self.recovering);
-        if self.entries.len() >= UNSETTLED_MAX || (one_at_a_time && self.pending() > 0) {
+        if self.entries.len() >= UNSETTLED_MAX || self.quiet.is_some() {
             return false;
         }
-        let in_ring = self.in_ring();
+        let in_ring = self.entries.len() - self.uncounted();
+        if self.signal == Signal::Counters {
+            match self.trust {
+                Trust::Exact => {}
+                Trust::Altered { probed: true } => return in_ring == 0,
+                Trust::Untried | Trust::Altered { probed: false } | Trust::Multiplied => {
+                    return self.pending() == 0;
+                }
+            }
+        }
         in_ring == 0
             || (in_ring < self.in_flight_batches
                 && self.ring_bytes + bytes <= self.terms.in_flight_bytes)
@@ -170,7 +264,8 @@ impl Ledger {
 
     /// The ring buffer was full: it holds fewer batches than was thought.
     pub(crate) fn refused(&mut self) {
-        self.in_flight_batches = self.in_flight_batches.min(self.in_ring().max(1));
+        let in_ring = self.entries.len() - self.uncounted();
+        self.in_flight_batches = self.in_flight_batches.min(in_ring.max(1));
     }
 
     /// A batch was handed over. `before` are the counters as of the last observation or later; if
@@ -181,34 +276,45 @@ impl Ledger {
         (ticket, records, bytes): (u64, u32, usize),
         before: Reading,
     ) {
-        let dropped = bytes == 0;
         let alone = self.pending() == 0;
         if alone {
-            // Nothing is under way: whatever processors did to earlier counts is over.
-            self.target = before.records;
-            self.moved = self.active;
-            self.unchecked = 0;
+            self.begin(before);
         }
         if self.unchecked == 0 {
             self.writes = before.writes;
         }
         self.unchecked += 1;
-        self.last.records = self.last.records.max(before.records);
-        self.target += u64::from(records);
+        let start = if self.is_altered() { Mark::of(before) } else { self.target() };
         self.ring_bytes += bytes;
         self.entries.push_back(Entry {
             ticket,
             records,
             bytes,
-            mark: self.target,
+            mark: start.after(records, bytes),
             base: before.records,
             alone,
-            dropped,
+            dropped: bytes == 0,
+            paused: false,
             appended: self.active,
             reached: None,
+            beats: None,
             ingested: None,
         });
         self.ingest_dropped(now);
+    }
+
+    /// Nothing is under way. Counts that moved all the same belong to something else.
+    fn begin(&mut self, before: Reading) {
+        let drifted = self.anchored && !self.floor.is(before);
+        if drifted && self.signal == Signal::Counters && !self.is_altered() {
+            self.distrust(before.records > self.floor.records);
+        }
+        self.floor = Mark::of(before);
+        self.anchored = true;
+        self.last = before;
+        self.moved = self.active;
+        self.unchecked = 0;
+        self.mismatches = 0;
     }
 
     /// The clock moved, and the counters may have. Returns the first ticket of what was lost.
@@ -218,37 +324,49 @@ impl Ledger {
         reading: Option<Reading>,
         paused: bool,
     ) -> Option<u64> {
-        if !paused {
+        if paused {
+            self.entries.range_mut(self.ingested..).for_each(|entry| entry.paused = true);
+            if self.quiet.is_some() {
+                self.quiet = Some(Quiet { since: self.active, beats: None });
+            }
+        } else {
             self.active += now.saturating_sub(self.observed);
         }
         self.observed = now;
         match self.signal {
             Signal::Time => {
-                self.ingest_while(now, |ledger, entry| {
-                    ledger.active.saturating_sub(entry.appended) >= BELIEVED_AFTER
-                });
+                while let Some(entry) = self.entries.get(self.ingested) {
+                    let waited = self.active.saturating_sub(entry.appended);
+                    if !entry.dropped && waited < BELIEVED_AFTER {
+                        break;
+                    }
+                    self.ingest_next(now);
+                }
                 None
             }
             Signal::Counters => {
-                let mut dropped = None;
-                if let Some(reading) = reading {
-                    dropped = self.check_writes(now, reading);
-                    self.count(now, reading);
-                }
-                dropped.or_else(|| self.lost())
+                let lost = reading.and_then(|reading| {
+                    let dropped = self.check_writes(now, reading);
+                    dropped.or_else(|| self.count(now, reading))
+                });
+                lost.or_else(|| self.lost())
             }
         }
     }
 
     /// The last reading, with the engine waiting for us: what was counted is written.
-    pub(crate) fn close(&mut self, now: Duration, reading: Option<Reading>) {
-        if self.signal == Signal::Counters
-            && let Some(reading) = reading
-        {
-            // What has to be produced again is produced by the next run.
-            let _ = self.check_writes(now, reading);
-            self.last = reading;
-            self.ingest_while(now, |ledger, entry| ledger.is_counted(entry));
+    pub(crate) fn close(&mut self, now: Duration, reading: Option<Reading>, paused: bool) {
+        self.entries.range_mut(self.ingested..).for_each(|entry| entry.paused |= paused);
+        let Some(reading) = reading.filter(|_| self.signal == Signal::Counters) else { return };
+        // What has to be produced again is produced by the next run.
+        let lost = self.check_writes(now, reading).or_else(|| self.count(now, reading));
+        if lost.is_none() && self.mismatches == 0 {
+            while let Some(entry) = self.entries.get(self.ingested) {
+                if !entry.dropped && (entry.reached.is_none() || self.is_ambiguous(entry)) {
+                    break;
+                }
+                self.ingest_next(now);
+            }
         }
     }
 
@@ -273,91 +391,162 @@ impl Ledger {
         if given <= rose {
             return None;
         }
-        let entry = self.entries.get(first)?;
-        let (ticket, start) = (entry.ticket, entry.mark - u64::from(entry.records));
         // Without a thread of its own an input has no ring buffer: what is counted is in a chunk.
-        if rose == 0 && self.target <= reading.records {
+        if rose == 0 && self.target().records <= reading.records {
             return None;
         }
-        self.target = start;
-        if rose == 0 {
-            for entry in self.entries.range_mut(first..) {
-                entry.dropped = true;
-                entry.mark = start;
-            }
-            self.ingest_dropped(now);
-            return None;
+        if rose > 0 {
+            // Which of them it was cannot be told.
+            self.trust = Trust::Altered { probed: false };
+            return self.give_up();
         }
-        // Which of them it was cannot be told.
-        self.altered = true;
-        self.give_up_from(first);
-        Some(ticket)
+        let start = if first > self.ingested { self.entries[first - 1].mark } else { self.floor };
+        for entry in self.entries.range_mut(first..) {
+            entry.dropped = true;
+            entry.mark = start;
+            self.ring_bytes -= std::mem::take(&mut entry.bytes);
+        }
+        self.ingest_dropped(now);
+        None
     }
 
-    fn count(&mut self, now: Duration, reading: Reading) {
-        if reading.records != self.last.records {
+    /// Holds a reading against what was handed over. Returns the first ticket of what has to be
+    /// produced again.
+    fn count(&mut self, now: Duration, reading: Reading) -> Option<u64> {
+        self.watch.look(reading.pulse);
+        let moved = Mark::of(reading) != Mark::of(self.last);
+        if moved {
+            if let Some(entry) = self.entries.get(self.uncounted()) {
+                let begin = self.moved.max(entry.appended);
+                self.watch.took(self.active.saturating_sub(begin));
+            }
             self.moved = self.active;
         }
         self.last = reading;
+        self.read = now;
+        self.wait_for_quiet(moved);
+        let beats = self.watch.beats();
+        for entry in self.entries.range_mut(self.ingested..) {
+            if entry.reached.is_some() {
+                entry.beats.get_or_insert(beats);
+            }
+        }
         if self.pending() == 0 {
-            return;
+            return None;
         }
-        if reading.records > self.target && !self.recovering {
-            self.altered = true;
+        let lost = if self.is_altered() { None } else { self.compare(now, reading) };
+        if lost.is_some() {
+            return lost;
         }
-        if !self.verified && self.pending() == 1 && reading.records == self.target {
-            self.verified = true;
-        }
-        for index in self.ingested..self.entries.len() {
-            if !self.is_counted(&self.entries[index]) {
-                break;
+        if self.is_altered() {
+            let lost = self.compare_rise(now, reading);
+            if lost.is_some() {
+                return lost;
             }
-            let entry = &mut self.entries[index];
-            entry.reached.get_or_insert(now);
+        }
+        self.ingest_proven(now)
+    }
+
+    /// Counts are trusted: they have to be the mark of a batch under way, or not to have moved.
+    fn compare(&mut self, now: Duration, reading: Reading) -> Option<u64> {
+        let uncounted = self.uncounted();
+        let counted = self.entries.range(uncounted..).rposition(|entry| entry.mark.is(reading));
+        if let Some(counted) = counted.map(|last| uncounted + last) {
+            self.mismatches = 0;
+            self.reach(uncounted..counted + 1, now);
+            if self.pending() == 1 && !self.entries[self.ingested].dropped {
+                self.trust = Trust::Exact;
+            }
+            return None;
+        }
+        if self.floor.is(reading) {
+            self.mismatches = 0;
+            return None;
+        }
+        self.mismatches += 1;
+        let target = self.target();
+        let more = reading.records > target.records;
+        let larger = reading.bytes.is_some_and(|bytes| bytes > target.bytes);
+        if !more && !larger && self.mismatches < MISMATCHES_MAX {
+            return None;
+        }
+        self.distrust(more);
+        if self.pending() > 1 || !self.entries[self.ingested].alone {
+            return self.give_up();
+        }
+        // Whatever moved is its own. If it counted as taken before, that was too early.
+        self.entries[self.ingested].beats = None;
+        self.trust = if more { Trust::Multiplied } else { Trust::Altered { probed: false } };
+        None
+    }
+
+    /// Counts are not what was handed over.
+    fn distrust(&mut self, more: bool) {
+        self.doubts += 1;
+        self.mismatches = 0;
+        self.trust = if more {
+            Trust::Multiplied
+        } else if self.doubts < DOUBTS_MAX {
+            // Something may have been lost, once. The next batch shows, alone.
+            Trust::Untried
+        } else {
+            Trust::Altered { probed: false }
+        };
+    }
+
+    /// Counts tell only that they rose: one batch at most is not counted yet, and it was that one.
+    fn compare_rise(&mut self, now: Duration, reading: Reading) -> Option<u64> {
+        if reading.records > self.target().records && self.trust != Trust::Multiplied {
+            self.trust = Trust::Multiplied;
+            if self.pending() > 1 {
+                return self.give_up();
+            }
+        }
+        let uncounted = self.uncounted();
+        let entry = self.entries.get(uncounted)?;
+        let risen = reading.records.saturating_sub(entry.base);
+        let least = if self.trust == Trust::Multiplied { entry.records.into() } else { 1 };
+        if risen >= least.max(1) {
+            self.reach(uncounted..uncounted + 1, now);
+        }
+        None
+    }
+
+    fn reach(&mut self, range: std::ops::Range<usize>, now: Duration) {
+        for entry in self.entries.range_mut(range) {
+            entry.reached = Some(now);
             self.ring_bytes -= std::mem::take(&mut entry.bytes);
+            self.floor = entry.mark;
         }
-        self.ingest_while(now, |ledger, entry| {
-            let Some(reached) = entry.reached else { return false };
-            let followed = ledger.last.records > entry.mark && !ledger.altered;
-            // Where the count may be another batch's, the ring buffer has to be empty: the engine
-            // does not stop before that.
-            let certain = !ledger.recovering && (entry.alone || !ledger.altered);
-            let quiet = now.saturating_sub(reached) >= WRITTEN_AFTER
-                && (certain || ledger.at_rest() >= WRITTEN_AFTER);
-            (followed && certain) || quiet
-        });
     }
 
-    /// Whether `records_total` shows that the engine has this batch.
-    fn is_counted(&self, entry: &Entry) -> bool {
-        if entry.dropped {
-            return true;
-        }
-        // Alone in flight, any rise is its own; in recovery earlier ones may add to it.
+    /// With conditional routes a batch is counted once for its routes and once as a whole, and the
+    /// whole is dropped if the routes pause the input. Whether it was cannot be told then.
+    fn is_ambiguous(&self, entry: &Entry) -> bool {
         let risen = self.last.records.saturating_sub(entry.base);
-        if self.altered && entry.alone {
-            return risen > 0;
-        }
-        if self.recovering {
-            return risen >= u64::from(entry.records);
-        }
-        self.last.records >= entry.mark
+        self.trust == Trust::Multiplied && entry.paused && risen <= u64::from(entry.records)
     }
 
-    fn at_rest(&self) -> Duration {
-        self.active.saturating_sub(self.moved)
-    }
-
-    fn ingest_while(&mut self, now: Duration, is_ingested: impl Fn(&Self, &Entry) -> bool) {
+    fn ingest_proven(&mut self, now: Duration) -> Option<u64> {
         while let Some(entry) = self.entries.get(self.ingested) {
-            if !entry.dropped && !is_ingested(self, entry) {
-                break;
-            }
             if !entry.dropped {
-                self.recovering = false;
+                let reached = entry.reached?;
+                let mut later = self.entries.range(self.ingested + 1..);
+                let followed = later.any(|later| !later.dropped && later.reached.is_some());
+                let waited = now.saturating_sub(reached);
+                if !followed && !self.watch.proves(1, entry.beats, waited) {
+                    return None;
+                }
+                if self.is_ambiguous(entry) {
+                    return self.give_up();
+                }
+                if let Trust::Altered { probed } = &mut self.trust {
+                    *probed = true;
+                }
             }
             self.ingest_next(now);
         }
+        None
     }
 
     fn ingest_dropped(&mut self, now: Duration) {
@@ -373,35 +562,41 @@ impl Ledger {
         self.ingested += 1;
     }
 
-    /// Gives up waiting: forgets the batches that are not in chunks and names the first.
+    /// Gives up waiting if nothing has moved for long.
     fn lost(&mut self) -> Option<u64> {
-        let first = self.entries.get(self.ingested)?;
-        if first.reached.is_some() {
+        let first = self.entries.get(self.uncounted())?;
+        let since = self.moved.max(first.appended);
+        if self.active.saturating_sub(since) < self.terms.lost_after {
             return None;
         }
-        let rest = self.at_rest().min(self.active.saturating_sub(first.appended));
-        let is_mark = |records| self.entries.iter().any(|entry| entry.mark == records);
-        let start = first.mark - u64::from(first.records);
-        let between = self.last.records != start && !is_mark(self.last.records);
-        if rest >= ALTERED_AFTER && between && !self.recovering {
-            self.altered = true;
-            if first.alone {
-                return None; // Any rise is its own: the next reading settles it.
-            }
-        } else if rest < self.terms.lost_after {
-            return None;
-        }
-        let ticket = first.ticket;
-        self.give_up_from(self.ingested);
+        self.give_up()
+    }
+
+    /// Forgets all batches that are not in chunks for sure: they have to be produced again, from
+    /// the ticket that is returned. They may still turn up, so the next one waits for quiet.
+    fn give_up(&mut self) -> Option<u64> {
+        let ticket = self.entries.get(self.ingested)?.ticket;
+        self.entries.truncate(self.ingested);
+        self.ring_bytes = 0;
+        self.unchecked = 0;
+        self.mismatches = 0;
+        self.anchored = false;
+        self.quiet = Some(Quiet { since: self.active, beats: None });
         Some(ticket)
     }
 
-    /// Forgets entries that have to be produced again. They may still turn up.
-    fn give_up_from(&mut self, first: usize) {
-        self.entries.truncate(first);
-        self.ring_bytes = self.entries.iter().map(|entry| entry.bytes).sum();
-        self.unchecked = 0;
-        self.recovering = true;
+    fn wait_for_quiet(&mut self, moved: bool) {
+        let Some(quiet) = &mut self.quiet else { return };
+        if moved || quiet.beats.is_none() {
+            quiet.beats = Some(self.watch.beats());
+        }
+        if moved {
+            quiet.since = self.active;
+        }
+        let waited = self.active.saturating_sub(quiet.since);
+        if self.watch.proves(QUIET_BEATS, quiet.beats, waited) {
+            self.quiet = None;
+        }
     }
 }
 

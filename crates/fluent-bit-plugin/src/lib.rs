@@ -68,14 +68,20 @@
 //! # Delivery
 //!
 //! Fluent Bit tells an input nothing about what became of its data. The SDK watches the instance's
-//! `records_total`, which rises when a batch is moved into a chunk, and answers each batch with
-//! [`Notice::Settled`] or, if Fluent Bit lost it, [`Notice::Returned`]. An input that records its
-//! progress only on `Settled` delivers at least once. How safe a chunk is depends on the user's
-//! `storage.type`: `filesystem` survives a crash of the agent; with `memory` see
+//! `records_total` and `bytes_total`, which rise when the engine takes a batch, and answers each
+//! batch with [`Notice::Settled`] or, if Fluent Bit lost it, [`Notice::Returned`]. The engine
+//! filters and writes after it has counted. So a batch settles when a later one was counted or,
+//! behind the last one, when the engine was seen to have come back: within 6 s. An input that
+//! records its progress only on `Settled` delivers at least once. How safe a chunk is depends on
+//! the user's `storage.type`: `filesystem` survives a crash of the agent; with `memory` see
 //! [`Setup::commit_delay`].
 //!
-//! Processors (not filters) that change the number of records leave the count ambiguous; the SDK
-//! notices and then delivers one batch at a time.
+//! Processors (not filters) that change records, and conditional routes, leave counts ambiguous;
+//! the SDK notices and then delivers one batch at a time: some three a second with processors, one
+//! in 5 s with conditional routes.
+//!
+//! A write that fails, because the disk is full, is counted like one that succeeds: no input can
+//! see it.
 //!
 //! # Building
 //!
@@ -102,6 +108,7 @@ mod metrics;
 pub mod msgpack;
 pub mod options;
 mod outbox;
+mod proof;
 pub mod properties;
 
 #[doc(hidden)]

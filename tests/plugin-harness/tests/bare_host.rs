@@ -21,18 +21,19 @@ fn settled(instance: &Instance) -> usize {
 
 #[test]
 fn everything_goes_through_the_callback_and_settles_after_a_while() {
-    for version in [Version::V2_2, Version::V5_0, Version::V5_1_1] {
-        let host = Host::load(&trap(), version);
-        let instance = start(&host, Section::new().set("own_tags", "on"));
-        until("everything arrives", || {
-            instance.turn();
-            instance.input.events().len() == 20
-        });
-        assert_eq!(settled(&instance), 0, "time has to pass");
-        until("everything settles", || {
-            instance.turn();
-            settled(&instance) == 10
-        });
+    let versions = [Version::V2_2, Version::V5_0, Version::V5_1_1];
+    let hosts = versions.map(|version| Host::load(&trap(), version));
+    let instances = hosts.each_ref().map(|host| start(host, Section::new().set("own_tags", "on")));
+    until("everything arrives", || {
+        instances.iter().for_each(Instance::turn);
+        instances.iter().all(|instance| instance.input.events().len() == 20)
+    });
+    assert!(instances.iter().all(|instance| settled(instance) == 0), "time has to pass");
+    until("everything settles", || {
+        instances.iter().for_each(Instance::turn);
+        instances.iter().all(|instance| settled(instance) == 10)
+    });
+    for instance in instances {
         assert!(instance.input.chunks().iter().all(|chunk| chunk.tag.is_none()));
         let input = Arc::clone(&instance.input);
         instance.exit(false);

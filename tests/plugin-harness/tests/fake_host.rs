@@ -183,7 +183,7 @@ fn processors_that_drop_some_slow_it_down_and_lose_nothing() {
     let instance = start(&host, Section::new().set("batches", "3"));
     instance.input.process(Processor::DropHalf);
     run_until_settled(&instance, 3);
-    assert!(instance.input.logged("a processor changes the number"), "{:#?}", instance.input.log());
+    assert!(instance.input.logged("changes what is counted"), "{:#?}", instance.input.log());
     assert_eq!(instance.input.events().len(), 3);
     assert!(!instance.input.logged("returned"));
     finish(instance);

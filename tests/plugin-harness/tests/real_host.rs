@@ -245,6 +245,91 @@ fn a_kill_with_chunks_in_files_loses_nothing_that_settled() {
     });
 }
 
+/// With a Lua filter that holds the engine for this long at every event.
+fn with_slow_filter(config: &str, seconds: &str) -> String {
+    let code = format!(
+        "function slow(tag, ts, record) local t = os.clock() while os.clock() - t < {seconds} do \
+         end return 0, ts, record end"
+    );
+    let filter =
+        format!("  filters:\n    - {{ name: lua, match: '*', call: slow, code: '{code}' }}\n");
+    config.replace("  outputs:\n", &format!("{filter}  outputs:\n"))
+}
+
+#[test]
+fn a_kill_while_a_filter_holds_the_last_batch_loses_nothing_that_settled() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - { name: trap, batches: 1, storage.type: filesystem }";
+    let slow = with_slow_filter(&config(trap(), input), "1");
+    let mut fluent_bit = FluentBit::start(&executable, &slow);
+    fluent_bit.wait_for_log("settled 0");
+    fluent_bit.kill();
+    let input = "    - { name: trap, batches: 0, storage.type: filesystem }";
+    fluent_bit.configure(&config(trap(), input));
+    fluent_bit.restart();
+    until("what had settled arrives", || numbers(&fluent_bit).len() >= 2);
+}
+
+#[test]
+fn without_the_gauges_of_the_storage_time_settles_and_a_slow_filter_makes_it_wait() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let input = "    - { name: trap, batches: 2, storage.type: filesystem }";
+    let slow = with_slow_filter(&config(trap(), input), "1");
+    let slow = slow.replace("  flush: 0.2\n", "  flush: 0.2\n  storage.metrics: off\n");
+    let mut fluent_bit = FluentBit::start(&executable, &slow);
+    fluent_bit.wait_for_log("settled 1");
+    fluent_bit.kill();
+    let input = "    - { name: trap, batches: 0, storage.type: filesystem }";
+    fluent_bit.configure(&config(trap(), input));
+    fluent_bit.restart();
+    until("what had settled arrives", || numbers(&fluent_bit).len() >= 4);
+}
+
+/// Conditional routes: the host counts what the condition matches, and then everything again.
+fn with_routes(input: &str, least: u32) -> String {
+    let input = format!(
+        "{input}\n      routes:\n        logs:\n          - {{ name: all, to: {{ outputs: [ all ] }} }}\n          \
+         - name: special\n            condition:\n              op: and\n              \
+         rules: [ {{ field: $n, op: gte, value: {least} }} ]\n            \
+         to: {{ outputs: [ special ] }}\n"
+    );
+    config(trap(), &input).replace(
+        "- { name: file, match: '*', path: '{dir}', file: out, workers: 1 }",
+        "- { name: file, alias: all, match: none, path: '{dir}', file: out, workers: 1 }\n    \
+         - { name: file, alias: special, match: none, path: '{dir}', file: special, workers: 1 }",
+    )
+}
+
+#[test]
+fn conditional_routes_are_noticed_and_nothing_is_returned() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let config = with_routes("    - name: trap\n      batches: 3", 0);
+    let fluent_bit = FluentBit::start(&executable, &config);
+    fluent_bit.wait_for_log("a processor or a conditional route changes what is counted");
+    fluent_bit.wait_for_log("settled 2");
+    until("everything arrives", || numbers(&fluent_bit) == [0, 1, 2, 3, 4, 5]);
+    assert!(!fluent_bit.log().contains("returned"));
+}
+
+#[test]
+fn conditional_routes_that_pause_the_input_lose_nothing_that_settled() {
+    let Some(executable) = fluent_bit::find() else { return };
+    // The host drops a batch as a whole if what the condition matches of it pauses the input.
+    let input = "    - name: trap\n      batches: 3000\n      mem_buf_limit: 3K";
+    let config = with_routes(input, 20).replace("flush: 0.2", "flush: 6");
+    let mut fluent_bit = FluentBit::start(&executable, &config);
+    fluent_bit.wait_for_log("trap.0 is paused, cannot append records");
+    until("what cannot be right is noticed", || {
+        settled(&fluent_bit) >= 20 || fluent_bit.log().contains("returned 0")
+    });
+    let (status, _) = fluent_bit.stop();
+    assert!(status.success(), "{status}");
+    let arrived: BTreeSet<u64> = numbers(&fluent_bit).into_iter().collect();
+    let settled = settled(&fluent_bit);
+    let missing: Vec<u64> = (0..2 * settled).filter(|n| !arrived.contains(n)).collect();
+    assert!(missing.is_empty(), "{missing:?}: {settled} batches had settled");
+}
+
 #[test]
 fn bodies_as_deep_as_the_documented_limit_arrive_and_deeper_ones_do_not() {
     let Some(executable) = fluent_bit::find() else { return };
@@ -276,7 +361,7 @@ fn a_processor_that_drops_records_is_noticed_and_nothing_is_returned() {
     let input = "    - name: trap\n      batches: 4\n      processors:\n        logs:\n          \
                  - { name: grep, regex: 'text ^event [0246]$' }";
     let fluent_bit = FluentBit::start(&executable, &config(trap(), input));
-    fluent_bit.wait_for_log("a processor changes the number of records");
+    fluent_bit.wait_for_log("a processor or a conditional route changes what is counted");
     fluent_bit.wait_for_log("settled 3");
     until("what is left arrives", || numbers(&fluent_bit) == [0, 2, 4, 6]);
     assert!(!fluent_bit.log().contains("returned"));

@@ -220,7 +220,7 @@ impl Host {
             return None;
         }
         // SAFETY: the metrics live as long as the instance.
-        let text = NonNull::new(unsafe { encode(self.cmt, 0) })?;
+        let text = NonNull::new(unsafe { encode(self.cmt, 1) })?;
         // SAFETY: the host terminates it with NUL.
         let reading = parse_counters(unsafe { CStr::from_ptr(text.as_ptr()) }.to_bytes());
         // SAFETY: it came from the matching function, and nothing borrows from it any more.
@@ -292,27 +292,34 @@ fn is_input_thread() -> bool {
     fs::read("/proc/thread-self/comm").is_ok_and(|name| name.starts_with(b"flb-in-"))
 }
 
-/// Finds two counters in the Prometheus text of one instance's metrics.
+/// Finds what a ledger reads in the Prometheus text of one instance's metrics, with timestamps.
 fn parse_counters(text: &[u8]) -> Option<Reading> {
-    let mut records = None;
-    let mut writes = None;
+    let (mut records, mut bytes, mut writes, mut pulse) = (None, None, None, None);
     for line in text.split(|byte| *byte == b'\n') {
-        if line.starts_with(b"fluentbit_input_records_total{") {
-            records = value(line);
-        } else if line.starts_with(b"fluentbit_input_ring_buffer_writes_total{") {
-            writes = value(line);
+        let Some(rest) = line.strip_prefix(b"fluentbit_input_") else { continue };
+        if rest.starts_with(b"records_total{") {
+            records = sample(line).map(|(value, _)| value);
+        } else if rest.starts_with(b"bytes_total{") {
+            bytes = sample(line).map(|(value, _)| value);
+        } else if rest.starts_with(b"ring_buffer_writes_total{") {
+            writes = sample(line).map(|(value, _)| value);
+        } else if rest.starts_with(b"storage_chunks{") {
+            pulse = sample(line).map(|(_, moment)| moment);
         }
     }
-    Some(Reading { records: records?, writes })
+    Some(Reading { records: records?, bytes, writes, pulse })
 }
 
-/// The number at the end of a line: counters are doubles there, exact up to 2^53.
-fn value(line: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(line.rsplit(|byte| *byte == b' ').next()?).ok()?;
-    let number = text.parse::<f64>().ok()?;
+/// The two numbers at the end of a line, value and milliseconds. Values are doubles there, exact up
+/// to 2^53.
+fn sample(line: &[u8]) -> Option<(u64, u64)> {
+    let mut words = line.rsplitn(3, |byte| *byte == b' ');
+    let mut word = || std::str::from_utf8(words.next()?).ok();
+    let moment = word()?.parse().ok()?;
+    let number = word()?.parse::<f64>().ok()?;
     // Not negative and far below the bound: 2^53 records are 285 years at a million a second.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    (0.0..9e15).contains(&number).then_some(number as u64)
+    (0.0..9e15).contains(&number).then_some((number as u64, moment))
 }
 
 #[cfg(test)]
@@ -323,11 +330,19 @@ mod tests {
     fn the_counters_are_found_among_others() {
         let text = b"# HELP fluentbit_input_records_total Number of input records.\n\
             # TYPE fluentbit_input_records_total counter\n\
-            fluentbit_input_records_total{name=\"a b\"} 1.5e+03\n\
-            fluentbit_input_ring_buffer_writes_total{name=\"a b\"} 7\n\
-            fluentbit_input_records_total_x{name=\"a\"} 9\n";
-        let expected = Reading { records: 1_500, writes: Some(7) };
+            fluentbit_input_bytes_total{name=\"a b\"} 90000 1795793999000\n\
+            fluentbit_input_records_total{name=\"a b\"} 1.5e+03 1795793999000\n\
+            fluentbit_input_ring_buffer_writes_total{name=\"a b\"} 7 1795793998000\n\
+            fluentbit_input_storage_chunks{name=\"a b\"} 2 1795793995000\n\
+            fluentbit_input_storage_chunks_up{name=\"a b\"} 2 1795793994000\n\
+            fluentbit_input_records_total_x{name=\"a\"} 9 1\n";
+        let expected = Reading {
+            records: 1_500,
+            bytes: Some(90_000),
+            writes: Some(7),
+            pulse: Some(1_795_793_995_000),
+        };
         assert_eq!(parse_counters(text), Some(expected));
-        assert_eq!(parse_counters(b"fluentbit_input_bytes_total{name=\"a\"} 1\n"), None);
+        assert_eq!(parse_counters(b"fluentbit_input_bytes_total{name=\"a\"} 1 1\n"), None);
     }
 }

@@ -52,11 +52,20 @@ pub struct FakeInput {
     thread: Mutex<Option<ThreadId>>,
     /// How many appends fit the ring buffer.
     pub ring_capacity: AtomicUsize,
-    ring: Mutex<VecDeque<Appended>>,
+    /// With their bytes.
+    ring: Mutex<VecDeque<(Appended, usize)>>,
     chunks: Mutex<Vec<Appended>>,
     processor: Mutex<Processor>,
+    /// With `threaded off`: at how many chunks the engine pauses this input, inside the append.
+    pub pause_at: AtomicUsize,
+    /// The plugin's pause callback.
+    pub(super) pause: Option<unsafe extern "C" fn()>,
+    pub(super) is_paused: AtomicBool,
     records: AtomicU64,
+    bytes: AtomicU64,
     writes: AtomicU64,
+    /// How often the engine has come back to its event loop.
+    beats: AtomicU64,
     metrics: Mutex<BTreeMap<String, f64>>,
     /// Created metrics. The box's address is what the plugin holds, so it must not move.
     #[allow(clippy::vec_box)]
@@ -76,6 +85,7 @@ impl FakeInput {
         properties: HashMap<String, CString>,
         log_level: c_int,
         threaded: bool,
+        pause: Option<unsafe extern "C" fn()>,
     ) -> Self {
         Self {
             name: CString::new(name).expect("a name has no NUL"),
@@ -89,8 +99,13 @@ impl FakeInput {
             ring: Mutex::default(),
             chunks: Mutex::default(),
             processor: Mutex::new(Processor::None),
+            pause_at: AtomicUsize::new(usize::MAX),
+            pause,
+            is_paused: AtomicBool::new(false),
             records: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            beats: AtomicU64::new(0),
             metrics: Mutex::default(),
             created: Mutex::default(),
             log: Mutex::default(),
@@ -134,10 +149,12 @@ impl FakeInput {
             self.fault("events that cannot be decoded");
             return 0; // The host does not notice either.
         };
+        let mut length = bytes.len();
         match *lock(&self.processor) {
             Processor::None => {}
             Processor::DropAll => return 0,
             Processor::DropHalf => {
+                length /= 2;
                 let mut keep = false;
                 events.retain(|_| {
                     keep = !keep;
@@ -147,28 +164,47 @@ impl FakeInput {
         }
         let appended = Appended { tag, events };
         if !self.threaded {
-            self.ingest(appended);
+            if self.is_paused.load(Ordering::SeqCst) {
+                return -1;
+            }
+            self.ingest(appended, length);
+            self.protect();
             return 0;
         }
         let mut ring = lock(&self.ring);
         if ring.len() >= self.ring_capacity.load(Ordering::Relaxed) {
             return -1;
         }
-        ring.push_back(appended);
+        ring.push_back((appended, length));
         self.writes.fetch_add(1, Ordering::Relaxed);
         0
     }
 
-    fn ingest(&self, appended: Appended) {
+    fn ingest(&self, appended: Appended, bytes: usize) {
         let records = u64::try_from(appended.events.len()).expect("a count fits u64");
         self.records.fetch_add(records, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         lock(&self.chunks).push(appended);
     }
 
-    /// The engine moves everything from the ring buffer into chunks, as it does every 250 ms.
+    /// `flb_input_chunk_protect`: with too much in chunks the input is paused, at once.
+    fn protect(&self) {
+        if lock(&self.chunks).len() == self.pause_at.load(Ordering::Relaxed) {
+            self.is_paused.store(true, Ordering::SeqCst);
+            self.is_collecting.store(false, Ordering::SeqCst);
+            if let Some(pause) = self.pause {
+                // SAFETY: takes nothing, and runs on the input's thread, which is the engine's.
+                unsafe { pause() };
+            }
+        }
+    }
+
+    /// The engine moves everything from the ring buffer into chunks, as it does every 250 ms, and
+    /// sets the gauges of the storage, as it does every 5 s.
     pub fn engine(&self) {
         let ring = std::mem::take(&mut *lock(&self.ring));
-        ring.into_iter().for_each(|appended| self.ingest(appended));
+        ring.into_iter().for_each(|(appended, bytes)| self.ingest(appended, bytes));
+        self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The engine finds no chunk for what is in the ring buffer: lost.
@@ -245,11 +281,15 @@ impl FakeInput {
     pub(super) fn prometheus(&self) -> String {
         let name = self.name.to_string_lossy();
         let records = self.records.load(Ordering::Relaxed);
+        let bytes = self.bytes.load(Ordering::Relaxed);
         let writes = self.writes.load(Ordering::Relaxed);
+        let beat = 5_000 * self.beats.load(Ordering::Relaxed);
         format!(
             "# HELP fluentbit_input_records_total Number of input records.\n\
-             fluentbit_input_records_total{{name=\"{name}\"}} {records}\n\
-             fluentbit_input_ring_buffer_writes_total{{name=\"{name}\"}} {writes}\n"
+             fluentbit_input_bytes_total{{name=\"{name}\"}} {bytes} 1\n\
+             fluentbit_input_records_total{{name=\"{name}\"}} {records} 1\n\
+             fluentbit_input_ring_buffer_writes_total{{name=\"{name}\"}} {writes} 1\n\
+             fluentbit_input_storage_chunks{{name=\"{name}\"}} 1 {beat}\n"
         )
     }
 }

@@ -108,7 +108,10 @@ impl Host {
     pub fn start(&self, section: Section) -> Result<Instance, (c_int, Arc<FakeInput>)> {
         let name = section.alias.clone().unwrap_or_else(|| format!("{}.0", self.name()));
         let level = if section.quiet { sys::FLB_LOG_ERROR } else { sys::FLB_LOG_TRACE };
-        let input = Arc::new(FakeInput::new(&name, section.properties, level, !section.on_engine));
+        let threaded = !section.on_engine;
+        let pause = self.plugin.pause;
+        let input = FakeInput::new(&name, section.properties, level, threaded, pause);
+        let input = Arc::new(input);
         self.keep(&input);
         let (messages, inbox) = mpsc::channel();
         let (ready, done) = mpsc::channel();
@@ -174,7 +177,8 @@ impl Instance {
     #[must_use]
     pub fn start_another_here(&self, host: &Host) -> (c_int, Vec<String>) {
         let name = format!("{}.1", host.name());
-        let input = FakeInput::new(&name, HashMap::new(), sys::FLB_LOG_TRACE, false);
+        let pause = host.plugin.pause;
+        let input = FakeInput::new(&name, HashMap::new(), sys::FLB_LOG_TRACE, false, pause);
         let input = Arc::new(input);
         host.keep(&input);
         let (report, code) = mpsc::channel();
@@ -353,6 +357,7 @@ impl Calls {
         // SAFETY: instances live as long as their registration.
         let named = unsafe { exports::input(named) };
         named.is_collecting.store(is_collecting, Ordering::SeqCst);
+        self.input.is_paused.store(!is_collecting, Ordering::SeqCst);
     }
 
     /// `flb_proxy_input_cb_exit`.
