@@ -164,6 +164,7 @@ impl Instance {
     pub(crate) fn tick(&mut self) {
         self.start();
         if !self.stopped {
+            self.follow_pauses();
             let wanted = self.ledger.wants_reading(self.now());
             let reading = if wanted { self.host.counters() } else { None };
             self.observe(reading);
@@ -212,22 +213,21 @@ impl Instance {
         self.handed = None;
     }
 
-    pub(crate) fn pause(&mut self) {
-        if !self.paused {
-            self.logger.debug("paused");
-        }
-        self.observe(None);
-        self.paused = true;
+    /// The host has paused or resumed this instance.
+    pub(crate) fn pause_changed(&mut self) {
+        self.follow_pauses();
         self.publish();
     }
 
-    pub(crate) fn resume(&mut self) {
-        if self.paused {
-            self.logger.debug("resumed");
+    /// With `threaded off` a pause may come while an append of ours is running, when nothing can
+    /// be done about it but to remember it.
+    fn follow_pauses(&mut self) {
+        let paused = abi::is_paused();
+        if paused != self.paused {
+            self.logger.debug(if paused { "paused" } else { "resumed" });
+            self.observe(None);
+            self.paused = paused;
         }
-        self.observe(None);
-        self.paused = false;
-        self.publish();
     }
 
     /// The engine waits for this thread, so the counters are final. Safe to repeat.
@@ -235,6 +235,7 @@ impl Instance {
         if self.stopped {
             return;
         }
+        self.follow_pauses();
         self.stopped = true;
         let now = self.now();
         self.ledger.close(now, self.host.counters(), self.paused);
@@ -307,15 +308,23 @@ impl Instance {
             let before = *reading.get_or_insert_with(|| self.host.counters().unwrap_or_default());
             let append = || self.host.append(batch.tag.as_deref(), &batch.msgpack, batch.records);
             if !batch.msgpack.is_empty() && !append() {
-                self.logger.debug("the ring buffer is full: trying again");
-                self.ledger.refused();
+                if abi::is_paused() {
+                    self.logger.debug("refused in a pause: trying again");
+                } else {
+                    self.logger.debug("the ring buffer is full: trying again");
+                    self.ledger.refused();
+                }
                 self.held = Some(batch);
                 break;
             }
             let entry = (batch.ticket, batch.records, batch.msgpack.len());
             self.ledger.appended(self.now(), entry, before);
             busy = true;
+            if abi::is_paused() {
+                break;
+            }
         }
+        self.follow_pauses();
         self.settle(self.now());
     }
 

@@ -288,6 +288,32 @@ fn threaded_off_works_once_and_is_refused_for_a_second_instance_on_the_thread() 
 }
 
 #[test]
+fn a_pause_from_inside_an_append_is_not_forgotten() {
+    let host = host();
+    let section = Section::new().on_engine().set("batches", "20").set("lost_after", "1s");
+    let instance = start(&host, section);
+    let input = &instance.input;
+    // Past the first one, so that several are appended at once.
+    input.pause_at.store(3, Ordering::Relaxed);
+    until("the host pauses", || {
+        instance.turn();
+        !instance.is_collecting()
+    });
+    assert!(input.logged("paused"), "{:#?}", input.log());
+    assert_eq!(input.chunks().len(), 3);
+    let begin = std::time::Instant::now();
+    until("what would count as lost, had it not been paused", || {
+        begin.elapsed() > Duration::from_millis(1_500)
+    });
+    instance.resume();
+    run_until_settled(&instance, 20);
+    assert_eq!(numbers(&instance.input), (0..40).collect::<Vec<_>>(), "none twice");
+    assert!(!instance.input.logged("returned"));
+    assert!(!instance.input.logged("ring buffer is full"), "{:#?}", instance.input.log());
+    finish(instance);
+}
+
+#[test]
 fn a_hot_reload_registers_while_the_old_instance_runs() {
     let old = host();
     let instance = start(&old, Section::new());

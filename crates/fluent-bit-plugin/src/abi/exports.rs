@@ -1,7 +1,7 @@
 //! What the exported `FLBPlugin*` functions do: find the instance of this thread, contain panics,
 //! translate to return codes. `register_input!` only gives these functions their C names.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::time::Duration;
 
@@ -25,6 +25,15 @@ thread_local! {
     /// The instance of this thread. The host runs each input on a thread of its own and calls it
     /// only there, which makes this the one key that works in all callbacks of all versions.
     static CURRENT: RefCell<Option<Instance>> = const { RefCell::new(None) };
+
+    /// Whether the host has paused that instance. Apart from it, because with `threaded off` the
+    /// host pauses an input from inside its own append, while the instance is borrowed.
+    static PAUSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the host has paused the instance of this thread.
+pub(crate) fn is_paused() -> bool {
+    PAUSED.get()
 }
 
 /// Runs `f` on the instance of this thread, if there is one.
@@ -115,6 +124,7 @@ pub unsafe fn init<I: Input>(plugin: *mut sys::flbgo_input_plugin) -> c_int {
     // SAFETY: the caller is the host, and this is its Init.
     unsafe { host.settle_in(plugin, collect_often, COLLECT_EVERY) };
     let instance = Instance::new(host, plan, Box::new(move |outbox| input.run(outbox)));
+    PAUSED.set(false);
     CURRENT.set(Some(instance));
     sys::FLB_OK
 }
@@ -164,12 +174,14 @@ pub fn clean_up() -> c_int {
 
 /// `FLBPluginInputPause`.
 pub fn pause() {
-    with_current("pause", Instance::pause);
+    PAUSED.set(true);
+    with_current("pause", Instance::pause_changed);
 }
 
 /// `FLBPluginInputResume`.
 pub fn resume() {
-    with_current("resume", Instance::resume);
+    PAUSED.set(false);
+    with_current("resume", Instance::pause_changed);
 }
 
 /// `FLBPluginInputPreExit` (2.2.0+).

@@ -12,6 +12,7 @@ mod symbols;
 
 use std::panic::{self, AssertUnwindSafe};
 
+pub(crate) use exports::is_paused;
 pub(crate) use host::{Host, HostMetric, LabelValues};
 
 /// Runs `f`; a panic becomes its message. An unwind into C would abort the whole agent.
