@@ -127,6 +127,9 @@ impl<'a> Setup<'a> {
     /// A counter for each set of label values, in their order. All sets have to be known now: the
     /// host's lists must not change later.
     ///
+    /// All instances of the input have to give a name the same label keys. Where two differ, Fluent
+    /// Bit shows no metrics at all any more, of anything.
+    ///
     /// # Panics
     /// A set has more or fewer values than there are keys.
     pub fn counters(

@@ -31,12 +31,12 @@ impl Host {
             .tenants
             .iter()
             .map(|tenant| Subject {
-                tenant_id: Some(tenant.settings.config.tenant_id()),
+                tenant_id: tenant.settings.config.tenant_id(),
                 content_types: tenant.settings.config.feeds(),
             })
             .collect();
         let metrics = HostMetrics::register(setup, &subjects);
-        let ids = subjects.iter().filter_map(|subject| subject.tenant_id.map(Into::into));
+        let ids = subjects.iter().map(|subject| subject.tenant_id.into());
         Self {
             logger: setup.logger(),
             tags,

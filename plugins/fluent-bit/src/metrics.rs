@@ -24,10 +24,11 @@ impl Total {
     }
 }
 
-/// Whose numbers are shown: a tenant's, by its id where there are several.
+/// Whose numbers are shown. Also a section's only tenant has its id there: a metric that has other
+/// labels in another section would take all metrics of Fluent Bit away.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject<'a> {
-    pub(crate) tenant_id: Option<&'a str>,
+    pub(crate) tenant_id: &'a str,
     /// Everything that is collected, of both sources.
     pub(crate) content_types: Vec<ContentType>,
 }
@@ -200,8 +201,7 @@ fn labels<'l>(
     subjects: &[Subject<'l>],
     label: Label<'l>,
 ) -> (Vec<&'l str>, Vec<Vec<Vec<&'l str>>>) {
-    let mut keys = Vec::new();
-    keys.extend(subjects.first().and_then(|subject| subject.tenant_id).map(|_| "tenant_id"));
+    let mut keys = vec!["tenant_id"];
     match label {
         Label::Nothing => {}
         Label::ContentType => keys.push("content_type"),
@@ -215,7 +215,7 @@ fn labels<'l>(
             }
             Label::Of(_, values) => values.iter().map(|value| Some(*value)).collect(),
         };
-        let set = |value: Option<&'l str>| subject.tenant_id.into_iter().chain(value).collect();
+        let set = |value: Option<&'l str>| [subject.tenant_id].into_iter().chain(value).collect();
         values.into_iter().map(set).collect()
     });
     (keys, sets.collect())

@@ -9,11 +9,11 @@ use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
 use fluent_bit_plugin_harness::until;
 use m365_sim::{AppConfig, ContentType, SimConfig, TenantConfig};
 
-use crate::pipeline::{PATIENCE, Section, config, content_types, history, secret, serve, tenant};
+use crate::pipeline::{
+    NOWHERE, PATIENCE, Section, config, content_types, history, secret, serve, tenant,
+};
 use crate::receiver::Receiver;
 use crate::truth::complete;
-
-const NOWHERE: &str = "    - { name: 'null', match: '*' }\n";
 
 /// Starts a configuration that has to be refused, and answers the log.
 #[track_caller]
@@ -157,9 +157,12 @@ fn a_content_type_without_permission_leaves_the_others_running() {
     assert!(!content_types(others).contains("DLP"));
     complete(&server, app.id, others, &receiver).assert_complete();
     until("the denial is logged", || fluent_bit.log().contains("DLP.All: not collected: AF10001"));
-    let series =
-        "fluentbit_input_m365_audit_denied{name=\"m365_audit.0\",content_type=\"DLP.All\"}";
-    until("the metric says so", || fluent_bit.metric(series) == Some(1.0));
+    let series = format!(
+        "fluentbit_input_m365_audit_denied{{name=\"m365_audit.0\",tenant_id=\"{}\",\
+         content_type=\"DLP.All\"}}",
+        app.id
+    );
+    until("the metric says so", || fluent_bit.metric(&series) == Some(1.0));
 }
 
 #[test]

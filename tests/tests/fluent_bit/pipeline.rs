@@ -101,6 +101,9 @@ impl Section {
     }
 }
 
+/// An output for what nobody looks at.
+pub(crate) const NOWHERE: &str = "    - { name: 'null', match: '*' }\n";
+
 /// A whole configuration.
 pub(crate) fn config(sections: &[Section], outputs: &str) -> String {
     let inputs: String = sections.iter().map(Section::yaml).collect();

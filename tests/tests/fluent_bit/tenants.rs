@@ -1,12 +1,13 @@
-//! One section for the tenants of a file: whose each event is, whose each number is, and that a
-//! mistake in one table is only that one's.
+//! One section for the tenants of a file: whose each event is, whose each number is, that a mistake
+//! in one table is only that one's, and that another section may stand beside it.
 
 use std::fs;
 
 use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
+use fluent_bit_plugin_harness::until;
 use m365_sim::{ContentType, SimConfig, TenantConfig};
 
-use crate::pipeline::{PATIENCE, Section, config, history, secret, serve, tenant};
+use crate::pipeline::{NOWHERE, PATIENCE, Section, config, history, secret, serve, tenant};
 use crate::receiver::{Received, Receiver};
 use crate::truth::tally;
 
@@ -65,4 +66,36 @@ fn one_section_collects_the_tenants_of_a_file() {
     fs::write(&file, format!("{}{}{}", table(0), table(1), table(2))).unwrap();
     wait_for(2).assert_complete();
     assert!(server.microsoft().report().is_legal());
+}
+
+#[test]
+fn a_section_of_one_tenant_beside_one_of_many_takes_no_metrics_away() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let tenants: Vec<_> = (0..2).map(|n| TenantConfig::seeded(78, n)).collect();
+    let server = serve(SimConfig { tenants, ..history(78) });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tenants.toml");
+    let [alone, among] = [0, 1].map(|n| tenant(&server, n));
+    let (client, secret) = (among.apps[0].client_id, secret(&among));
+    let table = format!(
+        "[among]\ntenant_id = \"{}\"\nclient_id = \"{client}\"\nclient_secret = \"{secret}\"\n",
+        among.id
+    );
+    fs::write(&file, table).unwrap();
+    let one = Section::new(&server, &alone);
+    let many = ["tenant_id", "client_id", "client_secret"]
+        .iter()
+        .fold(Section::new(&server, &among), |section, name| section.unset(name))
+        .set("tenants_file", file.to_str().unwrap());
+    let fluent_bit = FluentBit::start(&executable, &config(&[one, many], NOWHERE));
+    for (name, tenant) in [("m365_audit.0", &alone), ("m365_audit.1", &among)] {
+        let series = format!(
+            "fluentbit_input_m365_audit_blobs_delivered_total{{name=\"{name}\",tenant_id=\"{}\",\
+             content_type=\"Audit.Exchange\"}}",
+            tenant.id
+        );
+        until(&series, || fluent_bit.metric(&series) > Some(0.0));
+    }
+    assert!(fluent_bit.metric("fluentbit_uptime").is_some(), "Fluent Bit's own are there too");
+    assert!(!fluent_bit.log().contains("could not append metrics"));
 }
