@@ -124,7 +124,7 @@ impl TenantsFile {
                 "webhook_listen",
                 Some(address),
                 "one address receives the notifications of one tenant",
-                "write it in the tenants' tables, with a port for each, or leave it out",
+                "leave it out, or collect that tenant by itself, without tenants_file",
             ));
         }
         errors.extend(Settings::parse(&raw).err().unwrap_or_default());
