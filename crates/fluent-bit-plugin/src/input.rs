@@ -105,9 +105,9 @@ impl<'a> Setup<'a> {
 
     /// How long after the host has written a batch into a chunk it settles. Default zero, which is
     /// right with `storage.type filesystem` but for a power failure: when the chunk's pages reach
-    /// the disk is the kernel's affair, within about half a minute. With chunks in memory a crash loses what no output
-    /// has taken yet: a delay of a minute makes such a loss unlikely, at the price of duplicates
-    /// after each restart. An input cannot see which storage the user chose.
+    /// the disk is the kernel's affair, within about half a minute. With chunks in memory a crash
+    /// loses what no output has taken yet: a delay of a minute makes such a loss unlikely, at the
+    /// price of duplicates after each restart. An input cannot see which storage the user chose.
     pub fn commit_delay(&mut self, delay: Duration) {
         self.commit_delay = delay;
     }

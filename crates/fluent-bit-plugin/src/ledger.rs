@@ -520,11 +520,16 @@ impl Ledger {
         }
     }
 
-    /// With conditional routes a batch is counted once for its routes and once as a whole, and the
-    /// whole is dropped if the routes pause the input. Whether it was cannot be told then.
-    fn is_ambiguous(&self, entry: &Entry) -> bool {
+    /// With conditional routes a batch is counted once for its routes and once as a whole. Up to
+    /// 5.1.0 these are entries of the ring buffer of their own.
+    fn is_counted_once(&self, entry: &Entry) -> bool {
         let risen = self.last.records.saturating_sub(entry.base);
-        self.trust == Trust::Multiplied && entry.paused && risen <= u64::from(entry.records)
+        self.trust == Trust::Multiplied && risen <= u64::from(entry.records)
+    }
+
+    /// The whole is dropped if the routes pause the input. Whether it was cannot be told then.
+    fn is_ambiguous(&self, entry: &Entry) -> bool {
+        entry.paused && self.is_counted_once(entry)
     }
 
     fn ingest_proven(&mut self, now: Duration) -> Option<u64> {
@@ -534,7 +539,8 @@ impl Ledger {
                 let mut later = self.entries.range(self.ingested + 1..);
                 let followed = later.any(|later| !later.dropped && later.reached.is_some());
                 let waited = now.saturating_sub(reached);
-                if !followed && !self.watch.proves(1, entry.beats, waited) {
+                let beats = if self.is_counted_once(entry) { QUIET_BEATS } else { 1 };
+                if !followed && !self.watch.proves(beats, entry.beats, waited) {
                     return None;
                 }
                 if self.is_ambiguous(entry) {

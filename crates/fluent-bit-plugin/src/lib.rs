@@ -77,8 +77,8 @@
 //! [`Setup::commit_delay`].
 //!
 //! Processors (not filters) that change records, and conditional routes, leave counts ambiguous;
-//! the SDK notices and then delivers one batch at a time: some three a second with processors, one
-//! in 5 s with conditional routes.
+//! the SDK notices and then delivers one batch at a time: some four a second with processors, one
+//! in 5 to 10 s with conditional routes.
 //!
 //! A write that fails, because the disk is full, is counted like one that succeeds: no input can
 //! see it.
