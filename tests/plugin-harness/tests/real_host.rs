@@ -288,7 +288,8 @@ fn without_the_gauges_of_the_storage_time_settles_and_a_slow_filter_makes_it_wai
 /// Conditional routes: the host counts what the condition matches, and then everything again.
 fn with_routes(input: &str, least: u32) -> String {
     let input = format!(
-        "{input}\n      routes:\n        logs:\n          - {{ name: all, to: {{ outputs: [ all ] }} }}\n          \
+        "{input}\n      routes:\n        logs:\n          \
+         - {{ name: all, to: {{ outputs: [ all ] }} }}\n          \
          - name: special\n            condition:\n              op: and\n              \
          rules: [ {{ field: $n, op: gte, value: {least} }} ]\n            \
          to: {{ outputs: [ special ] }}\n"
