@@ -210,7 +210,8 @@ impl Ledger {
     /// The first entry that may still be in the ring buffer.
     fn uncounted(&self) -> usize {
         let pending = self.entries.range(self.ingested..);
-        self.ingested + pending.take_while(|entry| entry.reached.is_some()).count()
+        let is_out = |entry: &&Entry| entry.dropped || entry.reached.is_some();
+        self.ingested + pending.take_while(is_out).count()
     }
 
     /// The counts when everything appended was taken.

@@ -550,6 +550,26 @@ fn a_processor_that_drops_some_records_is_noticed_and_every_batch_goes_alone() {
 }
 
 #[test]
+fn a_processor_that_drops_some_batches_whole_and_some_in_part_holds_nothing_up() {
+    let mut world = World::new(Signal::Counters);
+    world.append_altered(1, 10, 4);
+    world.engine_takes(1);
+    assert_eq!(world.collects(MISMATCHES_MAX), None);
+    assert_eq!(world.collect_written(), [1]);
+    world.append_altered(2, 10, 3);
+    world.engine_takes(1);
+    world.collect_after(100);
+    world.append_altered(3, 10, 0);
+    assert_eq!(world.collect_after(100), (vec![], None), "the second is perhaps in a filter");
+    assert!(world.ledger.has_room(1));
+    world.append_altered(4, 10, 5);
+    assert_eq!(world.collect_after(100), (vec![], None));
+    world.engine_takes(1);
+    assert_eq!(world.collect_after(100), (vec![2, 3], None));
+    assert_eq!(world.collect_written(), [4]);
+}
+
+#[test]
 fn a_processor_that_multiplies_records_settles_nothing_that_is_not_in_a_chunk() {
     let mut world = World::new(Signal::Counters);
     world.append_altered(1, 10, 20);
