@@ -189,19 +189,14 @@ impl Collector {
                 Ok(_) => Ok(()),
                 Err(error) => Err(ExpandError::Body(error)),
             },
-            (Body::Blob(expander), Purpose::Blob { lane, key }) => {
-                let finished = expander.finish();
-                let oversized = expander.take_oversized();
-                self.report_oversized(lane, key, oversized);
-                match finished {
-                    Ok((_, true)) if self.may_be_empty_later(lane, key) => return Ending::null(),
-                    Ok((expanded, _)) => {
-                        self.emit(lane, key, expanded, true);
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
+            (Body::Blob(expander), Purpose::Blob { lane, key }) => match expander.finish() {
+                Ok((_, true)) if self.may_be_empty_later(lane, key) => return Ending::null(),
+                Ok((expanded, _)) => {
+                    self.emit(lane, key, expanded, true);
+                    Ok(())
                 }
-            }
+                Err(error) => Err(error),
+            },
             (Body::Page(_), _) => Ok(()),
             (Body::Blob(_) | Body::Activities(_), _) => Ok(()),
         };
@@ -259,7 +254,8 @@ impl Collector {
         Ending { verdict, code: answer.code, reason }
     }
 
-    fn report_oversized(&mut self, lane: usize, key: Key, count: u64) {
+    /// With what is emitted: so that a later attempt, which begins behind it, need not know.
+    pub(crate) fn report_oversized(&mut self, lane: usize, key: Key, count: u64) {
         if count == 0 {
             return;
         }

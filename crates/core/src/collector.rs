@@ -402,6 +402,7 @@ impl Collector {
         blob.emitted = expanded.progress;
         let content = blob.content.clone();
         let (mut records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
+        self.report_oversized(index, key, expanded.oversized);
         let treated = self.treat(&mut records);
         if treated.withheld > 0 {
             self.event(Event::RecordsWithheldError {

@@ -28,6 +28,8 @@ pub(crate) struct Expanded {
     /// For each record the key under which it is recognised, if it has one.
     pub(crate) keys: Vec<Option<Key>>,
     pub(crate) bytes: u64,
+    /// Records among them that are left out because they are too large.
+    pub(crate) oversized: u64,
     /// How far into the blob it reaches.
     pub(crate) progress: Progress,
 }
@@ -51,8 +53,6 @@ pub(crate) struct Expander {
     ready: Expanded,
     batch_bytes: usize,
     scratch: Vec<u8>,
-    /// Records dropped because they are too large, since last asked.
-    oversized: u64,
     /// Whether the blob has turned out not to begin as it did before.
     changed: bool,
 }
@@ -72,7 +72,6 @@ impl Expander {
             ready: Expanded::default(),
             batch_bytes,
             scratch: Vec::new(),
-            oversized: 0,
             changed: false,
         }
     }
@@ -106,11 +105,6 @@ impl Expander {
         Ok((self.take_ready(), finish.null))
     }
 
-    /// Records dropped for their size since the last call.
-    pub(crate) const fn take_oversized(&mut self) -> u64 {
-        std::mem::replace(&mut self.oversized, 0)
-    }
-
     fn take_ready(&mut self) -> Expanded {
         let mut ready = std::mem::take(&mut self.ready);
         ready.progress = self.at;
@@ -138,7 +132,7 @@ impl Expander {
             }
             Item::Oversized { bytes } => {
                 self.at.digest = self.at.digest.chain(&bytes.to_le_bytes(), None);
-                self.oversized += u64::from(!resuming);
+                self.ready.oversized += u64::from(!resuming);
             }
         }
         if resuming && self.at.records == self.resume.records && self.at != self.resume {

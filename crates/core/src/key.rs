@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::encoding::Base64;
-use crate::json::{Field, Lifted};
+use crate::json::{Field, Lifted, TokenKind};
 
 /// Stands for one content id, or for one record. At 128 bits two different ones never meet: with a
 /// billion of them the chance is about 10⁻²¹.
@@ -31,7 +31,10 @@ impl Key {
     /// mistake are all delivered: a duplicate is a nuisance, a loss is not.
     pub(crate) fn of_record(record: &[u8], fields: &Lifted, scratch: &mut Vec<u8>) -> Option<Self> {
         const NIL: &[u8] = b"00000000-0000-0000-0000-000000000000";
-        let id = fields.raw(record, Field::Id).filter(|id| !id.is_empty() && *id != NIL)?;
+        // `null` and the like name nobody, nor does a blank text.
+        let id = fields.token(Field::Id).filter(|id| id.kind != TokenKind::Other);
+        let id = id.and_then(|_| fields.raw(record, Field::Id));
+        let id = id.filter(|id| !id.trim_ascii().is_empty() && *id != NIL)?;
         scratch.clear();
         scratch.extend_from_slice(id);
         for field in [Field::CreationTime, Field::Operation] {

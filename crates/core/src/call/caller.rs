@@ -518,14 +518,15 @@ impl Caller {
         let Some(task) = &mut self.task else { return };
         let Call::GetBlob(address) = &task.call else { return };
         task.progress = expanded.progress;
+        if let Reply::Expanded { records, dropped } = &mut task.reply {
+            *records += expanded.records.len() as u64;
+            *dropped += expanded.oversized;
+        }
         if expanded.records.is_empty() {
             return;
         }
         // It gets ahead: what failed before does not count any more.
         task.failures = 0;
-        if let Reply::Expanded { records, .. } = &mut task.reply {
-            *records += expanded.records.len() as u64;
-        }
         let epoch = Utc::from_millis(0);
         let content = ContentRef {
             content_type: address.content_type().unwrap_or(ContentType::AuditGeneral),

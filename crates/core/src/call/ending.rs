@@ -119,25 +119,16 @@ impl Caller {
             },
             // Of the other API.
             Body::Activities(_) => return self.end_at_portal(flight),
-            Body::Blob(expander) => {
-                let finished = expander.finish();
-                let oversized = expander.take_oversized();
-                if let Some(Reply::Expanded { dropped, .. }) =
-                    self.task.as_mut().map(|task| &mut task.reply)
-                {
-                    *dropped += oversized;
+            Body::Blob(expander) => match expander.finish() {
+                Ok((_, true)) if !last_attempt => {
+                    return Ending::retry("the body is null".into());
                 }
-                match finished {
-                    Ok((_, true)) if !last_attempt => {
-                        return Ending::retry("the body is null".into());
-                    }
-                    Ok((expanded, _)) => {
-                        self.emit(expanded);
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
+                Ok((expanded, _)) => {
+                    self.emit(expanded);
+                    Ok(())
                 }
-            }
+                Err(error) => Err(error),
+            },
         };
         match fault {
             Ok(()) => Ending::accept(flight.head.status),

@@ -1,0 +1,6 @@
+//! The collector against answers that come at the wrong moment. Each test says what must hold.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod bench;
+mod records;
