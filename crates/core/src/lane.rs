@@ -316,15 +316,19 @@ impl Lane {
         }
         let (waiter, news) = match self.blobs.get_mut(&key) {
             Some(blob) => {
-                if blob.hinted && run.is_some() {
-                    // What a listing says counts.
+                let confirmed = blob.hinted && run.is_some();
+                // What a listing says counts, and not what a notification said; and the newest
+                // address, which is of the configured cloud at last perhaps.
+                if confirmed || blob.content.uri != content.uri {
+                    if blob.stage == Stage::Ready {
+                        self.ready.remove(&(blob.urgency, Reverse(blob.content.created), key));
+                        self.ready.insert((blob.urgency, Reverse(content.created), key));
+                    }
+                    blob.content = Arc::new(content);
+                }
+                if confirmed {
                     blob.hinted = false;
-                    blob.content = Arc::new(content);
                     self.metrics.blobs_listed += 1;
-                } else if blob.content.uri != content.uri && blob.content.created == content.created
-                {
-                    // Another address than before, of the configured cloud at last perhaps.
-                    blob.content = Arc::new(content);
                 }
                 // A blob that was set aside holds no window open.
                 let waits =

@@ -27,7 +27,7 @@ const FEATURES: [&str; 7] = [
 pub(crate) fn run(from: &Path, to: &Path) -> Result<bool> {
     let Some(jco) = find() else { return Ok(false) };
     let mut command = shell::command(jco);
-    command.arg("opt").arg(from).arg("-o").arg(to).args(["--", "-O3"]).args(FEATURES);
+    command.arg("opt").arg(from).arg("-o").arg(to).args(["--", "-Oz"]).args(FEATURES);
     shell::read(&mut command)?;
     Ok(true)
 }
