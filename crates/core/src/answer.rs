@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::batch::ContentRef;
 use crate::collector::Collector;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange, PageBody, Purpose};
@@ -37,6 +38,9 @@ const BLOB_RETRY_BASE: Duration = Duration::from_secs(1);
 const BLOB_GONE_BASE: Duration = Duration::from_secs(30);
 const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 
+/// Between readings of a blob that is `null`: in all, 40 s until that is believed.
+const BLOB_NULL_RETRY: Duration = Duration::from_secs(10);
+
 /// After so many failures in a row, content that only a hint names is left to polling.
 const HINT_FAILURES_MAX: u32 = 3;
 
@@ -58,8 +62,9 @@ impl Ending {
         Self { verdict: Verdict::Retry(None), code: None, reason }
     }
 
-    fn null() -> Self {
-        Self::retry("the body is null".into())
+    fn null(wait: Option<Duration>) -> Self {
+        let reason = "the body is null".into();
+        Self { verdict: Verdict::Retry(wait), code: None, reason }
     }
 }
 
@@ -103,6 +108,10 @@ impl Collector {
         let urgency = run.urgency;
         if self.check_address(lane, &content.uri, &content.id) {
             self.lanes[lane].list_blob(content, Some(run_id), urgency);
+        } else if let Some(known) = self.lanes[lane].blobs.get(&Key::of_content(&content.id)) {
+            // By a better address, which stays: this window waits for it as others do.
+            let known = ContentRef::clone(&known.content);
+            self.lanes[lane].list_blob(known, Some(run_id), urgency);
         } else {
             let until = now.monotonic + BLOB_RETRY_MAX;
             let kept = self.lanes[lane].set_aside(content, until, &mut self.changes);
@@ -185,13 +194,20 @@ impl Collector {
                 return self.judged(exchange, code, named_wait);
             }
             (Body::Page(page), Purpose::Page { lane, run }) => match page.finish() {
-                Ok(null) if null && self.may_be_a_hiccup(lane, run) => return Ending::null(),
+                Ok(null) if null && self.may_be_a_hiccup(lane, run) => {
+                    return Ending::null(None);
+                }
                 Ok(_) => Ok(()),
                 Err(error) => Err(ExpandError::Body(error)),
             },
             (Body::Blob(expander), Purpose::Blob { lane, key }) => match expander.finish() {
-                Ok((_, true)) if self.may_be_empty_later(lane, key) => return Ending::null(),
-                Ok((expanded, _)) => {
+                Ok((_, true)) if self.may_be_a_passing_null(lane, key) => {
+                    return Ending::null(Some(BLOB_NULL_RETRY));
+                }
+                Ok((expanded, null)) => {
+                    if null {
+                        self.report_null(lane, key);
+                    }
                     self.emit(lane, key, expanded, true);
                     Ok(())
                 }
@@ -227,8 +243,8 @@ impl Collector {
         run.is_some_and(|run| run.failures + 1 < PAGE_FAILURES_MAX)
     }
 
-    /// The same for a blob.
-    fn may_be_empty_later(&self, lane: usize, key: Key) -> bool {
+    /// The same for a blob, which nobody reads again once it is believed.
+    fn may_be_a_passing_null(&self, lane: usize, key: Key) -> bool {
         let blob = self.lanes[lane].blobs.get(&key);
         blob.is_some_and(|blob| blob.failures + 1 < QUARANTINE_FAILURES)
     }
@@ -252,6 +268,14 @@ impl Collector {
             None => format!("HTTP status {}", exchange.status),
         };
         Ending { verdict, code: answer.code, reason }
+    }
+
+    fn report_null(&mut self, lane: usize, key: Key) {
+        let lane = &self.lanes[lane];
+        if let Some(blob) = lane.blobs.get(&key) {
+            let (content_type, content_id) = (lane.content_type, blob.content.id.clone());
+            self.event(Event::BlobNull { content_type, content_id });
+        }
     }
 
     /// With what is emitted: so that a later attempt, which begins behind it, need not know.
@@ -380,6 +404,12 @@ impl Collector {
             Verdict::Accept if confirmed => {
                 self.lanes[index].subscription = Subscription::Enabled;
                 self.event(Event::SubscriptionStarted { content_type });
+                let end = self.clock.at(now);
+                let start = self.lanes[index].covered.last_end().filter(|start| *start < end);
+                // With a code it had been running all the time.
+                if let (Some(start), None) = (start, &ending.code) {
+                    self.event(Event::SubscriptionGapError { content_type, start, end });
+                }
                 self.accept_webhook(index);
             }
             Verdict::Deny => {
@@ -457,6 +487,7 @@ impl Collector {
         lane.subscription_failures = 0;
         let restored = lane.denied.take().is_some();
         self.tokens.prove(exchange.generation, now.monotonic);
+        self.throttles = 0;
         let Some(run) = lane.runs.get_mut(&id) else { return };
         if bad_entries > 0 && run.failures + 1 < PAGE_FAILURES_MAX {
             let reason = format!("{bad_entries} entries of the listing cannot be read");
@@ -546,6 +577,7 @@ impl Collector {
             Verdict::Accept => {
                 lane.set_stage(key, Stage::Emitted);
                 self.tokens.prove(exchange.generation, now.monotonic);
+                self.throttles = 0;
                 self.note_caught_up(now, index);
             }
             // Our own back-pressure may have cost the connection: that is nobody's failure.
@@ -634,9 +666,14 @@ impl Collector {
                 let before = self.budget.rate();
                 let pause = self.budget.throttle(now.monotonic, *retry_after);
                 let requests_per_minute = self.budget.rate();
+                let operation = exchange.operation;
+                self.throttles = self.throttles.saturating_add(1);
                 if requests_per_minute < before {
-                    let operation = exchange.operation;
                     self.event(Event::Throttled { operation, requests_per_minute, pause });
+                } else {
+                    // It cannot go any lower, and must not go unheard.
+                    let reason = "Microsoft throttles";
+                    self.report_retry(operation, None, self.throttles, reason, pause);
                 }
             }
             Verdict::Accept
@@ -675,11 +712,14 @@ impl Collector {
         }
         lane.subscription = Subscription::Unknown;
         lane.subscription_failures = lane.subscription_failures.saturating_add(1);
-        let failures = lane.subscription_failures;
+        let (failures, lane_type) = (lane.subscription_failures, lane.content_type);
         if failures > 1 {
             let wait = self.random.backoff(LIST_RETRY_BASE, MISSING_RECHECK, failures);
             self.subscription_list_not_before =
                 self.subscription_list_not_before.max(now.monotonic + wait);
+            let content_type = Some(lane_type);
+            let reason = "no subscription, although the list of subscriptions has one";
+            self.report_retry(Operation::ListContent, content_type, failures, reason, wait);
         }
     }
 

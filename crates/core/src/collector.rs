@@ -48,6 +48,8 @@ pub struct Collector {
     pub(crate) activities: Option<ActivityLane>,
     /// The lane that is asked first, so that all get their turn.
     pub(crate) first_lane: usize,
+    /// Answers in a row that asked for fewer requests.
+    pub(crate) throttles: u32,
     pub(crate) exchanges: BTreeMap<RequestId, Exchange>,
     /// Responses that wait for room before more of them is read.
     stalled: BTreeSet<(Urgency, RequestId)>,
@@ -99,10 +101,11 @@ impl Collector {
     /// `seed` feeds the jitter of retries; any number.
     ///
     /// # Errors
-    /// If `stored` is damaged or was written by a newer version. Nothing is changed then.
+    /// If `stored` is damaged, of another tenant, or written by a newer version. Nothing is changed then.
     pub fn new(config: Config, stored: &Stored, seed: u64, now: Now) -> Result<Self, StateError> {
         let mut changes = Changes::default();
         let new = state::check_version(stored, &mut changes)?;
+        state::check_tenant(stored, &config.tenant_id, &mut changes)?;
         let lanes = config
             .content_types
             .iter()
@@ -138,6 +141,7 @@ impl Collector {
             lanes,
             activities,
             first_lane: 0,
+            throttles: 0,
             exchanges: BTreeMap::new(),
             stalled: BTreeSet::new(),
             ledger: Ledger::default(),

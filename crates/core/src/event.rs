@@ -83,6 +83,16 @@ pub enum Event {
         /// The feed.
         content_type: ContentType,
     },
+    /// A subscription was started that was there before and was stopped since. Microsoft gives no
+    /// access to what was published while it was stopped.
+    SubscriptionGapError {
+        /// The feed.
+        content_type: ContentType,
+        /// Up to here it was collected.
+        start: Utc,
+        /// When it was started.
+        end: Utc,
+    },
     /// A subscription is missing and starting it was not allowed or must wait.
     SubscriptionMissing {
         /// The feed.
@@ -189,6 +199,13 @@ pub enum Event {
         records_delivered: u64,
         /// The last failure.
         reason: String,
+    },
+    /// A blob was `null` each time that it was read. It counts as empty.
+    BlobNull {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
     },
     /// Content of this interval was never listed, and Microsoft no longer lists it.
     ListingGapError {
@@ -320,6 +337,7 @@ impl Event {
             Self::CertificateExpiring { .. } => "CertificateExpiring",
             Self::CertificateExpiredError { .. } => "CertificateExpiredError",
             Self::SubscriptionStarted { .. } => "SubscriptionStarted",
+            Self::SubscriptionGapError { .. } => "SubscriptionGapError",
             Self::SubscriptionMissing { .. } => "SubscriptionMissing",
             Self::FeedDeniedError { .. } => "FeedDeniedError",
             Self::FeedRestored { .. } => "FeedRestored",
@@ -331,6 +349,7 @@ impl Event {
             Self::RetriesMounting { .. } => "RetriesMounting",
             Self::BlobQuarantined { .. } => "BlobQuarantined",
             Self::BlobRecovered { .. } => "BlobRecovered",
+            Self::BlobNull { .. } => "BlobNull",
             Self::ContentLostError { .. } => "ContentLostError",
             Self::ListingGapError { .. } => "ListingGapError",
             Self::RecordsDroppedError { .. } => "RecordsDroppedError",
@@ -356,6 +375,7 @@ impl Event {
             Self::TokenRefusedError { .. }
             | Self::CertificateExpiredError { .. }
             | Self::FeedDeniedError { .. }
+            | Self::SubscriptionGapError { .. }
             | Self::ContentLostError { .. }
             | Self::ListingGapError { .. }
             | Self::RecordsDroppedError { .. }
@@ -365,6 +385,7 @@ impl Event {
             Self::CredentialUnreadable { .. }
             | Self::CertificateExpiring { .. }
             | Self::SubscriptionMissing { .. }
+            | Self::BlobNull { .. }
             | Self::Throttled { .. }
             | Self::SignInUnreachable { .. }
             | Self::RetriesMounting { .. }
@@ -432,6 +453,11 @@ impl fmt::Display for Event {
             Self::SubscriptionStarted { content_type } => {
                 write!(f, "{content_type}: subscription started")
             }
+            Self::SubscriptionGapError { content_type, start, end } => write!(
+                f,
+                "{content_type}: the subscription had been stopped; content published from {start} \
+                 to {end} may be lost, for Microsoft gives no access to it"
+            ),
             Self::SubscriptionMissing { content_type, retry_in } => write!(
                 f,
                 "{content_type}: no enabled subscription; looking again in {} s",
@@ -483,6 +509,11 @@ impl fmt::Display for Event {
                      ({records_delivered} of its records were delivered): {reason}"
                 )
             }
+            Self::BlobNull { content_type, content_id } => write!(
+                f,
+                "{content_type}: blob {content_id} is null each time that it is read; it is taken \
+                 for an empty one"
+            ),
             Self::ListingGapError { content_type, start, end } => write!(
                 f,
                 "{content_type}: content from {start} to {end} ({} min) is lost: it was not \

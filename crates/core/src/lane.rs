@@ -450,7 +450,7 @@ impl Lane {
         changes: &mut Changes,
     ) -> bool {
         let key = Key::of_content(&content.id);
-        if self.seen.contains(key) || self.blobs.contains_key(&key) {
+        if self.seen.contains(key) {
             return true;
         }
         if self.metrics.blobs_quarantined >= QUARANTINE_MAX as u64 {

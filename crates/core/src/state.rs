@@ -27,6 +27,8 @@ pub const STATE_VERSION: u32 = 1;
 
 const VERSION_KEY: &str = "version";
 
+const TENANT_KEY: &str = "tenant";
+
 /// The whole stored state of one collector: keys are short, all is ASCII.
 pub type Stored = BTreeMap<String, String>;
 
@@ -87,6 +89,23 @@ pub(crate) fn check_version(stored: &Stored, changes: &mut Changes) -> Result<bo
         Err(StateError::Newer { found, known: STATE_VERSION })
     } else {
         Err(StateError::damaged(VERSION_KEY, "no such version"))
+    }
+}
+
+/// Checks whose state it is; notes it where it does not say. A host that keeps one state for all
+/// tenants would otherwise go on where another one is.
+pub(crate) fn check_tenant(
+    stored: &Stored,
+    tenant_id: &str,
+    changes: &mut Changes,
+) -> Result<(), StateError> {
+    match stored.get(TENANT_KEY) {
+        Some(found) if found == tenant_id => Ok(()),
+        Some(found) => Err(StateError::OtherTenant { found: found.clone() }),
+        None => {
+            changes.put(TENANT_KEY.into(), tenant_id.into());
+            Ok(())
+        }
     }
 }
 
@@ -264,6 +283,15 @@ pub enum StateError {
         found: u32,
         /// The version that is written and read here.
         known: u32,
+    },
+    /// Written while another tenant was collected.
+    #[error(
+        "the stored state is of tenant {found}; remedy: keep a state of its own for each tenant, or \
+         put tenant_id right"
+    )]
+    OtherTenant {
+        /// The tenant that it is of.
+        found: String,
     },
     /// A value that cannot be read.
     #[error(

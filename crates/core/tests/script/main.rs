@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod bench;
+mod blobs;
 mod hints;
 mod records;
+mod silence;
+mod subscriptions;
