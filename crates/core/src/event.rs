@@ -309,6 +309,8 @@ pub enum Event {
         /// Activities on them, those that were known included.
         activities: u64,
     },
+    /// The filters of activities are others than in the run before.
+    FiltersChanged,
     /// The service does not apply a filter: activities that do not meet it were delivered.
     FilterIgnored {
         /// The condition.
@@ -363,6 +365,7 @@ impl Event {
             Self::HintForgotten { .. } => "HintForgotten",
             Self::ClockCorrected { .. } => "ClockCorrected",
             Self::ActivitiesListed { .. } => "ActivitiesListed",
+            Self::FiltersChanged => "FiltersChanged",
             Self::FilterIgnored { .. } => "FilterIgnored",
             Self::BatchesReturned { .. } => "BatchesReturned",
         }
@@ -392,6 +395,7 @@ impl Event {
             | Self::BlobQuarantined { .. }
             | Self::WebhookRefused { .. }
             | Self::WebhookLost { .. }
+            | Self::FiltersChanged
             | Self::FilterIgnored { .. }
             | Self::ClockCorrected { .. }
             | Self::BatchesReturned { .. } => Level::Warn,
@@ -573,6 +577,12 @@ impl fmt::Display for Event {
             Self::ActivitiesListed { start, end, pages, activities } => write!(
                 f,
                 "{}: searched {start} to {end}: {pages} pages, {activities} activities",
+                ContentType::CloudAppActivities
+            ),
+            Self::FiltersChanged => write!(
+                f,
+                "{}: activities_filter has changed: it holds for what is searched from now on, \
+                 and what was searched by the old one is not searched again",
                 ContentType::CloudAppActivities
             ),
             Self::FilterIgnored { filter, activities } => write!(

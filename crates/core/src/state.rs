@@ -11,6 +11,7 @@
 //! | `blob/TYPE/KEY` | JSON: a blob that is delivered in part, or in quarantine |
 //! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, their keys |
 //! | `walk/TYPE` | JSON: the search of the backlog, and where it goes on |
+//! | `search/TYPE` | the key of the filters of that search, hexadecimal |
 
 use std::collections::BTreeMap;
 
@@ -145,6 +146,10 @@ impl LaneKeys {
 
     pub(crate) fn walk(&self) -> String {
         format!("walk/{}", self.name)
+    }
+
+    pub(crate) fn search(&self) -> String {
+        format!("search/{}", self.name)
     }
 
     pub(crate) fn recent_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {

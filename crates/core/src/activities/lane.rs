@@ -74,6 +74,12 @@ pub(crate) struct ActivityLane {
     /// for nothing else.
     guessing: bool,
     changed: bool,
+    /// The key of the filters, and whether that was another one when this state was written.
+    filters: String,
+    pub(super) filters_changed: bool,
+    search_changed: bool,
+    /// Whether the stored search is not gone on with.
+    walk_dropped: bool,
 }
 
 impl ActivityLane {
@@ -92,6 +98,11 @@ impl ActivityLane {
             None => LaneRecord::new(begin, &IntervalSet::default(), 0),
         };
         let is_new = !stored.contains_key(&name);
+        let name = keys.search();
+        let filters = Key::of_content(&portal.filters.to_json().to_string());
+        let filters = format!("{:032x}", filters.0);
+        let filters_before = stored.get(&name);
+        let known = filters_before == Some(&filters);
         let mut lane = Self {
             begin: record.begin(),
             covered: record.covered(),
@@ -117,10 +128,19 @@ impl ActivityLane {
             is_new,
             guessing: true,
             changed: is_new,
+            filters,
+            filters_changed: filters_before.is_some() && !known,
+            search_changed: !known,
+            walk_dropped: false,
             keys,
         };
         let name = lane.keys.walk();
         if let Some(value) = stored.get(&name) {
+            // Where it goes on stands in filters of Microsoft's, made from those of that time.
+            if !known {
+                lane.walk_dropped = true;
+                return Ok(lane);
+            }
             let record: WalkRecord = state::decode(&name, value)?;
             let (start, end) = (Utc::from_millis(record.start), Utc::from_millis(record.end));
             let window = Interval::new(start, end)
@@ -372,6 +392,12 @@ impl ActivityLane {
             }
             let record = LaneRecord::new(self.begin, &self.covered, 0);
             changes.put(self.keys.lane(), state::encode(&record));
+        }
+        if std::mem::take(&mut self.walk_dropped) {
+            changes.delete(self.keys.walk());
+        }
+        if std::mem::take(&mut self.search_changed) {
+            changes.put(self.keys.search(), self.filters.clone());
         }
         self.seen.flush(changes, &self.keys, now);
     }
