@@ -33,6 +33,23 @@ struct WalkRecord {
     at: Point,
 }
 
+/// What is stored of how activities are searched for.
+struct Notes {
+    filters: String,
+    seam: Utc,
+}
+
+impl Notes {
+    fn encode(&self) -> String {
+        format!("{} {}", self.filters, self.seam.as_millis())
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (filters, seam) = text.split_once(' ')?;
+        Some(Self { filters: filters.to_owned(), seam: Utc::from_millis(seam.parse().ok()?) })
+    }
+}
+
 /// A filter that was not applied.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ignored {
@@ -46,6 +63,9 @@ pub(crate) struct ActivityLane {
     keys: LaneKeys,
     pub(super) begin: Utc,
     covered: IntervalSet,
+    /// The end of what was covered before the last long silence. Of the day before it, which is
+    /// searched again, every `_id` is remembered until that is done.
+    seam: Utc,
     pub(crate) tokens: TokenMachine,
     pub(super) budget: Budget,
     pub(super) walks: BTreeMap<WalkId, Walk>,
@@ -101,11 +121,16 @@ impl ActivityLane {
         let name = keys.search();
         let filters = Key::of_content(&portal.filters.to_json().to_string());
         let filters = format!("{:032x}", filters.0);
-        let filters_before = stored.get(&name);
-        let known = filters_before == Some(&filters);
+        let notes = match stored.get(&name) {
+            Some(value) => Notes::decode(value)
+                .ok_or_else(|| StateError::damaged(&name, "not a hash and a time"))?,
+            None => Notes { filters: String::new(), seam: Utc::MIN },
+        };
+        let known = notes.filters == filters;
         let mut lane = Self {
             begin: record.begin(),
             covered: record.covered(),
+            seam: notes.seam,
             tokens: TokenMachine::new(config, &portal.resource),
             budget: Budget::new(portal.requests_per_minute, now.monotonic),
             walks: BTreeMap::new(),
@@ -129,7 +154,7 @@ impl ActivityLane {
             guessing: true,
             changed: is_new,
             filters,
-            filters_changed: filters_before.is_some() && !known,
+            filters_changed: !notes.filters.is_empty() && !known,
             search_changed: !known,
             walk_dropped: false,
             keys,
@@ -236,13 +261,36 @@ impl ActivityLane {
         }
     }
 
-    /// What is covered or under way.
+    /// What is covered or under way. What is searched again is neither.
     fn listed(&self) -> IntervalSet {
         let mut listed = self.covered.clone();
-        for walk in self.walks.values() {
+        for walk in self.walks.values().filter(|walk| walk.urgency != Urgency::Soon) {
             listed.insert(walk.window);
         }
         listed
+    }
+
+    /// After a silence that is longer than what is searched again would reach over: the last day
+    /// before it counts as not covered, once, for what was found since.
+    pub(super) fn reopen(&mut self, now: Utc) {
+        let (every, span) = plan::RELISTS[1];
+        if let Some(end) = self.covered.last_end()
+            && self.seam < end
+            && end + every < now
+        {
+            self.seam = end;
+            self.covered.forget_after((end - span).max(plan::oldest(now)));
+            (self.changed, self.search_changed, self.replan) = (true, true, true);
+        }
+    }
+
+    /// Up to when all `_id`s of the time before are remembered: now, or where a silence began.
+    fn edge(&self, now: Utc) -> Utc {
+        let end = self.covered.last_end().map_or(now, |end| end.min(now));
+        let start = (self.seam - plan::RELISTS[1].1).max(self.begin).max(plan::oldest(now));
+        let open =
+            Interval::new(start, self.seam).is_some_and(|day| !self.covered.gaps(day).is_empty());
+        if open { end.min(self.seam) } else { end }
     }
 
     /// The search of this urgency that can go on now, or when it can.
@@ -309,7 +357,7 @@ impl ActivityLane {
             if urgency == Urgency::Backlog {
                 changes.delete(self.keys.walk());
             }
-            if !self.guessing {
+            if !self.guessing && urgency != Urgency::Soon {
                 self.cover(window);
             }
         } else if let Some(at) = at
@@ -359,6 +407,7 @@ impl ActivityLane {
             self.begin = plan::begin(lookback, born);
             self.changed = true;
         }
+        self.seam = self.seam.min(now);
         let horizon = plan::horizon(now);
         if self.covered.last_end().is_some_and(|end| horizon < end) {
             self.covered.forget_after(horizon);
@@ -397,9 +446,10 @@ impl ActivityLane {
             changes.delete(self.keys.walk());
         }
         if std::mem::take(&mut self.search_changed) {
-            changes.put(self.keys.search(), self.filters.clone());
+            let notes = Notes { filters: self.filters.clone(), seam: self.seam };
+            changes.put(self.keys.search(), notes.encode());
         }
-        self.seen.flush(changes, &self.keys, now);
+        self.seen.flush(changes, &self.keys, now, self.edge(now));
     }
 
     /// Brings the gauges up to date.

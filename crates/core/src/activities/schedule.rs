@@ -37,10 +37,11 @@ impl Collector {
         let server_now = self.clock.at(now);
         if self.clock.is_anchored() {
             self.settle_activity_retention(now, server_now);
-            if let Some(lane) = &mut self.activities
-                && std::mem::take(&mut lane.filters_changed)
-            {
-                self.outputs.push_back(crate::Output::Event(Event::FiltersChanged));
+            if let Some(lane) = &mut self.activities {
+                lane.reopen(server_now);
+                if std::mem::take(&mut lane.filters_changed) {
+                    self.outputs.push_back(crate::Output::Event(Event::FiltersChanged));
+                }
             }
         } else if matches!(who, Credential::Bearer(_)) {
             // The answer that brought the token tells the time, but for a strange one.

@@ -124,12 +124,15 @@ impl SeenActivities {
         self.since
     }
 
-    /// Writes what has changed, and forgets what is not searched again.
-    pub(super) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys, now: Utc) {
+    /// Writes what has changed, and forgets what is not searched again: what was stored long before
+    /// `edge`, which is `now` or earlier.
+    pub(super) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys, now: Utc, edge: Utc) {
         if !self.unstored.is_empty() {
             let unstored = std::mem::take(&mut self.unstored);
+            let is_recent =
+                |created| now - REACH <= created || (edge - REACH..edge).contains(&created);
             let (recent, older): (Vec<_>, Vec<_>) =
-                unstored.into_iter().partition(|(_, created)| now - REACH <= *created);
+                unstored.into_iter().partition(|(_, created)| is_recent(*created));
             for (activities, is_recent) in [(recent, true), (older, false)] {
                 let Some(newest) = activities.iter().map(|(_, created)| *created).max() else {
                     continue;
@@ -146,7 +149,7 @@ impl SeenActivities {
         }
         while let Some(first) = self.recent.first() {
             let crowded = self.recent_max < self.recent.keys;
-            if now - REACH <= first.newest && !crowded {
+            if edge - REACH <= first.newest && !crowded {
                 break;
             }
             if crowded {
@@ -195,7 +198,7 @@ mod tests {
             assert!(self.seen.emit(Key(key)));
             self.seen.deliver(&[(Key(key), created)]);
             let mut changes = Changes::default();
-            self.seen.flush(&mut changes, &self.keys, now);
+            self.seen.flush(&mut changes, &self.keys, now, now);
             changes.take().apply(&mut self.stored);
         }
 

@@ -2,7 +2,7 @@
 
 use m365_audit_core::{Request, Stored};
 
-use crate::bench::{Answer, Bench, DAY, HOUR, T0};
+use crate::bench::{Answer, Bench, DAY, HOUR, MIN, T0};
 
 const WALK: &str = "walk/CloudAppActivities";
 const SEARCH: &str = "search/CloudAppActivities";
@@ -65,4 +65,63 @@ fn a_search_is_not_gone_on_with_by_the_filters_of_another_run() {
     let mut stored = started(old);
     stored.remove(SEARCH);
     assert_eq!(went_on(stored, old), (false, 0), "whose filters they were is not known");
+}
+
+/// The whole number behind `name` in what a request asks for.
+fn number(request: &Request, name: &str) -> i64 {
+    let body = request.body.as_ref().unwrap().expose();
+    let digits = body.split(&format!("\"{name}\":")).nth(1).unwrap();
+    digits.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+/// Those of `activities` (id, when they were stored, when they can be found) that a search finds.
+fn find(now: i64, request: &Request, activities: &[(&str, i64, i64)]) -> Option<Answer> {
+    let asked = number(request, "gte")..number(request, "lt");
+    let found =
+        activities.iter().filter(|(_, created, found)| asked.contains(created) && *found <= now);
+    page(&found.map(|(id, created, _)| activity(id, *created)).collect::<Vec<_>>())
+}
+
+#[test]
+fn what_was_found_during_a_long_silence_arrives_and_nothing_twice() {
+    let (down, up) = (T0 + 30 * HOUR, T0 + 4 * DAY);
+    let all = [
+        ("long before", down - 22 * HOUR, 0),
+        ("just before", down - 3 * MIN, 0),
+        ("late", down - 4 * MIN, down + 3 * MIN),
+        ("very late", down - 5 * HOUR, down + 10 * HOUR),
+        ("meanwhile", down + HOUR, 0),
+    ];
+    let ids = |bench: &Bench| {
+        let id = |record: &String| record.split('"').nth(3).unwrap().to_owned();
+        bench.records.iter().map(id).collect::<Vec<_>>()
+    };
+    let sorted = |mut ids: Vec<String>| {
+        ids.sort_unstable();
+        ids
+    };
+    let options = with(&[("activities_lookback", "1h"), ("dedupe_records", "0")]);
+    let mut service = |now, request: &Request| find(now, request, &all);
+    let mut before = Bench::new(&options, Stored::new(), T0);
+    before.run(down, &mut service);
+    assert_eq!(ids(&before), ["long before", "just before"]);
+    let mut after = Bench::new(&options, before.stored.clone(), up);
+    after.run(up + DAY, &mut service);
+    assert_eq!(sorted(ids(&after)), ["late", "meanwhile", "very late"]);
+    // A restart at once knows what was searched again.
+    let mut after = Bench::new(&options, after.stored, up + DAY);
+    after.run(up + 2 * DAY, &mut service);
+    assert_eq!(ids(&after), [""; 0]);
+
+    // The same of a process that lives on, and is refused.
+    let mut service = |now, request: &Request| {
+        if (down..up).contains(&now) {
+            return Answer::new(403, "");
+        }
+        find(now, request, &all)
+    };
+    let mut bench = Bench::new(&options, Stored::new(), T0);
+    bench.run(up + DAY, &mut service);
+    let each = ["just before", "late", "long before", "meanwhile", "very late"];
+    assert_eq!(sorted(ids(&bench)), each);
 }
