@@ -11,7 +11,7 @@
 //! | `blob/TYPE/KEY` | JSON: a blob that is delivered in part, or in quarantine |
 //! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, their keys |
 //! | `walk/TYPE` | JSON: the search of the backlog, and where it goes on |
-//! | `search/TYPE` | the key of the filters of that search, where the last silence began |
+//! | `search/TYPE` | the key of its filters, where a silence began, last times of relisting |
 
 use std::collections::BTreeMap;
 

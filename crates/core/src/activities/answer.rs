@@ -371,6 +371,7 @@ impl Collector {
         let wait = self.random.backoff(WALK_RETRY_BASE, WALK_RETRY_MAX, failures);
         lane.not_before = now.monotonic + wait;
         lane.next_fresh = lane.not_before;
+        lane.relist_not_before = now.monotonic + WALK_RETRY_MAX;
         self.report_activity_retry(failures + 4, reason, wait);
     }
 

@@ -34,19 +34,29 @@ struct WalkRecord {
 }
 
 /// What is stored of how activities are searched for.
+#[derive(Debug)]
 struct Notes {
+    /// The key of the filters.
     filters: String,
+    /// The end of what was covered before the last long silence. Of the day before it, which is
+    /// searched again, every `_id` is remembered until that is done.
     seam: Utc,
+    /// When each span of [`plan::RELISTS`] was last searched again, all of it delivered.
+    relisted: [Utc; plan::RELISTS.len()],
 }
 
 impl Notes {
     fn encode(&self) -> String {
-        format!("{} {}", self.filters, self.seam.as_millis())
+        let [seam, short, long] =
+            [self.seam, self.relisted[0], self.relisted[1]].map(Utc::as_millis);
+        format!("{} {seam} {short} {long}", self.filters)
     }
 
     fn decode(text: &str) -> Option<Self> {
-        let (filters, seam) = text.split_once(' ')?;
-        Some(Self { filters: filters.to_owned(), seam: Utc::from_millis(seam.parse().ok()?) })
+        let mut parts = text.split(' ');
+        let filters = parts.next()?.to_owned();
+        let mut time = || Some(Utc::from_millis(parts.next()?.parse().ok()?));
+        Some(Self { filters, seam: time()?, relisted: [time()?, time()?] })
     }
 }
 
@@ -63,9 +73,8 @@ pub(crate) struct ActivityLane {
     keys: LaneKeys,
     pub(super) begin: Utc,
     covered: IntervalSet,
-    /// The end of what was covered before the last long silence. Of the day before it, which is
-    /// searched again, every `_id` is remembered until that is done.
-    seam: Utc,
+    notes: Notes,
+    notes_changed: bool,
     pub(crate) tokens: TokenMachine,
     pub(super) budget: Budget,
     pub(super) walks: BTreeMap<WalkId, Walk>,
@@ -78,7 +87,9 @@ pub(crate) struct ActivityLane {
     pub(super) failures: u32,
     pub(super) not_before: Duration,
     pub(super) next_fresh: Duration,
-    relists: [Duration; plan::RELISTS.len()],
+    /// Which span is searched again, and since when; and when that may be done next.
+    relisting: Option<(usize, Utc)>,
+    pub(super) relist_not_before: Duration,
     /// For a run that ends: whether the last day is still to be searched again.
     final_round: bool,
     replan: bool,
@@ -94,10 +105,8 @@ pub(crate) struct ActivityLane {
     /// for nothing else.
     guessing: bool,
     changed: bool,
-    /// The key of the filters, and whether that was another one when this state was written.
-    filters: String,
+    /// Whether the filters were others when this state was written.
     pub(super) filters_changed: bool,
-    search_changed: bool,
     /// Whether the stored search is not gone on with.
     walk_dropped: bool,
 }
@@ -121,16 +130,20 @@ impl ActivityLane {
         let name = keys.search();
         let filters = Key::of_content(&portal.filters.to_json().to_string());
         let filters = format!("{:032x}", filters.0);
-        let notes = match stored.get(&name) {
+        let mut notes = match stored.get(&name) {
             Some(value) => Notes::decode(value)
-                .ok_or_else(|| StateError::damaged(&name, "not a hash and a time"))?,
-            None => Notes { filters: String::new(), seam: Utc::MIN },
+                .ok_or_else(|| StateError::damaged(&name, "not a hash and three times"))?,
+            None => {
+                // What is searched for the first time need not be searched again at once.
+                let relisted = if is_new { now.wall } else { Utc::default() };
+                Notes { filters: String::new(), seam: Utc::default(), relisted: [relisted; 2] }
+            }
         };
-        let known = notes.filters == filters;
+        let filters_before = std::mem::replace(&mut notes.filters, filters);
+        let known = notes.filters == filters_before;
         let mut lane = Self {
             begin: record.begin(),
             covered: record.covered(),
-            seam: notes.seam,
             tokens: TokenMachine::new(config, &portal.resource),
             budget: Budget::new(portal.requests_per_minute, now.monotonic),
             walks: BTreeMap::new(),
@@ -141,7 +154,8 @@ impl ActivityLane {
             failures: 0,
             not_before: Duration::ZERO,
             next_fresh: Duration::ZERO,
-            relists: plan::RELISTS.map(|(every, _)| now.monotonic + every.min(config.interval * 2)),
+            relisting: None,
+            relist_not_before: Duration::ZERO,
             final_round: config.once && !is_new,
             replan: true,
             caught_up: false,
@@ -153,9 +167,9 @@ impl ActivityLane {
             is_new,
             guessing: true,
             changed: is_new,
-            filters,
-            filters_changed: !notes.filters.is_empty() && !known,
-            search_changed: !known,
+            filters_changed: !filters_before.is_empty() && !known,
+            notes,
+            notes_changed: !known,
             walk_dropped: false,
             keys,
         };
@@ -220,12 +234,7 @@ impl ActivityLane {
                 }
                 Some(self.next_fresh)
             }
-            Urgency::Soon if config.once => {
-                if std::mem::take(&mut self.final_round) {
-                    self.relist(plan::RELISTS[1].1, server_now);
-                }
-                None
-            }
+            Urgency::Soon if config.once && !self.final_round => None,
             Urgency::Soon => self.plan_relist(now.monotonic, server_now),
             Urgency::Backlog => {
                 if !self.replan {
@@ -245,19 +254,33 @@ impl ActivityLane {
 
     /// Searches again what is due, the longest span first.
     fn plan_relist(&mut self, now: Duration, server_now: Utc) -> Option<Duration> {
-        let due = (0..self.relists.len()).rev().find(|slot| self.relists[*slot] <= now);
-        if let Some(slot) = due {
-            let (every, span) = plan::RELISTS[slot];
-            self.relists[slot] = now + every;
-            self.relist(span, server_now);
+        if now < self.relist_not_before {
+            return Some(self.relist_not_before);
         }
-        self.relists.iter().min().copied()
+        let mut next: Option<Duration> = None;
+        for (slot, (every, span)) in plan::RELISTS.into_iter().enumerate().rev() {
+            let due = self.notes.relisted[slot] + every;
+            if server_now < due && !self.final_round {
+                let at = now + due.since(server_now);
+                next = Some(next.map_or(at, |next| next.min(at)));
+                continue;
+            }
+            self.relisting = Some((slot, server_now));
+            let since = self.seen.since();
+            if let Some(window) = plan::relist(span, self.begin, since, server_now) {
+                self.begin_walk(window, Urgency::Soon, Point::new(window, Cursor::Scan(None)));
+                return None;
+            }
+            self.note_relisted();
+        }
+        next
     }
 
-    fn relist(&mut self, span: Duration, server_now: Utc) {
-        let since = self.seen.since();
-        if let Some(window) = plan::relist(span, self.begin, since, server_now) {
-            self.begin_walk(window, Urgency::Soon, Point::new(window, Cursor::Scan(None)));
+    /// What was to be searched again is delivered, the shorter spans with it.
+    fn note_relisted(&mut self) {
+        if let Some((slot, at)) = self.relisting.take() {
+            self.notes.relisted[..=slot].fill(at);
+            (self.notes_changed, self.final_round) = (true, false);
         }
     }
 
@@ -275,22 +298,22 @@ impl ActivityLane {
     pub(super) fn reopen(&mut self, now: Utc) {
         let (every, span) = plan::RELISTS[1];
         if let Some(end) = self.covered.last_end()
-            && self.seam < end
+            && self.notes.seam < end
             && end + every < now
         {
-            self.seam = end;
+            self.notes.seam = end;
             self.covered.forget_after((end - span).max(plan::oldest(now)));
-            (self.changed, self.search_changed, self.replan) = (true, true, true);
+            (self.changed, self.notes_changed, self.replan) = (true, true, true);
         }
     }
 
     /// Up to when all `_id`s of the time before are remembered: now, or where a silence began.
     fn edge(&self, now: Utc) -> Utc {
         let end = self.covered.last_end().map_or(now, |end| end.min(now));
-        let start = (self.seam - plan::RELISTS[1].1).max(self.begin).max(plan::oldest(now));
-        let open =
-            Interval::new(start, self.seam).is_some_and(|day| !self.covered.gaps(day).is_empty());
-        if open { end.min(self.seam) } else { end }
+        let seam = self.notes.seam;
+        let start = (seam - plan::RELISTS[1].1).max(self.begin).max(plan::oldest(now));
+        let open = Interval::new(start, seam).is_some_and(|day| !self.covered.gaps(day).is_empty());
+        if open { end.min(seam) } else { end }
     }
 
     /// The search of this urgency that can go on now, or when it can.
@@ -357,7 +380,9 @@ impl ActivityLane {
             if urgency == Urgency::Backlog {
                 changes.delete(self.keys.walk());
             }
-            if !self.guessing && urgency != Urgency::Soon {
+            if urgency == Urgency::Soon {
+                self.note_relisted();
+            } else if !self.guessing {
                 self.cover(window);
             }
         } else if let Some(at) = at
@@ -407,7 +432,10 @@ impl ActivityLane {
             self.begin = plan::begin(lookback, born);
             self.changed = true;
         }
-        self.seam = self.seam.min(now);
+        self.notes.seam = self.notes.seam.min(now);
+        for at in &mut self.notes.relisted {
+            *at = (*at).min(now);
+        }
         let horizon = plan::horizon(now);
         if self.covered.last_end().is_some_and(|end| horizon < end) {
             self.covered.forget_after(horizon);
@@ -445,9 +473,8 @@ impl ActivityLane {
         if std::mem::take(&mut self.walk_dropped) {
             changes.delete(self.keys.walk());
         }
-        if std::mem::take(&mut self.search_changed) {
-            let notes = Notes { filters: self.filters.clone(), seam: self.seam };
-            changes.put(self.keys.search(), notes.encode());
+        if std::mem::take(&mut self.notes_changed) {
+            changes.put(self.keys.search(), self.notes.encode());
         }
         self.seen.flush(changes, &self.keys, now, self.edge(now));
     }

@@ -125,3 +125,26 @@ fn what_was_found_during_a_long_silence_arrives_and_nothing_twice() {
     let each = ["just before", "late", "long before", "meanwhile", "very late"];
     assert_eq!(sorted(ids(&bench)), each);
 }
+
+#[test]
+fn processes_of_half_a_minute_search_the_last_day_again() {
+    let late = [("late", T0 + 2 * HOUR, T0 + 5 * HOUR)];
+    let mut service = |now, request: &Request| find(now, request, &late);
+    let options = with(&[("activities_lookback", "1h"), ("dedupe_records", "0")]);
+    let (mut stored, mut now) = (Stored::new(), T0);
+    let (mut records, mut scans) = (0, 0);
+    while now < T0 + 30 * HOUR {
+        let mut bench = Bench::new(&options, stored, now);
+        bench.run(now + MIN / 2, &mut service);
+        records += bench.records.len();
+        scans += bench.sent.iter().filter(|sent| sent.body.contains("isScan")).count();
+        // What versions that stored no times left behind goes on.
+        if now == T0 + 20 * HOUR {
+            bench.stored.remove(SEARCH);
+        }
+        (stored, now) = (bench.stored, now + 5 * MIN);
+    }
+    assert_eq!(records, 1);
+    // Each half hour once, and once more where the times were lost.
+    assert_eq!(scans, 59 + 1);
+}
