@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::envelope::EnvelopeError;
 use super::judge::judge;
-use super::plan::RETENTION;
+use super::plan::{RETENTION, Urgency};
 use super::reader::{PageReader, Ready};
 use super::walk::{PageId, Turn, Turned, WalkId};
 use crate::batch::{Batch, ContentRef, ContentType};
@@ -21,9 +21,12 @@ use crate::request::{Operation, TransportError};
 use crate::time::{Now, Utc};
 use crate::token::Rejection;
 
-/// Waits between attempts at a page, and how many there are before its search begins anew.
+/// Waits between attempts at a page.
 const PAGE_RETRY_BASE: Duration = Duration::from_secs(2);
-const PAGE_RETRY_MAX: Duration = Duration::from_secs(60);
+const PAGE_RETRY_MAX: Duration = Duration::from_secs(300);
+
+/// Attempts at a page of a fresh search before a newer one takes its place; refusals of the
+/// portal's token before it is believed to be of no use.
 const PAGE_FAILURES_MAX: u32 = 6;
 
 /// Waits between searches that fail.
@@ -253,6 +256,7 @@ impl Collector {
             pages: walk.pages,
             activities: walk.records,
         });
+        lane.pages_read += u64::from(turned == Turned::On);
         if restored {
             let content_type = ContentType::CloudAppActivities;
             self.event(Event::FeedRestored { content_type });
@@ -324,9 +328,11 @@ impl Collector {
 
     /// One refusal may be a hiccup; several are not.
     fn fail_portal_token(&mut self, now: Now, id: WalkId, reason: &str) {
-        let Some(lane) = &mut self.activities else { return };
-        let failures = lane.walks.get(&id).map_or(0, |walk| walk.failures);
-        if failures + 1 < PAGE_FAILURES_MAX {
+        let Some(walk) = self.activities.as_mut().and_then(|lane| lane.walks.get_mut(&id)) else {
+            return;
+        };
+        walk.refusals += 1;
+        if walk.refusals < PAGE_FAILURES_MAX {
             self.fail_activities(now, id, None, reason);
         } else {
             self.deny_activities(now, "portal-token");
@@ -350,15 +356,19 @@ impl Collector {
     fn fail_activities(&mut self, now: Now, id: WalkId, wait: Option<Duration>, reason: &str) {
         let Some(lane) = &mut self.activities else { return };
         let Some(walk) = lane.walks.get_mut(&id) else { return };
-        walk.failures += 1;
-        let failures = walk.failures;
-        if failures >= PAGE_FAILURES_MAX {
+        let was_stuck = walk.is_stuck;
+        let failures = walk.fail(lane.pages_read);
+        // What is asked for is soon old. Any other search keeps what it has reached.
+        if walk.urgency == Urgency::Fresh && failures >= PAGE_FAILURES_MAX {
             self.fail_walk(now, id, reason);
             return;
         }
         let backoff = self.random.backoff(PAGE_RETRY_BASE, PAGE_RETRY_MAX, failures);
         let wait = wait.unwrap_or_default().max(backoff);
         walk.not_before = now.monotonic + wait;
+        if walk.is_stuck && !was_stuck {
+            lane.set_aside(id, &mut self.changes);
+        }
         self.report_activity_retry(failures, reason, wait);
     }
 

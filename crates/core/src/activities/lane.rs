@@ -21,6 +21,10 @@ use crate::state::{self, Changes, LaneKeys, LaneRecord, StateError, Stored};
 use crate::time::{Now, Utc};
 use crate::token::TokenMachine;
 
+/// With so many failures in a row, what retention destroys counts as lost although its search is
+/// under way.
+const HOPELESS: u32 = 6;
+
 /// How often a filter that the service does not apply is told again.
 const MISMATCH_REPORTED_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -93,6 +97,8 @@ pub(crate) struct ActivityLane {
     /// For a run that ends: whether the last day is still to be searched again.
     final_round: bool,
     replan: bool,
+    /// Pages of all searches that were read.
+    pub(super) pages_read: u64,
     pub(super) caught_up: bool,
     /// Activities that the last fresh search brought: whether normal mode will do.
     fresh_records: u64,
@@ -158,6 +164,7 @@ impl ActivityLane {
             relist_not_before: Duration::ZERO,
             final_round: config.once && !is_new,
             replan: true,
+            pages_read: 0,
             caught_up: false,
             fresh_records: 0,
             seen: SeenActivities::load(stored, &keys, config.dedupe_records)?,
@@ -191,11 +198,11 @@ impl ActivityLane {
 
     // Searches.
 
-    fn begin_walk(&mut self, window: Interval, urgency: Urgency, at: Point) {
+    fn begin_walk(&mut self, window: Interval, urgency: Urgency, at: Point) -> &mut Walk {
         let id = WalkId(self.next_walk);
         self.next_walk += 1;
         self.replan = true;
-        self.walks.insert(id, Walk::new(window, urgency, at));
+        self.walks.entry(id).or_insert_with(|| Walk::new(window, urgency, at))
     }
 
     /// Begins the search of this urgency that is due, if there is none under way.
@@ -207,7 +214,7 @@ impl ActivityLane {
         now: Now,
         server_now: Utc,
     ) -> Option<Duration> {
-        if self.walks.values().any(|walk| walk.urgency == urgency) {
+        if self.walks.values().any(|walk| walk.urgency == urgency && !walk.is_stuck) {
             return None;
         }
         match urgency {
@@ -226,7 +233,7 @@ impl ActivityLane {
                 self.next_fresh = now.monotonic + config.interval;
                 let settled =
                     target.is_some_and(|target| self.is_settled_until(target, server_now));
-                let window = plan::fresh(&self.listed(), self.begin, server_now);
+                let window = plan::fresh(&self.listed(u32::MAX), self.begin, server_now);
                 if let Some(window) = window.filter(|_| !settled) {
                     let normal = self.fresh_records < NORMAL_RECORDS_MAX;
                     let cursor = if normal { Cursor::Skip(0) } else { Cursor::Scan(None) };
@@ -240,7 +247,7 @@ impl ActivityLane {
                 if !self.replan {
                     return None;
                 }
-                match plan::backlog(&self.listed(), self.begin, server_now) {
+                match plan::backlog(&self.listed(u32::MAX), self.begin, server_now) {
                     Some(window) => {
                         let at = Point::new(window, Cursor::Scan(None));
                         self.begin_walk(window, urgency, at);
@@ -284,10 +291,12 @@ impl ActivityLane {
         }
     }
 
-    /// What is covered or under way. What is searched again is neither.
-    fn listed(&self) -> IntervalSet {
+    /// What is covered, or under way with fewer failures in a row than so many. What is searched
+    /// again is neither.
+    fn listed(&self, failures_max: u32) -> IntervalSet {
         let mut listed = self.covered.clone();
-        for walk in self.walks.values().filter(|walk| walk.urgency != Urgency::Soon) {
+        let counts = |walk: &&Walk| walk.urgency != Urgency::Soon && walk.failures < failures_max;
+        for walk in self.walks.values().filter(counts) {
             listed.insert(walk.window);
         }
         listed
@@ -324,7 +333,8 @@ impl ActivityLane {
     ) -> Result<WalkId, Option<Duration>> {
         let waits =
             |walk: &&Walk| walk.urgency == urgency && walk.request.is_none() && !walk.is_read();
-        let Some((id, walk)) = self.walks.iter().find(|(_, walk)| waits(walk)) else {
+        let waiting = self.walks.iter().filter(|(_, walk)| waits(walk));
+        let Some((id, walk)) = waiting.min_by_key(|(_, walk)| walk.not_before) else {
             return Err(None);
         };
         let due = walk.not_before.max(self.not_before);
@@ -340,11 +350,29 @@ impl ActivityLane {
     /// A search is given up: what it has not covered is planned anew.
     pub(super) fn drop_walk(&mut self, id: WalkId, changes: &mut Changes) {
         if let Some(walk) = self.walks.remove(&id)
-            && walk.urgency == Urgency::Backlog
+            && walk.is_stored()
         {
             changes.delete(self.keys.walk());
         }
         self.replan = true;
+    }
+
+    /// All that is left of a search cannot be read: it is tried again from time to time beside what
+    /// else there is to be searched, and the rest of it is settled.
+    pub(super) fn set_aside(&mut self, id: WalkId, changes: &mut Changes) {
+        let Some(stuck) = self.walks.remove(&id) else { return };
+        if stuck.urgency == Urgency::Soon {
+            return self.note_relisted();
+        }
+        changes.delete(self.keys.walk());
+        let left: IntervalSet = stuck.parts().collect();
+        left.gaps(stuck.window).into_iter().for_each(|done| self.cover(done));
+        for part in left.iter() {
+            let at = Point::new(part, Cursor::Scan(None));
+            let walk = self.begin_walk(part, stuck.urgency, at);
+            (walk.is_stuck, walk.failures) = (true, HOPELESS);
+            walk.not_before = stuck.not_before;
+        }
     }
 
     /// The last page of a search was read.
@@ -375,9 +403,9 @@ impl ActivityLane {
         let at = walk.deliver(page).cloned();
         self.metrics.blobs_delivered += 1;
         if walk.is_delivered() {
-            let (window, urgency) = (walk.window, walk.urgency);
+            let (window, urgency, is_stored) = (walk.window, walk.urgency, walk.is_stored());
             self.walks.remove(&id);
-            if urgency == Urgency::Backlog {
+            if is_stored {
                 changes.delete(self.keys.walk());
             }
             if urgency == Urgency::Soon {
@@ -386,7 +414,7 @@ impl ActivityLane {
                 self.cover(window);
             }
         } else if let Some(at) = at
-            && walk.urgency == Urgency::Backlog
+            && walk.is_stored()
         {
             let (start, end) = (walk.window.start.as_millis(), walk.window.end.as_millis());
             changes.put(self.keys.walk(), state::encode(&WalkRecord { start, end, at }));
@@ -409,6 +437,12 @@ impl ActivityLane {
         self.covered.insert(interval);
         self.replan = true;
         self.changed = true;
+    }
+
+    /// Notes that an interval is lost: what could not be read of it is not tried any more.
+    pub(super) fn lose(&mut self, gap: Interval) {
+        self.walks.retain(|_, walk| !walk.is_stuck || gap.end < walk.window.end);
+        self.cover(gap);
     }
 
     /// Notes records that do not meet a filter. Answers their number if it is to be told.
@@ -453,7 +487,7 @@ impl ActivityLane {
     /// What retention has destroyed before it was searched.
     pub(super) fn lost(&self, server_now: Utc) -> Vec<Interval> {
         if self.begin < plan::oldest(server_now) {
-            plan::lost(&self.listed(), self.begin, server_now)
+            plan::lost(&self.listed(HOPELESS), self.begin, server_now)
         } else {
             Vec::new()
         }

@@ -24,6 +24,9 @@ pub(super) const SKIP_MAX: u64 = 5_000;
 /// Pages in a row that bring nothing and yet say that there is more, before the part is cut.
 const STALLS_MAX: u32 = 3;
 
+/// Attempts in vain at one page, while pages of other searches are read, before the part is cut.
+const BROKEN_MAX: u32 = 12;
+
 /// Pages of one search: 5 billion activities.
 const PAGES_MAX: u64 = 1_000_000;
 
@@ -108,6 +111,14 @@ pub(crate) struct Walk {
     visited: KeySet,
     stalls: u32,
     pub(super) failures: u32,
+    /// Failures in a row between which pages of other searches were read, and how many of all
+    /// searches were read at the last failure.
+    broken: u32,
+    read_before: u64,
+    /// Whether all that is left cannot be read and cannot be cut.
+    pub(super) is_stuck: bool,
+    /// Refusals in a row.
+    pub(super) refusals: u32,
     pub(super) not_before: Duration,
     pub(super) records: u64,
     pub(super) pages: u64,
@@ -124,6 +135,10 @@ impl Walk {
             visited: KeySet::default(),
             stalls: 0,
             failures: 0,
+            broken: 0,
+            read_before: 0,
+            is_stuck: false,
+            refusals: 0,
             not_before: Duration::ZERO,
             records: 0,
             pages: 0,
@@ -133,6 +148,11 @@ impl Walk {
     /// What is searched.
     pub(crate) const fn window(&self) -> Interval {
         self.window
+    }
+
+    /// Whether it is gone on with after a restart.
+    pub(super) fn is_stored(&self) -> bool {
+        self.urgency == Urgency::Backlog && !self.is_stuck
     }
 
     /// Where the next page is to be asked for.
@@ -164,10 +184,41 @@ impl Walk {
                 return turned;
             }
         };
-        self.failures = 0;
+        (self.failures, self.broken, self.refusals) = (0, 0, 0);
         self.at.clone_from(&to);
         self.read.push_back(Page { id: page, from, to });
         Turned::On
+    }
+
+    /// A page could not be read, by when `read` pages of all searches were. Answers how many times
+    /// in a row. A part of which a page stays broken while others are read is cut in halves: the
+    /// service may fail over the length of what is asked for, or over one activity of it. What
+    /// cannot be cut is left for the end.
+    pub(super) fn fail(&mut self, read: u64) -> u32 {
+        self.failures += 1;
+        let failures = self.failures;
+        self.broken += u32::from(std::mem::replace(&mut self.read_before, read) != read);
+        if self.broken >= BROKEN_MAX {
+            (self.failures, self.broken) = (0, 0);
+            let halves = self.at.clone().and_then(|mut at| at.cut());
+            self.is_stuck |=
+                halves.is_none() && self.read.is_empty() && self.parts().all(is_narrow);
+            if halves.is_some() {
+                self.at = halves;
+            } else if let Some(at) = &mut self.at {
+                at.parts.rotate_right(1);
+                at.cursor = Cursor::Scan(None);
+            }
+        }
+        failures
+    }
+
+    /// What is still to be searched.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Interval> {
+        let parts = self.at.iter().flat_map(|at| &at.parts);
+        parts.filter_map(|(start, end)| {
+            Interval::new(Utc::from_millis(*start), Utc::from_millis(*end))
+        })
     }
 
     fn way_on(&mut self, from: &Point, turn: Turn) -> Result<Option<Point>, Turned> {
@@ -318,6 +369,24 @@ mod tests {
             assert_eq!(walk.turn(PageId(page), turn(0, true, None)), Turned::Again);
         }
         assert_eq!(walk.turn(PageId(17), turn(0, true, None)), Turned::Stuck);
+    }
+
+    #[test]
+    fn a_page_is_cut_only_if_it_fails_while_others_are_read() {
+        let mut walk = walk(Cursor::Scan(Some("{1}".into())));
+        for failure in 1..100 {
+            assert_eq!(walk.fail(5), failure);
+        }
+        assert_eq!(at(&walk), "[(0, 8)] Scan(Some(\"{1}\"))", "an outage");
+        for read in 6..17 {
+            walk.fail(read);
+        }
+        assert_eq!(at(&walk), "[(0, 4), (4, 8)] Scan(None)");
+        walk.turn(PageId(1), turn(5, false, None));
+        for read in 20..52 {
+            walk.fail(read);
+        }
+        assert_eq!(at(&walk), "[(0, 2), (2, 3), (3, 4)] Scan(None)");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What becomes of activities.
 
-use m365_audit_core::{Request, Stored};
+use std::time::Duration;
+
+use m365_audit_core::{Level, Request, Stored};
 
 use crate::bench::{Answer, Bench, DAY, HOUR, MIN, T0};
 
+const LANE: &str = "lane/CloudAppActivities";
 const WALK: &str = "walk/CloudAppActivities";
 const SEARCH: &str = "search/CloudAppActivities";
 
@@ -147,4 +150,69 @@ fn processes_of_half_a_minute_search_the_last_day_again() {
     assert_eq!(records, 1);
     // Each half hour once, and once more where the times were lost.
     assert_eq!(scans, 59 + 1);
+}
+
+/// Ten activities on each of sixty pages of a scan that reaches over one moment; else none.
+fn scan_of_sixty(request: &Request) -> Option<Answer> {
+    let created = T0 - 10 * DAY;
+    let goes_on = request.body.as_ref().unwrap().expose().contains("cursor");
+    if !goes_on && !(number(request, "gte")..number(request, "lt")).contains(&created) {
+        return page(&[]);
+    }
+    let at = if goes_on { number(request, "cursor") } else { 0 };
+    let ten: Vec<_> = (0..10).map(|n| activity(&format!("{at}_{n}"), created)).collect();
+    if at < 59 { page_before(&ten, &format!("{{\"cursor\":{}}}", at + 1)) } else { page(&ten) }
+}
+
+#[test]
+fn a_backlog_goes_on_behind_an_outage() {
+    let options = with(&[("activities_lookback", "20d"), ("dedupe_records", "0")]);
+    for outage in [2 * MIN, 5 * HOUR] {
+        let mut service = |now, request: &Request| {
+            if (T0 + MIN..T0 + MIN + outage).contains(&now) {
+                return Answer::new(502, "");
+            }
+            scan_of_sixty(request)
+        };
+        let mut bench = Bench::new(&options, Stored::new(), T0);
+        bench.run(T0 + MIN + outage + 15 * MIN, &mut service);
+        assert_eq!(bench.records.len(), 600, "after {outage} ms");
+        assert!(!bench.stored.contains_key(WALK));
+    }
+}
+
+#[test]
+fn a_page_that_stays_broken_is_gone_around() {
+    // Whatever reaches over one moment fails.
+    let broken = T0 - 5 * DAY;
+    let few = [("1", broken - 3 * DAY, 0), ("2", broken - HOUR, 0), ("3", broken + HOUR, 0)];
+    let mut service = |now, request: &Request| {
+        if (number(request, "gte")..number(request, "lt")).contains(&broken) {
+            return Answer::new(500, "");
+        }
+        find(now, request, &few)
+    };
+    let options = with(&[("activities_lookback", "20d"), ("dedupe_records", "0")]);
+    let mut bench = Bench::new(&options, Stored::new(), T0);
+    bench.run(T0 + 3 * DAY, &mut service);
+    assert_eq!(bench.records.len(), 3);
+    let but_one_millisecond = format!(",{broken}],[{},", broken + 1);
+    assert!(bench.stored[LANE].contains(&but_one_millisecond), "{}", bench.stored[LANE]);
+    // What comes to be missed later is not held up by it, and it is told when it is lost.
+    let up = T0 + 5 * DAY;
+    let later = [("4", T0 + 4 * DAY, 0)];
+    let mut service = |now, request: &Request| {
+        if (number(request, "gte")..number(request, "lt")).contains(&broken) {
+            return Answer::new(500, "");
+        }
+        find(now, request, &later)
+    };
+    let mut bench = Bench::new(&options, bench.stored, up);
+    bench.run(up + 3 * HOUR, &mut service);
+    assert_eq!(bench.records.len(), 1);
+    assert!(bench.stored[LANE].contains(&but_one_millisecond), "{}", bench.stored[LANE]);
+    let rarely = with(&[("interval_sec", "3600")]);
+    let mut bench = Bench::new(&rarely, bench.stored, up + 3 * HOUR);
+    bench.run(broken + 181 * DAY, &mut service);
+    assert_eq!(bench.told(Level::Error).len(), 1, "{:?}", bench.told(Level::Error));
 }
