@@ -151,6 +151,11 @@ impl ServerClock {
         self.anchor.is_some()
     }
 
+    /// Whether a response has been seen that contradicts what is believed, or has no date.
+    pub(crate) const fn is_doubted(&self) -> bool {
+        self.doubts > 0
+    }
+
     /// Learns from a response that arrived at `now` with this `Date` header. Answers by how many
     /// seconds the local wall clock is ahead, if that changed what is believed.
     pub(crate) fn observe(&mut self, now: Now, date: Option<Utc>) -> Option<i64> {

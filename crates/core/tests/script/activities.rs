@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use m365_audit_core::{Level, Request, Stored};
+use m365_audit_core::{Level, Operation, Request, Stored};
 
 use crate::bench::{Answer, Bench, DAY, HOUR, MIN, T0};
 
@@ -215,4 +215,21 @@ fn a_page_that_stays_broken_is_gone_around() {
     let mut bench = Bench::new(&rarely, bench.stored, up + 3 * HOUR);
     bench.run(broken + 181 * DAY, &mut service);
     assert_eq!(bench.told(Level::Error).len(), 1, "{:?}", bench.told(Level::Error));
+}
+
+#[test]
+fn a_search_tells_the_time_that_a_strange_sign_in_did_not() {
+    let options = [PORTAL[0], PORTAL[2], ("activities_lookback", "1h")];
+    let mut service = |_: i64, request: &Request| match request.operation {
+        Operation::Token => Answer::ok(r#"{"access_token":"x","expires_in":86399}"#),
+        _ => page(&[]),
+    };
+    let mut bench = Bench::new(&options, Stored::new(), T0);
+    bench.skew = 2 * HOUR;
+    bench.run(T0 + 5 * MIN, &mut service);
+    assert_eq!(bench.loud().len(), 1, "the clock: {:?}", bench.loud());
+    let searched = bench.sent.iter().find(|sent| sent.operation == Operation::ListActivities);
+    assert!(searched.unwrap().at < T0 + MIN);
+    let lag = bench.lane().lag;
+    assert!(lag < Duration::from_secs(120), "{lag:?}");
 }
