@@ -10,7 +10,8 @@ use rustls::CertificateError;
 const CA_REMEDY: &str = "; remedy: if a proxy or gateway opens TLS on the way, set ca_file to its \
                          root certificate";
 
-/// The kind of `error` and its causes in words, without its URL.
+/// The kind of `error` and its causes in words. Of its URL only the origin, and that where nothing
+/// answers there.
 ///
 /// None of the causes knows a header or the proxy's credentials: they are errors of name
 /// resolution, TCP, TLS and HTTP framing.
@@ -20,7 +21,12 @@ pub fn classify(error: &reqwest::Error) -> TransportError {
     if chain(error).any(is_untrusted) {
         message.push_str(CA_REMEDY);
     }
-    TransportError { kind: kind(error), message }
+    let kind = kind(error);
+    if let (TransportErrorKind::Connect | TransportErrorKind::Tls, Some(url)) = (kind, error.url())
+    {
+        message = format!("{}: {message}", url.origin().ascii_serialization());
+    }
+    TransportError { kind, message }
 }
 
 fn kind(error: &reqwest::Error) -> TransportErrorKind {

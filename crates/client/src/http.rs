@@ -102,9 +102,16 @@ impl Clients {
         Ok(Self { usual: build(usual)?, direct: build(common().no_proxy())? })
     }
 
-    const fn of(&self, request: &Request) -> &Client {
-        if request.direct { &self.direct } else { &self.usual }
+    fn of(&self, request: &Request) -> &Client {
+        if request.direct || is_this_machine(&request.url) { &self.direct } else { &self.usual }
     }
+}
+
+/// Whether `url` can only be this very machine's. Plain http is let through to loopback alone,
+/// where a proxy would read the secret and the token in the clear, and mean itself by it.
+#[must_use]
+pub fn is_this_machine(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
 }
 
 impl Http {

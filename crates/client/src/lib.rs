@@ -60,7 +60,7 @@ pub use environment::complete as complete_from_environment;
 pub use failure::classify;
 pub use fleet::{Fleet, FleetHandle, FleetHost, FleetOutcome};
 pub use handle::Handle;
-pub use http::{client as http_client, direct_client};
+pub use http::{client as http_client, direct_client, is_this_machine};
 pub use proxy::Proxy;
 pub use restart::RestartPause;
 pub use runtime::Runtime;
