@@ -3,7 +3,8 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 use m365_audit_core::Level;
-use m365_audit_core::options::{Kind, OPTIONS, OptionSpec, Scope};
+use m365_audit_core::config::nearest;
+use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
 
 /// The options that the command line has: all but those of Fluent Bit.
 pub(crate) fn specs() -> impl Iterator<Item = &'static OptionSpec> {
@@ -59,6 +60,55 @@ fn long(name: &str) -> String {
     name.replace(['_', '.'], "-")
 }
 
+/// Arguments of the command line alone, of which some have a variable.
+const OWN_FLAGS: [(&str, bool); 8] = [
+    ("config", true),
+    ("once", false),
+    ("metadata", false),
+    ("output", false),
+    ("log_level", true),
+    ("log_format", true),
+    ("progress", true),
+    ("component", true),
+];
+
+/// Variables that the plugin, the build and the tests read.
+const OTHER_VARIABLES: [&str; 6] = [
+    "M365_AUDIT_PLUGIN",
+    "M365_AUDIT_SO",
+    "M365_AUDIT_WASM",
+    "M365_AUDIT_KILLS",
+    "M365_AUDIT_BUILTIN_COMPONENT",
+    "M365_AUDIT_COMPONENT_FILE",
+];
+
+/// The flag that somebody means who writes `name` as an option.
+pub(crate) fn own_flag(name: &str) -> Option<String> {
+    let name = name.replace('-', "_").to_ascii_lowercase();
+    OWN_FLAGS.iter().any(|(own, _)| *own == name).then(|| flag(&name))
+}
+
+/// What is to be told of the variables in the environment that look like options and are none.
+pub(crate) fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known = |name: &str| {
+        let mut all = OPTIONS.iter().chain(HOST_OPTIONS).map(|spec| variable(spec.name));
+        let mut own = OWN_FLAGS.iter().filter(|(_, has)| *has).map(|(own, _)| variable(own));
+        all.any(|known| known == name)
+            || own.any(|known| known == name)
+            || OTHER_VARIABLES.contains(&name)
+    };
+    let told = names.filter(|name| !known(name)).filter_map(|name| {
+        let option = name.strip_prefix("M365_AUDIT_")?.to_lowercase();
+        let remedy = match (own_flag(&option), nearest(&option)) {
+            (Some(flag), _) => format!("it is a flag alone: {flag}"),
+            (None, Some(known)) => format!("did you mean {}?", variable(known)),
+            (None, None) => "see `m365-audit options`".into(),
+        };
+        Some(format!("{name}: no such option, and ignored; {remedy}"))
+    });
+    told.collect()
+}
+
 /// An argument of the command line alone that takes one of some words.
 pub(crate) fn words(name: &'static str, words: &'static [&str], default: &'static str) -> Arg {
     Arg::new(name)
@@ -109,4 +159,36 @@ fn help(spec: &OptionSpec) -> String {
         help.push_str(&format!(" [default: {default}]"));
     }
     help
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_variable_is_told_with_what_was_meant() {
+        let names = [
+            "M365_AUDIT_INTERVAL",
+            "M365_AUDIT_CLIENTID",
+            "M365_AUDIT_OUTPUT",
+            "M365_AUDIT_XYZZY",
+            "M365_AUDIT_DB_SYNC",
+            "M365_AUDIT_FORWARD_TAG",
+            "M365_AUDIT_COMMIT_DELAY",
+            "M365_AUDIT_LOG_LEVEL",
+            "M365_AUDIT_PLUGIN",
+            "PATH",
+        ];
+        assert_eq!(
+            unknown_variables(names.into_iter().map(str::to_owned)),
+            [
+                "M365_AUDIT_INTERVAL: no such option, and ignored; did you mean \
+                 M365_AUDIT_INTERVAL_SEC?",
+                "M365_AUDIT_CLIENTID: no such option, and ignored; did you mean \
+                 M365_AUDIT_CLIENT_ID?",
+                "M365_AUDIT_OUTPUT: no such option, and ignored; it is a flag alone: --output",
+                "M365_AUDIT_XYZZY: no such option, and ignored; see `m365-audit options`",
+            ]
+        );
+    }
 }

@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::Path;
 
+use m365_audit_client::takes_any_text;
+use m365_audit_core::config::no_entries;
 use m365_audit_core::{ConfigError, RawOptions};
 use toml::{Table, Value};
 
@@ -75,6 +77,9 @@ impl ConfigFile {
                 Value::Boolean(value) => self.put(name, value.to_string()),
                 Value::Array(values) => self.take_list(name, values),
                 Value::Table(table) => self.take(table, &name),
+                Value::Float(_) | Value::Datetime(_) if !takes_any_text(&name) => {
+                    self.put(name, value.to_string());
+                }
                 Value::Float(_) | Value::Datetime(_) => self.errors.push(ConfigError::new(
                     &name,
                     None,
@@ -86,6 +91,9 @@ impl ConfigFile {
     }
 
     fn take_list(&mut self, name: String, values: &[Value]) {
+        if values.is_empty() {
+            return self.errors.push(no_entries(&name, "[]"));
+        }
         let words: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
         match words {
             Some(words) => self.put(name, words.join(", ")),
@@ -164,11 +172,14 @@ mod tests {
         "#]],
         );
         check(
-            "lookback = 1.5\ncontent_types = [1]\ninterval_sec = 2020-01-01\n",
+            "lookback = 1.5\ncontent_types = [1]\ninterval_sec = 2020-01-01\n\
+             client_secret = 1.5\nexclude_users = []\n",
             expect![[r#"
+            interval_sec = 2020-01-01
+            lookback = 1.5
+            error: client_secret: neither text, whole number nor true/false; write the value in quotes
             error: content_types: a list of something else than text; write the values in quotes: ["Audit.Exchange", "DLP.All"]
-            error: interval_sec: neither text, whole number nor true/false; write the value in quotes
-            error: lookback: neither text, whole number nor true/false; write the value in quotes
+            error: exclude_users = "[]": 0 entries; write one or more, or leave it out
         "#]],
         );
         check(

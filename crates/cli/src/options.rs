@@ -250,7 +250,8 @@ mod tests {
         let mut raw: RawOptions = file.options;
         raw.insert("db".into(), "state.db".into());
         raw.insert("client_secret".into(), "s3cret".into());
-        // Without it what is said about redaction has no effect, which is told.
+        // Without these what is said about activities and redaction has no effect, which is told.
+        raw.insert("source".into(), "management_activity, cloud_app_activities".into());
         raw.insert("redact".into(), "on".into());
         raw.insert("redact_key".into(), "0123456789abcdef0123456789abcdef".into());
         raw.insert("webhook_auth_id".into(), "0123456789abcdef".into());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 use m365_audit_client::{
-    Settings, TenantMistake, Tenants, TenantsFile, complete_from_environment, in_order,
+    Settings, TenantMistake, Tenants, TenantsFile, complete_from_environment, drop_unused, in_order,
 };
 use m365_audit_core::options::{self, OptionSpec, Scope};
 use m365_audit_core::{ConfigError, CredentialKind, RawOptions};
@@ -33,7 +33,10 @@ pub(crate) fn settings(
     also: Option<ConfigError>,
 ) -> Result<Settings, String> {
     let specs: Vec<_> = arguments::specs().collect();
-    with_more(matches, &specs, also, |_| Ok(())).map(|(settings, ())| settings)
+    let mut gathered = Gathered::new(matches, &specs, also);
+    // A call is about one source, whatever else is set for others.
+    drop_unused(&mut gathered.raw);
+    one(gathered, |_| Ok(())).map(|(settings, ())| settings)
 }
 
 /// The same for a command that asks the Activities API alone, whatever `source` says.
@@ -43,7 +46,12 @@ pub(crate) fn settings(
 pub(crate) fn portal_settings(matches: &ArgMatches) -> Result<Settings, String> {
     let specs: Vec<_> = arguments::specs().collect();
     let mut gathered = Gathered::new(matches, &specs, None);
-    gathered.raw.insert("source".into(), "cloud_app_activities".into());
+    // With a token of the portal's own there need be no app.
+    let keyed = gathered.raw.contains_key("portal_token");
+    let source =
+        if keyed { "cloud_app_activities" } else { "management_activity, cloud_app_activities" };
+    gathered.raw.insert("source".into(), source.into());
+    drop_unused(&mut gathered.raw);
     one(gathered, |_| Ok(())).map(|(settings, ())| settings)
 }
 
@@ -128,7 +136,15 @@ impl Gathered {
         let mut errors = file.errors;
         errors.extend(also);
         for name in file.options.keys() {
-            let Some(spec) = options::find(name) else { continue };
+            let Some(spec) = options::find(name) else {
+                if let Some(flag) = arguments::own_flag(name) {
+                    raw.remove(name);
+                    let problem = "a flag, not an option of this file";
+                    let remedy = format!("remove it, and give it as {flag}");
+                    errors.push(ConfigError::new(name, None, problem, &remedy));
+                }
+                continue;
+            };
             if specs.iter().all(|ours| ours.name != spec.name) {
                 let whose = match spec.scope {
                     Scope::Host => "an option of `m365-audit host`",

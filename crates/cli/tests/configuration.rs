@@ -215,3 +215,52 @@ fn a_db_that_is_none_is_refused_and_left_alone() {
     assert_eq!(fs::read_to_string(&notes).unwrap(), "my notes\n");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn a_flag_in_the_file_is_told_as_one_and_a_number_with_its_place() {
+    check(
+        &format!(
+            "tenant_id = \"{GUID}\"\nclient_id = \"{GUID}\"\nclient_secret = \"s3cret\"\n\
+             output = \"audit.ndjson\"\nonce = true\nlog_level = \"debug\"\n\
+             content_types = []\nmax_in_flight = 1.5\nactivities_lookback = \"30d\"\n"
+        ),
+        &[],
+        &["--redact-fields", ","],
+        expect![[r#"
+            configuration: 8 mistakes, nothing was started
+              - activities_lookback = "30d": without effect, because source does not name cloud_app_activities; add cloud_app_activities to source, or leave activities_lookback out
+                  (in m365.toml)
+              - content_types = "[]": 0 entries; write one or more, or leave it out
+                  (--content-types, M365_AUDIT_CONTENT_TYPES or content_types in the --config file)
+              - max_in_flight = "1.5": not a value of this option; allowed: number from 2 to 256
+                  (in m365.toml)
+              - redact_fields = ",": without effect, because redact is off; set redact on, or leave redact_fields out
+                  (given as --redact-fields)
+              - redact_fields = ",": 0 entries; write one or more, or leave it out
+                  (given as --redact-fields)
+              - log_level: a flag, not an option of this file; remove it, and give it as --log-level
+              - once: a flag, not an option of this file; remove it, and give it as --once
+              - output: a flag, not an option of this file; remove it, and give it as --output
+        "#]],
+    );
+}
+
+#[test]
+fn a_variable_that_is_no_option_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let variables = [
+        ("M365_AUDIT_TENANT_ID", GUID),
+        ("M365_AUDIT_CLIENT_ID", GUID),
+        ("M365_AUDIT_CLIENT_SECRET", "s3cret"),
+        ("M365_AUDIT_LOGIN_URL", "http://127.0.0.1:9"),
+        ("M365_AUDIT_INTERVAL", "s3cret"),
+    ];
+    let output = program(dir.path(), &variables, &["subscriptions", "list"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let told = "WARN  M365_AUDIT_INTERVAL: no such option, and ignored; did you mean \
+                M365_AUDIT_INTERVAL_SEC?";
+    assert!(stderr.contains(told) && !stderr.contains("s3cret"), "{stderr}");
+    // And where nothing answers, what does not, and what to look at.
+    assert!(stderr.contains("cannot connect: http://127.0.0.1:9: "), "{stderr}");
+    assert!(stderr.contains("check the network, proxy_url, and login_url"), "{stderr}");
+}

@@ -64,7 +64,9 @@ pub use http::{client as http_client, direct_client, is_this_machine};
 pub use proxy::Proxy;
 pub use restart::RestartPause;
 pub use runtime::Runtime;
-pub use settings::{DbOptions, NativeOptions, Settings, in_order, read_roots};
+pub use settings::{
+    DbOptions, NativeOptions, Settings, drop_unused, in_order, read_roots, takes_any_text,
+};
 pub use sink::Sink;
 pub use store::{DbState, Store, StoreError, inspect, probe};
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use m365_audit_core::config::{Reader, Source};
 use m365_audit_core::credential::Choice;
-use m365_audit_core::options::{self, HOST_OPTIONS, OPTIONS, Scope};
+use m365_audit_core::options::{self, HOST_OPTIONS, Kind, OPTIONS, Scope};
 use m365_audit_core::{Config, ConfigError, Credential, RawOptions, Secret};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -133,6 +133,28 @@ pub fn in_order(mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
     };
     errors.sort_by_key(position);
     errors
+}
+
+/// Takes out what is about a source that `source` does not name: for who works with one source
+/// whatever is collected, or for many of whom some have it.
+pub fn drop_unused(raw: &mut RawOptions) {
+    let source = Reader::new(raw).optional("source").unwrap_or_default().to_ascii_lowercase();
+    let management = source.is_empty() || source.contains("management_activity");
+    let activities = source.contains("cloud_app_activities");
+    raw.retain(|name, _| {
+        let of_activities = name.starts_with("portal_") || name.starts_with("activities_");
+        let of_management = name == "content_types" || name == "exclude_content_types";
+        (activities || !of_activities) && (management || !of_management)
+    });
+}
+
+/// Whether an option takes whatever text is written. Of the others, a number with a fraction or a
+/// date is told as a mistake by its value.
+#[must_use]
+pub fn takes_any_text(name: &str) -> bool {
+    options::find(name).is_some_and(|spec| {
+        matches!(spec.kind, Kind::Text | Kind::Secret | Kind::Path | Kind::FreeList(_))
+    })
 }
 
 impl NativeOptions {

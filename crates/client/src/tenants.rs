@@ -7,13 +7,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use m365_audit_core::config::{Reader, no_entries};
 use m365_audit_core::credential::is_credential_option;
 use m365_audit_core::options::{self, Scope};
 use m365_audit_core::{ConfigError, RawOptions};
 use toml::{Table, Value};
 
 use crate::credentials::read_bounded;
-use crate::settings::Settings;
+use crate::settings::{Settings, drop_unused, takes_any_text};
 
 /// The largest file that is read: enough for thousands of tenants.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -111,10 +112,18 @@ impl TenantsFile {
         if !raw.keys().any(|name| name == "auth" || is_credential_option(name)) {
             raw.insert("client_secret".into(), "a table may have one".into());
         }
-        if raw.get("db.locking").is_some_and(|word| word.trim().eq_ignore_ascii_case("on")) {
+        // Which sources a table has, and where, it may say itself.
+        let sources = "management_activity, cloud_app_activities";
+        raw.entry("source".into()).or_insert_with(|| sources.into());
+        if raw["source"].contains("cloud_app_activities") {
+            let somewhere = "https://tenant.portal.cloudappsecurity.com";
+            raw.entry("portal_url".into()).or_insert_with(|| somewhere.into());
+        }
+        // A value that is none is told with the other mistakes.
+        if Reader::new(&raw).boolean("db.locking") {
             errors.push(ConfigError::new(
                 "db.locking",
-                Some("on"),
+                raw.get("db.locking").map(String::as_str),
                 "the tenants of tenants_file share the db, each with a connection of its own",
                 "leave it off",
             ));
@@ -255,6 +264,9 @@ impl TenantsFile {
         if own.keys().any(|name| name == "auth" || is_credential_option(name)) {
             options.retain(|name, _| !is_credential_option(name) && name != "auth");
         }
+        // What is written for all is for those that have the source.
+        options.extend(own.get("source").map(|source| ("source".to_owned(), source.clone())));
+        drop_unused(&mut options);
         for (option, text) in own {
             match options::find(&option).map(|spec| spec.scope) {
                 Some(Scope::Core) => {}
@@ -287,6 +299,10 @@ impl TenantsFile {
 fn texts(table: &Table, errors: &mut Vec<ConfigError>) -> RawOptions {
     let mut texts = RawOptions::new();
     for (name, value) in table {
+        if matches!(value, Value::Array(values) if values.is_empty()) {
+            errors.push(no_entries(name, "[]"));
+            continue;
+        }
         let text = match value {
             Value::String(text) => Some(text.clone()),
             Value::Integer(number) => Some(number.to_string()),
@@ -294,6 +310,9 @@ fn texts(table: &Table, errors: &mut Vec<ConfigError>) -> RawOptions {
             Value::Array(values) => {
                 let words: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
                 words.map(|words| words.join(", "))
+            }
+            Value::Float(_) | Value::Datetime(_) if !takes_any_text(name) => {
+                Some(value.to_string())
             }
             Value::Table(_) | Value::Float(_) | Value::Datetime(_) => None,
         };

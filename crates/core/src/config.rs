@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::activities::PortalConfig;
 use crate::activities::filter::Filters;
+use crate::activities::{PORTAL_OPTIONS, PortalConfig};
 use crate::batch::ContentType;
 use crate::call::WebhookRequest;
 use crate::certificate::Certificate;
@@ -19,6 +19,10 @@ use crate::origin::Origin;
 use crate::redact::Redaction;
 use crate::secret::Secret;
 use crate::webhook;
+
+/// The words of `source`.
+const MANAGEMENT: &str = "management_activity";
+const ACTIVITIES: &str = "cloud_app_activities";
 
 /// Options as somebody wrote them: name to text. Names are those of [`OPTIONS`].
 pub type RawOptions = BTreeMap<String, String>;
@@ -37,16 +41,19 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A mistake in `option`. A secret's value is left out.
+    /// A mistake in `option`. A secret's value is left out, and what may be a password in an
+    /// address: all before its last `@`.
     #[must_use]
     pub fn new(option: &str, value: Option<&str>, problem: &str, remedy: &str) -> Self {
-        let secret = options::find(option).is_some_and(|spec| spec.kind == Kind::Secret);
-        Self {
-            option: option.into(),
-            value: value.filter(|_| !secret).map(Into::into),
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
+        let value = match (options::find(option).map(|spec| spec.kind), value) {
+            (Some(Kind::Secret), _) => None,
+            (Some(Kind::Url), Some(text)) => Some(match text.rfind('@') {
+                Some(at) => format!("[redacted]{}", &text[at..]),
+                None => text.into(),
+            }),
+            (_, value) => value.map(Into::into),
+        };
+        Self { option: option.into(), value, problem: problem.into(), remedy: remedy.into() }
     }
 }
 
@@ -213,7 +220,7 @@ impl Config {
         let cloud = CLOUDS.into_iter().find(|cloud| cloud.name == plan).unwrap_or(CLOUDS[0]);
         let tenant_id = reader.guid("tenant_id", true);
         let (management, activities) = reader.sources();
-        let portal = activities.then(|| PortalConfig::read(&mut reader)).flatten();
+        let portal = PortalConfig::read(&mut reader, activities);
         // The portal's own token needs no app.
         let keyed = !management && portal.as_ref().is_some_and(|portal| portal.token.is_some());
         // A machine's own identity has no client id that anybody would need to know.
@@ -221,7 +228,16 @@ impl Config {
         let nameless = keyed || Choice::of(raw).is_ok_and(|choice| choice.kind == managed);
         let client_id = reader.guid("client_id", !nameless);
         let sign_in = if keyed { Some(SignIn::none()) } else { reader.sign_in(source) };
-        let content_types = if management { reader.content_types() } else { Vec::new() };
+        let mut content_types = reader.content_types();
+        match (management, activities) {
+            (true, false) => reader.refuse_unused(&PORTAL_OPTIONS, ACTIVITIES),
+            (false, true) => {
+                content_types.clear();
+                reader.refuse_unused(&["content_types", "exclude_content_types"], MANAGEMENT);
+            }
+            // Without a source, that is told.
+            (true, true) | (false, false) => {}
+        }
         let login = reader.origin("login_url", cloud.login_url);
         let api = reader.origin("api_url", cloud.api_url);
         let resource = reader.optional("resource").unwrap_or_else(|| cloud.api_url.to_owned());
@@ -464,14 +480,36 @@ impl<'a> Reader<'a> {
     fn sources(&mut self) -> (bool, bool) {
         let text = self.text_or_default("source").to_ascii_lowercase();
         let (mut management, mut activities) = (false, false);
-        for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
+        for word in self.words("source", &text) {
             match word {
-                "management_activity" => management = true,
-                "cloud_app_activities" => activities = true,
+                MANAGEMENT => management = true,
+                ACTIVITIES => activities = true,
                 _ => self.refuse("source", word),
             }
         }
         (management, activities)
+    }
+
+    /// Refuses options that are set and of which nothing is read, because `source` does not name
+    /// what they are about. Whoever sets one believes that it does something.
+    fn refuse_unused(&mut self, names: &[&str], source: &str) {
+        for name in names {
+            if let Some(value) = self.optional(name) {
+                let problem = format!("without effect, because source does not name {source}");
+                let remedy = format!("add {source} to source, or leave {name} out");
+                self.errors.push(ConfigError::new(name, Some(&value), &problem, &remedy));
+            }
+        }
+    }
+
+    /// The words of `text`, the value of the list `name`. One that is set and has none is a
+    /// mistake: it is neither the default nor a way to ask for nothing.
+    fn words<'t>(&mut self, name: &str, text: &'t str) -> Vec<&'t str> {
+        let words: Vec<_> = text.split([',', ' ']).filter(|word| !word.is_empty()).collect();
+        if words.is_empty() && !text.is_empty() {
+            self.errors.push(no_entries(name, text));
+        }
+        words
     }
 
     fn text_or_default(&self, name: &str) -> String {
@@ -492,11 +530,12 @@ impl<'a> Reader<'a> {
 
     /// An option of [`Kind::Choice`], in lower case.
     pub fn word(&mut self, name: &str) -> String {
-        let text = self.text_or_default(name).to_ascii_lowercase();
+        let written = self.text_or_default(name);
+        let text = written.to_ascii_lowercase();
         if let Some(Kind::Choice(words)) = options::find(name).map(|spec| spec.kind)
             && !words.contains(&&*text)
         {
-            self.refuse(name, &text);
+            self.refuse(name, &written);
         }
         text
     }
@@ -658,7 +697,7 @@ impl<'a> Reader<'a> {
     fn content_type_list(&mut self, name: &str) -> Vec<ContentType> {
         let text = self.text_or_default(name);
         let mut types = Vec::new();
-        for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
+        for word in self.words(name, &text) {
             match ContentType::parse(word) {
                 Some(content_type) if types.contains(&content_type) => {}
                 Some(content_type) => types.push(content_type),
@@ -686,6 +725,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A list that is set and holds nothing.
+#[must_use]
+pub fn no_entries(name: &str, value: &str) -> ConfigError {
+    ConfigError::new(name, Some(value), "0 entries", "write one or more, or leave it out")
+}
+
 /// `90`, `10m`, `512K`: a whole number and, if there are any, one of `units`.
 fn parse_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.to_ascii_lowercase();
@@ -707,9 +752,15 @@ fn is_guid(text: &str) -> bool {
         })
 }
 
-/// The option whose name is closest to `name`, if it is close enough to be a typing error.
-fn nearest(name: &str) -> Option<&'static str> {
-    closest(name, OPTIONS.iter().map(|option| option.name))
+/// The option whose name is closest to `name`, if it is close enough to be a typing error, or
+/// else the only one that begins with it.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let names = || OPTIONS.iter().map(|option| option.name);
+    closest(name, names()).or_else(|| {
+        let mut longer = names().filter(|known| known.starts_with(name));
+        longer.next().filter(|_| longer.next().is_none())
+    })
 }
 
 /// The one of `known` that is closest to `name`, if it is close enough to be a typing error.
@@ -780,6 +831,89 @@ mod tests {
                 interval_sec = "0": not a value of this option; allowed: time from 1s to 1h
                 lookback = "8d": not a value of this option; allowed: time from 0s to 7d
                 clientid: no such option; did you mean client_id?
+            "#]],
+        );
+    }
+
+    const APP: [(&str, &str); 3] =
+        [("tenant_id", TENANT), ("client_id", TENANT), ("client_secret", "s3cret")];
+
+    #[test]
+    fn a_list_without_entries_is_neither_the_default_nor_nothing() {
+        let lists = [
+            ("source", ","),
+            ("content_types", ", ,"),
+            ("exclude_content_types", ","),
+            ("redact", "on"),
+            ("redact_fields", " , "),
+        ];
+        check(
+            &[&APP[..], &lists].concat(),
+            expect![[r#"
+                source = ",": 0 entries; write one or more, or leave it out
+                content_types = ", ,": 0 entries; write one or more, or leave it out
+                exclude_content_types = ",": 0 entries; write one or more, or leave it out
+                redact_fields = ",": 0 entries; write one or more, or leave it out
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_about_the_other_source_is_judged_and_refused() {
+        let portal = [
+            ("portal_url", "http://portal.example"),
+            ("portal_token", "s3cret"),
+            ("activities_filter", "garbage"),
+            ("activities_lookback", "30d"),
+        ];
+        check(
+            &[&APP[..], &portal].concat(),
+            expect![[r#"
+                portal_url = "http://portal.example": http:// would send the token in the clear; write https://TENANT.REGION.portal.cloudappsecurity.com; the Defender portal shows it under Settings, Cloud apps, About, API URL
+                activities_filter: garbage is no condition; write FILTER OPERATOR VALUE, joined by and
+                portal_url = "http://portal.example": without effect, because source does not name cloud_app_activities; add cloud_app_activities to source, or leave portal_url out
+                portal_token: without effect, because source does not name cloud_app_activities; add cloud_app_activities to source, or leave portal_token out
+                activities_lookback = "30d": without effect, because source does not name cloud_app_activities; add cloud_app_activities to source, or leave activities_lookback out
+                activities_filter = "garbage": without effect, because source does not name cloud_app_activities; add cloud_app_activities to source, or leave activities_filter out
+            "#]],
+        );
+        let feeds = [
+            ("source", "cloud_app_activities"),
+            ("portal_url", "https://portal.example"),
+            ("content_types", "Audit.Nope"),
+            ("exclude_content_types", "DLP.All"),
+        ];
+        check(
+            &[&APP[..], &feeds].concat(),
+            expect![[r#"
+                content_types = "Audit.Nope": not a value of this option; allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
+                content_types = "Audit.Nope": without effect, because source does not name management_activity; add management_activity to source, or leave content_types out
+                exclude_content_types = "DLP.All": without effect, because source does not name management_activity; add management_activity to source, or leave exclude_content_types out
+            "#]],
+        );
+    }
+
+    #[test]
+    fn mistakes_show_what_was_written_and_no_password() {
+        check(
+            &[
+                &APP[..],
+                &[
+                    ("cloud", "Commercial"),
+                    ("login_url", "https://user:hunter2@login.example"),
+                    ("webhook_address", "https://user:hunter2@audit.example/x"),
+                    ("interval", "60"),
+                    ("client", "x"),
+                ],
+            ]
+            .concat(),
+            expect![[r#"
+                cloud = "Commercial": not a value of this option; allowed: one of enterprise, gcc, gcc-high, dod, china
+                login_url = "[redacted]@login.example": not a host, with or without a port; write https://HOST (http:// only to 127.0.0.1, [::1] or localhost)
+                webhook_address = "[redacted]@audit.example/x": not a host, with or without a port; write the https:// address at which Microsoft reaches you
+                webhook_address = "[redacted]@audit.example/x": webhook_auth_id is missing; set it to random characters, for example from: openssl rand -hex 32
+                client: no such option; did you mean client_id?
+                interval: no such option; did you mean interval_sec?
             "#]],
         );
     }

@@ -12,7 +12,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::batch::Record;
-use crate::config::{Config, ConfigError, Reader};
+use crate::config::{Config, ConfigError, Reader, no_entries};
 use crate::json::{
     DEPTH_MAX, Edit, Lifted, NullVisitor, Path, RecordKind, SplitError, Walker, edit,
 };
@@ -83,6 +83,9 @@ impl Redaction {
             ));
         }
         let text = fields.unwrap_or_default();
+        if !text.is_empty() && text.split(',').all(|entry| entry.trim().is_empty()) {
+            reader.report(no_entries("redact_fields", &text));
+        }
         let mut paths = vec![FieldPath { names: vec![DETECTED_VALUES.into()], whole: false }];
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             match FieldPath::parse(entry) {

@@ -1,6 +1,7 @@
 //! The configuration from JSON. Knows the two properties that are no options of the core; all
 //! others are the core's to judge.
 
+use m365_audit_core::config::no_entries;
 use m365_audit_core::options::{self, Scope};
 use m365_audit_core::{Config, ConfigError, RawOptions};
 use serde_json::{Map, Value};
@@ -101,6 +102,7 @@ fn option(name: &str, value: &Value) -> Result<Option<String>, ConfigError> {
         Value::Bool(on) => Ok(Some(if *on { "on" } else { "off" }.into())),
         Value::Number(number) => Ok(Some(number.to_string())),
         Value::String(text) => Ok(Some(text.clone())),
+        Value::Array(list) if list.is_empty() => Err(no_entries(name, "[]")),
         Value::Array(list) => {
             let words: Option<Vec<_>> = list.iter().map(Value::as_str).collect();
             words.map(|words| Some(words.join(", "))).ok_or_else(|| unfit(None))
@@ -136,6 +138,8 @@ mod tests {
         let names: Vec<_> = settings.config.content_types().iter().map(|ct| ct.as_str()).collect();
         assert_eq!(names, ["Audit.Exchange", "DLP.All"]);
         assert!(!parse("").unwrap().metadata);
+        let empty = parse(",\"content_types\":[]").unwrap_err();
+        assert!(empty.starts_with("content_types = \"[]\": 0 entries"), "{empty}");
     }
 
     #[test]

@@ -272,7 +272,10 @@ impl World {
             options.entry(option.into()).or_insert(value);
         }
         let portal_token = microsoft.portal_token(tenant.id).unwrap_or_default().to_owned();
-        if options.contains_key("source") {
+        if let Some(source) = options.get("source") {
+            if source == "cloud_app_activities" {
+                options.remove("content_types");
+            }
             let url = microsoft.portal_url(tenant.id).unwrap_or_default();
             options.insert("portal_url".into(), url);
         }

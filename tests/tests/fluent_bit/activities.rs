@@ -27,7 +27,10 @@ fn world(seed: u64) -> SimConfig {
 }
 
 fn section(server: &Server, source: &str) -> Section {
-    Section::new(server, &tenant(server, 0))
+    let section = Section::new(server, &tenant(server, 0));
+    let alone = source == "cloud_app_activities";
+    let section = if alone { section.unset("content_types") } else { section };
+    section
         .set("source", source)
         .set("portal_url", &server.http_url())
         .set("activities_requests_per_minute", "1000")

@@ -75,7 +75,7 @@ fn a_mistake_in_one_table_leaves_the_others_alone() {
             {dir}/tenants.toml [fabrikam]: tenant_id = "fabrikam": not a GUID; write it like 00000000-0000-0000-0000-000000000000
             {dir}/tenants.toml [fabrikam]: client_secret_file = "{dir}/none": cannot be read: No such file or directory (os error 2); name a readable file that holds the secret's value and nothing else
             {dir}/tenants.toml [fabrikam]: interval_sec = "0": not a value of this option; allowed: time from 1s to 1h
-            {dir}/tenants.toml [fabrikam]: lookback: neither text, whole number, true/false nor a list of texts; write the value in quotes
+            {dir}/tenants.toml [fabrikam]: lookback = "1.5": not a value of this option; allowed: time from 0s to 7d
             {dir}/tenants.toml [fabrikam]: db: not an option of one tenant; write it beside tenants_file, for all
             {dir}/tenants.toml [fabrikam]: proxy_url: not an option of one tenant; write it beside tenants_file, for all
             {dir}/tenants.toml [fabrikam]: tag_prefix: not an option of one tenant; write it beside tenants_file, for all
@@ -127,6 +127,13 @@ fn mistakes_of_the_instance_are_told_once() {
     };
     assert_eq!(of(&[]), "");
     assert_eq!(of(&[APP, SECRET]), "");
+    // A table may name the source that these are about.
+    assert_eq!(
+        of(&[APP, SECRET, ("activities_lookback", "30d"), ("content_types", "DLP.All")]),
+        ""
+    );
+    let locking = of(&[APP, SECRET, ("db.locking", "true")]);
+    assert!(locking.contains("db.locking = \"true\": the tenants of tenants_file"), "{locking}");
     let wrong = of(&[("content_types", "Audit.Teams"), ("db.locking", "on"), ("intervall", "1")]);
     expect![[r#"
         content_types = "Audit.Teams": not a value of this option; allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
@@ -147,4 +154,29 @@ fn one_of_many_is_found_by_table_or_guid() {
     let told = |name: &str| file.one(name).unwrap_err()[0].to_string();
     assert!(told("broken").contains("[broken]: tenant_id = \"x\": not a GUID"));
     assert!(told("").ends_with("name one of: contoso"), "{}", told(""));
+}
+
+#[test]
+fn what_is_written_for_all_is_for_those_that_have_the_source() {
+    let for_all = [("activities_lookback", "30d"), ("content_types", "Audit.Exchange, DLP.All")];
+    check(
+        &[&[APP, SECRET][..], &for_all].concat(),
+        "[contoso]\ntenant_id = \"{a}\"\n\
+         [fabrikam]\ntenant_id = \"{b}\"\nsource = \"cloud_app_activities\"\n\
+         portal_url = \"https://fabrikam.us.portal.cloudappsecurity.com\"\n",
+        expect![[r#"
+            [contoso] 2 types, a client secret
+            [fabrikam] 0 types, a client secret
+        "#]],
+    );
+    check(
+        &[APP, SECRET],
+        "[contoso]\ntenant_id = \"{a}\"\nactivities_lookback = \"30d\"\n\
+         [fabrikam]\ntenant_id = \"{b}\"\ncontent_types = []\nmax_in_flight = 1.5\n",
+        expect![[r#"
+            {dir}/tenants.toml [contoso]: activities_lookback = "30d": without effect, because source does not name cloud_app_activities; add cloud_app_activities to source, or leave activities_lookback out
+            {dir}/tenants.toml [fabrikam]: content_types = "[]": 0 entries; write one or more, or leave it out
+            {dir}/tenants.toml [fabrikam]: max_in_flight = "1.5": not a value of this option; allowed: number from 2 to 256
+        "#]],
+    );
 }

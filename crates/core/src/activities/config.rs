@@ -20,15 +20,27 @@ pub(crate) struct PortalConfig {
     pub(crate) requests_per_minute: u32,
 }
 
+/// What they are called.
+pub(crate) const PORTAL_OPTIONS: [&str; 6] = [
+    "portal_url",
+    "portal_token",
+    "portal_resource",
+    "activities_lookback",
+    "activities_filter",
+    "activities_requests_per_minute",
+];
+
 impl PortalConfig {
-    /// Reads the options of this source; `None`, with every mistake reported, if they do not do.
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let url = read_url(reader);
+    /// Reads the options of this source, whether it is collected or not: a mistake in one is told
+    /// in any case. `None` if it is not, or if they do not do.
+    pub(crate) fn read(reader: &mut Reader<'_>, collected: bool) -> Option<Self> {
+        let url = read_url(reader, collected);
         let filters = read_filters(reader);
         let token = reader.optional("portal_token").map(Secret::new);
         let resource = reader.text("portal_resource").into();
         let lookback = reader.duration("activities_lookback");
         let requests = reader.number("activities_requests_per_minute");
+        collected.then_some(())?;
         Some(Self {
             url: url?,
             token,
@@ -40,16 +52,14 @@ impl PortalConfig {
     }
 }
 
-fn read_url(reader: &mut Reader<'_>) -> Option<Origin> {
+fn read_url(reader: &mut Reader<'_>, required: bool) -> Option<Origin> {
     const REMEDY: &str = "write https://TENANT.REGION.portal.cloudappsecurity.com; the Defender \
                           portal shows it under Settings, Cloud apps, About, API URL";
     let Some(text) = reader.optional("portal_url") else {
-        reader.report(ConfigError::new(
-            "portal_url",
-            None,
-            "required for cloud_app_activities, and missing",
-            REMEDY,
-        ));
+        if required {
+            let problem = "required for cloud_app_activities, and missing";
+            reader.report(ConfigError::new("portal_url", None, problem, REMEDY));
+        }
         return None;
     };
     match Origin::parse(&text) {

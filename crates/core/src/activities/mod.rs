@@ -25,7 +25,7 @@ mod seen;
 mod walk;
 mod wire;
 
-pub(crate) use config::PortalConfig;
+pub(crate) use config::{PORTAL_OPTIONS, PortalConfig};
 pub(crate) use envelope::EnvelopeError;
 pub(crate) use judge::judge;
 pub(crate) use lane::ActivityLane;
