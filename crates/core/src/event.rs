@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::batch::ContentType;
-use crate::request::Operation;
+use crate::request::{CANNOT_CONNECT, Operation, REACH_REMEDY};
 use crate::time::Utc;
 
 /// How much an event matters.
@@ -99,6 +99,8 @@ pub enum Event {
         content_type: ContentType,
         /// When it is tried next.
         retry_in: Duration,
+        /// Whether this collector will start it.
+        starts: bool,
     },
     /// Microsoft does not let this app read this feed. The others go on.
     FeedDeniedError {
@@ -462,10 +464,16 @@ impl fmt::Display for Event {
                 "{content_type}: the subscription had been stopped; content published from {start} \
                  to {end} may be lost, for Microsoft gives no access to it"
             ),
-            Self::SubscriptionMissing { content_type, retry_in } => write!(
+            Self::SubscriptionMissing { content_type, retry_in, starts: true } => write!(
                 f,
-                "{content_type}: no enabled subscription; looking again in {} s",
+                "{content_type}: no enabled subscription, and none may be started yet; looking \
+                 again in {} s",
                 retry_in.as_secs()
+            ),
+            Self::SubscriptionMissing { content_type, .. } => write!(
+                f,
+                "{content_type}: not collected: no enabled subscription; remedy: start it: \
+                 `m365-audit subscriptions start {content_type}`, or set start_subscriptions on"
             ),
             Self::FeedDeniedError { content_type, code, remedy } => {
                 write!(f, "{content_type}: not collected: {code}; remedy: {remedy}")
@@ -490,13 +498,16 @@ impl fmt::Display for Event {
             }
             Self::SignInUnreachable { reason, retry_in } => write!(
                 f,
-                "no answer to the first sign-in, again in {} s; check the network, proxy_url, and \
-                 login_url if it is set: {reason}",
+                "no answer to the first sign-in, again in {} s; {REACH_REMEDY}: {reason}",
                 retry_in.as_secs().max(1)
             ),
             Self::RetriesMounting { operation, content_type, failures, reason } => {
                 name(f, *operation, *content_type)?;
-                write!(f, " failed {failures} times in a row, last: {reason}")
+                write!(f, " failed {failures} times in a row, last: {reason}")?;
+                if reason.starts_with(CANNOT_CONNECT) {
+                    write!(f, "; {REACH_REMEDY}")?;
+                }
+                Ok(())
             }
             Self::BlobQuarantined { content_type, content_id, reason, expiration } => write!(
                 f,

@@ -15,6 +15,7 @@ use crate::key::{Key, KeySet};
 use crate::metrics::LaneMetrics;
 use crate::plan::{self, Urgency};
 use crate::request::RequestId;
+use crate::schedule::NO_SUBSCRIPTION;
 use crate::seen::{SeenContents, SeenRecords};
 use crate::state::{self, BlobRecord, Changes, LaneKeys, LaneRecord, StateError, Stored};
 use crate::time::Utc;
@@ -144,6 +145,8 @@ pub(crate) struct Lane {
     pub(crate) kept: Kept,
     /// The code with which Microsoft denies this feed, until it works again.
     pub(crate) denied: Option<String>,
+    /// When it was told last that there is no subscription.
+    pub(crate) missing_told: Option<Duration>,
     pub(crate) runs: BTreeMap<RunId, Run>,
     next_run: u64,
     /// Listing failures in a row, and when it is tried again.
@@ -200,6 +203,7 @@ impl Lane {
             webhook: Webhook::Settled,
             kept: Kept::Nothing,
             denied: None,
+            missing_told: None,
             runs: BTreeMap::new(),
             next_run: 0,
             list_failures: 0,
@@ -694,7 +698,7 @@ impl Lane {
     pub(crate) fn measure(&mut self, now: Utc) {
         let metrics = &mut self.metrics;
         metrics.blobs_pending = self.blobs.len() as u64;
-        metrics.denied = self.denied.is_some();
+        metrics.denied = self.denied.as_ref().is_some_and(|code| code != NO_SUBSCRIPTION);
         let horizon = plan::horizon(now);
         let range = Interval::new(self.begin.max(plan::oldest(now)), horizon);
         let gaps = range.map(|range| self.covered.gaps(range)).unwrap_or_default();

@@ -168,6 +168,13 @@ pub struct TransportError {
     pub message: String,
 }
 
+/// How the text of a failure to connect begins.
+pub(crate) const CANNOT_CONNECT: &str = "cannot connect";
+
+/// What to do if nothing answers.
+pub(crate) const REACH_REMEDY: &str =
+    "check the network, proxy_url, and login_url, api_url or portal_url";
+
 /// Kinds of [`TransportError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportErrorKind {

@@ -23,6 +23,12 @@ pub(crate) const START_COOL_DOWN: Duration = Duration::from_secs(15 * 60 + 10);
 /// start whose answer was lost may have taken effect.
 pub(crate) const MISSING_RECHECK: Duration = Duration::from_secs(30);
 
+/// How often it is told that a subscription is missing.
+const MISSING_TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// In place of Microsoft's code, for a feed that a run with an end cannot wait for.
+pub(crate) const NO_SUBSCRIPTION: &str = "no subscription";
+
 /// The earliest of several moments.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wake(Option<Duration>);
@@ -202,12 +208,16 @@ impl Collector {
             let until = now.monotonic + wait;
             lane.subscription = Subscription::Waiting { until };
             wake.at(until);
-            let content_type = lane.content_type;
-            self.event(Event::SubscriptionMissing { content_type, retry_in: wait });
-            if self.config.once && !self.config.start_subscriptions {
-                let lane = &mut self.lanes[index];
+            let starts = self.config.start_subscriptions;
+            if self.config.once && !starts {
                 lane.subscription = Subscription::Denied { until: now.monotonic };
-                lane.denied = Some("no subscription".into());
+                lane.denied = Some(NO_SUBSCRIPTION.into());
+            }
+            // The list is looked at often; people are told less often.
+            if lane.missing_told.is_none_or(|told| MISSING_TOLD_EVERY <= now.monotonic - told) {
+                lane.missing_told = Some(now.monotonic);
+                let content_type = lane.content_type;
+                self.event(Event::SubscriptionMissing { content_type, retry_in: wait, starts });
             }
             return;
         }
@@ -270,6 +280,7 @@ impl Collector {
             if !active {
                 continue;
             }
+            lane.missing_told = None;
             match urgency {
                 Urgency::Fresh => {
                     if !lane.is_listing(Urgency::Fresh)

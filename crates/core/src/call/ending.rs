@@ -18,7 +18,7 @@ use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
 use crate::redact;
 use crate::remedy::{known_error, remedy};
-use crate::request::{Operation, TransportError, TransportErrorKind};
+use crate::request::{CANNOT_CONNECT, Operation, REACH_REMEDY, TransportError, TransportErrorKind};
 use crate::time::Now;
 use crate::token::{Rejection, TokenFailure, failure_of};
 
@@ -248,7 +248,11 @@ impl Caller {
         if ATTEMPTS_MAX <= failures || PATIENCE < wait {
             let kind = CallErrorKind::Unavailable;
             let known = ending.code.as_deref().and_then(known_error);
-            let remedy = known.map_or("try again later", |known| known.remedy);
+            let remedy = match known {
+                Some(known) => known.remedy,
+                None if ending.message.starts_with(CANNOT_CONNECT) => REACH_REMEDY,
+                None => "try again later",
+            };
             let mut error = CallError::new(flight.operation, kind, ending.message.clone(), remedy);
             error.code = ending.code.as_deref().map(str::to_owned);
             self.fail(error);
