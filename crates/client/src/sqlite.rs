@@ -154,6 +154,7 @@ pub fn probe(options: &DbOptions, tenant: &str) -> Result<DbState, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     no_checkpoint_on_close(&connection, true).map_err(failed)?;
     identify(&connection, path)?;
+    verify(&connection, path)?;
     // Begun for writing, and rolled back.
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -410,6 +411,17 @@ mod tests {
         std::fs::write(&path, "no database").unwrap();
         let foreign = probe(&options(&path), TENANT);
         assert!(matches!(foreign, Err(StoreError::NotSqlite { .. })), "{foreign:?}");
+        // What a collector would refuse, a probe does not call fit for use.
+        let path = dir.path().join("damaged.db");
+        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let many = (0..200).map(|n| (format!("key/{n}"), Some("x".repeat(200)))).collect();
+        store.commit(&Commit { changes: many }).unwrap();
+        drop(store);
+        let mut broken = fs::read(&path).unwrap();
+        broken[3 * 4096..4 * 4096].fill(0xA5);
+        fs::write(&path, &broken).unwrap();
+        let damaged = probe(&options(&path), TENANT).unwrap_err();
+        assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
     }
 
     #[test]

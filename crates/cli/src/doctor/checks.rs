@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use m365_audit_client::{DbState, Settings, probe};
+use m365_audit_client::{DbState, Settings, inspect, probe};
 use m365_audit_core::call::{Call, Claims, Pages, Range, Reply, Subscription};
-use m365_audit_core::{ContentType, Credential, Origin, Utc};
+use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc};
 
 use crate::calls::Session;
 use crate::doctor::activities;
@@ -98,7 +98,10 @@ fn look(session: &mut Session, report: &mut Report) {
     let subscriptions = match session.call(Call::ListSubscriptions) {
         Ok(Reply::Subscriptions(subscriptions)) => subscriptions,
         Ok(_) => unreachable!("a list answers with a list"),
-        Err(error) => return report.fail_call("subscription", "", &error),
+        Err(error) => {
+            let api = session.calls.config().api().as_str().to_owned();
+            return report.fail_call("subscription", &api, &error);
+        }
     };
     let enabled = check_subscriptions(session, &subscriptions, report);
     content(session, &enabled, report);
@@ -311,7 +314,14 @@ fn db(settings: &Settings, report: &mut Report) {
         );
     };
     let path = options.path.display();
-    match probe(options, settings.config.tenant_id()) {
+    let probed = probe(options, settings.config.tenant_id());
+    if matches!(probed, Ok(DbState::Writable | DbState::InUse))
+        && let Some(problem) = state_problem(settings)
+    {
+        let (problem, remedy) = problem.split_once("; remedy: ").unwrap_or((&problem, ""));
+        return report.fail("db", format!("{path}: {problem}"), remedy);
+    }
+    match probed {
         Ok(DbState::Absent) => report.ok("db", format!("{path} does not exist and can be created")),
         Ok(DbState::Writable) => report.ok("db", format!("{path} can be written")),
         Ok(DbState::InUse) => {
@@ -324,4 +334,16 @@ fn db(settings: &Settings, report: &mut Report) {
             report.fail("db", problem, remedy);
         }
     }
+}
+
+/// What keeps a collector from going on with what is stored, as it would say itself.
+fn state_problem(settings: &Settings) -> Option<String> {
+    let path = &settings.native.db.as_ref()?.path;
+    let stored = match inspect(path) {
+        Ok(mut tenants) => tenants.remove(settings.config.tenant_id())?,
+        Err(error) => return Some(error.to_string()),
+    };
+    let at = Now { monotonic: Duration::ZERO, wall: now() };
+    let collector = Collector::new(settings.config.clone(), &stored, 0, at);
+    collector.err().map(|error| error.to_string())
 }

@@ -195,3 +195,39 @@ fn every_tenant_of_a_file_is_looked_at_and_a_mistake_in_one_leaves_the_others() 
     let unknown = look(&["--tenant-id", "nobody"]).must(2).stderr;
     assert!(unknown.contains("name one of: contoso"), "{unknown}");
 }
+
+#[test]
+fn a_state_that_a_run_refuses_is_found() {
+    let world = World::new(subscribed());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let tenant = world.microsoft().tenants()[0].id.to_string();
+    let options = m365_audit_client::DbOptions {
+        path: path.clone(),
+        synchronous: "off".into(),
+        journal_mode: "delete".into(),
+        exclusive: false,
+    };
+    let put = |key: &str, value: &str| {
+        let mut store = m365_audit_client::Store::open(Some(&options), &tenant).unwrap();
+        let changes = [(key.to_owned(), Some(value.to_owned()))].into();
+        store.commit(m365_audit_core::Commit { changes }).unwrap();
+    };
+    let flags = ["--db", path.to_str().unwrap()];
+    put("version", "1");
+    check(&world, &flags, 0, &[("db", "ok", "can be written")]);
+    put("lane/Audit.Exchange", "{oops");
+    let found = check(&world, &flags, 1, &[("db", "fail", "lane/Audit.Exchange")]);
+    assert!(found.to_string().contains("restore the file from a backup"), "{found}");
+    put("version", "2");
+    check(&world, &flags, 1, &[("db", "fail", "has version 2")]);
+}
+
+#[test]
+fn an_api_that_nobody_answers_is_named() {
+    let world = World::new(subscribed());
+    let nobody = ["--api-url", "http://127.0.0.1:9", "--request-timeout", "1"];
+    let fail = |detail: &'static str| ("subscription", "fail", detail);
+    let expected = [fail("http://127.0.0.1:9"), fail("check the network, proxy_url")];
+    check(&world, &nobody, 1, &expected);
+}
