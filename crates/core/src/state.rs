@@ -332,8 +332,8 @@ pub struct LaneSummary {
     pub records: usize,
     /// Blobs that are delivered in part.
     pub blobs_in_progress: usize,
-    /// Blobs that could not be read yet.
-    pub blobs_quarantined: usize,
+    /// Blobs that could not be read yet: their ids, and until when they can be.
+    pub quarantine: Vec<(Box<str>, Utc)>,
 }
 
 /// Reads a stored state for showing it.
@@ -356,12 +356,12 @@ pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
             contents: keys.seen_in(stored).map(count).sum(),
             records: keys.records_in(stored).chain(keys.recent_in(stored)).map(count).sum(),
             blobs_in_progress: 0,
-            blobs_quarantined: 0,
+            quarantine: Vec::new(),
         };
         for (key, _, value) in keys.blobs_in(stored) {
             let blob: BlobRecord = decode(key, value)?;
             if blob.quarantined() {
-                summary.blobs_quarantined += 1;
+                summary.quarantine.push((blob.id, Utc::from_millis(blob.expiration)));
             } else {
                 summary.blobs_in_progress += 1;
             }
