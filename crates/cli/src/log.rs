@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use indicatif::MultiProgress;
 use m365_audit_core::{Level, Utc};
 
+use crate::arguments;
+
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -40,9 +42,22 @@ impl Log {
     /// Writes a line, if its level is shown.
     pub(crate) fn write(&self, level: Level, message: &str) {
         if level <= self.level {
-            let line = line(self.format, now(), level, self.tenant.as_deref(), message);
-            // Nothing can be told any more if stderr is gone.
-            self.bars.suspend(|| drop(std::io::stderr().write_all(line.as_bytes())));
+            self.write_always(level, message);
+        }
+    }
+
+    /// Writes a line, whatever levels are shown.
+    pub(crate) fn write_always(&self, level: Level, message: &str) {
+        let line = line(self.format, now(), level, self.tenant.as_deref(), message);
+        // Nothing can be told any more if stderr is gone.
+        self.bars.suspend(|| drop(std::io::stderr().write_all(line.as_bytes())));
+    }
+
+    /// Tells of variables that look like options and are none.
+    pub(crate) fn warn_of_variables(&self) {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for told in arguments::unknown_variables(names) {
+            self.write(Level::Warn, &told);
         }
     }
 }

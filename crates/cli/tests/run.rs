@@ -134,6 +134,10 @@ fn a_signal_ends_a_run_whose_output_nobody_reads() {
     let (status, time) = end(&mut child);
     assert_eq!(status.code(), Some(1));
     assert!(time < PROMPT, "{time:?}");
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    let last = stderr.lines().last().unwrap();
+    assert!(last.contains("WARN  stopped in the middle: "), "{stderr}");
 }
 
 #[test]
@@ -247,6 +251,35 @@ fn json_logs_are_json_to_the_last_line() {
 }
 
 #[test]
+fn progress_is_shown_always_and_is_no_error() {
+    let world = World::new(world());
+    let flags = ["--once", "--log-format", "json", "--log-level", "error", "--progress"];
+    let told = |mode: &str| -> Vec<Value> {
+        let output = world.run().args(flags).arg(mode).output().unwrap();
+        assert_code(&output, 0);
+        lines(&output.stderr).map(|line| serde_json::from_slice(line).unwrap()).collect()
+    };
+    assert!(told("auto").is_empty());
+    let always = told("always");
+    assert!(!always.is_empty() && always.iter().all(|line| line["level"] == "info"), "{always:?}");
+    let last = always.last().unwrap()["message"].as_str().unwrap();
+    assert!(last.contains(" requests/min of 2,000 allowed"), "{last}");
+}
+
+#[test]
+fn a_feed_that_nobody_has_subscribed_is_told_with_what_to_do() {
+    let world = World::new(world());
+    let output = world.run().args(["--once", "--start-subscriptions", "off"]).output().unwrap();
+    assert_code(&output, 1);
+    let stderr = text(&output.stderr);
+    let told = "Audit.Exchange: not collected: no enabled subscription; remedy: start it: \
+                `m365-audit subscriptions start Audit.Exchange`, or set start_subscriptions on";
+    assert_eq!(stderr.matches(told).count(), 1, "{stderr}");
+    assert!(!stderr.contains("feeds denied"), "{stderr}");
+    assert!(stderr.contains("has no subscription"), "{stderr}");
+}
+
+#[test]
 fn a_refused_secret_is_told_with_its_remedy_and_never_shown() {
     let world = World::new(world());
     let output = world
@@ -258,6 +291,8 @@ fn a_refused_secret_is_told_with_its_remedy_and_never_shown() {
     assert_code(&output, 1);
     let stderr = text(&output.stderr);
     assert!(stderr.contains("AADSTS7000215"), "{stderr}");
+    let last = stderr.lines().last().unwrap();
+    assert!(last.contains("the sign-in was refused") && last.contains("ERROR above"), "{stderr}");
     assert!(!stderr.contains("wr0ng"), "{stderr}");
     assert!(output.stdout.is_empty());
 }
@@ -288,4 +323,40 @@ fn state_show_tells_what_a_db_holds() {
     let other = ["state", "show", "--tenant-id", "nobody", "--db"];
     let output = program(other[0]).args(&other[1..]).arg(&db).output().unwrap();
     assert_code(&output, 1);
+}
+
+#[test]
+fn one_tenants_damage_is_named_and_hides_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let options = m365_audit_client::DbOptions {
+        path: path.clone(),
+        synchronous: "off".into(),
+        journal_mode: "delete".into(),
+        exclusive: false,
+    };
+    let blob = r#"{"id":"blob-7","uri":"u","created":0,"expiration":86400000,"records":0,
+        "digest":"0","quarantined":true}"#;
+    let lane = r#"{"begin":0,"covered":[],"sweep":0}"#;
+    for (tenant, lane) in [("damaged", "{oops"), ("whole", lane)] {
+        let mut store = m365_audit_client::Store::open(Some(&options), tenant).unwrap();
+        let pairs = [("version", "1"), ("lane/DLP.All", lane), ("blob/DLP.All/00", blob)];
+        let change = |(key, value): (&str, &str)| (key.to_owned(), Some(value.to_owned()));
+        let changes = pairs.into_iter().map(change).collect();
+        store.commit(m365_audit_core::Commit { changes }).unwrap();
+    }
+    let show = |more: &[&str]| {
+        program("state").arg("show").arg("--db").arg(&path).args(more).output().unwrap()
+    };
+    let output = show(&[]);
+    assert_code(&output, 1);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let told = format!("{}: tenant damaged: the stored state is damaged", path.display());
+    assert!(stderr.starts_with(&told), "{stderr}");
+    assert!(stdout.contains("tenant whole: 3 keys"), "{stdout}");
+    assert!(stdout.contains("in quarantine until 1970-01-02T00:00:00.000Z: blob-7"), "{stdout}");
+    let value: Value = serde_json::from_slice(&show(&["--json"]).stdout).unwrap();
+    assert!(value[0]["error"].as_str().unwrap().contains("damaged"), "{value}");
+    assert_eq!(value[1]["content_types"][0]["quarantine"][0]["content_id"], "blob-7");
+    assert_code(&show(&["--tenant-id", "whole"]), 0);
 }

@@ -99,6 +99,7 @@ impl Session {
     /// # Errors
     /// The exit code; why is said on stderr.
     pub(crate) fn open(matches: &ArgMatches) -> Result<Self, u8> {
+        log(matches).warn_of_variables();
         Self::of(&Self::settings(matches)?, log(matches))
     }
 
@@ -107,6 +108,7 @@ impl Session {
     /// # Errors
     /// The exit code; why is said on stderr.
     pub(crate) fn open_portal(matches: &ArgMatches) -> Result<Self, u8> {
+        log(matches).warn_of_variables();
         let settings = sources::portal_settings(matches).map_err(|report| {
             say(&report);
             MISCONFIGURED

@@ -16,11 +16,12 @@ use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, arguments};
 
 const AFTER_HELP: &str = "\
 Signs in, looks at the token, lists the subscriptions and the content of the last hours, and tries
-whether db can be written. Where activities of Defender for Cloud Apps are collected, it looks at
-their address, token and permission, and searches for some. Keeps no record, starts nothing, changes
-nothing, and may run beside a collector. Each line is ok, warn or fail, and says what to do. With a
-tenants_file every tenant of it is looked at, one after the other, or the one that --tenant-id
-names; a table with a mistake is a failure, and the others are looked at all the same.
+whether db can be written and what it holds can be continued from. Where activities of Defender for
+Cloud Apps are collected, it looks at their address, token and permission, and searches for some.
+Keeps no record, starts nothing, changes nothing, and may run beside a collector. Each line is ok,
+warn or fail, and says what to do. With a tenants_file every tenant of it is looked at, one after
+the other, or the one that --tenant-id names; a table with a mistake is a failure, and the others
+are looked at all the same.
 
 Exit codes: 0 nothing failed (there may be warnings), 1 something failed, 2 wrong configuration.
 
@@ -49,6 +50,7 @@ pub(crate) fn command() -> Command {
 /// Checks, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let log = calls::log(matches);
+    log.warn_of_variables();
     let named = arguments::value(matches, "tenant_id").is_some_and(|(_, from_flag)| from_flag);
     let reports = match plan(matches, None) {
         Ok(Plan::One(settings)) => vec![checks::examine(&settings, &log)],

@@ -113,6 +113,7 @@ struct Prepared {
 /// Reads everything, tells every mistake at once, and does `what`.
 fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
     let (log, progress) = run::shown(matches);
+    log.warn_of_variables();
     let (output, unusable) = match run::open_output(matches) {
         Ok(output) => (Some(output), None),
         Err(error) => (None, Some(error)),
@@ -260,11 +261,7 @@ fn verdict(result: &Result<Option<Outcome>, RunError>, interrupted: bool) -> End
     let ending = |code, level, words: &str| Ending { code, level, words: words.into() };
     match result {
         Ok(Some(Outcome::Complete)) => ending(COMPLETE, Level::Info, "complete"),
-        Ok(Some(Outcome::Incomplete)) => ending(
-            INCOMPLETE,
-            Level::Warn,
-            "incomplete: some content was denied, or could not be read yet",
-        ),
+        Ok(Some(Outcome::Incomplete)) => ending(INCOMPLETE, Level::Warn, run::INCOMPLETE_WORDS),
         Ok(None) if interrupted => {
             ending(INCOMPLETE, Level::Warn, "interrupted; with the same db the next run goes on")
         }

@@ -76,8 +76,9 @@ fn verdict(outcome: FleetOutcome, once: bool, stopped: bool) -> (u8, Level, Stri
             INCOMPLETE,
             Level::Warn,
             format!(
-                "incomplete: of {tenants} tenants, {complete} are complete, {incomplete} were \
-                 denied something or could not read it yet, {failed} failed"
+                "incomplete: of {tenants} tenants, {complete} are complete, {incomplete} could \
+                 not sign in or lack something that was denied, is lost or could not be read yet, \
+                 {failed} failed; see WARN and ERROR above"
             ),
         ),
     }

@@ -55,7 +55,9 @@ pub(crate) fn args() -> [Arg; 7] {
             .value_parser(ValueParser::path_buf())
             .help("TOML file with the options below; see `m365-audit options --format toml`"),
         Arg::new("once").long("once").action(ArgAction::SetTrue).help(
-            "Collect everything that exists at the start, then exit: 0 if all of it was written",
+            "Collect everything that exists at the start, then exit: 0 if all of it was written. \
+             During an outage of the service it goes on trying; `timeout 1h m365-audit …` sets it \
+             a limit",
         ),
         Arg::new("metadata").long("metadata").action(ArgAction::SetTrue).help(
             "Wrap each record: {\"content_type\", \"content_id\", \"content_created\", \
@@ -82,6 +84,7 @@ pub(crate) fn args() -> [Arg; 7] {
 /// Collects, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let (log, progress) = shown(matches);
+    log.warn_of_variables();
     let (output, unusable) = match open_output(matches) {
         Ok(output) => (Some(output), None),
         Err(error) => (None, Some(error)),
@@ -166,6 +169,10 @@ fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
     code
 }
 
+/// What a run that ends by itself and lacks something says at last.
+pub(crate) const INCOMPLETE_WORDS: &str = "incomplete: the sign-in was refused, or some content was denied, has no subscription, is lost \
+     or could not be read yet; see WARN and ERROR above";
+
 /// The exit code and the last words.
 fn verdict(result: &Result<Outcome, RunError>, once: bool, stopped: bool) -> (u8, Level, String) {
     match result {
@@ -177,11 +184,7 @@ fn verdict(result: &Result<Outcome, RunError>, once: bool, stopped: bool) -> (u8
         Ok(Outcome::Incomplete) if stopped => {
             (INCOMPLETE, Level::Warn, "interrupted; with the same db the next run goes on".into())
         }
-        Ok(Outcome::Incomplete) => (
-            INCOMPLETE,
-            Level::Warn,
-            "incomplete: some content was denied, or could not be read yet".into(),
-        ),
+        Ok(Outcome::Incomplete) => (INCOMPLETE, Level::Warn, INCOMPLETE_WORDS.into()),
         Err(error) => (INCOMPLETE, Level::Error, error.to_string()),
     }
 }

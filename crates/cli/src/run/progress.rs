@@ -37,8 +37,16 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 enum Display {
     Nothing,
-    Bars { all: MultiProgress, lanes: Vec<ProgressBar>, total: Option<ProgressBar> },
-    Lines { level: Level, last: String },
+    Bars {
+        all: MultiProgress,
+        lanes: Vec<ProgressBar>,
+        total: Option<ProgressBar>,
+    },
+    /// `always`: whatever levels the log shows.
+    Lines {
+        always: bool,
+        last: String,
+    },
 }
 
 impl Progress {
@@ -48,9 +56,7 @@ impl Progress {
         let display = match mode {
             "never" => Display::Nothing,
             _ if terminal => Display::Bars { all: bars, lanes: Vec::new(), total: None },
-            // The gravest level is shown whatever --log-level says.
-            "always" => Display::Lines { level: Level::Error, last: String::new() },
-            _ => Display::Lines { level: Level::Info, last: String::new() },
+            _ => Display::Lines { always: mode == "always", last: String::new() },
         };
         let start = Instant::now();
         let (rates, last) = (Rates::default(), Metrics::default());
@@ -93,12 +99,14 @@ impl Progress {
     /// Takes the bars away and leaves a summary of `metrics`.
     pub(crate) fn close(&mut self, metrics: &Metrics, log: &Log) {
         self.last.clone_from(metrics);
+        self.rates.push(Instant::now(), metrics);
         if let Display::Bars { lanes, total, .. } = &mut self.display {
             lanes.drain(..).chain(total.take()).for_each(|bar| bar.finish_and_clear());
         }
         if !self.last.lanes.is_empty() {
             let summary = summary(&self.last, &self.rates) + &webhook_text(self.webhook);
-            log.write(Level::Info, &format!("{summary} in {}", span(self.start.elapsed())));
+            let line = format!("{summary} in {}", span(self.start.elapsed()));
+            write(log, matches!(self.display, Display::Lines { always: true, .. }), &line);
         }
     }
 
@@ -106,10 +114,10 @@ impl Progress {
         let metrics = &self.last;
         match &mut self.display {
             Display::Nothing => {}
-            Display::Lines { level, last } => {
+            Display::Lines { always, last } => {
                 let line = summary(metrics, &self.rates) + &webhook_text(self.webhook);
                 if line != *last && !metrics.lanes.is_empty() {
-                    log.write(*level, &line);
+                    write(log, *always, &line);
                     *last = line;
                 }
             }
@@ -139,6 +147,15 @@ impl Progress {
     }
 }
 
+/// A line about where things stand is no trouble, even where only trouble is shown.
+fn write(log: &Log, always: bool, line: &str) {
+    if always {
+        log.write_always(Level::Info, line);
+    } else {
+        log.write(Level::Info, line);
+    }
+}
+
 fn bar(lane: &LaneMetrics) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:25} {bar:16} {msg}");
     ProgressBar::no_length()
@@ -159,9 +176,12 @@ impl Rates {
     }
 
     fn sample(&mut self, now: Instant, metrics: &Metrics) {
-        if !self.is_due(now) {
-            return;
+        if self.is_due(now) {
+            self.push(now, metrics);
         }
+    }
+
+    fn push(&mut self, now: Instant, metrics: &Metrics) {
         let requests = metrics.requests.iter().sum();
         // Another run counts from zero.
         if self.samples.back().is_some_and(|last| requests < last.1) {
@@ -223,11 +243,12 @@ fn lane_text(lane: &LaneMetrics, events_per_second: u64) -> String {
 }
 
 fn requests_text(metrics: &Metrics, rates: &Rates) -> String {
-    format!(
-        "{} requests/min of {} allowed",
-        HumanCount(rates.requests_in_last_minute()),
-        HumanCount(metrics.requests_per_minute.into()),
-    )
+    let sent = HumanCount(rates.requests_in_last_minute());
+    match metrics.requests_per_minute {
+        // All tenants have gone, and their budgets with them.
+        0 => format!("{sent} requests/min"),
+        allowed => format!("{sent} requests/min of {} allowed", HumanCount(allowed.into())),
+    }
 }
 
 /// What the webhook has had, behind other figures.
@@ -264,6 +285,10 @@ fn summary(metrics: &Metrics, rates: &Rates) -> String {
         longest(|lane| lane.lag),
         requests_text(metrics, rates),
     );
+    let quarantined: u64 = lanes.iter().map(|lane| lane.blobs_quarantined).sum();
+    if 0 < quarantined {
+        text.push_str(&format!(", {} in quarantine", HumanCount(quarantined)));
+    }
     let filtered: u64 = lanes.iter().map(|lane| lane.records_filtered).sum();
     if 0 < filtered {
         text.push_str(&format!(", {} filtered", HumanCount(filtered)));
@@ -347,6 +372,22 @@ mod tests {
             let text = summary(&metrics, &Rates::default());
             assert!(text.ends_with(", DATA LOST (see the log)"), "{text}");
         }
+    }
+
+    #[test]
+    fn the_last_line_counts_the_last_requests() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        rates.sample(start, &metrics(1, 0));
+        let mut last = metrics(36, 100);
+        last.requests_per_minute = 0;
+        last.lanes[0].blobs_quarantined = 2;
+        rates.sample(start, &last);
+        assert_eq!(rates.requests_in_last_minute(), 1);
+        rates.push(start, &last);
+        let text = summary(&last, &rates);
+        assert!(text.contains(" 36 requests/min, "), "{text}");
+        assert!(text.contains(", 2 in quarantine"), "{text}");
     }
 
     #[test]

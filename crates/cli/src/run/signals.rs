@@ -21,6 +21,12 @@ const GRACE: Duration = Duration::from_millis(1_200);
 /// reads. Nothing is lost by it: what was not confirmed is collected again.
 const PATIENCE: Duration = Duration::from_millis(1_700);
 
+/// How long the last word may take.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+const STUCK: &str = "stopped in the middle: the output, or the network, did not come to an end; \
+                     with the same db the next run goes on";
+
 /// Whether a signal has come.
 #[derive(Debug)]
 pub(crate) struct Signals(Arc<AtomicBool>);
@@ -38,8 +44,12 @@ impl Signals {
                     process::exit(INCOMPLETE.into());
                 }
                 stop(GRACE);
-                thread::spawn(|| {
+                let last = log.clone();
+                thread::spawn(move || {
                     thread::sleep(PATIENCE);
+                    // From a thread of its own: perhaps nobody reads stderr either.
+                    thread::spawn(move || last.write(Level::Warn, STUCK));
+                    thread::sleep(LAST_WORD);
                     process::exit(INCOMPLETE.into());
                 });
                 log.write(Level::Info, "stopping; once more to stop at once");
