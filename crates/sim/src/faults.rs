@@ -3,8 +3,11 @@
 //! *whether* a fault happens; the modules it concerns give it its form.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::draw;
 
@@ -164,13 +167,61 @@ faults! {
 }
 
 /// How often a fault happens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Rate {
     /// With this probability each time it could.
     Probability(f64),
     /// By a schedule.
     Schedule(Schedule),
+}
+
+/// By hand, so that a mistake is told with what would be right.
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RateVisitor)
+    }
+}
+
+struct RateVisitor;
+
+impl RateVisitor {
+    fn share<E: de::Error>(self, value: f64) -> Result<f64, E> {
+        let legal = (0.0..=1.0).contains(&value);
+        if legal { Ok(value) } else { Err(E::invalid_value(Unexpected::Float(value), &self)) }
+    }
+}
+
+impl<'de> Visitor<'de> for RateVisitor {
+    type Value = Rate;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a probability from 0 to 1, or a table of probability, every, from_s, until_s and times",
+        )
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Rate, E> {
+        self.share(value).map(Rate::Probability)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Rate, E> {
+        match value {
+            0 => Ok(Rate::Probability(0.0)),
+            1 => Ok(Rate::Probability(1.0)),
+            _ => Err(E::invalid_value(Unexpected::Signed(value), &self)),
+        }
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Rate, E> {
+        self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Rate, A::Error> {
+        let schedule = Schedule::deserialize(MapAccessDeserializer::new(map))?;
+        self.share::<A::Error>(schedule.probability)?;
+        Ok(Rate::Schedule(schedule))
+    }
 }
 
 /// A schedule: all conditions must hold.

@@ -53,7 +53,7 @@ struct Serve {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Days of history, fractions allowed; at most 7 days less an hour is published.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = days)]
     days: f64,
     /// Blobs an hour and content type, as N or MIN..MAX.
     #[arg(long, default_value = "1..4", value_parser = span, value_name = "N")]
@@ -65,13 +65,13 @@ struct Serve {
     #[arg(long, default_value = "500..20000", value_parser = span, value_name = "N")]
     record_bytes: Span,
     /// Share of records of about 1 MB, 0 to 1.
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
     megabyte_records: f64,
     /// One more blob of so many bytes, of the first content type, once per tenant.
     #[arg(long, value_name = "BYTES")]
     blob_bytes: Option<u64>,
     /// Share of records with oddities (lone surrogates, missing Id, ...), 0 to 1.
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE", value_parser = share)]
     oddness: f64,
     /// Time that every answer takes.
     #[arg(long, default_value_t = 0, value_name = "MS")]
@@ -86,25 +86,25 @@ struct Serve {
     #[arg(long, default_value = "0..60", value_parser = span, value_name = "N")]
     lag_seconds: Span,
     /// Requests a minute, tenant and publisher.
-    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = at_least_one())]
     quota: u32,
     /// Entries on a page of a listing.
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = at_least_one())]
     page_size: u32,
     /// Activities of Defender for Cloud Apps an hour, as N or MIN..MAX.
     #[arg(long, default_value = "0", value_parser = span, value_name = "N")]
     activities_per_hour: Span,
     /// Days of activities, fractions allowed; at most 180.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = days)]
     activity_days: f64,
     /// Requests a minute and tenant to the Activities API.
-    #[arg(long, default_value_t = 30, value_name = "N")]
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = at_least_one())]
     portal_quota: u32,
     /// Activities on a page; in scan mode see --scan-page-size.
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = at_least_one())]
     search_page_size: u32,
     /// Activities on a page in scan mode.
-    #[arg(long, default_value_t = 5_000, value_name = "N")]
+    #[arg(long, default_value_t = 5_000, value_name = "N", value_parser = at_least_one())]
     scan_page_size: u32,
     /// Life of a token.
     #[arg(long, default_value_t = 3_599, value_name = "S")]
@@ -308,4 +308,25 @@ fn span(text: &str) -> Result<Span, String> {
         return Err(format!("{min} is more than {max}"));
     }
     Ok(span)
+}
+
+/// A number of days.
+fn days(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(days) if days.is_finite() && 0.0 <= days => Ok(days),
+        _ => Err(format!("{text:?} is no number of days: use 2 or 0.5")),
+    }
+}
+
+/// A share of all.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("{text:?} is no share: use a number from 0 to 1")),
+    }
+}
+
+/// With none of them nothing could ever be had.
+fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }

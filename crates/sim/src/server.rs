@@ -8,6 +8,7 @@ mod response;
 mod tls;
 mod webhook;
 
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,11 @@ fn system_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What went wrong, with the option of the program that is to blame, and its value.
+fn named(option: &str, value: impl Display, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{option} {value}: {error}"))
+}
+
 impl Server {
     /// Starts a world whose history ends now. Hosts and audiences of `config` are replaced by
     /// the addresses of the server, beside Microsoft's own audiences.
@@ -112,8 +118,11 @@ impl Server {
             .thread_name("m365-sim")
             .enable_all()
             .build()?;
-        let plain = runtime.block_on(TcpListener::bind(listen.http))?;
-        let secure = runtime.block_on(TcpListener::bind(listen.https))?;
+        let bind = |option: &str, address: SocketAddr| {
+            runtime.block_on(TcpListener::bind(address)).map_err(|e| named(option, address, &e))
+        };
+        let plain = bind("--listen", listen.http)?;
+        let secure = bind("--listen-tls", listen.https)?;
         let (http, https) = (plain.local_addr()?, secure.local_addr()?);
         let hosts = [http, https]
             .into_iter()
@@ -125,7 +134,11 @@ impl Server {
         config.api_hosts.clone_from(&hosts);
         config.portal_hosts.clone_from(&hosts);
         config.login_hosts = hosts;
-        let authority = Authority::new(listen.ca_file.as_deref())?;
+        let ca_file = listen.ca_file.as_deref();
+        let authority = Authority::new(ca_file).map_err(|error| match ca_file {
+            Some(path) => named("--ca-file", path.display(), &error),
+            None => error,
+        })?;
         let acceptor = authority.acceptor()?;
         let mut microsoft = Microsoft::new(config, start_ms);
         microsoft.allow_plain_webhooks();

@@ -59,6 +59,47 @@ fn bad_options_are_named() {
     assert!(refused(&["serve", "--content-types", "Audit.Teams"]).contains("Audit.General"));
     assert!(refused(&["serve", "--blobs-per-hour", "5..2"]).contains("5 is more than 2"));
     assert!(refused(&["serve", "--live-blobs-per-hour", "5"]).contains("--live"));
+    let told = refused(&["serve", "--ca-file", "/nonexistent/x"]);
+    assert!(told.contains("--ca-file /nonexistent/x: No such file"), "{told}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--listen", "--listen-tls"] {
+        let told = refused(&["serve", option, &address]);
+        assert!(told.contains(&format!("{option} {address}: Address already in use")), "{told}");
+    }
+}
+
+#[test]
+fn numbers_that_mean_nothing_are_refused() {
+    let wrong = [
+        ["--days", "nan"],
+        ["--days", "-1"],
+        ["--activity-days", "inf"],
+        ["--oddness", "5"],
+        ["--megabyte-records", "nan"],
+        ["--quota", "0"],
+        ["--page-size", "0"],
+        ["--portal-quota", "0"],
+        ["--search-page-size", "0"],
+        ["--scan-page-size", "0"],
+    ];
+    for [option, value] in wrong {
+        let told = refused(&["serve", &format!("{option}={value}")]);
+        assert!(told.contains(option) && told.contains(value), "{told}");
+    }
+}
+
+#[test]
+fn a_bad_rate_is_told_with_what_would_be_right() {
+    let expected = "a probability from 0 to 1, or a table of probability, every";
+    for rate in ["\"often\"", "1.5", "nan", "2", "{ probability = 7.0 }", "[0.1]"] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, format!("[rates]\nlate_blob = {rate}\n").as_bytes())
+            .unwrap();
+        let path = file.path().to_str().unwrap();
+        let told = refused(&["serve", "--faults", path]);
+        assert!(told.contains(expected) && told.contains("line 2"), "{rate}: {told}");
+    }
 }
 
 #[test]
