@@ -10,7 +10,9 @@ use m365_sim::Server;
 
 use crate::pipeline::{history, plugin, secret, serve, tenant};
 
-const SAMPLES: [&str; 3] = [
+const SAMPLES: [&str; 4] = [
+    // Its first block in YAML, which says that each record is delivered.
+    "README.md",
     "plugins/fluent-bit/fluent-bit.yaml",
     "plugins/fluent-bit/fluent-bit.conf",
     "examples/fluent-bit.yaml",
@@ -25,10 +27,18 @@ fn the_configurations_to_copy_collect() {
     let server = serve(history(31));
     for sample in SAMPLES {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(sample);
-        let text = fs::read_to_string(&path).expect(sample);
+        let mut text = fs::read_to_string(&path).expect(sample);
+        let mut name = path.file_name().expect("a name");
+        if sample == "README.md" {
+            let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+            text = block.expect("a configuration").to_owned();
+            name = "fluent-bit.yaml".as_ref();
+            let kept = text.contains("storage.path: ") && text.contains("storage.type: filesystem");
+            assert!(kept, "records outlive Fluent Bit: {text}");
+        }
         assert!(text.contains(NOBODY), "{sample} shows where an id goes");
         let folder = tempfile::tempdir().expect("a folder");
-        let copy = folder.path().join(path.file_name().expect("a name"));
+        let copy = folder.path().join(name);
         fs::write(&copy, adapted(&text, &server, folder.path())).expect("a copy");
         let mut command = Command::new(&executable);
         command.env("M365_AUDIT_CLIENT_SECRET", secret(&tenant(&server, 0)));
