@@ -13,6 +13,7 @@ use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
 use crate::lane::{Listing, QUARANTINE_FAILURES, RunId, Stage, Subscription};
+use crate::plan::Urgency;
 use crate::redact;
 use crate::remedy::remedy;
 use crate::request::{Operation, TransportError};
@@ -32,6 +33,10 @@ const PAGE_RETRY_MAX: Duration = Duration::from_secs(15);
 /// Waits between windows of a lane that fails as a whole.
 const LIST_RETRY_BASE: Duration = Duration::from_secs(2);
 const LIST_RETRY_MAX: Duration = Duration::from_secs(120);
+
+/// Waits between attempts to list a window that is set aside.
+const ASIDE_RETRY_BASE: Duration = Duration::from_secs(60);
+const ASIDE_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// Waits between attempts to read one blob.
 const BLOB_RETRY_BASE: Duration = Duration::from_secs(1);
@@ -458,7 +463,7 @@ impl Collector {
         run.listing = Listing::Next(page);
         match &ending.verdict {
             Verdict::Accept => self.accept_page(now, lane, id, exchange),
-            Verdict::Replan => self.fail_window(now, lane, id, &ending.reason),
+            Verdict::Replan => self.fail_window(now, lane, id, true, &ending.reason),
             Verdict::Deny => self.deny(now, lane, ending),
             Verdict::Reauthenticate => match self.reject_token(now, exchange) {
                 Rejection::Discarded(wait) => {
@@ -516,7 +521,7 @@ impl Collector {
 
     fn turn_page(&mut self, now: Now, lane: usize, id: RunId, address: &str) {
         if !self.check_address(lane, address, address) {
-            self.fail_window(now, lane, id, "the next page is on another host");
+            self.fail_window(now, lane, id, false, "the next page is on another host");
             return;
         }
         let Some(run) = self.lanes[lane].runs.get_mut(&id) else { return };
@@ -524,7 +529,7 @@ impl Collector {
         if new && run.pages < PAGES_PER_WINDOW_MAX {
             run.listing = Listing::Next(Some(address.to_owned()));
         } else {
-            self.fail_window(now, lane, id, "the pages of the listing go in circles");
+            self.fail_window(now, lane, id, false, "the pages of the listing go in circles");
         }
     }
 
@@ -540,7 +545,7 @@ impl Collector {
         run.failures += 1;
         let failures = run.failures;
         if failures >= PAGE_FAILURES_MAX {
-            self.fail_window(now, lane, id, reason);
+            self.fail_window(now, lane, id, false, reason);
             return;
         }
         let wait = self.random.backoff(PAGE_RETRY_BASE, PAGE_RETRY_MAX, failures);
@@ -550,23 +555,29 @@ impl Collector {
         self.report_retry(Operation::ListContent, content_type, failures, reason, wait);
     }
 
-    /// Gives a window up; after a while the planner asks again for what it did not cover.
-    fn fail_window(&mut self, now: Now, index: usize, id: RunId, reason: &str) {
+    /// Gives a window up; after a while the planner asks again for what it did not cover. One that
+    /// is older holds up nothing that is fresh. `refused`: for the time that it is of.
+    fn fail_window(&mut self, now: Now, index: usize, id: RunId, refused: bool, reason: &str) {
+        let server_now = self.clock.at(now);
         let lane = &mut self.lanes[index];
-        lane.drop_run(id);
-        lane.list_failures = lane.list_failures.saturating_add(1);
-        let failures = lane.list_failures;
-        let wait = self.random.backoff(LIST_RETRY_BASE, LIST_RETRY_MAX, failures);
-        lane.list_not_before = now.monotonic + wait;
-        lane.next_fresh = lane.list_not_before;
+        let Some(run) = lane.drop_run(id) else { return };
+        let (failures, wait) = if run.urgency == Urgency::Fresh {
+            lane.list_failures = lane.list_failures.saturating_add(1);
+            let wait = self.random.backoff(LIST_RETRY_BASE, LIST_RETRY_MAX, lane.list_failures);
+            lane.list_not_before = now.monotonic + wait;
+            lane.next_fresh = lane.list_not_before;
+            (lane.list_failures + MOUNTING - 1, wait)
+        } else {
+            let again = self.random.backoff(ASIDE_RETRY_BASE, ASIDE_RETRY_MAX, run.tries + 1);
+            let again_at = now.monotonic + again;
+            let failures = lane.fail_older(&run, refused, again_at, server_now);
+            let in_a_row = lane.older.failures;
+            let wait = self.random.backoff(LIST_RETRY_BASE, LIST_RETRY_MAX, in_a_row);
+            lane.older.not_before = now.monotonic + wait;
+            (failures, wait)
+        };
         let content_type = Some(lane.content_type);
-        self.report_retry(
-            Operation::ListContent,
-            content_type,
-            failures + MOUNTING - 1,
-            reason,
-            wait,
-        );
+        self.report_retry(Operation::ListContent, content_type, failures, reason, wait);
     }
 
     // Blobs.
@@ -638,6 +649,8 @@ impl Collector {
             lane.fail_blob(key, &ending.reason, now.monotonic + wait, &mut self.changes)
         };
         let content_type = Some(lane.content_type);
+        let unreadable = lane.note_unreadable();
+        self.outputs.extend(unreadable.map(crate::Output::Event));
         match event {
             Some(event) => self.event(event),
             None => self.event(Event::RequestRetried {

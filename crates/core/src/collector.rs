@@ -543,7 +543,7 @@ impl Collector {
                 || self.lanes.iter().all(|lane| {
                     matches!(lane.subscription, Subscription::Denied { .. })
                         || (lane.is_settled_until(target, server_now)
-                            && lane.final_round.is_none()
+                            && lane.is_relisted(target, server_now)
                             && lane.runs.is_empty()
                             && lane.blobs.values().all(|blob| blob.quarantined))
                 }))

@@ -184,6 +184,15 @@ pub enum Event {
         /// Until when it can be retried.
         expiration: Utc,
     },
+    /// So many blobs cannot be read that no more can be set aside.
+    BlobsUnreadableError {
+        /// The feed.
+        content_type: ContentType,
+        /// How many are set aside.
+        blobs: u64,
+        /// Whether nothing is listed any more.
+        stopped: bool,
+    },
     /// A quarantined blob was read and delivered after all.
     BlobRecovered {
         /// The feed.
@@ -352,6 +361,7 @@ impl Event {
             Self::SignInUnreachable { .. } => "SignInUnreachable",
             Self::RetriesMounting { .. } => "RetriesMounting",
             Self::BlobQuarantined { .. } => "BlobQuarantined",
+            Self::BlobsUnreadableError { .. } => "BlobsUnreadableError",
             Self::BlobRecovered { .. } => "BlobRecovered",
             Self::BlobNull { .. } => "BlobNull",
             Self::ContentLostError { .. } => "ContentLostError",
@@ -381,6 +391,7 @@ impl Event {
             | Self::CertificateExpiredError { .. }
             | Self::FeedDeniedError { .. }
             | Self::SubscriptionGapError { .. }
+            | Self::BlobsUnreadableError { .. }
             | Self::ContentLostError { .. }
             | Self::ListingGapError { .. }
             | Self::RecordsDroppedError { .. }
@@ -514,6 +525,18 @@ impl fmt::Display for Event {
                 "{content_type}: blob {content_id} cannot be read: {reason}; retrying until it \
                  expires at {expiration}"
             ),
+            Self::BlobsUnreadableError { content_type, blobs, stopped } => {
+                let effect = if *stopped {
+                    "nothing more is listed until some can be read or have expired"
+                } else {
+                    "further ones keep their windows open"
+                };
+                write!(
+                    f,
+                    "{content_type}: {blobs} blobs cannot be read, and no more can be set aside: \
+                     {effect}; remedy: find out why they cannot be read, see the warnings before"
+                )
+            }
             Self::BlobRecovered { content_type, content_id } => {
                 write!(f, "{content_type}: blob {content_id} was read after all")
             }

@@ -13,7 +13,8 @@ use crate::expand::Progress;
 use crate::interval::{Interval, IntervalSet};
 use crate::key::{Key, KeySet};
 use crate::metrics::LaneMetrics;
-use crate::plan::{self, Urgency};
+use crate::plan::{self, Round, Urgency};
+use crate::relist::Older;
 use crate::request::RequestId;
 use crate::schedule::NO_SUBSCRIPTION;
 use crate::seen::{SeenContents, SeenRecords};
@@ -29,8 +30,11 @@ pub(crate) const BLOBS_READY_MAX: usize = 1_000;
 /// content is listed. Blobs that fail for a while count here and not above.
 pub(crate) const BLOBS_KNOWN_MAX: usize = 20_000;
 
-/// Windows that are listed or whose blobs are not all delivered. When the host takes nothing for
-/// long, listing stops here, and the time until it goes on becomes backlog.
+/// The same for fresh content: beyond it nothing is listed any more.
+pub(crate) const BLOBS_FRESH_MAX: usize = 60_000;
+
+/// Windows that are listed or whose blobs are not all delivered. From half of it on, those that
+/// touch become one, and only fresh content is listed.
 pub(crate) const RUNS_MAX: usize = 64;
 
 /// After this many failures in a row a blob is set aside, so that its window can be settled.
@@ -59,6 +63,10 @@ pub(crate) struct Run {
     pub(crate) new: u64,
     /// Blobs of this window that are neither delivered nor set aside.
     waiting: u32,
+    /// What it lists again.
+    pub(crate) round: Option<Round>,
+    /// How often it has failed since it was set aside; 0 if it was not.
+    pub(crate) tries: u32,
     /// Failures of the present page in a row.
     pub(crate) failures: u32,
     pub(crate) not_before: Duration,
@@ -149,15 +157,11 @@ pub(crate) struct Lane {
     pub(crate) missing_told: Option<Duration>,
     pub(crate) runs: BTreeMap<RunId, Run>,
     next_run: u64,
-    /// Listing failures in a row, and when it is tried again.
+    /// Failures of fresh listings in a row, and when any is tried again.
     pub(crate) list_failures: u32,
     pub(crate) list_not_before: Duration,
     pub(crate) next_fresh: Duration,
-    /// For each of [`plan::RELISTS`]: when its next window is due, and which it is.
-    pub(crate) relists: [(Duration, u32); plan::RELISTS.len()],
-    /// For a run that ends: the next window of one round over the whole retention, which finds what
-    /// came late since the last run. `None`: there is no more to list again.
-    pub(crate) final_round: Option<u32>,
+    pub(crate) older: Older,
     /// Whether the plan of the backlog may have changed since it was last empty.
     pub(crate) replan: bool,
     pub(crate) caught_up: bool,
@@ -173,7 +177,19 @@ pub(crate) struct Lane {
     pub(crate) growing_gap_at: Duration,
     /// Whether nothing was stored when it was loaded.
     pub(crate) is_new: bool,
-    changed: bool,
+    pub(crate) changed: bool,
+    /// What was told of blobs that cannot be read.
+    unreadable: Unreadable,
+}
+
+/// Whether too many blobs cannot be read, as far as that was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Unreadable {
+    Bearable,
+    /// No more can be set aside.
+    Full,
+    /// Nothing is listed any more.
+    Stopped,
 }
 
 impl Lane {
@@ -209,11 +225,7 @@ impl Lane {
             list_failures: 0,
             list_not_before: Duration::ZERO,
             next_fresh: Duration::ZERO,
-            relists: [
-                (monotonic + config.interval, 0),
-                (monotonic + config.interval * 2, record.sweep()),
-            ],
-            final_round: (config.once && stored.contains_key(&name)).then_some(0),
+            older: Older::new(record.relisted, record.span),
             replan: true,
             caught_up: false,
             blobs: HashMap::new(),
@@ -226,6 +238,7 @@ impl Lane {
             growing_gap_at: monotonic + plan::GAP_REPORTED_EVERY,
             is_new: !stored.contains_key(&name),
             changed: !stored.contains_key(&name),
+            unreadable: Unreadable::Bearable,
             keys,
         };
         lane.load_blobs(stored)?;
@@ -276,6 +289,17 @@ impl Lane {
 
     /// Begins a window.
     pub(crate) fn begin_run(&mut self, window: Interval, urgency: Urgency) {
+        self.begin_older(window, urgency, None, 0);
+    }
+
+    /// Begins a window that is listed again, or by itself after failures.
+    pub(crate) fn begin_older(
+        &mut self,
+        window: Interval,
+        urgency: Urgency,
+        round: Option<Round>,
+        tries: u32,
+    ) {
         let id = RunId(self.next_run);
         self.next_run += 1;
         self.replan = true;
@@ -290,6 +314,8 @@ impl Lane {
                 blobs: 0,
                 new: 0,
                 waiting: 0,
+                round,
+                tries,
                 failures: 0,
                 not_before: Duration::ZERO,
             },
@@ -302,9 +328,43 @@ impl Lane {
     }
 
     /// Gives a window up: what it has not covered is planned anew.
-    pub(crate) fn drop_run(&mut self, id: RunId) {
-        self.runs.remove(&id);
+    pub(crate) fn drop_run(&mut self, id: RunId) -> Option<Run> {
         self.replan = true;
+        self.runs.remove(&id)
+    }
+
+    /// Makes one of completed windows that touch, so that blobs that cannot be read for long do not
+    /// use up the places of what is new.
+    pub(crate) fn merge_runs(&mut self) {
+        let complete = |run: &&Run| run.listing == Listing::Complete;
+        let ids: Vec<RunId> = self.runs.keys().copied().collect();
+        for (at, from) in ids.iter().enumerate() {
+            for into in &ids[at + 1..] {
+                let Some(old) = self.runs.get(from).filter(complete) else { break };
+                let Some(new) = self.runs.get(into).filter(complete) else { continue };
+                let (a, b) = (old.window, new.window);
+                if old.round == new.round && a.start <= b.end && b.start <= a.end {
+                    self.merge(*from, *into);
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, from: RunId, into: RunId) {
+        let Some(old) = self.runs.remove(&from) else { return };
+        let Some(run) = self.runs.get_mut(&into) else { return };
+        run.window.start = run.window.start.min(old.window.start);
+        run.window.end = run.window.end.max(old.window.end);
+        for blob in self.blobs.values_mut() {
+            if let Some(at) = blob.waiters.iter().position(|waiter| *waiter == from) {
+                if blob.waiters.contains(&into) {
+                    blob.waiters.swap_remove(at);
+                } else {
+                    blob.waiters[at] = into;
+                    run.waiting += 1;
+                }
+            }
+        }
     }
 
     /// Notes one entry of a window's listing. Answers whether it is news.
@@ -391,7 +451,11 @@ impl Lane {
     pub(crate) fn complete_listing(&mut self, id: RunId) -> Option<Event> {
         let run = self.runs.get_mut(&id)?;
         run.listing = Listing::Complete;
-        self.list_failures = 0;
+        if run.urgency == Urgency::Fresh {
+            self.list_failures = 0;
+        } else {
+            self.older.succeeded(run.window, run.round.filter(|_| run.tries == 0));
+        }
         self.metrics.windows_listed += 1;
         let event = Event::WindowListed {
             content_type: self.content_type,
@@ -421,11 +485,6 @@ impl Lane {
         self.changed = true;
     }
 
-    /// Notes which window of the daily round of relisting comes next.
-    pub(crate) const fn note_sweep(&mut self) {
-        self.changed = true;
-    }
-
     // Blobs.
 
     /// The most urgent blob that can be read.
@@ -440,9 +499,37 @@ impl Lane {
             Urgency::Fresh => self.ready.iter().take_while(|blob| blob.0 == urgency).count(),
             Urgency::Soon | Urgency::Backlog => self.ready.len(),
         };
+        let known_max = if urgency == Urgency::Fresh { BLOBS_FRESH_MAX } else { BLOBS_KNOWN_MAX };
+        ready < BLOBS_READY_MAX && self.known() < known_max
+    }
+
+    /// Blobs that are not settled, but for those set aside.
+    fn known(&self) -> usize {
         let quarantined = usize::try_from(self.metrics.blobs_quarantined).unwrap_or(usize::MAX);
-        let known = self.blobs.len().saturating_sub(quarantined);
-        ready < BLOBS_READY_MAX && (urgency == Urgency::Fresh || known < BLOBS_KNOWN_MAX)
+        self.blobs.len().saturating_sub(quarantined)
+    }
+
+    /// Says once that too many blobs cannot be read, and again when nothing is listed any more.
+    pub(crate) fn note_unreadable(&mut self) -> Option<Event> {
+        let quarantined = self.metrics.blobs_quarantined;
+        let now = if self.known() >= BLOBS_FRESH_MAX && quarantined >= QUARANTINE_MAX as u64 {
+            Unreadable::Stopped
+        } else if quarantined >= QUARANTINE_MAX as u64 {
+            Unreadable::Full
+        } else if quarantined < QUARANTINE_MAX as u64 / 2 {
+            Unreadable::Bearable
+        } else {
+            return None;
+        };
+        let worse = now > self.unreadable;
+        if worse || now == Unreadable::Bearable {
+            self.unreadable = now;
+        }
+        worse.then(|| Event::BlobsUnreadableError {
+            content_type: self.content_type,
+            blobs: self.metrics.blobs_quarantined,
+            stopped: now == Unreadable::Stopped,
+        })
     }
 
     /// Sets a blob aside whose address must not be followed, for as long as it lives: a later
@@ -673,6 +760,7 @@ impl Lane {
             self.changed = true;
         }
         self.runs.retain(|_, run| run.window.end <= horizon);
+        self.older.correct_time(now, horizon);
         self.started_at = self.started_at.filter(|at| *at <= now);
         self.replan = true;
     }
@@ -687,7 +775,9 @@ impl Lane {
                 self.begin = oldest;
                 self.covered.forget_before(oldest);
             }
-            let record = LaneRecord::new(self.begin, &self.covered, self.relists[1].1);
+            let mut record = LaneRecord::new(self.begin, &self.covered, 0);
+            record.relisted = self.relisted(now);
+            record.span = self.older.stored_span();
             changes.put(self.keys.lane(), state::encode(&record));
         }
         self.seen.flush(changes, &self.keys, kept_from);
@@ -708,7 +798,7 @@ impl Lane {
 
     /// Whether everything between the start of the look-back and `target` is settled.
     pub(crate) fn is_settled_until(&self, target: Utc, now: Utc) -> bool {
-        Interval::new(self.begin.max(plan::oldest(now)), target)
+        Interval::new(self.begin.max(self.older.oldest(now)), target)
             .is_none_or(|range| self.covered.gaps(range).is_empty())
     }
 }

@@ -45,6 +45,7 @@ mod origin;
 mod plan;
 mod random;
 mod redact;
+mod relist;
 mod remedy;
 mod request;
 mod samples;

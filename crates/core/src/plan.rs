@@ -74,20 +74,29 @@ pub(crate) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interv
     Interval::new(start.max(floor), end)
 }
 
-/// The next window of the backlog: first what is about to expire, then the newest gap.
-pub(crate) fn backlog(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<(Interval, Urgency)> {
-    let floor = begin.max(oldest(now));
+/// The next window of the backlog, of at most `span`: first what is about to expire, then the newest
+/// gap. Where it touches what is listed, a little of that is listed again: content may have come
+/// late to the last listing before a stop, however long ago that was.
+pub(crate) fn backlog(
+    listed: &IntervalSet,
+    begin: Utc,
+    oldest: Utc,
+    now: Utc,
+    span: Duration,
+) -> Option<(Interval, Urgency)> {
+    let floor = begin.max(oldest);
     let end = horizon(now);
     // The last hour of the trailing gap is what `fresh` asks for.
     let until = trailing_gap(listed, floor, end).map_or(end, |gap| gap.start.max(end - FRESH_SPAN));
     let gaps = listed.gaps(Interval::new(floor, until)?);
     let (first, last) = (gaps.first()?, gaps.last()?);
-    let expiring_until = oldest(now) + EXPIRING_SPAN;
-    if first.start < oldest(now) + EXPIRING_SPAN / 2 {
-        let window = Interval::new(first.start, first.end.min(expiring_until))?;
-        return Some((window, Urgency::Soon));
+    let overlapping = |gap: &Interval| (gap.start - OVERLAP).max(floor);
+    if first.start < oldest + EXPIRING_SPAN / 2 {
+        let start = overlapping(first);
+        let end = first.end.min(oldest + EXPIRING_SPAN).min(start + span);
+        return Some((Interval::new(start, end)?, Urgency::Soon));
     }
-    let start = last.start.max(last.end - WINDOW_SPAN_MAX);
+    let start = overlapping(last).max(last.end - span);
     Some((Interval::new(start, last.end)?, Urgency::Backlog))
 }
 
@@ -101,31 +110,51 @@ fn trailing_gap(listed: &IntervalSet, floor: Utc, end: Utc) -> Option<Interval> 
     listed.gaps(Interval::new(floor, end)?).last().copied().filter(|gap| gap.end == end)
 }
 
-/// How often, and how far back, everything is listed again to find content that came late.
-pub(crate) struct Relist {
-    /// The time between two windows.
-    pub(crate) every: Duration,
-    /// How many windows of [`WINDOW_SPAN_MAX`], from now into the past, one round has.
-    pub(crate) windows: u32,
+/// Names what is listed again, to find content that came late: [`RECENT`], or a stretch of
+/// [`WINDOW_SPAN_MAX`] by its number, counted since the epoch. Content has been seen to come five
+/// days late.
+pub(crate) type Round = i64;
+
+/// [`WINDOW_SPAN_MAX`] in milliseconds.
+const STRETCH_MS: i64 = 23 * 3_600_000;
+
+/// The last [`WINDOW_SPAN_MAX`].
+pub(crate) const RECENT: Round = 0;
+
+/// How often [`RECENT`] is listed again.
+pub(crate) const RECENT_EVERY: Duration = Duration::from_secs(30 * 60);
+
+/// How often each other stretch of the retention is.
+pub(crate) const STRETCH_EVERY: Duration = Duration::from_secs(24 * 3_600);
+
+/// The stretches that reach into the time from `oldest` to `now`, oldest first.
+pub(crate) fn stretches(oldest: Utc, now: Utc) -> std::ops::RangeInclusive<Round> {
+    let stretch = |moment: Utc| moment.as_millis().div_euclid(STRETCH_MS);
+    stretch(oldest)..=stretch(now)
 }
 
-/// Two rounds: a daily window often, and the whole retention once a day. Content has been seen to
-/// come five days late.
-pub(crate) const RELISTS: [Relist; 2] = [
-    Relist { every: Duration::from_secs(30 * 60), windows: 1 },
-    Relist { every: Duration::from_secs(3 * 3_600), windows: 8 },
-];
-
-/// Window number `index` (0 is the newest) of a round of relisting.
-pub(crate) fn relist(index: u32, begin: Utc, now: Utc) -> Option<Interval> {
-    let end = horizon(now) - WINDOW_SPAN_MAX * index;
-    let start = (end - WINDOW_SPAN_MAX).max(begin).max(oldest(now));
-    Interval::new(start, end)
+/// Where a stretch begins.
+pub(crate) fn stretch_start(round: Round) -> Utc {
+    Utc::from_millis(round.saturating_mul(STRETCH_MS))
 }
 
-/// What is left of `window` if it is asked for at `now`; `None` if retention has overtaken it.
-pub(crate) fn clamp(window: Interval, now: Utc) -> Option<Interval> {
-    Interval::new(window.start.max(oldest(now)), window.end)
+/// When a round is due that was last made at `at`; `None` if it is not known. A stretch is first
+/// due when it has ended and [`RECENT`] does not reach over it any more.
+pub(crate) fn round_due(round: Round, at: Option<Utc>) -> Utc {
+    let every = if round == RECENT { RECENT_EVERY } else { STRETCH_EVERY };
+    at.unwrap_or_else(|| stretch_start(round)) + every
+}
+
+/// What a round lists, of what lies behind `floor`.
+pub(crate) fn round(round: Round, floor: Utc, now: Utc) -> Option<Interval> {
+    let horizon = horizon(now);
+    let start = if round == RECENT { horizon - WINDOW_SPAN_MAX } else { stretch_start(round) };
+    Interval::new(start.max(floor), horizon.min(start + WINDOW_SPAN_MAX))
+}
+
+/// What is left of `window` if retention reaches back to `oldest`.
+pub(crate) fn clamp(window: Interval, oldest: Utc) -> Option<Interval> {
+    Interval::new(window.start.max(oldest), window.end)
 }
 
 #[cfg(test)]
@@ -161,9 +190,10 @@ mod tests {
     fn the_newest_gap_comes_first_unless_another_is_about_to_expire() {
         let begin = Utc::from_millis(0);
         let listed: IntervalSet = [hours(700, 900), hours(950, 1_000)].into_iter().collect();
-        assert_eq!(backlog(&listed, begin, now()), Some((hours(927, 950), Urgency::Backlog)));
+        let backlog = |listed| backlog(listed, begin, oldest(now()), now(), WINDOW_SPAN_MAX);
+        assert_eq!(backlog(&listed), Some((hours(927, 950), Urgency::Backlog)));
         let nothing = IntervalSet::default();
-        let (window, urgency) = backlog(&nothing, begin, now()).unwrap();
+        let (window, urgency) = backlog(&nothing).unwrap();
         assert_eq!((window.start, urgency), (oldest(now()), Urgency::Soon));
     }
 
@@ -176,10 +206,12 @@ mod tests {
 
     proptest! {
         /// Listing what the planner asks for, until it asks for nothing, covers everything; every
-        /// window is legal, and no backlog window overlaps what is listed.
+        /// window is legal, and a backlog window overlaps what is listed by [`OVERLAP`] at the most:
+        /// by all of it where it closes a gap to what was listed before.
         #[test]
-        fn no_gap_no_overlap_always_legal(
+        fn no_gap_little_overlap_always_legal(
             begin_h in 0i64..1_100,
+            span_m in 15u32..1_380,
             covered in prop::collection::vec((800i64..1_000, 1i64..60), 0..6),
         ) {
             let now = now();
@@ -191,12 +223,23 @@ mod tests {
                 listed.insert(window);
             }
             let mut windows = 0;
-            while let Some((window, _)) = backlog(&listed, begin, now) {
+            let span = Duration::from_secs(60) * span_m;
+            while let Some((window, _)) = backlog(&listed, begin, oldest(now), now, span) {
                 prop_assert!(legal(window, now), "{window:?}");
-                prop_assert_eq!(listed.gaps(window), vec![window]);
+                prop_assert!(window.end.since(window.start) <= span, "{window:?}");
+                let gaps = listed.gaps(window);
+                prop_assert_eq!(gaps.len(), 1);
+                prop_assert_eq!(gaps[0].end, window.end);
+                let overlap = gaps[0].start.since(window.start);
+                prop_assert!(overlap <= OVERLAP);
+                prop_assert!(
+                    overlap == OVERLAP
+                        || window.start == begin.max(oldest(now))
+                        || window.end.since(window.start) == span
+                );
                 listed.insert(window);
                 windows += 1;
-                prop_assert!(windows < 40);
+                prop_assert!(windows < 2_100);
             }
             if let Some(range) = Interval::new(begin.max(oldest(now)), horizon(now)) {
                 prop_assert_eq!(listed.gaps(range), vec![]);
@@ -206,8 +249,8 @@ mod tests {
         #[test]
         fn a_round_of_relisting_reaches_over_the_whole_retention(offset in 0i64..HOUR) {
             let now = now() + Duration::from_millis(offset.unsigned_abs());
-            let round: IntervalSet = (0..RELISTS[1].windows)
-                .filter_map(|index| relist(index, Utc::MIN, now))
+            let round: IntervalSet = stretches(oldest(now), now)
+                .filter_map(|number| round(number, oldest(now), now))
                 .inspect(|window| assert!(legal(*window, now)))
                 .collect();
             let range = Interval::new(oldest(now), horizon(now)).unwrap();

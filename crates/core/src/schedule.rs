@@ -271,12 +271,20 @@ impl Collector {
     }
 
     fn plan_windows(&mut self, urgency: Urgency, now: Now, server_now: Utc, wake: &mut Wake) {
-        let (interval, target, once) = (self.config.interval, self.target, self.config.once);
+        // Fresh listings take half of what may be sent at the most: blobs have to be read as well.
+        let listings = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).saturating_mul(2);
+        let least = Duration::from_secs(60) * listings / self.budget.rate().max(1);
+        let interval = self.config.interval.max(least);
+        let target = self.target;
         for lane in &mut self.lanes {
+            if lane.runs.len() >= RUNS_MAX / 2 {
+                lane.merge_runs();
+            }
+            let runs_max = if urgency == Urgency::Fresh { RUNS_MAX } else { RUNS_MAX / 2 };
             let active = lane.subscription == Subscription::Enabled
                 && wake.is_due(lane.list_not_before, now.monotonic)
                 && lane.may_list(urgency)
-                && lane.runs.len() < RUNS_MAX;
+                && lane.runs.len() < runs_max;
             if !active {
                 continue;
             }
@@ -291,9 +299,8 @@ impl Collector {
                         lane.plan_fresh(target, server_now);
                     }
                 }
-                Urgency::Soon if once => lane.plan_final_round(server_now),
-                Urgency::Soon => lane.plan_relists(now.monotonic, server_now, wake),
-                Urgency::Backlog => lane.plan_backlog(server_now),
+                Urgency::Soon => lane.plan_older(target, now.monotonic, server_now, wake),
+                Urgency::Backlog => lane.plan_backlog(now.monotonic, server_now, wake),
             }
         }
     }
@@ -364,7 +371,8 @@ impl Collector {
             Some(address) => wire::follow(&self.config, Operation::ListContent, address, bearer),
             None => {
                 // The oldest legal start moves on while a window waits.
-                let Some(window) = plan::clamp(run.window, server_now) else {
+                let oldest = lane.older.oldest(server_now);
+                let Some(window) = plan::clamp(run.window, oldest) else {
                     lane.drop_run(run_id);
                     return;
                 };
@@ -386,41 +394,6 @@ impl Lane {
         }
         if let Some(window) = plan::fresh(&self.listed(), self.begin, server_now) {
             self.begin_run(window, Urgency::Fresh);
-        }
-    }
-
-    fn plan_relists(&mut self, now: Duration, server_now: Utc, wake: &mut Wake) {
-        for (slot, round) in plan::RELISTS.iter().enumerate() {
-            let (due, index) = self.relists[slot];
-            if !wake.is_due(due, now) || self.is_listing(Urgency::Soon) {
-                continue;
-            }
-            self.relists[slot] = (now + round.every, (index + 1) % round.windows);
-            wake.at(now + round.every);
-            self.note_sweep();
-            if let Some(window) = plan::relist(index, self.begin, server_now) {
-                self.begin_run(window, Urgency::Soon);
-            }
-        }
-    }
-
-    fn plan_final_round(&mut self, server_now: Utc) {
-        let [.., round] = &plan::RELISTS;
-        while let Some(index) = self.final_round.filter(|_| !self.is_listing(Urgency::Soon)) {
-            self.final_round = (index + 1 < round.windows).then_some(index + 1);
-            if let Some(window) = plan::relist(index, self.begin, server_now) {
-                self.begin_run(window, Urgency::Soon);
-            }
-        }
-    }
-
-    fn plan_backlog(&mut self, server_now: Utc) {
-        if !self.replan || self.is_listing(Urgency::Backlog) || self.is_listing(Urgency::Soon) {
-            return;
-        }
-        match plan::backlog(&self.listed(), self.begin, server_now) {
-            Some((window, urgency)) => self.begin_run(window, urgency),
-            None => self.replan = false,
         }
     }
 

@@ -187,22 +187,36 @@ fn below(stored: &Stored, prefix: String) -> impl Iterator<Item = Found<'_>> {
 pub(crate) struct LaneRecord {
     begin: i64,
     covered: Vec<(i64, i64)>,
-    /// The next window of the round that lists the whole retention again.
+    /// What stood here before `relisted` did. Not used.
     sweep: u32,
+    /// What was listed again and settled, and when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) relisted: Vec<(i64, i64)>,
+    /// How long a window may be, in minutes; 0: as long as ever.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) span: u32,
+}
+
+/// Whether a number need not be written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl LaneRecord {
     pub(crate) fn new(begin: Utc, covered: &IntervalSet, sweep: u32) -> Self {
         let pair = |interval: Interval| (interval.start.as_millis(), interval.end.as_millis());
-        Self { begin: begin.as_millis(), covered: covered.iter().map(pair).collect(), sweep }
+        Self {
+            begin: begin.as_millis(),
+            covered: covered.iter().map(pair).collect(),
+            sweep,
+            relisted: Vec::new(),
+            span: 0,
+        }
     }
 
     pub(crate) const fn begin(&self) -> Utc {
         Utc::from_millis(self.begin)
-    }
-
-    pub(crate) const fn sweep(&self) -> u32 {
-        self.sweep
     }
 
     pub(crate) fn covered(&self) -> IntervalSet {
@@ -387,6 +401,19 @@ mod tests {
         }
         let headless = Stored::from([("lane/DLP.All".into(), "{}".into())]);
         assert!(matches!(check(&headless), Err(StateError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_lane_that_was_stored_before_rounds_were_is_read() {
+        let old = r#"{"begin":5,"covered":[[5,9]],"sweep":3}"#;
+        let record: LaneRecord = decode("lane/x", old).unwrap();
+        assert_eq!(record.relisted, []);
+        let mut record = LaneRecord::new(record.begin(), &record.covered(), 0);
+        assert_eq!(encode(&record), r#"{"begin":5,"covered":[[5,9]],"sweep":0}"#);
+        record.relisted.push((7, 8));
+        record.span = 90;
+        let text = encode(&record);
+        assert_eq!(decode::<LaneRecord>("lane/x", &text), Ok(record), "{text}");
     }
 
     #[test]

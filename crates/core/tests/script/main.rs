@@ -6,6 +6,7 @@ mod activities;
 mod bench;
 mod blobs;
 mod hints;
+mod listing;
 mod records;
 mod silence;
 mod subscriptions;

@@ -1,0 +1,198 @@
+//! Which windows are listed, again and again, and what becomes of those that fail.
+
+use m365_audit_core::{Operation, Request, Stored};
+
+use crate::bench::{Answer, Bench, DAY, HOUR, MIN, T0, healthy, record, window};
+
+const LOOKBACK: [(&str, &str); 1] = [("lookback", "2h")];
+
+fn one_record() -> Option<Answer> {
+    Answer::ok(format!("[{}]", record(1)))
+}
+
+#[test]
+fn what_came_late_before_an_outage_of_days_is_found_after_it() {
+    for (outage, minutes) in [(6 * DAY + 14 * HOUR, 5), (6 * DAY + 14 * HOUR, 90), (3 * DAY, 300)] {
+        let down = T0 + 6 * HOUR;
+        let blobs = [("L", down - minutes * MIN, down + 5 * MIN)];
+        let mut service = |now, request: &_| healthy(now, request, &blobs, one_record);
+        let mut bench = Bench::new(&LOOKBACK, Stored::new(), T0);
+        bench.run(down, &mut service);
+        let up = down + outage;
+        let mut bench = Bench::new(&LOOKBACK, bench.stored, up);
+        bench.run(up + HOUR, &mut service);
+        assert_eq!(bench.records, [record(1)], "{minutes} min before {:?}", bench.loud());
+    }
+}
+
+#[test]
+fn processes_that_live_for_a_minute_list_again_what_is_due_and_no_more() {
+    let blobs = [
+        ("L", T0 + HOUR, T0 + HOUR + 30 * MIN),
+        // For the rounds over the whole retention.
+        ("M", T0 + HOUR, T0 + 2 * DAY),
+    ];
+    let mut service = |now, request: &_| healthy(now, request, &blobs, one_record);
+    let (mut stored, mut now, mut lists, mut reads) = (Stored::new(), T0, 0, [None, None]);
+    while now < T0 + 4 * DAY {
+        let mut bench = Bench::new(&LOOKBACK, stored, now);
+        bench.run(now + 55_000, &mut service);
+        lists += bench.count(Operation::ListContent, "");
+        for (read, name) in reads.iter_mut().zip(["$L?", "$M?"]) {
+            if bench.count(Operation::GetBlob, name) > 0 {
+                read.get_or_insert(now);
+            }
+        }
+
+        stored = bench.stored;
+        now += 5 * MIN;
+    }
+    assert!(reads[0].is_some_and(|at| at <= T0 + HOUR + 65 * MIN), "{reads:?}");
+    assert!(reads[1].is_some_and(|at| at <= T0 + 3 * DAY + HOUR), "{reads:?}");
+    // A fresh window each, the last day every half hour, each stretch once a day.
+    let lives = 4 * 288;
+    assert!((lives..lives + 4 * 48 + 40).contains(&lists), "{lists}");
+}
+
+#[test]
+fn a_window_that_fails_is_listed_again_soon_not_a_day_later() {
+    // Whenever a stretch is listed again for the first time, it fails, for four minutes.
+    let blobs = [("L", T0 - 137 * HOUR, T0 + HOUR)];
+    let mut down = None;
+    let mut service = |now, request: &Request| {
+        let found = healthy(now, request, &blobs, one_record);
+        let names_it = found
+            .as_ref()
+            .is_some_and(|answer| String::from_utf8_lossy(&answer.chunks[0]).contains("$L\""));
+        if request.operation == Operation::ListContent
+            && (names_it || down.is_some_and(|down| now < down + 4 * MIN))
+            && now < *down.get_or_insert(now) + 4 * MIN
+        {
+            return Answer::new(503, "");
+        }
+        found
+    };
+    let mut bench = Bench::new(&[], Stored::new(), T0);
+    bench.run(T0 + 26 * HOUR, &mut service);
+    let read = bench.sent.iter().find(|sent| sent.operation == Operation::GetBlob);
+    let waited = read.unwrap().at - down.unwrap();
+    assert!(waited < 15 * MIN, "{} min", waited / MIN);
+}
+
+#[test]
+fn what_a_crash_interrupts_is_listed_again_at_the_next_start() {
+    let blobs = [("L", T0 + HOUR, T0 + 2 * HOUR)];
+    let mut service = |now, request: &_| healthy(now, request, &blobs, one_record);
+    let mut bench = Bench::new(&LOOKBACK, Stored::new(), T0);
+    bench.run(T0 + HOUR + 50 * MIN, &mut service);
+    bench.takes = false;
+    bench.run(T0 + 3 * HOUR, &mut service);
+    assert_eq!(bench.count(Operation::GetBlob, "$L?"), 1, "it was listed and read");
+    let mut bench = Bench::new(&LOOKBACK, bench.stored, T0 + 3 * HOUR);
+    bench.run(T0 + 3 * HOUR + MIN, &mut service);
+    assert_eq!(bench.records, [record(1)]);
+}
+
+#[test]
+fn windows_that_are_too_long_for_the_service_get_shorter() {
+    // Four hours can be listed within a minute, a day cannot.
+    let blobs = [("A", T0 - 3 * DAY, 0), ("L", T0 - 10 * HOUR, T0 + DAY)];
+    let mut service = |now, request: &Request| {
+        if request.operation == Operation::ListContent {
+            let (start, end) = window(request);
+            if end - start > 4 * HOUR {
+                return None;
+            }
+        }
+        healthy(now, request, &blobs, one_record)
+    };
+    let mut bench = Bench::new(&[], Stored::new(), T0);
+    bench.run(T0 + 2 * DAY, &mut service);
+    for name in ["$A?", "$L?"] {
+        assert_eq!(bench.count(Operation::GetBlob, name), 1, "{name} {:?}", bench.loud());
+    }
+    assert!(bench.lane().backlog.as_secs() < 60, "{:?}", bench.lane().backlog);
+}
+
+#[test]
+fn a_stricter_edge_costs_what_lies_behind_it_and_few_words() {
+    let blobs = [("A", T0 - 3 * DAY, 0)];
+    let mut service = |now, request: &Request| {
+        if request.operation == Operation::ListContent && window(request).0 < now - 7 * DAY + HOUR {
+            let code = r#"{"error":{"code":"AF20055","message":"no more than 7 days"}}"#;
+            return Answer::new(400, code);
+        }
+        healthy(now, request, &blobs, one_record)
+    };
+    let mut bench = Bench::new(&[], Stored::new(), T0);
+    bench.run(T0 + 12 * HOUR, &mut service);
+    assert_eq!(bench.records, [record(1)]);
+    let lists = bench.count(Operation::ListContent, "");
+    assert!(lists < 12 * 60 + 100, "{lists}");
+    let loud = bench.loud();
+    assert!(loud.len() < 5 && loud.iter().any(|told| told.contains("is lost")), "{loud:?}");
+}
+
+#[test]
+fn a_window_that_always_fails_holds_up_no_other() {
+    // What was created within five minutes cannot be listed, for a day.
+    let bad = T0 - 20 * HOUR;
+    let blobs = [("A", T0 - 3 * DAY, 0), ("B", bad + MIN, 0), ("C", bad + HOUR, T0 + 90 * MIN)];
+    let mut service = |now, request: &Request| {
+        if request.operation == Operation::ListContent && now < T0 + DAY {
+            let (start, end) = window(request);
+            if start < bad + 5 * MIN && bad < end {
+                return Answer::new(500, "");
+            }
+        }
+        healthy(now, request, &blobs, one_record)
+    };
+    let mut bench = Bench::new(&[], Stored::new(), T0);
+    bench.run(T0 + 3 * HOUR, &mut service);
+    for (name, expected) in [("$A?", 1), ("$B?", 0), ("$C?", 1)] {
+        assert_eq!(bench.count(Operation::GetBlob, name), expected, "{name}");
+    }
+    let told = bench.loud();
+    assert!((1..6).contains(&told.len()), "{told:?}");
+    let lists = bench.count(Operation::ListContent, "");
+    assert!(lists < 3 * 60 + 400, "{lists}");
+    bench.run(T0 + DAY + HOUR, &mut service);
+    assert_eq!(bench.count(Operation::GetBlob, "$B?"), 1, "it was asked for by itself");
+    assert!(bench.lane().backlog.as_secs() < 120, "{:?}", bench.lane().backlog);
+}
+
+#[test]
+fn listing_goes_on_although_windows_stay_open_for_hours() {
+    let names: Vec<String> = (0..300).map(|n| format!("N{n}")).collect();
+    let made = |n: usize| T0 + i64::try_from(n).unwrap() * MIN;
+    let blobs: Vec<_> =
+        names.iter().enumerate().map(|(n, name)| (&**name, made(n), made(n))).collect();
+    let mut service = |now, request: &_| healthy(now, request, &blobs, || Answer::ok("[{}]"));
+    let mut bench = Bench::new(&LOOKBACK, Stored::new(), T0);
+    bench.takes = false;
+    bench.run(T0 + 4 * HOUR, &mut service);
+    assert!(bench.count(Operation::GetBlob, "") >= 238);
+    bench.deliver_held();
+    bench.run(T0 + 5 * HOUR + MIN, &mut service);
+    assert_eq!(bench.count(Operation::GetBlob, ""), 300);
+    assert_eq!((bench.records.len(), bench.lane().blobs_pending), (300, 0));
+    assert!(bench.lane().backlog.as_secs() < 120, "{:?}", bench.lane().backlog);
+    // All of it is settled: a later life lists no more than what is due.
+    let mut bench = Bench::new(&LOOKBACK, bench.stored, T0 + 5 * HOUR + 2 * MIN);
+    bench.run(T0 + 5 * HOUR + 3 * MIN, &mut service);
+    assert_eq!(bench.count(Operation::GetBlob, ""), 0);
+}
+
+#[test]
+fn fresh_listings_leave_room_for_blobs() {
+    let blobs = [("A", T0 - HOUR, 0), ("B", T0 + HOUR, 0)];
+    let mut service = |now, request: &_| healthy(now, request, &blobs, one_record);
+    let options = [("lookback", "2h"), ("interval_sec", "5"), ("requests_per_minute", "10")];
+    let mut bench = Bench::new(&options, Stored::new(), T0);
+    bench.run(T0 + 2 * HOUR, &mut service);
+    for name in ["$A?", "$B?"] {
+        let read = bench.sent.iter().find(|sent| sent.url.contains(name)).map(|sent| sent.at - T0);
+        let latest = if name == "$A?" { 5 * MIN } else { HOUR + 5 * MIN };
+        assert!(read.is_some_and(|at| at <= latest), "{name} {read:?}");
+    }
+}
