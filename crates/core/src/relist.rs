@@ -294,9 +294,9 @@ impl Lane {
         let span = window.end.since(window.start);
         let whole_lane = self.list_failures > 0;
         let mut aside = run.tries > 0;
-        if refused && window.start < older.oldest(now) + EDGE_SPAN && older.edge < EDGE_MAX {
-            let edge = if now < older.edge_until { older.edge * 2 } else { EDGE_BASE };
-            older.edge = edge.min(EDGE_MAX);
+        let edge = older.oldest(now).since(plan::oldest(now));
+        if refused && window.start < older.oldest(now) + EDGE_SPAN && edge < EDGE_MAX {
+            older.edge = (edge * 2).clamp(EDGE_BASE, EDGE_MAX);
             older.edge_until = now + EDGE_KEPT;
         } else if !whole_lane && span > SPAN_MIN {
             older.span = (span / 2).max(SPAN_MIN);
