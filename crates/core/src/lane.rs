@@ -496,7 +496,10 @@ impl Lane {
     pub(crate) fn may_list(&self, urgency: Urgency) -> bool {
         let ready = match urgency {
             // What is older must not keep fresh content from being seen.
-            Urgency::Fresh => self.ready.iter().take_while(|blob| blob.0 == urgency).count(),
+            Urgency::Fresh => {
+                let fresh = self.ready.iter().take_while(|blob| blob.0 == urgency);
+                fresh.take(BLOBS_READY_MAX).count()
+            }
             Urgency::Soon | Urgency::Backlog => self.ready.len(),
         };
         let known_max = if urgency == Urgency::Fresh { BLOBS_FRESH_MAX } else { BLOBS_KNOWN_MAX };

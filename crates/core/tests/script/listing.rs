@@ -196,3 +196,27 @@ fn fresh_listings_leave_room_for_blobs() {
         assert!(read.is_some_and(|at| at <= latest), "{name} {read:?}");
     }
 }
+
+#[test]
+fn blobs_that_are_too_many_to_be_set_aside_are_told_once_and_stop_nothing() {
+    let bad: Vec<String> = (0..10_020).map(|n| format!("bad{n}")).collect();
+    let late: Vec<String> = (0..7).map(|n| format!("fine{n}")).collect();
+    let mut blobs: Vec<_> = bad.iter().map(|name| (&**name, T0 - MIN, 0)).collect();
+    for (n, name) in late.iter().enumerate() {
+        let made = T0 + i64::try_from(n).unwrap() * 10 * MIN;
+        blobs.push((&**name, made, made));
+    }
+    let mut service = |now, request: &Request| {
+        healthy(now, request, &blobs, || {
+            let bad = request.url.contains("$bad");
+            Answer::new(if bad { 500 } else { 200 }, "[]")
+        })
+    };
+    let options = [("lookback", "1h"), ("max_in_flight", "64")];
+    let mut bench = Bench::new(&options, Stored::new(), T0);
+    bench.run(T0 + 70 * MIN, &mut service);
+    assert_eq!(bench.count(Operation::GetBlob, "$fine"), late.len());
+    assert_eq!(bench.lane().blobs_quarantined, 10_000);
+    let told = bench.told(m365_audit_core::Level::Error);
+    assert!(told.len() == 1 && told[0].contains("10000 blobs cannot be read"), "{told:?}");
+}
