@@ -615,8 +615,8 @@ impl fmt::Display for Event {
             ),
             Self::FiltersChanged => write!(
                 f,
-                "{}: activities_filter has changed: it holds for what is searched from now on, \
-                 and what was searched by the old one is not searched again",
+                "{}: activities_filter has changed; what was searched by the old one is not \
+                 searched again",
                 ContentType::CloudAppActivities
             ),
             Self::FilterIgnored { filter, activities } => write!(

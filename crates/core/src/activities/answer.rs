@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::envelope::EnvelopeError;
 use super::judge::judge;
-use super::plan::{RETENTION, Urgency};
+use super::plan::{RETENTION, Urgency, oldest};
 use super::reader::{PageReader, Ready};
 use super::walk::{PageId, Turn, Turned, WalkId};
 use crate::batch::{Batch, ContentRef, ContentType};
@@ -356,6 +356,11 @@ impl Collector {
     fn fail_activities(&mut self, now: Now, id: WalkId, wait: Option<Duration>, reason: &str) {
         let Some(lane) = &mut self.activities else { return };
         let Some(walk) = lane.walks.get_mut(&id) else { return };
+        if walk.is_stuck && walk.window.end <= oldest(self.clock.at(now)) {
+            // It is lost, and told.
+            lane.drop_walk(id, &mut self.changes);
+            return;
+        }
         let was_stuck = walk.is_stuck;
         let failures = walk.fail(lane.pages_read);
         // What is asked for is soon old. Any other search keeps what it has reached.

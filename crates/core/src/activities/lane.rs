@@ -56,11 +56,12 @@ impl Notes {
         format!("{} {seam} {short} {long}", self.filters)
     }
 
-    fn decode(text: &str) -> Option<Self> {
+    fn decode(key: &str, text: &str) -> Result<Self, StateError> {
         let mut parts = text.split(' ');
-        let filters = parts.next()?.to_owned();
-        let mut time = || Some(Utc::from_millis(parts.next()?.parse().ok()?));
-        Some(Self { filters, seam: time()?, relisted: [time()?, time()?] })
+        let mut part = || parts.next().unwrap_or_default();
+        let filters = part().to_owned();
+        let mut time = || state::decode_time(key, part());
+        Ok(Self { filters, seam: time()?, relisted: [time()?, time()?] })
     }
 }
 
@@ -137,8 +138,7 @@ impl ActivityLane {
         let filters = Key::of_content(&portal.filters.to_json().to_string());
         let filters = format!("{:032x}", filters.0);
         let mut notes = match stored.get(&name) {
-            Some(value) => Notes::decode(value)
-                .ok_or_else(|| StateError::damaged(&name, "not a hash and three times"))?,
+            Some(value) => Notes::decode(&name, value)?,
             None => {
                 // What is searched for the first time need not be searched again at once.
                 let relisted = if is_new { now.wall } else { Utc::default() };
@@ -198,11 +198,15 @@ impl ActivityLane {
 
     // Searches.
 
-    fn begin_walk(&mut self, window: Interval, urgency: Urgency, at: Point) -> &mut Walk {
+    fn begin_walk(&mut self, window: Interval, urgency: Urgency, at: Point) {
+        self.add_walk(Walk::new(window, urgency, at));
+    }
+
+    fn add_walk(&mut self, walk: Walk) {
         let id = WalkId(self.next_walk);
         self.next_walk += 1;
         self.replan = true;
-        self.walks.entry(id).or_insert_with(|| Walk::new(window, urgency, at))
+        self.walks.insert(id, walk);
     }
 
     /// Begins the search of this urgency that is due, if there is none under way.
@@ -365,13 +369,16 @@ impl ActivityLane {
             return self.note_relisted();
         }
         changes.delete(self.keys.walk());
-        let left: IntervalSet = stuck.parts().collect();
-        left.gaps(stuck.window).into_iter().for_each(|done| self.cover(done));
+        let left = stuck.left();
+        for done in left.gaps(stuck.window) {
+            self.cover(done);
+        }
         for part in left.iter() {
             let at = Point::new(part, Cursor::Scan(None));
-            let walk = self.begin_walk(part, stuck.urgency, at);
+            let mut walk = Walk::new(part, stuck.urgency, at);
             (walk.is_stuck, walk.failures) = (true, HOPELESS);
             walk.not_before = stuck.not_before;
+            self.add_walk(walk);
         }
     }
 
@@ -437,12 +444,6 @@ impl ActivityLane {
         self.covered.insert(interval);
         self.replan = true;
         self.changed = true;
-    }
-
-    /// Notes that an interval is lost: what could not be read of it is not tried any more.
-    pub(super) fn lose(&mut self, gap: Interval) {
-        self.walks.retain(|_, walk| !walk.is_stuck || gap.end < walk.window.end);
-        self.cover(gap);
     }
 
     /// Notes records that do not meet a filter. Answers their number if it is to be told.

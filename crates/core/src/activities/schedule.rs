@@ -110,7 +110,7 @@ impl Collector {
                 continue;
             }
             lane.growing_gap_at = now.monotonic + crate::plan::GAP_REPORTED_EVERY;
-            lane.lose(gap);
+            lane.cover(gap);
             lane.metrics.listing_gaps += gap.end.since(gap.start);
             self.outputs.push_back(crate::Output::Event(Event::ListingGapError {
                 content_type: lane.metrics.content_type,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Urgency;
-use crate::interval::Interval;
+use crate::interval::{Interval, IntervalSet};
 use crate::key::{Key, KeySet};
 use crate::request::RequestId;
 use crate::time::Utc;
@@ -198,27 +198,29 @@ impl Walk {
         self.failures += 1;
         let failures = self.failures;
         self.broken += u32::from(std::mem::replace(&mut self.read_before, read) != read);
-        if self.broken >= BROKEN_MAX {
-            (self.failures, self.broken) = (0, 0);
-            let halves = self.at.clone().and_then(|mut at| at.cut());
-            self.is_stuck |=
-                halves.is_none() && self.read.is_empty() && self.parts().all(is_narrow);
-            if halves.is_some() {
-                self.at = halves;
-            } else if let Some(at) = &mut self.at {
-                at.parts.rotate_right(1);
-                at.cursor = Cursor::Scan(None);
-            }
+        let Some(at) = self.at.as_mut().filter(|_| self.broken >= BROKEN_MAX) else {
+            return failures;
+        };
+        (self.failures, self.broken) = (0, 0);
+        if at.cut().is_none()
+            && let Some(part) = at.parts.pop()
+        {
+            at.parts.insert(0, part);
+            at.cursor = Cursor::Scan(None);
+            let narrow = |part: &(i64, i64)| part.1 - part.0 <= 1;
+            self.is_stuck |= self.read.is_empty() && at.parts.iter().all(narrow);
         }
         failures
     }
 
     /// What is still to be searched.
-    pub(super) fn parts(&self) -> impl Iterator<Item = Interval> {
-        let parts = self.at.iter().flat_map(|at| &at.parts);
-        parts.filter_map(|(start, end)| {
-            Interval::new(Utc::from_millis(*start), Utc::from_millis(*end))
-        })
+    pub(super) fn left(&self) -> IntervalSet {
+        let mut left = IntervalSet::default();
+        for (start, end) in self.at.iter().flat_map(|at| &at.parts) {
+            let (start, end) = (Utc::from_millis(*start), Utc::from_millis(*end));
+            left.insert(Interval { start, end });
+        }
+        left
     }
 
     fn way_on(&mut self, from: &Point, turn: Turn) -> Result<Option<Point>, Turned> {
