@@ -92,6 +92,9 @@ pub(crate) fn config(options: &[(&str, &str)]) -> Config {
     for (name, value) in usual.iter().chain(options) {
         raw.insert((*name).to_owned(), (*value).to_owned());
     }
+    if raw.get("source").is_some_and(|source| !source.contains("management_activity")) {
+        raw.remove("content_types");
+    }
     Config::parse(&raw).unwrap()
 }
 
