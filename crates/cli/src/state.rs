@@ -140,7 +140,10 @@ fn as_json(tenants: &[Tenant]) -> String {
 fn lane_json(lane: &LaneSummary) -> Value {
     let covered = lane.covered.iter();
     let pair = |(start, end): &(Utc, Utc)| json!([start.to_string(), end.to_string()]);
-    let blob = |(id, expiration): &(Box<str>, Utc)| json!({"content_id": id, "expiration": expiration.to_string()});
+    let blob = |(id, expiration): &(Box<str>, Utc)| {
+        let expiration = expiration.to_string();
+        json!({"content_id": id, "expiration": expiration})
+    };
     json!({
         "content_type": lane.content_type.as_str(),
         "begin": lane.begin.to_string(),

@@ -197,7 +197,8 @@ impl<'de> Visitor<'de> for RateVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a probability from 0 to 1, or a table of probability, every, from_s, until_s and times",
+            "a probability from 0 to 1, or a table of probability, every, from_s, until_s and \
+             times",
         )
     }
 

@@ -170,8 +170,9 @@ fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
 }
 
 /// What a run that ends by itself and lacks something says at last.
-pub(crate) const INCOMPLETE_WORDS: &str = "incomplete: the sign-in was refused, or some content was denied, has no subscription, is lost \
-     or could not be read yet; see WARN and ERROR above";
+pub(crate) const INCOMPLETE_WORDS: &str = "incomplete: the sign-in was refused, or some \
+    content was denied, has no subscription, is lost or could not be read yet; see WARN and ERROR \
+    above";
 
 /// The exit code and the last words.
 fn verdict(result: &Result<Outcome, RunError>, once: bool, stopped: bool) -> (u8, Level, String) {
