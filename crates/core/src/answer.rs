@@ -43,8 +43,8 @@ const BLOB_RETRY_BASE: Duration = Duration::from_secs(1);
 const BLOB_GONE_BASE: Duration = Duration::from_secs(30);
 const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// Between readings of a blob that is `null`: in all, 40 s until that is believed.
-const BLOB_NULL_RETRY: Duration = Duration::from_secs(10);
+/// Between readings of a blob that is `null`: in all, 32 s until that is believed.
+const BLOB_NULL_RETRY: Duration = Duration::from_secs(8);
 
 /// After so many failures in a row, content that only a hint names is left to polling.
 const HINT_FAILURES_MAX: u32 = 3;
