@@ -101,7 +101,8 @@ impl Collector {
     /// `seed` feeds the jitter of retries; any number.
     ///
     /// # Errors
-    /// If `stored` is damaged, of another tenant, or written by a newer version. Nothing is changed then.
+    /// If `stored` is damaged, of another tenant, or written by a newer version. Nothing is changed
+    /// then.
     pub fn new(config: Config, stored: &Stored, seed: u64, now: Now) -> Result<Self, StateError> {
         let mut changes = Changes::default();
         let new = state::check_version(stored, &mut changes)?;

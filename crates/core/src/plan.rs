@@ -74,8 +74,8 @@ pub(crate) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interv
     Interval::new(start.max(floor), end)
 }
 
-/// The next window of the backlog, of at most `span`: first what is about to expire, then the newest
-/// gap. Where it touches what is listed, a little of that is listed again: content may have come
+/// The next window of the backlog, of at most `span`: first what is about to expire, then the
+/// newest gap. Where it touches what is listed, a little of that is listed again: content may have come
 /// late to the last listing before a stop, however long ago that was.
 pub(crate) fn backlog(
     listed: &IntervalSet,
@@ -206,8 +206,8 @@ mod tests {
 
     proptest! {
         /// Listing what the planner asks for, until it asks for nothing, covers everything; every
-        /// window is legal, and a backlog window overlaps what is listed by [`OVERLAP`] at the most:
-        /// by all of it where it closes a gap to what was listed before.
+        /// window is legal, and a backlog window overlaps what is listed by [`OVERLAP`] at most: by
+        /// all of it where it closes a gap to what was listed before.
         #[test]
         fn no_gap_little_overlap_always_legal(
             begin_h in 0i64..1_100,
