@@ -75,8 +75,8 @@ pub(crate) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interv
 }
 
 /// The next window of the backlog, of at most `span`: first what is about to expire, then the
-/// newest gap. Where it touches what is listed, a little of that is listed again: content may have come
-/// late to the last listing before a stop, however long ago that was.
+/// newest gap. Where it touches what is listed, a little of that is listed again: content may have
+/// come late to the last listing before a stop, however long ago that was.
 pub(crate) fn backlog(
     listed: &IntervalSet,
     begin: Utc,
