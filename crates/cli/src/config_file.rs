@@ -6,8 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use m365_audit_client::takes_any_text;
-use m365_audit_core::config::no_entries;
+use m365_audit_client::toml_text;
 use m365_audit_core::{ConfigError, RawOptions};
 use toml::{Table, Value};
 
@@ -72,37 +71,12 @@ impl ConfigFile {
                 (prefix, key) => format!("{prefix}.{key}"),
             };
             match value {
-                Value::String(text) => self.put(name, text.clone()),
-                Value::Integer(number) => self.put(name, number.to_string()),
-                Value::Boolean(value) => self.put(name, value.to_string()),
-                Value::Array(values) => self.take_list(name, values),
                 Value::Table(table) => self.take(table, &name),
-                Value::Float(_) | Value::Datetime(_) if !takes_any_text(&name) => {
-                    self.put(name, value.to_string());
-                }
-                Value::Float(_) | Value::Datetime(_) => self.errors.push(ConfigError::new(
-                    &name,
-                    None,
-                    "neither text, whole number nor true/false",
-                    "write the value in quotes",
-                )),
+                value => match toml_text(&name, value) {
+                    Ok(text) => self.put(name, text),
+                    Err(mistake) => self.errors.push(mistake),
+                },
             }
-        }
-    }
-
-    fn take_list(&mut self, name: String, values: &[Value]) {
-        if values.is_empty() {
-            return self.errors.push(no_entries(&name, "[]"));
-        }
-        let words: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
-        match words {
-            Some(words) => self.put(name, words.join(", ")),
-            None => self.errors.push(ConfigError::new(
-                &name,
-                None,
-                "a list of something else than text",
-                "write the values in quotes: [\"Audit.Exchange\", \"DLP.All\"]",
-            )),
         }
     }
 

@@ -51,6 +51,7 @@ mod sqlite;
 mod store;
 mod tenants;
 mod tls;
+mod toml_text;
 mod webhook;
 
 pub use calls::Calls;
@@ -64,11 +65,10 @@ pub use http::{client as http_client, direct_client, is_this_machine};
 pub use proxy::Proxy;
 pub use restart::RestartPause;
 pub use runtime::Runtime;
-pub use settings::{
-    DbOptions, NativeOptions, Settings, drop_unused, in_order, read_roots, takes_any_text,
-};
+pub use settings::{DbOptions, NativeOptions, Settings, drop_unused, in_order, read_roots};
 pub use sink::Sink;
 pub use store::{DbState, Store, StoreError, inspect, probe};
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile};
 pub use tls::client_config as tls_config;
+pub use toml_text::toml_text;
 pub use webhook::{REFUSALS, Refusal, WebhookMetrics, WebhookOptions};

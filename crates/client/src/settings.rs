@@ -5,9 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use m365_audit_core::config::{Reader, Source};
+use m365_audit_core::config::{
+    ACTIVITIES, MANAGEMENT, MANAGEMENT_OPTIONS, PORTAL_OPTIONS, Reader, Source,
+};
 use m365_audit_core::credential::Choice;
-use m365_audit_core::options::{self, HOST_OPTIONS, Kind, OPTIONS, Scope};
+use m365_audit_core::options::{self, HOST_OPTIONS, OPTIONS, Scope};
 use m365_audit_core::{Config, ConfigError, Credential, RawOptions, Secret};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -139,22 +141,12 @@ pub fn in_order(mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
 /// whatever is collected, or for many of whom some have it.
 pub fn drop_unused(raw: &mut RawOptions) {
     let source = Reader::new(raw).optional("source").unwrap_or_default().to_ascii_lowercase();
-    let management = source.is_empty() || source.contains("management_activity");
-    let activities = source.contains("cloud_app_activities");
+    let management = source.is_empty() || source.contains(MANAGEMENT);
+    let activities = source.contains(ACTIVITIES);
     raw.retain(|name, _| {
-        let of_activities = name.starts_with("portal_") || name.starts_with("activities_");
-        let of_management = name == "content_types" || name == "exclude_content_types";
-        (activities || !of_activities) && (management || !of_management)
+        (activities || !PORTAL_OPTIONS.contains(&&**name))
+            && (management || !MANAGEMENT_OPTIONS.contains(&&**name))
     });
-}
-
-/// Whether an option takes whatever text is written. Of the others, a number with a fraction or a
-/// date is told as a mistake by its value.
-#[must_use]
-pub fn takes_any_text(name: &str) -> bool {
-    options::find(name).is_some_and(|spec| {
-        matches!(spec.kind, Kind::Text | Kind::Secret | Kind::Path | Kind::FreeList(_))
-    })
 }
 
 impl NativeOptions {

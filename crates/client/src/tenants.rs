@@ -7,14 +7,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use m365_audit_core::config::{Reader, no_entries};
+use m365_audit_core::config::{ACTIVITIES, Reader};
 use m365_audit_core::credential::is_credential_option;
 use m365_audit_core::options::{self, Scope};
 use m365_audit_core::{ConfigError, RawOptions};
 use toml::{Table, Value};
 
 use crate::credentials::read_bounded;
-use crate::settings::{Settings, drop_unused, takes_any_text};
+use crate::settings::{Settings, drop_unused};
+use crate::toml_text::toml_text;
 
 /// The largest file that is read: enough for thousands of tenants.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -115,7 +116,7 @@ impl TenantsFile {
         // Which sources a table has, and where, it may say itself.
         let sources = "management_activity, cloud_app_activities";
         raw.entry("source".into()).or_insert_with(|| sources.into());
-        if raw["source"].contains("cloud_app_activities") {
+        if raw["source"].contains(ACTIVITIES) {
             let somewhere = "https://tenant.portal.cloudappsecurity.com";
             raw.entry("portal_url".into()).or_insert_with(|| somewhere.into());
         }
@@ -299,33 +300,11 @@ impl TenantsFile {
 fn texts(table: &Table, errors: &mut Vec<ConfigError>) -> RawOptions {
     let mut texts = RawOptions::new();
     for (name, value) in table {
-        if matches!(value, Value::Array(values) if values.is_empty()) {
-            errors.push(no_entries(name, "[]"));
-            continue;
-        }
-        let text = match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Integer(number) => Some(number.to_string()),
-            Value::Boolean(value) => Some(value.to_string()),
-            Value::Array(values) => {
-                let words: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
-                words.map(|words| words.join(", "))
-            }
-            Value::Float(_) | Value::Datetime(_) if !takes_any_text(name) => {
-                Some(value.to_string())
-            }
-            Value::Table(_) | Value::Float(_) | Value::Datetime(_) => None,
-        };
-        match text {
-            Some(text) => {
+        match toml_text(name, value) {
+            Ok(text) => {
                 texts.insert(name.clone(), text);
             }
-            None => errors.push(ConfigError::new(
-                name,
-                None,
-                "neither text, whole number, true/false nor a list of texts",
-                "write the value in quotes",
-            )),
+            Err(mistake) => errors.push(mistake),
         }
     }
     texts

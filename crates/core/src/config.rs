@@ -7,8 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::activities::PORTAL_OPTIONS;
+use crate::activities::PortalConfig;
 use crate::activities::filter::Filters;
-use crate::activities::{PORTAL_OPTIONS, PortalConfig};
 use crate::batch::ContentType;
 use crate::call::WebhookRequest;
 use crate::certificate::Certificate;
@@ -21,8 +22,13 @@ use crate::secret::Secret;
 use crate::webhook;
 
 /// The words of `source`.
-const MANAGEMENT: &str = "management_activity";
-const ACTIVITIES: &str = "cloud_app_activities";
+pub const MANAGEMENT: &str = "management_activity";
+/// The same for activities.
+pub const ACTIVITIES: &str = "cloud_app_activities";
+
+/// What is about the Management Activity API alone and may not be set without it. Its counterpart
+/// is [`PORTAL_OPTIONS`].
+pub const MANAGEMENT_OPTIONS: [&str; 2] = ["content_types", "exclude_content_types"];
 
 /// Options as somebody wrote them: name to text. Names are those of [`OPTIONS`].
 pub type RawOptions = BTreeMap<String, String>;
@@ -233,7 +239,7 @@ impl Config {
             (true, false) => reader.refuse_unused(&PORTAL_OPTIONS, ACTIVITIES),
             (false, true) => {
                 content_types.clear();
-                reader.refuse_unused(&["content_types", "exclude_content_types"], MANAGEMENT);
+                reader.refuse_unused(&MANAGEMENT_OPTIONS, MANAGEMENT);
             }
             // Without a source, that is told.
             (true, true) | (false, false) => {}

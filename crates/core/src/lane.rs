@@ -205,7 +205,7 @@ impl Lane {
         let name = keys.lane();
         let record = match stored.get(&name) {
             Some(value) => state::decode::<LaneRecord>(&name, value)?,
-            None => LaneRecord::new(plan::begin(config.lookback, now), &IntervalSet::default(), 0),
+            None => LaneRecord::new(plan::begin(config.lookback, now), &IntervalSet::default()),
         };
         let start = keys.start();
         let started_at = stored.get(&start).map(|v| state::decode_time(&start, v)).transpose()?;
@@ -778,7 +778,7 @@ impl Lane {
                 self.begin = oldest;
                 self.covered.forget_before(oldest);
             }
-            let mut record = LaneRecord::new(self.begin, &self.covered, 0);
+            let mut record = LaneRecord::new(self.begin, &self.covered);
             record.relisted = self.relisted(now);
             record.span = self.older.stored_span();
             changes.put(self.keys.lane(), state::encode(&record));

@@ -29,7 +29,7 @@ const EDGE_KEPT: Duration = Duration::from_secs(6 * 3_600);
 
 /// A round under way: it is listed piece by piece, as long as windows may be.
 #[derive(Clone, Copy, Debug)]
-struct Progress {
+struct UnderWay {
     round: Round,
     begun: Utc,
     /// Where the next piece begins.
@@ -51,7 +51,7 @@ struct Aside {
 pub(crate) struct Older {
     /// When each round was last made, by Microsoft's clock.
     made: Vec<(Round, i64)>,
-    progress: Option<Progress>,
+    under_way: Option<UnderWay>,
     /// No round is due before.
     look_at: Utc,
     asides: Vec<Aside>,
@@ -71,7 +71,7 @@ impl Older {
         let span = if minutes == 0 { WINDOW_SPAN_MAX } else { stored };
         Self {
             made,
-            progress: None,
+            under_way: None,
             look_at: Utc::MIN,
             asides: Vec::new(),
             span: span.clamp(SPAN_MIN, WINDOW_SPAN_MAX),
@@ -113,11 +113,11 @@ impl Older {
 
     /// An older window was listed, a piece of `round` perhaps: the next may be a little longer.
     pub(crate) fn succeeded(&mut self, window: Interval, round: Option<Round>) {
-        if let Some(progress) = self.progress.filter(|progress| Some(progress.round) == round)
-            && progress.end <= progress.next
+        if let Some(under_way) = self.under_way.filter(|under_way| Some(under_way.round) == round)
+            && under_way.end <= under_way.next
         {
-            self.progress = None;
-            self.make(progress.round, progress.begun);
+            self.under_way = None;
+            self.make(under_way.round, under_way.begun);
         }
         self.failures = 0;
         if window.end.since(window.start) >= self.span / 2 {
@@ -129,7 +129,7 @@ impl Older {
     pub(crate) fn correct_time(&mut self, now: Utc, horizon: Utc) {
         self.made.retain(|(_, at)| *at <= now.as_millis());
         self.asides.retain(|aside| aside.window.end <= horizon);
-        self.progress = None;
+        self.under_way = None;
         self.look_at = Utc::MIN;
         self.edge_until = Utc::MIN;
     }
@@ -176,26 +176,26 @@ impl Lane {
             }
             return;
         }
-        if self.older.progress.is_none() {
+        if self.older.under_way.is_none() {
             if self.older.look_at <= server_now {
                 self.begin_round(target, server_now);
             }
             wake.at(now + self.older.look_at.since(server_now));
         }
         let asides = self.older.asides();
-        let Some(progress) = &mut self.older.progress else { return };
-        let Progress { round, begun, end, .. } = *progress;
-        let rest = Interval::new(progress.next.max(oldest), end);
+        let Some(under_way) = &mut self.older.under_way else { return };
+        let UnderWay { round, begun, end, .. } = *under_way;
+        let rest = Interval::new(under_way.next.max(oldest), end);
         let piece = rest.and_then(|rest| asides.gaps(rest).first().copied());
         match piece.and_then(|Interval { start, end }| {
             Interval::new(start, end.min(start + self.older.span))
         }) {
             Some(piece) => {
-                progress.next = piece.end;
+                under_way.next = piece.end;
                 self.begin_older(piece, Urgency::Soon, Some(round), 0);
             }
             None => {
-                self.older.progress = None;
+                self.older.under_way = None;
                 self.older.make(round, begun);
                 self.changed = true;
             }
@@ -205,7 +205,7 @@ impl Lane {
     /// Begins the oldest round that is due, or the recent one if that waits for longer; or notes
     /// when to look again.
     fn begin_round(&mut self, target: Option<Utc>, now: Utc) {
-        let mut first: Option<(Utc, Progress)> = None;
+        let mut first: Option<(Utc, UnderWay)> = None;
         let mut next = now + plan::RECENT_EVERY;
         for (round, due, window) in self.rounds(target, now) {
             if due > now {
@@ -218,11 +218,11 @@ impl Lane {
                 self.changed = true;
                 next = now;
             } else if first.is_none_or(|(first, _)| round == plan::RECENT && due < first) {
-                let progress = Progress { round, begun: now, next: window.start, end: window.end };
-                first = Some((due, progress));
+                let under_way = UnderWay { round, begun: now, next: window.start, end: window.end };
+                first = Some((due, under_way));
             }
         }
-        self.older.progress = first.map(|(_, progress)| progress);
+        self.older.under_way = first.map(|(_, under_way)| under_way);
         self.older.look_at = next;
     }
 
@@ -250,7 +250,7 @@ impl Lane {
     /// For a run that ends: whether all was listed again that was listed by an earlier one.
     pub(crate) fn is_relisted(&self, target: Utc, now: Utc) -> bool {
         let given_up = |aside: &Aside| aside.failures >= ASIDE_FAILURES_MAX;
-        self.older.progress.is_none()
+        self.older.under_way.is_none()
             && self.older.asides.iter().all(given_up)
             && self.rounds(Some(target), now).is_empty()
     }
@@ -308,10 +308,10 @@ impl Lane {
         if aside {
             let round = run.round;
             older.asides.push(Aside { window, round, failures, not_before: again_at });
-        } else if let Some(progress) = &mut older.progress
-            && run.round == Some(progress.round)
+        } else if let Some(under_way) = &mut older.under_way
+            && run.round == Some(under_way.round)
         {
-            progress.next = window.start;
+            under_way.next = window.start;
         }
         // One window among many that succeed mounts by itself.
         older.failures.max(failures)

@@ -246,6 +246,9 @@ impl Collector {
         if self.config.once && self.target.is_none() {
             self.target = Some(plan::horizon(server_now));
         }
+        for lane in self.lanes.iter_mut().filter(|lane| lane.runs.len() >= RUNS_MAX / 2) {
+            lane.merge_runs();
+        }
         for urgency in [Urgency::Fresh, Urgency::Soon, Urgency::Backlog] {
             self.plan_windows(urgency, now, server_now, wake);
             while self.exchanges.len() < self.in_flight_max(urgency) {
@@ -277,9 +280,6 @@ impl Collector {
         let interval = self.config.interval.max(least);
         let target = self.target;
         for lane in &mut self.lanes {
-            if lane.runs.len() >= RUNS_MAX / 2 {
-                lane.merge_runs();
-            }
             let runs_max = if urgency == Urgency::Fresh { RUNS_MAX } else { RUNS_MAX / 2 };
             let active = lane.subscription == Subscription::Enabled
                 && wake.is_due(lane.list_not_before, now.monotonic)

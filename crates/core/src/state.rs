@@ -204,12 +204,12 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 impl LaneRecord {
-    pub(crate) fn new(begin: Utc, covered: &IntervalSet, sweep: u32) -> Self {
+    pub(crate) fn new(begin: Utc, covered: &IntervalSet) -> Self {
         let pair = |interval: Interval| (interval.start.as_millis(), interval.end.as_millis());
         Self {
             begin: begin.as_millis(),
             covered: covered.iter().map(pair).collect(),
-            sweep,
+            sweep: 0,
             relisted: Vec::new(),
             span: 0,
         }
@@ -408,7 +408,7 @@ mod tests {
         let old = r#"{"begin":5,"covered":[[5,9]],"sweep":3}"#;
         let record: LaneRecord = decode("lane/x", old).unwrap();
         assert_eq!(record.relisted, []);
-        let mut record = LaneRecord::new(record.begin(), &record.covered(), 0);
+        let mut record = LaneRecord::new(record.begin(), &record.covered());
         assert_eq!(encode(&record), r#"{"begin":5,"covered":[[5,9]],"sweep":0}"#);
         record.relisted.push((7, 8));
         record.span = 90;

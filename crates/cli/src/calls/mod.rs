@@ -99,8 +99,9 @@ impl Session {
     /// # Errors
     /// The exit code; why is said on stderr.
     pub(crate) fn open(matches: &ArgMatches) -> Result<Self, u8> {
-        log(matches).warn_of_variables();
-        Self::of(&Self::settings(matches)?, log(matches))
+        let log = log(matches);
+        log.warn_of_variables();
+        Self::of(&Self::settings(matches)?, log)
     }
 
     /// The same for the Activities API, whatever is collected.
@@ -108,12 +109,13 @@ impl Session {
     /// # Errors
     /// The exit code; why is said on stderr.
     pub(crate) fn open_portal(matches: &ArgMatches) -> Result<Self, u8> {
-        log(matches).warn_of_variables();
+        let log = log(matches);
+        log.warn_of_variables();
         let settings = sources::portal_settings(matches).map_err(|report| {
             say(&report);
             MISCONFIGURED
         })?;
-        Self::of(&settings, log(matches))
+        Self::of(&settings, log)
     }
 
     /// Reads all settings.

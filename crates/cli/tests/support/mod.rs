@@ -100,6 +100,19 @@ impl World {
         command
     }
 
+    /// Runs a collection to its end, with a `db` in `dir`: all arrives, by legal requests, and no
+    /// secret is in the log.
+    #[track_caller]
+    pub(crate) fn collect(&self, command: &mut Command, dir: &Path) -> Output {
+        command.args(["--once", "--log-level", "debug", "--db"]).arg(dir.join("state.db"));
+        let output = command.output().unwrap();
+        assert_code(&output, 0);
+        assert!(self.owed().is_subset(&self.keys(lines(&output.stdout))));
+        self.assert_clean("the log", &output.stderr);
+        assert!(self.microsoft().report().is_legal());
+        output
+    }
+
     /// Every record that must have arrived, by what makes it the same record.
     pub(crate) fn owed(&self) -> HashSet<u128> {
         let all: Vec<_> = self.server.microsoft().owed().collect();

@@ -20,8 +20,8 @@ pub(crate) struct PortalConfig {
     pub(crate) requests_per_minute: u32,
 }
 
-/// What they are called.
-pub(crate) const PORTAL_OPTIONS: [&str; 6] = [
+/// Options that are about activities alone and may not be set without them.
+pub const PORTAL_OPTIONS: [&str; 6] = [
     "portal_url",
     "portal_token",
     "portal_resource",

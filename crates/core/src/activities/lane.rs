@@ -131,7 +131,7 @@ impl ActivityLane {
         let begin = plan::begin(portal.lookback, now.wall);
         let record = match stored.get(&name) {
             Some(value) => state::decode::<LaneRecord>(&name, value)?,
-            None => LaneRecord::new(begin, &IntervalSet::default(), 0),
+            None => LaneRecord::new(begin, &IntervalSet::default()),
         };
         let is_new = !stored.contains_key(&name);
         let name = keys.search();
@@ -502,7 +502,7 @@ impl ActivityLane {
                 self.begin = oldest;
                 self.covered.forget_before(oldest);
             }
-            let record = LaneRecord::new(self.begin, &self.covered, 0);
+            let record = LaneRecord::new(self.begin, &self.covered);
             changes.put(self.keys.lane(), state::encode(&record));
         }
         if std::mem::take(&mut self.walk_dropped) {

@@ -25,7 +25,8 @@ mod seen;
 mod walk;
 mod wire;
 
-pub(crate) use config::{PORTAL_OPTIONS, PortalConfig};
+pub use config::PORTAL_OPTIONS;
+pub(crate) use config::PortalConfig;
 pub(crate) use envelope::EnvelopeError;
 pub(crate) use judge::judge;
 pub(crate) use lane::ActivityLane;
