@@ -102,6 +102,14 @@ faults! {
     SubscriptionDisabled = "subscription_disabled",
     /// DLP.All: 401 AF10001 while the other types work.
     DlpForbidden = "dlp_forbidden",
+    /// DLP.All: 401 with a bare message and no code, while the other types work.
+    DlpUnauthorized = "dlp_unauthorized",
+    /// DLP.All: 403 with a page of HTML, as a proxy or the service's front answers.
+    DlpUnexplained = "dlp_unexplained",
+    /// List of subscriptions: 500, `null`, nothing, or an object in place of the list.
+    ListBroken = "list_broken",
+    /// Start: 500, without effect.
+    StartFails = "start_fails",
     /// A 401 with an empty body; the token stays good.
     EmptyUnauthorized = "empty_unauthorized",
     /// Listing: a page without entries that has a next page.
@@ -128,6 +136,14 @@ faults! {
     Exactly24h = "exactly_24h",
     /// Listing: an address at another host. A token sent there is recorded as illegal.
     ForeignUri = "foreign_uri",
+    /// Listing: an address at the right host with a wrong path, of another tenant: AF20052. Clients
+    /// that took a tenant from the wrong place have got it (powerapps-tools #552).
+    WrongPath = "wrong_path",
+    /// Listing: the next page at another host. A token sent there is recorded as illegal.
+    ForeignPage = "foreign_page",
+    /// Listing: an entry with a member of another type, or without one. Records have been seen to
+    /// change the types of their members (office365-audit-log-collector #75).
+    OddEntry = "odd_entry",
     /// Blob: 404 AF20050 although it is there.
     BlobNotFound = "blob_not_found",
     /// Blob: AF20051 although it has not expired.
@@ -335,8 +351,7 @@ const FIELD: &[(Fault, f64)] = &[
 
 /// Faults that no preset includes: they need the operator of a collector, or they make some
 /// content unreachable in that listing, so a test switches them on by name.
-const BY_NAME_ONLY: &[Fault] =
-    &[Fault::ForeignUri, Fault::TokenRefused, Fault::AuditOff, Fault::PortalFilterIgnored];
+const BY_NAME_ONLY: &[Fault] = &[Fault::TokenRefused, Fault::AuditOff, Fault::PortalFilterIgnored];
 
 impl FaultPlan {
     /// Nothing goes wrong.
@@ -359,7 +374,10 @@ impl FaultPlan {
             Fault::DocumentedPageUri | Fault::ApiV1PageUri | Fault::ClockSkew => 0.1,
             Fault::SubscriptionVanished | Fault::SubscriptionDisabled => 0.002,
             Fault::InternalErrorHour | Fault::Stall | Fault::StallBody => 0.005,
-            Fault::StartThrottled | Fault::DlpForbidden => 0.05,
+            Fault::StartThrottled
+            | Fault::DlpForbidden
+            | Fault::DlpUnauthorized
+            | Fault::DlpUnexplained => 0.05,
             Fault::PoisonBlobForever => 0.01,
             Fault::InternalErrorBurst => 0.02,
             _ => 0.03,

@@ -52,6 +52,14 @@ impl Microsoft {
         if !allowed || self.fault(Fault::DlpForbidden) {
             return Err(answer::missing_permission(self.config.rules.texts, &call.roles));
         }
+        if self.fault(Fault::DlpUnauthorized) {
+            return Err(answer::denied());
+        }
+        if self.fault(Fault::DlpUnexplained) {
+            let page =
+                "<html><head><title>403 Forbidden</title></head><body>Forbidden</body></html>";
+            return Err(Answer::text(403, "text/html", page));
+        }
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use crate::config::{ListingOrder, PageUri};
 use crate::content_type::ContentType;
 use crate::draw;
 use crate::faults::Fault;
+use crate::guid::Guid;
 use crate::listing::{self, NextPage, PageToken, Window};
 use crate::report::Rule;
 use crate::route::Operation;
@@ -43,12 +44,33 @@ impl Microsoft {
         json.push('[');
         for (n, entry) in page.entries.iter().enumerate() {
             json.push_str(if n == 0 { "{" } else { ",{" });
+            let from = json.len();
             entry.push_json(content_type, &mut json);
+            if self.fault(Fault::OddEntry) {
+                let odd = self.made_odd(&json[from..]);
+                json.replace_range(from.., &odd);
+            }
             json.push('}');
         }
         json.push(']');
         let answer = Answer::json(200, json);
         Ok(self.with_next(answer, call, content_type, window, page.next))
+    }
+
+    /// The members of an entry, one of them of another type, or left out.
+    fn made_odd(&self, members: &str) -> String {
+        let name = ["contentUri", "contentCreated", "contentExpiration"][self.pick(3)];
+        let start = members.find(name).expect("an entry has this member") - 1;
+        let text = start + name.len() + 4;
+        let end = text + members[text..].find('"').expect("it is text") + 1;
+        match self.pick(3) {
+            0 => [&members[..text - 1], "1697417806231", &members[end..]].concat(),
+            1 => [&members[..text - 1], "{}", &members[end..]].concat(),
+            _ => {
+                let rest = format!("{}{}", &members[..start], &members[end..]);
+                rest.replace(",,", ",").trim_matches(',').to_owned()
+            }
+        }
     }
 
     /// The window of a listing, and the entry after which its page begins.
@@ -131,6 +153,12 @@ impl Microsoft {
         {
             let elsewhere = format!("{origin}.attacker.example");
             entry.content_uri = entry.content_uri.replacen(&origin, &elsewhere, 1);
+        }
+        if self.fault(Fault::WrongPath)
+            && let Some(entry) = entries.last_mut()
+        {
+            let other = Guid::drawn(self.config.seed, self.counter).to_string();
+            entry.content_uri = entry.content_uri.replacen(&tenant.to_string(), &other, 1);
         }
         if self.fault(Fault::ShuffledPage) {
             Rng::with_seed(draw::mix(self.config.seed, self.counter)).shuffle(&mut entries);
@@ -227,7 +255,11 @@ impl Microsoft {
         if self.pages.len() < PAGES_MAX {
             self.pages.insert(page_hash(&path_and_query));
         }
-        answer.header("NextPageUri", format!("{}{path_and_query}", call.request.origin()))
+        let mut origin = call.request.origin();
+        if self.fault(Fault::ForeignPage) {
+            origin.push_str(".attacker.example");
+        }
+        answer.header("NextPageUri", format!("{origin}{path_and_query}"))
     }
 }
 

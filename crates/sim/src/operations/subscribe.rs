@@ -23,6 +23,9 @@ impl Microsoft {
             let name = content_type.name();
             return Err(answer::audit_off(tenant, call.app, call.publisher, name));
         }
+        if self.fault(Fault::StartFails) {
+            return Err(af(500, "AF50000", "An internal error occurred.  Retry the request."));
+        }
         let webhook = self.read_webhook(call.request, call.now_ms)?;
         self.check_cooldown(call, content_type, webhook.as_ref())?;
         if self.fault(Fault::StartThrottled) {
@@ -102,6 +105,14 @@ impl Microsoft {
     }
 
     pub(super) fn list(&mut self, call: &Call<'_>) -> Answer {
+        if self.fault(Fault::ListBroken) {
+            return match self.pick(4) {
+                0 => af(500, "AF50000", "An internal error occurred.  Retry the request."),
+                1 => Answer::json(200, "null".to_owned()),
+                2 => Answer::empty(200),
+                _ => Answer::json(200, r#"{"value":[]}"#.to_owned()),
+            };
+        }
         let entries: Vec<String> = ContentType::ALL
             .into_iter()
             .filter_map(|ct| self.subscription(call, ct)?.json(ct, call.now_ms))
