@@ -46,7 +46,8 @@ const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 /// Between readings of a blob that is `null`: in all, 32 s until that is believed.
 const BLOB_NULL_RETRY: Duration = Duration::from_secs(8);
 
-/// After so many failures in a row, content that only a hint names is left to polling.
+/// After so many failures in a row, content that only a hint names is left to polling. If Microsoft
+/// says that there is none, after the first.
 const HINT_FAILURES_MAX: u32 = 3;
 
 /// How often a feed that is denied is tried again.
@@ -634,13 +635,14 @@ impl Collector {
         blob.failures = blob.failures.saturating_add(1);
         let failures = blob.failures;
         let expired = server_now >= blob.content.expiration;
-        if blob.hinted && (expired || failures >= HINT_FAILURES_MAX) {
+        let gone = ending.verdict == Verdict::Gone;
+        if blob.hinted && (expired || gone || failures >= HINT_FAILURES_MAX) {
             lane.forget_hint(key, &mut self.changes);
             let (content_type, reason) = (lane.content_type, ending.reason.clone());
             self.event(Event::HintForgotten { content_type, reason });
             return;
         }
-        let final_answer = ending.verdict == Verdict::Gone || failures >= QUARANTINE_FAILURES;
+        let final_answer = gone || failures >= QUARANTINE_FAILURES;
         let wait = self.random.backoff(base, BLOB_RETRY_MAX, failures);
         let wait = wait.max(retry_after.unwrap_or_default());
         let event = if expired && final_answer {
@@ -678,6 +680,7 @@ impl Collector {
                 self.metrics.throttled += 1;
                 let before = self.budget.rate();
                 let pause = self.budget.throttle(now.monotonic, *retry_after);
+                self.hint_budget.throttle(now.monotonic, *retry_after);
                 let requests_per_minute = self.budget.rate();
                 let operation = exchange.operation;
                 self.throttles = self.throttles.saturating_add(1);

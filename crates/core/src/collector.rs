@@ -43,6 +43,8 @@ pub struct Collector {
     pub(crate) random: Random,
     pub(crate) tokens: TokenMachine,
     pub(crate) budget: Budget,
+    /// What of it may be for content that only hints name.
+    pub(crate) hint_budget: Budget,
     pub(crate) lanes: Vec<Lane>,
     /// The second source, if it is collected.
     pub(crate) activities: Option<ActivityLane>,
@@ -138,6 +140,10 @@ impl Collector {
             random: Random::new(seed),
             tokens: TokenMachine::new(&config, &config.resource),
             budget: Budget::new(config.requests_per_minute, now.monotonic),
+            hint_budget: Budget::new(
+                (config.requests_per_minute / hint::BUDGET_PART).max(1),
+                now.monotonic,
+            ),
             config,
             lanes,
             activities,
@@ -397,15 +403,7 @@ impl Collector {
     /// end their blob.
     pub(crate) fn emit(&mut self, index: usize, key: Key, expanded: Expanded, last: bool) {
         let lane = &mut self.lanes[index];
-        let Some(blob) = lane.blobs.get_mut(&key) else { return };
-        if blob.emitted.records < expanded.progress.records {
-            // Microsoft has it: it is no mere hint any more.
-            blob.hinted = false;
-            // It gets ahead, however slowly: what failed before does not count any more.
-            blob.failures = 0;
-        }
-        blob.emitted = expanded.progress;
-        let content = blob.content.clone();
+        let Some(content) = lane.note_progress(key, expanded.progress) else { return };
         let (mut records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
         self.report_oversized(index, key, expanded.oversized);
         let treated = self.treat(&mut records);
@@ -503,12 +501,14 @@ impl Collector {
         }
     }
 
-    fn handle_hint(&mut self, now: Now, content: ContentRef) {
+    fn handle_hint(&mut self, now: Now, mut content: ContentRef) {
         self.metrics.hints += 1;
         let content_type = content.content_type;
         let sound = self.clock.is_anchored()
             && hint::is_own(&self.config, &content)
             && hint::is_timely(&content, self.clock.at(now));
+        // Whoever wrote it gets no place in front by a later time.
+        content.created = content.created.min(self.clock.at(now));
         let lane = self.lanes.iter_mut().find(|lane| lane.content_type == content_type);
         let taken = lane.filter(|_| sound).is_some_and(|lane| lane.take_hint(content));
         self.metrics.hints_taken += u64::from(taken);
@@ -546,7 +546,7 @@ impl Collector {
                         || (lane.is_settled_until(target, server_now)
                             && lane.is_relisted(target, server_now)
                             && lane.runs.is_empty()
-                            && lane.blobs.values().all(|blob| blob.quarantined))
+                            && lane.blobs.values().all(|blob| blob.quarantined || blob.hinted))
                 }))
     }
 

@@ -3,14 +3,17 @@
 //!
 //! Anybody may have written a notification. So a hint can make content arrive sooner and nothing
 //! else: its address has to be the one at which this tenant's content of that id and feed lies, and
-//! what cannot be read at it is forgotten again. Polling finds everything without hints.
+//! what cannot be read at it is forgotten again. Polling finds everything without hints; they take
+//! a small part of the requests, behind fresh content, in the order in which they came.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::batch::{ContentRef, ContentType};
 use crate::config::Config;
+use crate::key::Key;
 use crate::time::Utc;
 use crate::wire;
 
@@ -85,6 +88,63 @@ impl Config {
         };
         let wanted = self.content_types.contains(&content.content_type);
         (ours && wanted && is_own(self, &content)).then_some(content)
+    }
+}
+
+/// Of all requests, one in so many may be for what only hints name.
+pub(crate) const BUDGET_PART: u32 = 12;
+
+/// Contents of one lane that only hints name: further hints are ignored.
+const HINTED_MAX: usize = 1_000;
+
+/// What only hints name, of one lane: how much there is, and what of it waits to be read.
+#[derive(Debug, Default)]
+pub(crate) struct Hints {
+    known: usize,
+    ready: BTreeMap<u64, Key>,
+    places: HashMap<Key, u64>,
+    next: u64,
+}
+
+impl Hints {
+    /// Contents that only hints name.
+    pub(crate) const fn known(&self) -> usize {
+        self.known
+    }
+
+    pub(crate) const fn has_room(&self) -> bool {
+        self.known < HINTED_MAX
+    }
+
+    /// A hint names something new.
+    pub(crate) fn add(&mut self, key: Key) {
+        self.known += 1;
+        self.push(key);
+    }
+
+    /// What a hint named is forgotten, or known otherwise by now.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.known -= 1;
+        self.take(key);
+    }
+
+    /// It can be read, after all that can be now.
+    pub(crate) fn push(&mut self, key: Key) {
+        self.places.insert(key, self.next);
+        self.ready.insert(self.next, key);
+        self.next += 1;
+    }
+
+    /// It does not wait to be read any more.
+    pub(crate) fn take(&mut self, key: Key) {
+        if let Some(place) = self.places.remove(&key) {
+            self.ready.remove(&place);
+        }
+    }
+
+    /// What has waited longest.
+    pub(crate) fn first(&self) -> Option<Key> {
+        self.ready.first_key_value().map(|(_, key)| *key)
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn judge(answer: &Answer<'_>) -> Verdict {
             "AF20030" | "AF20031" | "AF20055" => return Verdict::Replan,
             "AF20050" | "AF20051" | "AF20052" => return Verdict::Gone,
             // AF50000, AF50005, AF50006 and all that nobody has documented.
-            _ if answer.status != 401 && answer.status != 429 => return retry,
+            _ if !matches!(answer.status, 401 | 404 | 410 | 429) => return retry,
             _ => {}
         }
     }
@@ -219,5 +219,6 @@ mod tests {
         check(GetBlob, 503, "<html>busy</html>", &retry);
         check(GetBlob, 302, "", &retry);
         check(GetBlob, 400, r#"{"error":{"code":"AF99999"}}"#, &retry);
+        check(GetBlob, 404, r#"{"error":{"code":"ItemNotFound"}}"#, &Verdict::Gone);
     }
 }

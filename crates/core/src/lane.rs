@@ -10,6 +10,7 @@ use crate::batch::{ContentRef, ContentType, Record};
 use crate::config::Config;
 use crate::event::Event;
 use crate::expand::Progress;
+use crate::hint::Hints;
 use crate::interval::{Interval, IntervalSet};
 use crate::key::{Key, KeySet};
 use crate::metrics::LaneMetrics;
@@ -39,9 +40,6 @@ pub(crate) const RUNS_MAX: usize = 64;
 
 /// After this many failures in a row a blob is set aside, so that its window can be settled.
 pub(crate) const QUARANTINE_FAILURES: u32 = 5;
-
-/// Contents of one lane that only hints name: further hints are ignored.
-const HINTED_MAX: usize = 1_000;
 
 /// Blobs that are set aside at the most. Further ones keep their windows open instead.
 pub(crate) const QUARANTINE_MAX: usize = 10_000;
@@ -167,6 +165,7 @@ pub(crate) struct Lane {
     pub(crate) caught_up: bool,
     pub(crate) blobs: HashMap<Key, Blob>,
     ready: BTreeSet<(Urgency, Reverse<Utc>, Key)>,
+    pub(crate) hints: Hints,
     waiting: BTreeSet<(Duration, Key)>,
     pub(crate) seen: SeenContents,
     pub(crate) records: SeenRecords,
@@ -230,6 +229,7 @@ impl Lane {
             caught_up: false,
             blobs: HashMap::new(),
             ready: BTreeSet::new(),
+            hints: Hints::default(),
             waiting: BTreeSet::new(),
             seen: SeenContents::load(stored, &keys)?,
             records: SeenRecords::load(stored, &keys, config.dedupe_records)?,
@@ -379,19 +379,22 @@ impl Lane {
             return false;
         }
         let (waiter, news) = match self.blobs.get_mut(&key) {
+            // What is known already is not for a hint to change.
+            Some(_) if run.is_none() => return false,
             Some(blob) => {
-                let confirmed = blob.hinted && run.is_some();
                 // What a listing says counts, and not what a notification said; and the newest
                 // address, which is of the configured cloud at last perhaps.
-                if confirmed || blob.content.uri != content.uri {
+                if blob.hinted || blob.content.uri != content.uri {
                     if blob.stage == Stage::Ready {
+                        let urgency = if blob.hinted { urgency } else { blob.urgency };
                         self.ready.remove(&(blob.urgency, Reverse(blob.content.created), key));
-                        self.ready.insert((blob.urgency, Reverse(content.created), key));
+                        self.ready.insert((urgency, Reverse(content.created), key));
                     }
                     blob.content = Arc::new(content);
                 }
-                if confirmed {
-                    blob.hinted = false;
+                if std::mem::take(&mut blob.hinted) {
+                    blob.urgency = urgency;
+                    self.hints.remove(key);
                     self.metrics.blobs_listed += 1;
                 }
                 // A blob that was set aside holds no window open.
@@ -403,7 +406,12 @@ impl Lane {
                 (waits, false)
             }
             None => {
-                self.ready.insert((urgency, Reverse(content.created), key));
+                match run {
+                    Some(_) => {
+                        self.ready.insert((urgency, Reverse(content.created), key));
+                    }
+                    None => self.hints.add(key),
+                }
                 self.blobs.insert(
                     key,
                     Blob {
@@ -432,8 +440,7 @@ impl Lane {
 
     /// Notes what a hint names, if there is room. Answers whether it is news.
     pub(crate) fn take_hint(&mut self, content: ContentRef) -> bool {
-        let hinted = self.blobs.values().filter(|blob| blob.hinted).count();
-        hinted < HINTED_MAX
+        self.hints.has_room()
             && self.blobs.len() < BLOBS_KNOWN_MAX
             && self.list_blob(content, None, Urgency::Fresh)
     }
@@ -442,9 +449,31 @@ impl Lane {
     pub(crate) fn forget_hint(&mut self, key: Key, changes: &mut Changes) {
         // Takes it out of its queue.
         self.set_stage(key, Stage::Emitted);
-        if self.blobs.remove(&key).is_some_and(|blob| blob.stored) {
-            changes.delete(self.keys.blob(key));
+        if let Some(blob) = self.blobs.remove(&key) {
+            self.hints.remove(key);
+            if blob.stored {
+                changes.delete(self.keys.blob(key));
+            }
         }
+    }
+
+    /// A blob was read up to `progress`. Answers its content.
+    pub(crate) fn note_progress(
+        &mut self,
+        key: Key,
+        progress: Progress,
+    ) -> Option<Arc<ContentRef>> {
+        let blob = self.blobs.get_mut(&key)?;
+        if blob.emitted.records < progress.records {
+            // It gets ahead, however slowly: what failed before does not count any more.
+            blob.failures = 0;
+            // Microsoft has it: it is no mere hint any more.
+            if std::mem::take(&mut blob.hinted) {
+                self.hints.remove(key);
+            }
+        }
+        blob.emitted = progress;
+        Some(blob.content.clone())
     }
 
     /// The last page of a window is read.
@@ -506,10 +535,10 @@ impl Lane {
         ready < BLOBS_READY_MAX && self.known() < known_max
     }
 
-    /// Blobs that are not settled, but for those set aside.
+    /// Blobs that are not settled, but for those set aside and those that only hints name.
     fn known(&self) -> usize {
         let quarantined = usize::try_from(self.metrics.blobs_quarantined).unwrap_or(usize::MAX);
-        self.blobs.len().saturating_sub(quarantined)
+        self.blobs.len().saturating_sub(quarantined.saturating_add(self.hints.known()))
     }
 
     /// Says once that too many blobs cannot be read, and again when nothing is listed any more.
@@ -589,6 +618,7 @@ impl Lane {
         let Some(blob) = self.blobs.get_mut(&key) else { return };
         let place = (blob.urgency, Reverse(blob.content.created), key);
         match blob.stage {
+            Stage::Ready if blob.hinted => self.hints.take(key),
             Stage::Ready => {
                 self.ready.remove(&place);
             }
@@ -599,6 +629,7 @@ impl Lane {
         }
         blob.stage = stage;
         match stage {
+            Stage::Ready if blob.hinted => self.hints.push(key),
             Stage::Ready => {
                 self.ready.insert(place);
             }
@@ -729,6 +760,9 @@ impl Lane {
         // Takes it out of its queue.
         self.set_stage(key, Stage::Emitted);
         let blob = self.blobs.remove(&key)?;
+        if blob.hinted {
+            self.hints.remove(key);
+        }
         if blob.stored {
             changes.delete(self.keys.blob(key));
         }
@@ -790,7 +824,7 @@ impl Lane {
     /// Brings the gauges up to date.
     pub(crate) fn measure(&mut self, now: Utc) {
         let metrics = &mut self.metrics;
-        metrics.blobs_pending = self.blobs.len() as u64;
+        metrics.blobs_pending = (self.blobs.len() - self.hints.known()) as u64;
         metrics.denied = self.denied.as_ref().is_some_and(|code| code != NO_SUBSCRIPTION);
         let horizon = plan::horizon(now);
         let range = Interval::new(self.begin.max(plan::oldest(now)), horizon);

@@ -261,7 +261,37 @@ impl Collector {
                 }
                 self.send_work(index, work, urgency, now, bearer);
             }
+            if urgency == Urgency::Fresh {
+                self.schedule_hints(now, bearer, wake);
+            }
         }
+    }
+
+    /// Reads what only hints name, with a small part of the budget: whoever can call the webhook
+    /// may have made them up.
+    fn schedule_hints(&mut self, now: Now, bearer: &Secret<String>, wake: &mut Wake) {
+        while self.exchanges.len() < self.in_flight_max(Urgency::Soon) && self.has_room() {
+            let Some((index, key)) = self.next_hint() else { return };
+            let taken = self.hint_budget.take(now.monotonic);
+            if let Err(at) = taken.and_then(|()| self.budget.take(now.monotonic)) {
+                wake.at(at);
+                return;
+            }
+            self.send_work(index, Work::Blob(key), Urgency::Soon, now, bearer);
+        }
+    }
+
+    /// The hint that has waited longest, lanes taking turns.
+    fn next_hint(&mut self) -> Option<(usize, Key)> {
+        let count = self.lanes.len();
+        let mut indices = (0..count).map(|offset| (self.first_lane + offset) % count);
+        let (index, key) = indices.find_map(|index| {
+            let lane = &self.lanes[index];
+            let key = lane.hints.first().filter(|_| lane.subscription == Subscription::Enabled)?;
+            Some((index, key))
+        })?;
+        self.first_lane = (index + 1) % count;
+        Some((index, key))
     }
 
     /// Backlog leaves a quarter of the places free, so that fresh content need not queue.
