@@ -290,12 +290,27 @@ fn a_blob_that_expires_unread_is_an_error_with_its_name() {
 }
 
 #[test]
-fn an_address_elsewhere_is_refused_and_no_token_goes_there() {
-    // The simulator records a token that leaks as an illegal request.
-    let observed = watch(Scenario::scripted(faulty(Fault::ForeignUri, 0.3)), 12);
-    let refused = count(&observed, |event| matches!(event, Event::AddressRefusedError { .. }));
-    assert!(refused > 0);
-    assert_eq!(errors(&observed).len(), refused);
+fn a_wrong_address_costs_nothing_and_no_token_goes_there() {
+    let reference = watch(Scenario::scripted(sim()), 12);
+    for fault in [Fault::ForeignUri, Fault::WrongPath, Fault::ForeignPage] {
+        // The simulator records a token that leaks as an illegal request.
+        let world = SimConfig { page_size: 3, ..faulty(fault, 0.3) };
+        let observed = watch(Scenario::scripted(world), 12);
+        assert_eq!(observed.records, reference.records, "{fault:?}");
+        assert!(observed.metrics.lanes[0].addresses_derived > 1, "{fault:?}");
+        let told = count(&observed, |event| matches!(event, Event::AddressDerived { .. }));
+        assert_eq!(told, 1, "{fault:?}: it is told once");
+        assert_eq!(count(&observed, |event| event.level() <= Level::Warn), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn an_entry_with_an_odd_member_is_read_like_any_other() {
+    let reference = watch(Scenario::scripted(sim()), 12);
+    let observed = watch(Scenario::scripted(faulty(Fault::OddEntry, 0.5)), 12);
+    assert_eq!(observed.records, reference.records);
+    assert_eq!(observed.metrics.lanes[0].listing_entries_dropped, 0);
+    assert_eq!(errors(&observed), Vec::<String>::new());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::batch::ContentRef;
+use crate::address::{self, Address};
 use crate::collector::Collector;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange, PageBody, Purpose};
@@ -18,7 +18,7 @@ use crate::redact;
 use crate::remedy::remedy;
 use crate::request::{Operation, TransportError};
 use crate::schedule::{MISSING_RECHECK, START_COOL_DOWN};
-use crate::time::{Now, Utc};
+use crate::time::Now;
 use crate::token::{Rejection, TokenFailure, failure_of};
 use crate::wire;
 
@@ -41,7 +41,7 @@ const ASIDE_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 /// Waits between attempts to read one blob.
 const BLOB_RETRY_BASE: Duration = Duration::from_secs(1);
 const BLOB_GONE_BASE: Duration = Duration::from_secs(30);
-const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
+pub(crate) const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// Between readings of a blob that is `null`: in all, 32 s until that is believed.
 const BLOB_NULL_RETRY: Duration = Duration::from_secs(8);
@@ -106,47 +106,23 @@ impl Collector {
     ) {
         let content_type = self.lanes[lane].content_type;
         let Some(run) = self.lanes[lane].runs.get_mut(&run_id) else { return };
-        let Ok(content) = wire::descriptor(json, content_type, run.window.start) else {
+        let Ok(mut content) = wire::descriptor(json, content_type, run.window) else {
             page.bad_entries += 1;
             return;
         };
         run.blobs += 1;
         let urgency = run.urgency;
-        if self.check_address(lane, &content.uri, &content.id) {
-            self.lanes[lane].list_blob(content, Some(run_id), urgency);
-        } else if let Some(known) = self.lanes[lane].blobs.get(&Key::of_content(&content.id)) {
-            // By a better address, which stays: this window waits for it as others do.
-            let known = ContentRef::clone(&known.content);
-            self.lanes[lane].list_blob(known, Some(run_id), urgency);
-        } else {
-            let until = now.monotonic + BLOB_RETRY_MAX;
-            let kept = self.lanes[lane].set_aside(content, until, &mut self.changes);
-            page.bad_entries += u64::from(!kept);
-        }
-    }
-
-    /// Whether an address lies on the configured origin. If not, says so, once for each `id`.
-    pub(crate) fn check_address(&mut self, lane: usize, address: &str, id: &str) -> bool {
-        const REFUSED_MAX: usize = 10_000;
-        let owned = self.config.api.owns(address);
-        let lane = &mut self.lanes[lane];
-        if !owned && lane.refused.len() < REFUSED_MAX && lane.refused.insert(Key::of_content(id)) {
-            let address = address.split('?').next().unwrap_or_default().to_owned();
-            let content_type = lane.content_type;
-            self.event(Event::AddressRefusedError { content_type, address });
-        }
-        owned
-    }
-
-    /// A blob's address is still elsewhere: it waits for a better one until it expires.
-    pub(crate) fn refuse_blob(&mut self, now: Now, index: usize, key: Key, expiration: Utc) {
-        if self.clock.at(now) < expiration {
-            let until = now.monotonic + BLOB_RETRY_MAX;
-            self.lanes[index].set_stage(key, Stage::Waiting(until));
-        } else {
-            let reason = "its address is not on the configured api_url";
-            let event = self.lanes[index].lose_blob(key, reason, &mut self.changes);
-            self.outputs.extend(event.map(crate::Output::Event));
+        match address::of_entry(&self.config, &content) {
+            Some(Address::Named(_)) => {
+                self.lanes[lane].list_blob(content, Some(run_id), urgency);
+            }
+            Some(Address::Derived(derived)) => {
+                let named = std::mem::replace(&mut content.uri, derived.into());
+                if self.lanes[lane].list_blob(content, Some(run_id), urgency) {
+                    self.note_derived(lane, &named);
+                }
+            }
+            None => self.set_blob_aside(now, lane, run_id, page, content),
         }
     }
 
@@ -521,14 +497,23 @@ impl Collector {
     }
 
     fn turn_page(&mut self, now: Now, lane: usize, id: RunId, address: &str) {
-        if !self.check_address(lane, address, address) {
-            self.fail_window(now, lane, id, false, "the next page is on another host");
-            return;
-        }
+        let content_type = self.lanes[lane].content_type;
+        let address = match address::of_page(&self.config, content_type, address) {
+            Some(Address::Named(named)) => named,
+            Some(Address::Derived(derived)) => {
+                self.note_derived(lane, address);
+                derived
+            }
+            None => {
+                self.refuse_address(lane, address, address);
+                self.fail_window(now, lane, id, false, "the next page is on another host");
+                return;
+            }
+        };
         let Some(run) = self.lanes[lane].runs.get_mut(&id) else { return };
-        let new = run.visited.insert(Key::of_content(address));
+        let new = run.visited.insert(Key::of_content(&address));
         if new && run.pages < PAGES_PER_WINDOW_MAX {
-            run.listing = Listing::Next(Some(address.to_owned()));
+            run.listing = Listing::Next(Some(address));
         } else {
             self.fail_window(now, lane, id, false, "the pages of the listing go in circles");
         }

@@ -254,7 +254,16 @@ pub enum Event {
         /// How many.
         count: u64,
     },
-    /// Microsoft named an address outside the configured origin. It was not followed.
+    /// Microsoft named a wrong address of a content or of a page: another host, or another path.
+    /// The one that follows from `api_url`, tenant and id is asked instead. Told once; the rest is
+    /// counted.
+    AddressDerived {
+        /// The feed.
+        content_type: ContentType,
+        /// The first wrong address, without its query; empty if there was none.
+        address: String,
+    },
+    /// Microsoft named an address outside the configured origin, and there is none to ask instead.
     AddressRefusedError {
         /// The feed.
         content_type: ContentType,
@@ -369,6 +378,7 @@ impl Event {
             Self::RecordsDroppedError { .. } => "RecordsDroppedError",
             Self::RecordsWithheldError { .. } => "RecordsWithheldError",
             Self::ListingEntriesDroppedError { .. } => "ListingEntriesDroppedError",
+            Self::AddressDerived { .. } => "AddressDerived",
             Self::AddressRefusedError { .. } => "AddressRefusedError",
             Self::WebhookSet { .. } => "WebhookSet",
             Self::WebhookRefused { .. } => "WebhookRefused",
@@ -402,6 +412,7 @@ impl Event {
             | Self::CertificateExpiring { .. }
             | Self::SubscriptionMissing { .. }
             | Self::BlobNull { .. }
+            | Self::AddressDerived { .. }
             | Self::Throttled { .. }
             | Self::SignInUnreachable { .. }
             | Self::RetriesMounting { .. }
@@ -573,6 +584,15 @@ impl fmt::Display for Event {
             ),
             Self::ListingEntriesDroppedError { content_type, count } => {
                 write!(f, "{content_type}: {count} entries of a listing cannot be read")
+            }
+            Self::AddressDerived { content_type, address } => {
+                let address = if address.is_empty() { "no address" } else { address };
+                write!(
+                    f,
+                    "{content_type}: Microsoft names {address} for content that lies elsewhere; \
+                     reading it on the configured api_url, by its id. Further ones are counted \
+                     in addresses_derived_total"
+                )
             }
             Self::AddressRefusedError { content_type, address } => write!(
                 f,

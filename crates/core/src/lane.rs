@@ -171,6 +171,8 @@ pub(crate) struct Lane {
     pub(crate) records: SeenRecords,
     /// Addresses elsewhere that were named before, so that each is reported once.
     pub(crate) refused: KeySet,
+    /// Whether it was told that Microsoft names wrong addresses.
+    pub(crate) derived_told: bool,
     pub(crate) metrics: LaneMetrics,
     /// When a gap is reported that still grows.
     pub(crate) growing_gap_at: Duration,
@@ -234,6 +236,7 @@ impl Lane {
             seen: SeenContents::load(stored, &keys)?,
             records: SeenRecords::load(stored, &keys, config.dedupe_records)?,
             refused: KeySet::default(),
+            derived_told: false,
             metrics: LaneMetrics::new(content_type),
             growing_gap_at: monotonic + plan::GAP_REPORTED_EVERY,
             is_new: !stored.contains_key(&name),

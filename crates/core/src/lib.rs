@@ -14,6 +14,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod activities;
+mod address;
 mod answer;
 mod assertion;
 mod batch;
@@ -45,6 +46,7 @@ mod origin;
 mod plan;
 mod random;
 mod redact;
+mod refusal;
 mod relist;
 mod remedy;
 mod request;

@@ -86,6 +86,8 @@ pub struct LaneMetrics {
     pub records_dropped: u64,
     /// Entries of listings that could not be read. Data was lost.
     pub listing_entries_dropped: u64,
+    /// Wrong addresses of contents and pages, in place of which others were asked.
+    pub addresses_derived: u64,
     /// Length of what fell out of Microsoft's listings before it was listed. Data was lost.
     pub listing_gaps: Duration,
     /// Now: blobs known and not delivered yet.
@@ -122,6 +124,7 @@ impl LaneMetrics {
             filter_mismatches: 0,
             records_dropped: 0,
             listing_entries_dropped: 0,
+            addresses_derived: 0,
             listing_gaps: Duration::ZERO,
             blobs_pending: 0,
             blobs_quarantined: 0,
@@ -161,6 +164,7 @@ impl LaneMetrics {
             filter_mismatches,
             records_dropped,
             listing_entries_dropped,
+            addresses_derived,
             listing_gaps,
             blobs_pending,
             blobs_quarantined,
@@ -183,6 +187,7 @@ impl LaneMetrics {
         self.filter_mismatches += filter_mismatches;
         self.records_dropped += records_dropped;
         self.listing_entries_dropped += listing_entries_dropped;
+        self.addresses_derived += addresses_derived;
         self.listing_gaps += *listing_gaps;
         self.blobs_pending += blobs_pending;
         self.blobs_quarantined += blobs_quarantined;

@@ -42,7 +42,7 @@ const fn gauge(
 }
 
 /// Every counter of a content type.
-pub const LANE_COUNTERS: [CounterSpec; 15] = [
+pub const LANE_COUNTERS: [CounterSpec; 16] = [
     counter("windows_listed_total", "Listing windows read to their last page.", |lane| {
         lane.windows_listed
     }),
@@ -82,6 +82,11 @@ pub const LANE_COUNTERS: [CounterSpec; 15] = [
         "listing_entries_dropped_total",
         "Entries of listings that could not be read: data was lost.",
         |lane| lane.listing_entries_dropped,
+    ),
+    counter(
+        "addresses_derived_total",
+        "Wrong addresses of contents and pages, in place of which others were asked.",
+        |lane| lane.addresses_derived,
     ),
     counter(
         "listing_gap_seconds_total",

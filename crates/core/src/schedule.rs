@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::address::{self, Address};
 use crate::collector::Collector;
 use crate::credential::Presented;
 use crate::event::Event;
@@ -370,11 +371,19 @@ impl Collector {
                 let Some(blob) = self.lanes[index].blobs.get(&key) else { return };
                 let content = blob.content.clone();
                 // A stored address may be of another cloud than the one configured now.
-                if !self.check_address(index, &content.uri, &content.id) {
-                    self.refuse_blob(now, index, key, content.expiration);
-                    return;
-                }
-                let request = wire::follow(&self.config, Operation::GetBlob, &content.uri, bearer);
+                let address = match address::of_attempt(&self.config, &content, blob.failures) {
+                    Some(Address::Named(named)) => named,
+                    Some(Address::Derived(derived)) => {
+                        self.note_derived(index, &content.uri);
+                        derived
+                    }
+                    None => {
+                        self.refuse_address(index, &content.uri, &content.id);
+                        self.refuse_blob(now, index, key, content.expiration);
+                        return;
+                    }
+                };
+                let request = wire::follow(&self.config, Operation::GetBlob, &address, bearer);
                 let id = self.send(now, request, Purpose::Blob { lane: index, key }, urgency);
                 self.lanes[index].set_stage(key, Stage::Reading(id));
             }

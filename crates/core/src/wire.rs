@@ -1,9 +1,9 @@
 //! The Management Activity API on the wire: addresses out, descriptors in. Nothing else in the core
 //! spells a URL or a field of Microsoft's JSON.
 
-use std::borrow::Cow;
+use std::time::Duration;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::batch::{ContentRef, ContentType};
 use crate::call::{Subscription, WebhookRequest};
@@ -104,6 +104,17 @@ pub(crate) fn list_dlp_types(
 /// The address of a blob of which only the id is known.
 pub(crate) fn blob_address(config: &Config, content_id: &str) -> String {
     format!("{}/audit/{content_id}", feed(config))
+}
+
+/// The address of a page of a listing on the configured origin, of which the query is known. The
+/// path stays if it is that of this tenant's listings; Microsoft writes the version in two ways.
+pub(crate) fn page_address(config: &Config, path: &str, query: &str) -> String {
+    let usual = format!("{}/subscriptions/content", feed(config));
+    let short = usual.replacen("/v1.0/", "/v1/", 1);
+    let own = format!("{}{path}", config.api.as_str());
+    let known = [&usual, &short].into_iter().any(|known| own.eq_ignore_ascii_case(known));
+    let start = if known { own } else { usual };
+    format!("{start}?{query}")
 }
 
 /// Whether `address` is that of this blob of this tenant, on the configured origin. Microsoft's
@@ -221,39 +232,54 @@ fn get(operation: Operation, url: String, token: &Secret<String>) -> Request {
     }
 }
 
-/// One entry of a listing.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor<'a> {
-    #[serde(borrow)]
-    content_uri: Cow<'a, str>,
-    #[serde(borrow)]
-    content_id: Cow<'a, str>,
-    #[serde(borrow)]
-    content_created: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    content_expiration: Option<Cow<'a, str>>,
-}
+/// Times of a listing's entry that lie further from its window are none: content has been seen to
+/// be listed just before its window.
+const CREATED_BESIDE_MAX: Duration = Duration::from_secs(86_400);
 
-/// Reads one entry of a listing of `content_type`; says what is wrong with it otherwise. Only id
-/// and address are indispensable: without its times an entry is taken to be from `listed_from`, and
-/// to live as long as Microsoft's documentation says.
+/// Reads one entry of a listing of `content_type`; says what is wrong with it otherwise. Only the
+/// id is indispensable. Without an address that can be read it has none; without a time it is taken
+/// to be from the end of the window, and to live as long as Microsoft's documentation says.
 pub(crate) fn descriptor(
     json: &[u8],
     content_type: ContentType,
-    listed_from: Utc,
+    window: Interval,
 ) -> Result<ContentRef, String> {
-    let descriptor: Descriptor<'_> =
-        serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let moment = |text: Option<Cow<'_, str>>| text.and_then(|text| Utc::parse(&text));
-    let created = moment(descriptor.content_created).unwrap_or(listed_from);
+    // What is no JSON as a whole may have an id all the same.
+    let (entry, error) = match serde_json::from_slice::<Value>(json) {
+        Ok(entry) => (entry, None),
+        Err(error) => (found_members(json), Some(error.to_string())),
+    };
+    let text = |name: &str| match entry.get(name)? {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    let moment = |name: &str| text(name).and_then(|text| Utc::parse(&text));
+    let id = text("contentId").filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| error.unwrap_or_else(|| "no contentId".into()))?;
+    let near = window.start - CREATED_BESIDE_MAX..window.end + CREATED_BESIDE_MAX;
+    let created = moment("contentCreated").filter(|at| near.contains(at)).unwrap_or(window.end);
+    let expiration = moment("contentExpiration").filter(|at| created - CREATED_BESIDE_MAX < *at);
     Ok(ContentRef {
         content_type,
         created,
-        expiration: moment(descriptor.content_expiration).unwrap_or(created + RETENTION),
-        id: descriptor.content_id.into(),
-        uri: descriptor.content_uri.into(),
+        expiration: expiration.unwrap_or(created + RETENTION),
+        id: id.into(),
+        uri: text("contentUri").unwrap_or_default().into(),
     })
+}
+
+/// The id and the address in an entry that cannot be read as a whole.
+fn found_members(json: &[u8]) -> Value {
+    let json = String::from_utf8_lossy(json);
+    let member = |name: &str| {
+        let (_, rest) = json.split_once(&format!("\"{name}\""))?;
+        let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+        let (text, _) = rest.split_once('"')?;
+        let plain = !text.contains(['\\', '\u{fffd}']);
+        plain.then(|| (name.to_owned(), Value::from(text)))
+    };
+    ["contentId", "contentUri"].into_iter().filter_map(member).collect()
 }
 
 /// Whether the answer to a start is a subscription that is not disabled.
@@ -396,14 +422,48 @@ mod tests {
         check("", Some(false));
     }
 
+    #[track_caller]
+    fn check_entry(json: &str, id: &str, uri: &str, created: i64, lives: Duration) {
+        let window = Interval::new(Utc::from_millis(0), Utc::from_millis(5)).unwrap();
+        let content = descriptor(json.as_bytes(), ContentType::DlpAll, window).unwrap();
+        assert_eq!((&*content.id, &*content.uri), (id, uri), "{json}");
+        assert_eq!(content.created, Utc::from_millis(created), "{json}");
+        assert_eq!(content.expiration, content.created + lives, "{json}");
+    }
+
     #[test]
-    fn a_descriptor_says_what_it_lacks() {
-        let read = |json: &[u8]| descriptor(json, ContentType::DlpAll, Utc::from_millis(5));
-        assert!(read(br#"{"contentId":"x"}"#).unwrap_err().contains("contentUri"));
-        let odd =
-            br#"{"contentId":"x","contentUri":"y","contentCreated":null,"contentExpiration":"?"}"#;
-        let content = read(odd).unwrap();
-        assert_eq!(content.created, Utc::from_millis(5));
-        assert_eq!(content.expiration, content.created + RETENTION);
+    fn an_entry_with_an_id_is_read_whatever_else_is_odd() {
+        let day = Duration::from_secs(86_400);
+        check_entry(
+            r#"{"contentUri":"y","contentId":"x","contentType":"DLP.All","contentCreated":"1970-01-01T00:00:00.002Z","contentExpiration":"1970-01-15T00:00:00.002Z"}"#,
+            "x",
+            "y",
+            2,
+            14 * day,
+        );
+        // Each member of another type, or with a value that makes no sense.
+        for odd in [
+            r#""contentUri":"y","contentCreated":null,"contentExpiration":"?""#,
+            r#""contentUri":"y","contentCreated":1697417806231,"contentExpiration":{"at":1}"#,
+            r#""contentUri":"y","contentCreated":[],"contentExpiration":true,"contentType":7"#,
+            r#""contentUri":"y","contentCreated":"9999-12-31T00:00:00Z""#,
+            r#""contentUri":"y","contentExpiration":"0001-01-01T00:00:00Z""#,
+            r#""contentUri":"z","contentUri":"y""#,
+            // No JSON.
+            r#""contentUri" : "y","contentCreated":NaN"#,
+        ] {
+            check_entry(&format!("{{\"contentId\":\"x\",{odd}}}"), "x", "y", 5, RETENTION);
+        }
+        check_entry(r#"{"contentId":"x"}"#, "x", "", 5, RETENTION);
+        check_entry(r#"{"contentId":"x","contentUri":{}}"#, "x", "", 5, RETENTION);
+        check_entry(r#"{"contentId":20231016001037}"#, "20231016001037", "", 5, RETENTION);
+    }
+
+    #[test]
+    fn an_entry_without_an_id_is_refused() {
+        let window = Interval::new(Utc::from_millis(0), Utc::from_millis(5)).unwrap();
+        for none in [r#"{"contentUri":"y"}"#, r#"{"contentId":""}"#, r#"{"contentId":null}"#, "7"] {
+            assert!(descriptor(none.as_bytes(), ContentType::DlpAll, window).is_err(), "{none}");
+        }
     }
 }

@@ -152,18 +152,50 @@ where
 #[serde(rename_all = "camelCase")]
 pub struct Content {
     /// The feed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "any_text")]
     pub content_type: Option<String>,
     /// Its opaque id.
+    #[serde(deserialize_with = "id")]
     pub content_id: String,
-    /// Where it is read.
+    /// Where it is read; empty if the entry does not say.
+    #[serde(default, deserialize_with = "any_address")]
     pub content_uri: String,
     /// When it was made available.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "any_text")]
     pub content_created: Option<String>,
     /// Until when it can be read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "any_text")]
     pub content_expiration: Option<String>,
+}
+
+/// Text or a number. What is neither is no reason to hide the rest of an entry.
+fn any_text<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => None,
+    })
+}
+
+fn any_address<'de, D>(deserializer: D) -> Result<String, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    any_text(deserializer).map(Option::unwrap_or_default)
+}
+
+fn id<'de, D>(deserializer: D) -> Result<String, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let text = any_text(deserializer)?.filter(|id| !id.is_empty());
+    text.ok_or_else(|| serde::de::Error::custom("no contentId"))
 }
 
 /// One attempt to tell a webhook of a blob.
@@ -189,4 +221,25 @@ pub struct DlpType {
     /// Its name, in the language that was asked for.
     #[serde(default)]
     pub name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_with_an_id_is_shown_whatever_else_is_odd() {
+        let mut reply = Reply::Contents(Vec::new());
+        for entry in [
+            r#"{"contentId":"x"}"#,
+            r#"{"contentId":"x","contentUri":{},"contentCreated":5,"contentExpiration":[]}"#,
+            r#"{"contentId":7,"contentUri":"y","contentType":false}"#,
+        ] {
+            assert!(reply.push(entry.as_bytes()), "{entry}");
+        }
+        for entry in [r#"{"contentUri":"y"}"#, r#"{"contentId":null}"#, "7"] {
+            assert!(!reply.push(entry.as_bytes()), "{entry}");
+        }
+        assert_eq!(reply.len(), 3);
+    }
 }
