@@ -249,6 +249,70 @@ fn a_feed_without_permission_leaves_the_others_running() {
 }
 
 #[test]
+fn a_feed_that_is_refused_without_a_code_leaves_the_others_running() {
+    let types = "Audit.General, DLP.All";
+    for (fault, code) in [(Fault::DlpUnauthorized, "http-401"), (Fault::DlpUnexplained, "http-403")]
+    {
+        // Already at the start of the subscription, or only at its listings.
+        for subscribed in [false, true] {
+            let world = SimConfig { subscribed, ..faulty(fault, 1.0) };
+            let observed = watch(Scenario::scripted(world).with("content_types", types), 6);
+            let errors = errors(&observed);
+            assert_eq!(errors.len(), 1, "{subscribed} {errors:?}");
+            let told = format!("DLP.All: not collected: {code}: ");
+            assert!(errors[0].starts_with(&told), "{errors:?}");
+            let [general, dlp] = &observed.metrics.lanes[..] else { panic!("two feeds") };
+            assert!(general.blobs_delivered > 0 && general.lag.as_secs() < 600 && dlp.denied);
+            assert!(observed.metrics.requests[0] < 20, "tokens: {:?}", observed.metrics.requests);
+        }
+    }
+}
+
+#[test]
+fn without_a_list_of_subscriptions_one_is_started_that_is_missing() {
+    let reference = watch(Scenario::scripted(sim()), 6);
+    let observed = watch(Scenario::scripted(faulty(Fault::ListBroken, 1.0)), 6);
+    assert_eq!(observed.records, reference.records);
+    assert_eq!(observed.metrics.requests[Operation::StartSubscription as usize], 1);
+    assert!(count(&observed, |event| matches!(event, Event::RetriesMounting { .. })) > 0);
+    assert_eq!(errors(&observed), Vec::<String>::new());
+}
+
+#[test]
+fn a_start_that_fails_ends_a_run_that_ends_and_says_why() {
+    let observed = watch(Scenario::scripted(faulty(Fault::StartFails, 1.0)).once(), 6);
+    assert_eq!(observed.outcome, Some(Outcome::Incomplete));
+    let told: Vec<_> = observed
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::SubscriptionMissing { .. }))
+        .map(ToString::to_string)
+        .collect();
+    assert!(told[0].contains("the start of one failed: HTTP status 500, AF50000: An"), "{told:?}");
+    // It is started again in time.
+    let schedule = Schedule { times: Some(2), ..Schedule::default() };
+    let faults = FaultPlan::none().with_schedule(Fault::StartFails, schedule);
+    let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 6);
+    assert_eq!(count(&observed, |event| matches!(event, Event::SubscriptionStarted { .. })), 1);
+    assert!(observed.metrics.lanes[0].blobs_delivered > 0);
+}
+
+#[test]
+fn a_feed_of_which_every_blob_is_refused_is_an_error_with_microsofts_words() {
+    let world = SimConfig { blobs_per_hour: Span::new(20, 20), ..faulty(Fault::BlobInvalid, 1.0) };
+    let observed = watch(Scenario::scripted(world).once(), 6);
+    assert_eq!(observed.outcome, Some(Outcome::Incomplete));
+    let errors = errors(&observed);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("AF20052: ") && errors[0].contains("in the url is invalid"));
+    assert!(errors[0].contains("remedy: check the id, tenant_id and cloud"), "{errors:?}");
+    let lane = &observed.metrics.lanes[0];
+    assert!(lane.blobs_quarantined > 200 && lane.lag.as_secs() > 11 * 3_600, "{lane:?}");
+    let lines = count(&observed, |event| event.level() <= Level::Warn);
+    assert!(lines < 12, "{lines} lines for {} blobs", lane.blobs_quarantined);
+}
+
+#[test]
 fn a_tenant_without_auditing_is_told_to_turn_it_on() {
     let mut tenant = TenantConfig::seeded(7, 0);
     tenant.auditing = false;
@@ -271,12 +335,18 @@ fn blobs_that_stay_unreadable_are_set_aside_and_the_rest_goes_on() {
     let quarantined = observed.metrics.lanes[0].blobs_quarantined;
     assert!(quarantined > 0);
     assert!(observed.metrics.lanes[0].blobs_delivered > quarantined);
-    let reported = count(&observed, |event| matches!(event, Event::BlobQuarantined { .. }));
-    assert_eq!(reported as u64, quarantined, "each is reported once");
+    let reported = observed.events.iter().map(|event| match event {
+        Event::BlobQuarantined { blobs, .. } => *blobs,
+        _ => 0,
+    });
+    assert_eq!(reported.sum::<u64>(), quarantined, "each is reported once");
     assert_eq!(errors(&observed), Vec::<String>::new(), "nothing is lost yet");
     let stored = &summarize(&observed.stored).unwrap()[0];
     assert_eq!(stored.quarantine.len() as u64, quarantined, "and each survives a restart");
-    assert!(observed.metrics.lanes[0].backlog.as_secs() < 600, "their windows are settled");
+    // Their windows are settled, and each costs its minute.
+    let backlog = observed.metrics.lanes[0].backlog.as_secs();
+    assert!((1..=quarantined * 60 + 600).contains(&backlog), "{backlog} s");
+    assert!(observed.metrics.lanes[0].lag.as_secs() < 7_200, "{:?}", observed.metrics.lanes[0].lag);
 }
 
 #[test]

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crate::address::{self, Address};
 use crate::collector::Collector;
+use crate::ending::Ending;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange, PageBody, Purpose};
 use crate::expand::{ExpandError, Progress};
+use crate::forbidden::Suspicion;
 use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
@@ -31,7 +33,7 @@ const PAGE_RETRY_BASE: Duration = Duration::from_millis(500);
 const PAGE_RETRY_MAX: Duration = Duration::from_secs(15);
 
 /// Waits between windows of a lane that fails as a whole.
-const LIST_RETRY_BASE: Duration = Duration::from_secs(2);
+pub(crate) const LIST_RETRY_BASE: Duration = Duration::from_secs(2);
 const LIST_RETRY_MAX: Duration = Duration::from_secs(120);
 
 /// Waits between attempts to list a window that is set aside.
@@ -50,29 +52,8 @@ const BLOB_NULL_RETRY: Duration = Duration::from_secs(8);
 /// says that there is none, after the first.
 const HINT_FAILURES_MAX: u32 = 3;
 
-/// How often a feed that is denied is tried again.
-const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
-
 /// Failures in a row after which an operator hears of it.
-const MOUNTING: u32 = 5;
-
-/// How an exchange ended.
-struct Ending {
-    verdict: Verdict,
-    code: Option<Cow<'static, str>>,
-    reason: String,
-}
-
-impl Ending {
-    const fn retry(reason: String) -> Self {
-        Self { verdict: Verdict::Retry(None), code: None, reason }
-    }
-
-    fn null(wait: Option<Duration>) -> Self {
-        let reason = "the body is null".into();
-        Self { verdict: Verdict::Retry(wait), code: None, reason }
-    }
-}
+pub(crate) const MOUNTING: u32 = 5;
 
 impl Collector {
     /// Reads the entries of a page that have arrived. Answers whether the rest is not wanted.
@@ -168,12 +149,12 @@ impl Collector {
         if let Err(error) = result {
             return Ending::retry(error.to_string());
         }
+        let asked = (exchange.operation, exchange.status, exchange.retry_after);
         let fault = match (&mut exchange.body, exchange.purpose) {
             (Body::Small(small), _) => {
                 let ok = (200..300).contains(&exchange.status);
                 let code = if ok { None } else { judge::code_of(small.bytes()) };
-                let named_wait = judge::named_wait(small.bytes());
-                return self.judged(exchange, code, named_wait);
+                return self.judged(asked, code, small.bytes());
             }
             (Body::Page(page), Purpose::Page { lane, run }) => match page.finish() {
                 Ok(null) if null && self.may_be_a_hiccup(lane, run) => {
@@ -199,11 +180,11 @@ impl Collector {
             (Body::Blob(_) | Body::Activities(_), _) => Ok(()),
         };
         match fault {
-            Ok(()) => Ending { verdict: Verdict::Accept, code: None, reason: String::new() },
+            Ok(()) => Ending { verdict: Verdict::Accept, ..Ending::retry(String::new()) },
             Err(ExpandError::Body(SplitError::NotArray { first })) => {
                 let reason = redact::shown(&self.config, &first);
                 match judge::code_of(&first) {
-                    Some(code) => self.judged(exchange, Some(code), None),
+                    Some(code) => self.judged(asked, Some(code), &first),
                     None => Ending::retry(reason),
                 }
             }
@@ -233,23 +214,27 @@ impl Collector {
 
     fn judged(
         &self,
-        exchange: &Exchange,
+        (operation, status, retry_after): (Operation, u16, Option<Duration>),
         code: Option<Cow<'static, str>>,
-        named_wait: Option<Duration>,
+        body: &[u8],
     ) -> Ending {
-        let answer = Answer {
-            operation: exchange.operation,
-            status: exchange.status,
-            code,
-            retry_after: exchange.retry_after,
-            named_wait,
-        };
+        let answer =
+            Answer { operation, status, code, retry_after, named_wait: judge::named_wait(body) };
         let verdict = judge(&answer);
-        let reason = match &answer.code {
-            Some(code) => format!("HTTP status {}, {code}", exchange.status),
-            None => format!("HTTP status {}", exchange.status),
+        let words = match judge::message_of(body) {
+            Some(message) => message,
+            // With redaction, what nobody knows is not shown.
+            None if verdict == Verdict::Accept || self.config.redaction.is_some() => String::new(),
+            None => judge::opening_of(body).unwrap_or_default(),
         };
-        Ending { verdict, code: answer.code, reason }
+        let mut reason = format!("HTTP status {status}");
+        for part in [
+            answer.code.as_deref().map(|code| format!(", {code}")),
+            (!words.is_empty()).then(|| format!(": {words}")),
+        ] {
+            reason.extend(part);
+        }
+        Ending { verdict, code: answer.code, reason, words }
     }
 
     fn report_null(&mut self, lane: usize, key: Key) {
@@ -322,19 +307,27 @@ impl Collector {
 
     fn end_list(&mut self, now: Now, exchange: &Exchange, ending: &Ending) {
         let accepted = match (&ending.verdict, &exchange.body) {
-            (Verdict::Accept, Body::Small(small)) => wire::enabled_subscriptions(small.bytes()),
+            (Verdict::Accept, Body::Small(small)) => wire::enabled_subscriptions(small.bytes())
+                .map_err(|error| {
+                    let opening = judge::opening_of(small.bytes());
+                    let opening = opening.unwrap_or_else(|| "nothing".into());
+                    format!(
+                        "the answer is no list of subscriptions ({error}); it begins: {opening}"
+                    )
+                }),
             _ => Err(ending.reason.clone()),
         };
         let reason = match accepted {
             Ok(enabled) => {
                 self.subscription_list_failures = 0;
+                self.tokens.prove(exchange.generation, now.monotonic);
                 for lane in &mut self.lanes {
                     if lane.subscription == Subscription::Unknown {
-                        lane.subscription = if enabled.contains(&lane.content_type) {
-                            Subscription::Enabled
+                        if enabled.contains(&lane.content_type) {
+                            lane.enable();
                         } else {
-                            Subscription::Missing
-                        };
+                            lane.subscription = Subscription::Missing;
+                        }
                     }
                 }
                 if let Body::Small(small) = &exchange.body {
@@ -384,7 +377,8 @@ impl Collector {
         }
         match &ending.verdict {
             Verdict::Accept if confirmed => {
-                self.lanes[index].subscription = Subscription::Enabled;
+                self.tokens.prove(exchange.generation, now.monotonic);
+                self.lanes[index].enable();
                 self.event(Event::SubscriptionStarted { content_type });
                 let end = self.clock.at(now);
                 let start = self.lanes[index].covered.last_end().filter(|start| *start < end);
@@ -406,28 +400,30 @@ impl Collector {
                 let lane = &mut self.lanes[index];
                 lane.started_at = Some(server_now - (START_COOL_DOWN - wait));
                 lane.subscription = Subscription::Missing;
+                lane.start_answer = Some(ending.reason.clone());
+            }
+            Verdict::Forbid => self.refuse_start(now, index, exchange, ending),
+            Verdict::Reauthenticate => {
+                let lane = &mut self.lanes[index];
+                let (current, proven) = self.tokens.standing(exchange.generation);
+                // The list is looked at before the next start, whatever this was.
+                match lane.forbidden.suspect(current, proven, true) {
+                    Suspicion::Feed => self.refuse_start(now, index, exchange, ending),
+                    Suspicion::Test => self.fail_start(now, index, exchange, ending),
+                    Suspicion::Replace => {
+                        self.reject_token(now, exchange);
+                        self.fail_start(now, index, exchange, ending);
+                    }
+                }
             }
             Verdict::Accept
-            | Verdict::Reauthenticate
             | Verdict::Resubscribe
             | Verdict::Replan
             | Verdict::Throttle(_)
             | Verdict::Gone
             | Verdict::Retry(_) => {
-                // Whether it took effect is not known: the list tells before it is tried again.
-                self.want_webhook(now, index);
-                self.take_general_measures(now, exchange, ending);
-                self.lanes[index].subscription = Subscription::Unknown;
-                self.subscription_list_not_before =
-                    now.monotonic + self.random.backoff(LIST_RETRY_BASE, MISSING_RECHECK, 1);
-                let retry_in = START_COOL_DOWN;
-                self.report_retry(
-                    exchange.operation,
-                    Some(content_type),
-                    1,
-                    &ending.reason,
-                    retry_in,
-                );
+                self.take_measures(now, exchange, &ending.verdict);
+                self.fail_start(now, index, exchange, ending);
             }
         }
     }
@@ -442,14 +438,8 @@ impl Collector {
             Verdict::Accept => self.accept_page(now, lane, id, exchange),
             Verdict::Replan => self.fail_window(now, lane, id, true, &ending.reason),
             Verdict::Deny => self.deny(now, lane, ending),
-            Verdict::Reauthenticate => match self.reject_token(now, exchange) {
-                Rejection::Discarded(wait) => {
-                    if let Some(run) = self.lanes[lane].runs.get_mut(&id) {
-                        run.not_before = now.monotonic + wait;
-                    }
-                }
-                Rejection::NotTheToken => self.fail_page(now, lane, id, None, &ending.reason),
-            },
+            Verdict::Reauthenticate => self.suspect_token(now, lane, id, exchange, ending),
+            Verdict::Forbid => self.forbid(now, lane, ending),
             Verdict::Resubscribe => self.resubscribe(now, lane),
             Verdict::Throttle(_) => self.take_general_measures(now, exchange, ending),
             Verdict::CoolDown(wait) | Verdict::Retry(wait) => {
@@ -467,6 +457,7 @@ impl Collector {
         let lane = &mut self.lanes[index];
         let content_type = lane.content_type;
         lane.subscription_failures = 0;
+        lane.forbidden.accept_page();
         let restored = lane.denied.take().is_some();
         self.tokens.prove(exchange.generation, now.monotonic);
         self.throttles = 0;
@@ -573,6 +564,12 @@ impl Collector {
         match &ending.verdict {
             Verdict::Accept => {
                 lane.set_stage(key, Stage::Emitted);
+                lane.forbidden.accept_blob();
+                if lane.failing.succeed() {
+                    let content_type = lane.content_type;
+                    self.outputs
+                        .push_back(crate::Output::Event(Event::FeedRestored { content_type }));
+                }
                 self.tokens.prove(exchange.generation, now.monotonic);
                 self.throttles = 0;
                 self.note_caught_up(now, index);
@@ -587,18 +584,27 @@ impl Collector {
                 self.resubscribe(now, index);
                 self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending);
             }
-            Verdict::Reauthenticate => match self.reject_token(now, exchange) {
-                Rejection::Discarded(wait) => {
-                    self.lanes[index].set_stage(key, Stage::Waiting(now.monotonic + wait));
+            Verdict::Reauthenticate => {
+                let (current, _) = self.tokens.standing(exchange.generation);
+                let rejection = match lane.forbidden.suspects_by_blob(current) {
+                    true => self.reject_token(now, exchange),
+                    false => Rejection::NotTheToken,
+                };
+                match rejection {
+                    Rejection::Discarded(wait) => {
+                        self.lanes[index].set_stage(key, Stage::Waiting(now.monotonic + wait));
+                    }
+                    Rejection::NotTheToken => {
+                        self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending);
+                    }
                 }
-                Rejection::NotTheToken => {
-                    self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending);
-                }
-            },
+            }
             // Whether a feed may be read, its listing tells; one blob does not.
             Verdict::Deny => self.fail_blob(now, index, key, BLOB_GONE_BASE, None, ending),
             Verdict::Gone => self.fail_blob(now, index, key, BLOB_GONE_BASE, None, ending),
-            Verdict::Replan => self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending),
+            Verdict::Replan | Verdict::Forbid => {
+                self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending);
+            }
             Verdict::CoolDown(wait) | Verdict::Retry(wait) => {
                 self.fail_blob(now, index, key, BLOB_RETRY_BASE, *wait, ending);
             }
@@ -630,23 +636,33 @@ impl Collector {
         let final_answer = gone || failures >= QUARANTINE_FAILURES;
         let wait = self.random.backoff(base, BLOB_RETRY_MAX, failures);
         let wait = wait.max(retry_after.unwrap_or_default());
-        let event = if expired && final_answer {
+        let lost = if expired && final_answer {
             lane.lose_blob(key, &ending.reason, &mut self.changes)
         } else {
-            lane.fail_blob(key, &ending.reason, now.monotonic + wait, &mut self.changes)
+            lane.fail_blob(key, &ending.reason, now.monotonic + wait, &mut self.changes);
+            None
         };
-        let content_type = Some(lane.content_type);
+        // What has expired is told by itself.
+        let alike =
+            lost.is_none() && lane.failing.fail(key, ending.kind(), ending.passes(), now.monotonic);
+        let content_type = lane.content_type;
         let unreadable = lane.note_unreadable();
         self.outputs.extend(unreadable.map(crate::Output::Event));
-        match event {
-            Some(event) => self.event(event),
-            None => self.event(Event::RequestRetried {
-                operation: Operation::GetBlob,
+        self.event(lost.unwrap_or_else(|| Event::RequestRetried {
+            operation: Operation::GetBlob,
+            content_type: Some(content_type),
+            reason: ending.reason.clone(),
+            retry_in: wait,
+        }));
+        if alike {
+            self.event(Event::FeedFailingError {
                 content_type,
-                reason: ending.reason.clone(),
-                retry_in: wait,
-            }),
+                code: ending.kind().to_owned(),
+                message: ending.words.clone(),
+                remedy: ending.remedy(),
+            });
         }
+        self.tell_unread(now, false);
     }
 
     // What several have in common.
@@ -683,12 +699,13 @@ impl Collector {
             | Verdict::CoolDown(_)
             | Verdict::Gone
             | Verdict::Deny
+            | Verdict::Forbid
             | Verdict::Retry(_) => {}
         }
     }
 
     /// An answer found the token no good.
-    fn reject_token(&mut self, now: Now, exchange: &Exchange) -> Rejection {
+    pub(crate) fn reject_token(&mut self, now: Now, exchange: &Exchange) -> Rejection {
         let before = self.tokens.rejected();
         let rejection = self.tokens.reject(
             exchange.generation,
@@ -711,10 +728,12 @@ impl Collector {
         if lane.subscription != Subscription::Enabled {
             return;
         }
-        lane.subscription = Subscription::Unknown;
+        // Without a list, what the listing says is all that is known: it is started, if it may be.
+        let listless = self.subscription_list_failures >= MOUNTING;
+        lane.subscription = if listless { Subscription::Missing } else { Subscription::Unknown };
         lane.subscription_failures = lane.subscription_failures.saturating_add(1);
         let (failures, lane_type) = (lane.subscription_failures, lane.content_type);
-        if failures > 1 {
+        if failures > 1 && !listless {
             let wait = self.random.backoff(LIST_RETRY_BASE, MISSING_RECHECK, failures);
             self.subscription_list_not_before =
                 self.subscription_list_not_before.max(now.monotonic + wait);
@@ -724,25 +743,12 @@ impl Collector {
         }
     }
 
-    /// Microsoft denies a feed: it is left alone for a while, and the others go on.
-    fn deny(&mut self, now: Now, index: usize, ending: &Ending) {
-        let code = ending.code.as_deref().unwrap_or(&ending.reason).to_owned();
-        let lane = &mut self.lanes[index];
-        lane.subscription = Subscription::Denied { until: now.monotonic + DENIED_RETRY };
-        if lane.denied.as_ref() != Some(&code) {
-            lane.denied = Some(code.clone());
-            let content_type = lane.content_type;
-            let remedy = remedy(&code);
-            self.event(Event::FeedDeniedError { content_type, code, remedy });
-        }
-    }
-
     /// Says so, once, when the backlog of a feed is delivered.
     fn note_caught_up(&mut self, now: Now, index: usize) {
         let server_now = self.clock.at(now);
         let lane = &mut self.lanes[index];
         let recent = server_now - crate::plan::FRESH_SPAN;
-        if !lane.caught_up && lane.is_settled_until(recent, server_now) {
+        if !lane.caught_up && lane.unread.is_empty() && lane.is_settled_until(recent, server_now) {
             lane.caught_up = true;
             let content_type = lane.content_type;
             self.event(Event::BacklogDelivered { content_type });

@@ -218,6 +218,7 @@ impl Collector {
         self.finished = self.ledger.is_empty() && (self.stopping || self.is_done(now));
         if self.finished {
             self.cancel_all();
+            self.tell_unread(now, true);
             self.measure(now);
             return self.outputs.pop_front().unwrap_or(Output::Finished);
         }

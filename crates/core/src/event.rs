@@ -101,13 +101,17 @@ pub enum Event {
         retry_in: Duration,
         /// Whether this collector will start it.
         starts: bool,
+        /// What the last start of it was answered, if it has failed.
+        answer: Option<String>,
     },
     /// Microsoft does not let this app read this feed. The others go on.
     FeedDeniedError {
         /// The feed.
         content_type: ContentType,
-        /// Microsoft's code.
+        /// Microsoft's code, or ours for an answer without.
         code: String,
+        /// Microsoft's words, or how the answer begins; empty if it says no more.
+        message: String,
         /// What to do.
         remedy: &'static str,
     },
@@ -173,16 +177,30 @@ pub enum Event {
         /// The last failure.
         reason: String,
     },
-    /// A blob could not be read several times. It is retried on its own until it expires.
+    /// Blobs could not be read several times. Each is retried on its own until it expires. Told
+    /// once a minute at the most.
     BlobQuarantined {
         /// The feed.
         content_type: ContentType,
-        /// The blob.
+        /// How many, since it was told last.
+        blobs: u64,
+        /// The first of them.
         content_id: Box<str>,
-        /// The last failure.
+        /// Its last failure.
         reason: String,
         /// Until when it can be retried.
         expiration: Utc,
+    },
+    /// Blob after blob of a feed fails alike, or page after page of searches, and none can be read.
+    FeedFailingError {
+        /// The feed.
+        content_type: ContentType,
+        /// Microsoft's code, or what happens.
+        code: String,
+        /// Microsoft's words, or how the answer begins; empty if it says no more.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// So many blobs cannot be read that no more can be set aside.
     BlobsUnreadableError {
@@ -370,6 +388,7 @@ impl Event {
             Self::SignInUnreachable { .. } => "SignInUnreachable",
             Self::RetriesMounting { .. } => "RetriesMounting",
             Self::BlobQuarantined { .. } => "BlobQuarantined",
+            Self::FeedFailingError { .. } => "FeedFailingError",
             Self::BlobsUnreadableError { .. } => "BlobsUnreadableError",
             Self::BlobRecovered { .. } => "BlobRecovered",
             Self::BlobNull { .. } => "BlobNull",
@@ -401,6 +420,7 @@ impl Event {
             | Self::CertificateExpiredError { .. }
             | Self::FeedDeniedError { .. }
             | Self::SubscriptionGapError { .. }
+            | Self::FeedFailingError { .. }
             | Self::BlobsUnreadableError { .. }
             | Self::ContentLostError { .. }
             | Self::ListingGapError { .. }
@@ -486,19 +506,25 @@ impl fmt::Display for Event {
                 "{content_type}: the subscription had been stopped; content published from {start} \
                  to {end} may be lost, for Microsoft gives no access to it"
             ),
-            Self::SubscriptionMissing { content_type, retry_in, starts: true } => write!(
-                f,
-                "{content_type}: no enabled subscription, and none may be started yet; looking \
-                 again in {} s",
-                retry_in.as_secs()
-            ),
+            Self::SubscriptionMissing { content_type, retry_in, starts: true, answer } => {
+                write!(f, "{content_type}: not collected: no enabled subscription, ")?;
+                match answer {
+                    Some(answer) => write!(f, "and the start of one failed: {answer}")?,
+                    None => f.write_str("and none may be started yet")?,
+                }
+                write!(f, "; looking again in {} s", retry_in.as_secs().max(1))
+            }
             Self::SubscriptionMissing { content_type, .. } => write!(
                 f,
                 "{content_type}: not collected: no enabled subscription; remedy: start it: \
                  `m365-audit subscriptions start {content_type}`, or set start_subscriptions on"
             ),
-            Self::FeedDeniedError { content_type, code, remedy } => {
-                write!(f, "{content_type}: not collected: {code}; remedy: {remedy}")
+            Self::FeedDeniedError { content_type, code, message, remedy } => {
+                write!(f, "{content_type}: not collected: {code}")?;
+                if !message.is_empty() {
+                    write!(f, ": {message}")?;
+                }
+                write!(f, "; remedy: {remedy}")
             }
             Self::FeedRestored { content_type } => write!(f, "{content_type}: collected again"),
             Self::WindowListed { content_type, start, end, blobs, new } => {
@@ -531,11 +557,30 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
-            Self::BlobQuarantined { content_type, content_id, reason, expiration } => write!(
+            Self::BlobQuarantined { content_type, blobs: 1, content_id, reason, expiration } => {
+                write!(
+                    f,
+                    "{content_type}: blob {content_id} cannot be read: {reason}; retrying until \
+                     it expires at {expiration}"
+                )
+            }
+            Self::BlobQuarantined { content_type, blobs, content_id, reason, .. } => write!(
                 f,
-                "{content_type}: blob {content_id} cannot be read: {reason}; retrying until it \
-                 expires at {expiration}"
+                "{content_type}: {blobs} blobs cannot be read, for instance {content_id}: \
+                 {reason}; retrying each until it expires"
             ),
+            Self::FeedFailingError { content_type, code, message, remedy } => {
+                let activities = *content_type == ContentType::CloudAppActivities;
+                let what = if activities { "page of a search" } else { "blob" };
+                write!(
+                    f,
+                    "{content_type}: no {what} can be read, one after the other fails: {code}"
+                )?;
+                if !message.is_empty() {
+                    write!(f, ": {message}")?;
+                }
+                write!(f, "; what can be read later is collected then; remedy: {remedy}")
+            }
             Self::BlobsUnreadableError { content_type, blobs, stopped } => {
                 let effect = if *stopped {
                     "nothing more is listed until some can be read or have expired"

@@ -27,6 +27,8 @@ pub(crate) enum Verdict {
     Gone,
     /// This app may not do this. Somebody has to act; asked again now and then.
     Deny,
+    /// Refused without a code that says why: it may pass. After a few it counts as denied.
+    Forbid,
     /// Ask again.
     Retry(Option<Duration>),
 }
@@ -71,13 +73,14 @@ pub(crate) fn judge(answer: &Answer<'_>) -> Verdict {
             "AF20030" | "AF20031" | "AF20055" => return Verdict::Replan,
             "AF20050" | "AF20051" | "AF20052" => return Verdict::Gone,
             // AF50000, AF50005, AF50006 and all that nobody has documented.
-            _ if !matches!(answer.status, 401 | 404 | 410 | 429) => return retry,
+            _ if !matches!(answer.status, 401 | 403 | 404 | 410 | 429) => return retry,
             _ => {}
         }
     }
     match answer.status {
         200..=299 if answer.code.is_none() => Verdict::Accept,
         401 => Verdict::Reauthenticate,
+        403 => Verdict::Forbid,
         404 | 410 if answer.operation == Operation::GetBlob => Verdict::Gone,
         429 if answer.operation == Operation::StartSubscription => {
             Verdict::CoolDown(answer.named_wait.or(answer.retry_after))
@@ -125,6 +128,43 @@ pub(crate) fn message_of(body: &[u8]) -> Option<String> {
 
 /// Messages are cut to this many characters.
 const MESSAGE_CHARS_MAX: usize = 300;
+
+/// So much of a body is looked at to say how it begins.
+const OPENING_BYTES_MAX: usize = 4_096;
+
+/// How a body without a message begins, for people: of a page its text, on one line, without what
+/// a terminal would obey. `None` for an empty one.
+pub(crate) fn opening_of(body: &[u8]) -> Option<String> {
+    let start = &body[..body.len().min(OPENING_BYTES_MAX)];
+    let text = String::from_utf8_lossy(start);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let bare = if text.starts_with('<') { without_tags(text) } else { String::new() };
+    let text = if bare.trim().is_empty() { text } else { &bare };
+    let hidden =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain: String = text.chars().map(|c| if hidden(c) { ' ' } else { c }).collect();
+    let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().take(MESSAGE_CHARS_MAX / 2).collect();
+    (!short.is_empty()).then_some(short)
+}
+
+/// The text of a page of HTML.
+fn without_tags(html: &str) -> String {
+    let mut inside = false;
+    let mut text = String::new();
+    for c in html.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => {
+                inside = false;
+                text.push(' ');
+            }
+            _ if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    text
+}
 
 /// Codes longer than this are sentences.
 const CODE_CHARS_MAX: usize = 80;
@@ -218,7 +258,27 @@ mod tests {
         check(GetBlob, 500, r#"{"error":{"code":"AF50000"}}"#, &retry);
         check(GetBlob, 503, "<html>busy</html>", &retry);
         check(GetBlob, 302, "", &retry);
+        for body in ["", "<html>Access denied</html>", r#"{"Message":"no"}"#] {
+            check(ListContent, 403, body, &Verdict::Forbid);
+            check(StartSubscription, 401, body, &Verdict::Reauthenticate);
+        }
         check(GetBlob, 400, r#"{"error":{"code":"AF99999"}}"#, &retry);
         check(GetBlob, 404, r#"{"error":{"code":"ItemNotFound"}}"#, &Verdict::Gone);
+    }
+
+    #[test]
+    fn the_beginning_of_a_body_is_readable() {
+        let check = |body: &str, shown: Option<&str>| {
+            assert_eq!(opening_of(body.as_bytes()).as_deref(), shown);
+        };
+        check("", None);
+        check(" \r\n", None);
+        check(
+            "\u{feff}<!DOCTYPE html><html><head><title>Blocked</title></head>\r\n<body>by <b>policy",
+            Some("Blocked by policy"),
+        );
+        check("<br/>", Some("<br/>"));
+        check("no\u{1b}[31m \u{202e}route", Some("no [31m route"));
+        check(&"x".repeat(10_000), Some(&"x".repeat(150)));
     }
 }

@@ -10,6 +10,8 @@ use crate::batch::{ContentRef, ContentType, Record};
 use crate::config::Config;
 use crate::event::Event;
 use crate::expand::Progress;
+use crate::failing::Failing;
+use crate::forbidden::Forbidden;
 use crate::hint::Hints;
 use crate::interval::{Interval, IntervalSet};
 use crate::key::{Key, KeySet};
@@ -21,6 +23,7 @@ use crate::schedule::NO_SUBSCRIPTION;
 use crate::seen::{SeenContents, SeenRecords};
 use crate::state::{self, BlobRecord, Changes, LaneKeys, LaneRecord, StateError, Stored};
 use crate::time::Utc;
+use crate::unread::Unread;
 use crate::webhook::{Kept, Webhook};
 
 /// No further page is listed while this many blobs wait to be read. A page has held several
@@ -147,6 +150,10 @@ pub(crate) struct Lane {
     /// When the subscription was last started: another start must wait.
     pub(crate) started_at: Option<Utc>,
     pub(crate) subscription_failures: u32,
+    /// What the last start was answered, if it has failed, and how many have.
+    pub(crate) start_answer: Option<String>,
+    pub(crate) starts_failed: u32,
+    pub(crate) forbidden: Forbidden,
     pub(crate) webhook: Webhook,
     pub(crate) kept: Kept,
     /// The code with which Microsoft denies this feed, until it works again.
@@ -181,6 +188,9 @@ pub(crate) struct Lane {
     pub(crate) changed: bool,
     /// What was told of blobs that cannot be read.
     unreadable: Unreadable,
+    pub(crate) unread: Unread,
+    /// Whether blob after blob fails.
+    pub(crate) failing: Failing,
 }
 
 /// Whether too many blobs cannot be read, as far as that was told.
@@ -217,6 +227,9 @@ impl Lane {
             subscription: Subscription::Unknown,
             started_at,
             subscription_failures: 0,
+            start_answer: None,
+            starts_failed: 0,
+            forbidden: Forbidden::default(),
             webhook: Webhook::Settled,
             kept: Kept::Nothing,
             denied: None,
@@ -242,6 +255,8 @@ impl Lane {
             is_new: !stored.contains_key(&name),
             changed: !stored.contains_key(&name),
             unreadable: Unreadable::Bearable,
+            unread: Unread::default(),
+            failing: Failing::default(),
             keys,
         };
         lane.load_blobs(stored)?;
@@ -257,6 +272,9 @@ impl Lane {
                 .ok_or_else(|| StateError::damaged(name, "the digest is no number"))?;
             let content = Arc::new(record.content(self.content_type));
             let key = Key::of_content(&content.id);
+            if record.quarantined() {
+                self.unread.hold(&content, None);
+            }
             self.ready.insert((Urgency::Soon, Reverse(content.created), key));
             self.blobs.insert(
                 key,
@@ -277,6 +295,13 @@ impl Lane {
         self.metrics.blobs_quarantined =
             self.blobs.values().filter(|blob| blob.quarantined).count() as u64;
         Ok(())
+    }
+
+    /// The subscription is enabled: what starts were answered is over.
+    pub(crate) fn enable(&mut self) {
+        self.subscription = Subscription::Enabled;
+        self.forbidden.accept_start();
+        (self.start_answer, self.starts_failed) = (None, 0);
     }
 
     // Windows.
@@ -586,6 +611,8 @@ impl Lane {
         changes.put(self.keys.blob(key), state::encode(&record));
         self.metrics.blobs_listed += 1;
         self.metrics.blobs_quarantined += 1;
+        // Its address was told of.
+        self.unread.hold(&content, None);
         self.waiting.insert((until, key));
         self.blobs.insert(
             key,
@@ -717,28 +744,22 @@ impl Lane {
         reason: &str,
         retry_at: Duration,
         changes: &mut Changes,
-    ) -> Option<Event> {
+    ) {
         self.metrics.blob_failures += 1;
         self.set_stage(key, Stage::Waiting(retry_at));
         let room = self.metrics.blobs_quarantined < QUARANTINE_MAX as u64;
-        let blob = self.blobs.get_mut(&key)?;
+        let Some(blob) = self.blobs.get_mut(&key) else { return };
         if blob.quarantined || blob.failures < QUARANTINE_FAILURES || !room {
-            return None;
+            return;
         }
         blob.quarantined = true;
         blob.stored = true;
         let record = BlobRecord::new(&blob.content, blob.delivered, true);
         changes.put(self.keys.blob(key), state::encode(&record));
-        let event = Event::BlobQuarantined {
-            content_type: self.content_type,
-            content_id: blob.content.id.clone(),
-            reason: reason.to_owned(),
-            expiration: blob.content.expiration,
-        };
+        self.unread.hold(&blob.content, Some(reason));
         let waiters = std::mem::take(&mut blob.waiters);
         self.metrics.blobs_quarantined += 1;
         self.release(&waiters);
-        Some(event)
     }
 
     /// A blob expired unread.
@@ -769,7 +790,10 @@ impl Lane {
         if blob.stored {
             changes.delete(self.keys.blob(key));
         }
-        self.metrics.blobs_quarantined -= u64::from(blob.quarantined);
+        if blob.quarantined {
+            self.metrics.blobs_quarantined -= 1;
+            self.unread.release(&blob.content);
+        }
         self.seen.insert(key, blob.content.created);
         self.release(&blob.waiters);
         Some(blob)
@@ -832,8 +856,18 @@ impl Lane {
         let horizon = plan::horizon(now);
         let range = Interval::new(self.begin.max(plan::oldest(now)), horizon);
         let gaps = range.map(|range| self.covered.gaps(range)).unwrap_or_default();
-        metrics.backlog = gaps.iter().map(|gap| gap.end.since(gap.start)).sum();
-        metrics.lag = now.since(self.covered.last_end().unwrap_or(self.begin));
+        let mut listed_until = self.covered.last_end().unwrap_or(self.begin);
+        let mut missing: IntervalSet = gaps.into_iter().collect();
+        if !self.unread.is_empty() {
+            // After a restart, what is remembered of earlier ones stands for it.
+            let newest = metrics
+                .newest_content
+                .max(self.seen.newest().filter(|_| metrics.newest_content.is_none()));
+            let since = self.unread.missing(newest, horizon, &mut missing);
+            listed_until = since.map_or(listed_until, |since| since.min(listed_until));
+        }
+        metrics.backlog = missing.iter().map(|gap| gap.end.since(gap.start)).sum();
+        metrics.lag = now.since(listed_until);
     }
 
     /// Whether everything between the start of the look-back and `target` is settled.

@@ -286,7 +286,7 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
         "AF20052",
         Level::Warn,
         "the content id is not valid, or belongs to another tenant",
-        "check the id and tenant_id; a collector tries again until the content expires",
+        "check the id, tenant_id and cloud; a collector tries again until the content expires",
     ),
     known(
         "AF20053",
@@ -331,6 +331,20 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
         "nothing: it is tried again",
     ),
     known(
+        UNAUTHORIZED,
+        Level::Error,
+        "401 without a code, although the token is good for other requests",
+        "check that the app has ActivityFeed.Read of the Office 365 Management APIs, and what stands \
+         between: proxy_url, a gateway, api_url",
+    ),
+    known(
+        FORBIDDEN,
+        Level::Error,
+        "403 without a code: as a rule not Microsoft's answer, but a proxy's or a firewall's",
+        "let requests to api_url pass the proxy and the firewall; check proxy_url, api_url and the \
+         app's permissions",
+    ),
+    known(
         "portal-token",
         Level::Error,
         "the API token of the Defender portal is refused",
@@ -364,6 +378,12 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
         "turn auditing on in the Purview portal; it takes up to 60 minutes to apply",
     ),
 ];
+
+/// Our name for 401 without a code of Microsoft's.
+pub(crate) const UNAUTHORIZED: &str = "http-401";
+
+/// Our name for 403 without a code of Microsoft's.
+pub(crate) const FORBIDDEN: &str = "http-403";
 
 const fn known(
     code: &'static str,
@@ -412,6 +432,7 @@ mod tests {
                 Verdict::Retry(_)
                 | Verdict::Accept
                 | Verdict::CoolDown(_)
+                | Verdict::Forbid
                 | Verdict::Reauthenticate => continue,
             };
             assert_eq!(known.severity, expected, "{}", known.code);

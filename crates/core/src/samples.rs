@@ -112,10 +112,10 @@ pub const LANE_GAUGES: [GaugeSpec; 6] = [
     }),
     gauge(
         "backlog_seconds",
-        "Length of the part of the look-back not delivered completely.",
+        "Length of the time not delivered completely: not listed, or its blobs cannot be read.",
         |lane| lane.backlog.as_secs_f64(),
     ),
-    gauge("lag_seconds", "Time since the moment up to which listings are complete.", |lane| {
+    gauge("lag_seconds", "Time since the moment up to which content is listed and read.", |lane| {
         lane.lag.as_secs_f64()
     }),
     gauge(

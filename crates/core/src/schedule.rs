@@ -24,6 +24,9 @@ pub(crate) const START_COOL_DOWN: Duration = Duration::from_secs(15 * 60 + 10);
 /// start whose answer was lost may have taken effect.
 pub(crate) const MISSING_RECHECK: Duration = Duration::from_secs(30);
 
+/// A start that took effect although its answer was a failure shows in the list within this time.
+const START_SEEN_WITHIN: Duration = Duration::from_secs(60);
+
 /// How often it is told that a subscription is missing.
 const MISSING_TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -64,6 +67,7 @@ impl Collector {
             self.settle_retention(now, server_now);
         }
         self.wake_lanes(now.monotonic, &mut wake);
+        self.tell_unread(now, false);
         let mut wakes = Vec::new();
         self.schedule_activities(now, &mut wakes);
         wakes.into_iter().for_each(|moment| wake.at(moment));
@@ -139,6 +143,7 @@ impl Collector {
     fn wake_lanes(&mut self, now: Duration, wake: &mut Wake) {
         for lane in &mut self.lanes {
             lane.wake_blobs(now).into_iter().for_each(|at| wake.at(at));
+            lane.unread.tells_at().into_iter().for_each(|at| wake.at(at));
             if let Subscription::Waiting { until } = lane.subscription
                 && wake.is_due(until, now)
             {
@@ -210,15 +215,19 @@ impl Collector {
             lane.subscription = Subscription::Waiting { until };
             wake.at(until);
             let starts = self.config.start_subscriptions;
-            if self.config.once && !starts {
+            // One that has failed may have taken effect all the same, which the list would show.
+            let tried = lane.starts_failed > 0
+                && lane.started_at.is_none_or(|at| at + START_SEEN_WITHIN <= server_now);
+            if self.config.once && (!starts || tried) {
                 lane.subscription = Subscription::Denied { until: now.monotonic };
                 lane.denied = Some(NO_SUBSCRIPTION.into());
             }
             // The list is looked at often; people are told less often.
             if lane.missing_told.is_none_or(|told| MISSING_TOLD_EVERY <= now.monotonic - told) {
                 lane.missing_told = Some(now.monotonic);
-                let content_type = lane.content_type;
-                self.event(Event::SubscriptionMissing { content_type, retry_in: wait, starts });
+                let (content_type, retry_in) = (lane.content_type, wait);
+                let answer = lane.start_answer.clone();
+                self.event(Event::SubscriptionMissing { content_type, retry_in, starts, answer });
             }
             return;
         }
@@ -314,6 +323,7 @@ impl Collector {
             let runs_max = if urgency == Urgency::Fresh { RUNS_MAX } else { RUNS_MAX / 2 };
             let active = lane.subscription == Subscription::Enabled
                 && wake.is_due(lane.list_not_before, now.monotonic)
+                && wake.is_due(lane.forbidden.not_before(), now.monotonic)
                 && lane.may_list(urgency)
                 && lane.runs.len() < runs_max;
             if !active {
@@ -445,7 +455,8 @@ impl Lane {
     ) -> Option<Work> {
         for (id, run) in self.runs.iter().filter(|(_, run)| run.urgency == urgency) {
             let next = matches!(run.listing, Listing::Next(_));
-            if next && self.may_list(urgency) && wake.is_due(run.not_before, now) {
+            let due = run.not_before.max(self.forbidden.not_before());
+            if next && self.may_list(urgency) && wake.is_due(due, now) {
                 return Some(Work::Page(*id));
             }
         }

@@ -37,6 +37,12 @@ impl SeenContents {
         self.set.contains(&key)
     }
 
+    /// The end of the last hour of which a content is remembered.
+    pub(crate) fn newest(&self) -> Option<Utc> {
+        let hour = *self.hours.last_key_value()?.0;
+        Some(Utc::from_millis(hour.saturating_add(1).saturating_mul(3_600_000)))
+    }
+
     pub(crate) fn insert(&mut self, key: Key, created: Utc) {
         if self.set.insert(key) {
             self.hours.entry(created.hour()).or_default().push(key);

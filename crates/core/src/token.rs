@@ -249,6 +249,12 @@ impl TokenMachine {
         }
     }
 
+    /// Whether `generation` names the token that is used now, and whether the API has taken it.
+    pub(crate) fn standing(&self, generation: Generation) -> (bool, bool) {
+        let current = self.current.is_some() && generation == self.generation();
+        (current, current && self.proven_at.is_some())
+    }
+
     /// Tokens in a row that the API did not take.
     pub(crate) const fn rejected(&self) -> u32 {
         self.rejected

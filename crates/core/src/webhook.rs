@@ -240,6 +240,7 @@ impl Collector {
             | Verdict::Throttle(_)
             | Verdict::Gone
             | Verdict::Deny
+            | Verdict::Forbid
             | Verdict::Retry(_) => {
                 self.take_measures(now, exchange, verdict);
                 self.refuse_webhook(now, index, code.unwrap_or(reason));

@@ -11,9 +11,10 @@ use super::reader::{PageReader, Ready};
 use super::walk::{PageId, Turn, Turned, WalkId};
 use crate::batch::{Batch, ContentRef, ContentType};
 use crate::collector::Collector;
+use crate::ending::NO_CODE_REMEDY;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange};
-use crate::judge::Verdict;
+use crate::judge::{Verdict, opening_of};
 use crate::key::Key;
 use crate::ledger::{Entry, Part};
 use crate::remedy::remedy;
@@ -159,6 +160,7 @@ impl Collector {
         result: Result<(), TransportError>,
     ) {
         let ending = self.end_page_body(now, id, page, exchange, result);
+        self.note_failing_page(now, id, page, exchange, &ending);
         let Some(lane) = &mut self.activities else { return };
         let Some(walk) = lane.walks.get_mut(&id) else { return };
         walk.request = None;
@@ -170,7 +172,7 @@ impl Collector {
             }
             Verdict::Throttle(wait) => self.throttle_activities(now, wait),
             Verdict::Reauthenticate => self.reject_portal_token(now, id, exchange, &ending.reason),
-            Verdict::Deny => self.deny_activities(now, "HTTP status 403"),
+            Verdict::Deny | Verdict::Forbid => self.deny_activities(now, "HTTP status 403"),
             // What the cursor stands for is not known any more, or the filters are not liked.
             Verdict::Replan => self.fail_walk(now, id, &ending.reason),
             // Our own back-pressure may have cost the connection: that is nobody's failure.
@@ -181,6 +183,57 @@ impl Collector {
             Verdict::Gone | Verdict::Resubscribe => {
                 self.fail_activities(now, id, None, &ending.reason);
             }
+        }
+    }
+
+    /// Says so, once, when page after page of fresh searches fails alike. What cannot be read of the
+    /// past holds up nothing, and is told by itself.
+    fn note_failing_page(
+        &mut self,
+        now: Now,
+        id: WalkId,
+        page: PageId,
+        exchange: &Exchange,
+        ending: &Ending,
+    ) {
+        let Some(lane) = &mut self.activities else { return };
+        if lane.walks.get(&id).is_none_or(|walk| walk.urgency != Urgency::Fresh) {
+            return;
+        }
+        let content_type = ContentType::CloudAppActivities;
+        let passes = match &ending.verdict {
+            Verdict::Accept => {
+                if lane.failing.succeed() {
+                    self.event(Event::FeedRestored { content_type });
+                }
+                return;
+            }
+            // Told by themselves.
+            Verdict::Throttle(_)
+            | Verdict::Reauthenticate
+            | Verdict::Deny
+            | Verdict::Forbid
+            | Verdict::CoolDown(_) => return,
+            Verdict::Retry(None) if exchange.stalled => return,
+            Verdict::Retry(_) => true,
+            Verdict::Replan | Verdict::Gone | Verdict::Resubscribe => false,
+        };
+        let key = Key(page.0.into());
+        if lane.failing.fail(key, &ending.reason, passes, now.monotonic) {
+            let words = match &exchange.body {
+                Body::Small(small) if self.config.redaction.is_none() => {
+                    opening_of(small.bytes()).unwrap_or_default()
+                }
+                Body::Small(_) | Body::Page(_) | Body::Blob(_) | Body::Activities(_) => {
+                    String::new()
+                }
+            };
+            self.event(Event::FeedFailingError {
+                content_type,
+                code: ending.reason.clone(),
+                message: words,
+                remedy: if passes { NO_CODE_REMEDY } else { remedy("portal-refused") },
+            });
         }
     }
 
@@ -348,6 +401,7 @@ impl Collector {
             self.event(Event::FeedDeniedError {
                 content_type: ContentType::CloudAppActivities,
                 code: code.to_owned(),
+                message: String::new(),
                 remedy: remedy(if code == "portal-token" { code } else { "portal-denied" }),
             });
         }

@@ -13,6 +13,7 @@ use super::walk::{Cursor, NORMAL_RECORDS_MAX, PageId, Point, Walk, WalkId};
 use crate::batch::ContentType;
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::failing::Failing;
 use crate::interval::{Interval, IntervalSet};
 use crate::key::Key;
 use crate::metrics::LaneMetrics;
@@ -88,6 +89,8 @@ pub(crate) struct ActivityLane {
     /// Why Microsoft denies this source, until it works again, and when it is tried again.
     pub(crate) denied: Option<String>,
     pub(super) denied_until: Duration,
+    /// Whether page after page fails.
+    pub(super) failing: Failing,
     /// Searches that failed in a row, and when the next may begin.
     pub(super) failures: u32,
     pub(super) not_before: Duration,
@@ -157,6 +160,7 @@ impl ActivityLane {
             next_page: 0,
             denied: None,
             denied_until: Duration::ZERO,
+            failing: Failing::default(),
             failures: 0,
             not_before: Duration::ZERO,
             next_fresh: Duration::ZERO,

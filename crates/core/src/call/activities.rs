@@ -205,6 +205,7 @@ impl Caller {
                 | Verdict::Retry(_)
                 | Verdict::CoolDown(_)
                 | Verdict::Gone
+                | Verdict::Forbid
                 | Verdict::Resubscribe => None,
             };
             let gone = code == Some("portal-not-found");

@@ -17,7 +17,7 @@ use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
 use crate::redact;
-use crate::remedy::{known_error, remedy};
+use crate::remedy::{FORBIDDEN, known_error, remedy};
 use crate::request::{CANNOT_CONNECT, Operation, REACH_REMEDY, TransportError, TransportErrorKind};
 use crate::time::Now;
 use crate::token::{Rejection, TokenFailure, failure_of};
@@ -145,7 +145,10 @@ impl Caller {
         }
     }
 
-    fn conclude(&mut self, now: Now, flight: &Flight, ending: Ending) {
+    fn conclude(&mut self, now: Now, flight: &Flight, mut ending: Ending) {
+        if ending.verdict == Verdict::Forbid {
+            ending.code = Some(FORBIDDEN.into());
+        }
         if let Some(task) = &mut self.task
             && ending.verdict != Verdict::Accept
         {
@@ -173,7 +176,7 @@ impl Caller {
             Verdict::Replan => CallErrorKind::Argument,
             Verdict::CoolDown(wait) => CallErrorKind::CoolDown(*wait),
             Verdict::Gone => CallErrorKind::Gone,
-            Verdict::Deny => CallErrorKind::Denied,
+            Verdict::Deny | Verdict::Forbid => CallErrorKind::Denied,
         };
         self.fail(error(flight.operation, kind, ending));
     }

@@ -78,6 +78,7 @@ pub(crate) struct Bench {
     planned: u64,
     open: HashMap<RequestId, (VecDeque<Bytes>, bool)>,
     held: Vec<BatchId>,
+    over: bool,
 }
 
 /// `Audit.General` of one tenant, and `options` on top or instead.
@@ -101,8 +102,17 @@ pub(crate) fn config(options: &[(&str, &str)]) -> Config {
 impl Bench {
     /// Born at `now`, with what an earlier life has stored.
     pub(crate) fn new(options: &[(&str, &str)], stored: Stored, now: i64) -> Self {
+        Self::with(config(options), stored, now)
+    }
+
+    /// Born at [`T0`] with nothing stored, to collect what there is and end.
+    pub(crate) fn once(options: &[(&str, &str)]) -> Self {
+        Self::with(config(options).once(true), Stored::new(), T0)
+    }
+
+    fn with(config: Config, stored: Stored, now: i64) -> Self {
         let birth = Now { monotonic: Duration::ZERO, wall: Utc::from_millis(now) };
-        let collector = Collector::new(config(options), &stored, 1, birth).unwrap();
+        let collector = Collector::new(config, &stored, 1, birth).unwrap();
         Self {
             collector,
             stored,
@@ -118,7 +128,13 @@ impl Bench {
             planned: 0,
             open: HashMap::new(),
             held: Vec::new(),
+            over: false,
         }
+    }
+
+    /// Whether the collection has ended by itself.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.over
     }
 
     fn at(&self) -> Now {
@@ -174,7 +190,10 @@ impl Bench {
                 Output::Commit(commit) => commit.apply(&mut self.stored),
                 Output::Event(event) => self.events.push((self.now, event)),
                 Output::Wait(timeout) => self.wait(timeout, until),
-                Output::Finished => return,
+                Output::Finished => {
+                    self.over = true;
+                    return;
+                }
             }
         }
     }

@@ -218,5 +218,7 @@ fn blobs_that_are_too_many_to_be_set_aside_are_told_once_and_stop_nothing() {
     assert_eq!(bench.count(Operation::GetBlob, "$fine"), late.len());
     assert_eq!(bench.lane().blobs_quarantined, 10_000);
     let told = bench.told(m365_audit_core::Level::Error);
-    assert!(told.len() == 1 && told[0].contains("10000 blobs cannot be read"), "{told:?}");
+    // And that one after the other fails, after five minutes.
+    assert!((2..=3).contains(&told.len()), "{told:?}");
+    assert!(told.iter().any(|told| told.contains("10000 blobs cannot be read")), "{told:?}");
 }

@@ -8,5 +8,6 @@ mod blobs;
 mod hints;
 mod listing;
 mod records;
+mod refusals;
 mod silence;
 mod subscriptions;
