@@ -12,6 +12,7 @@ mod doctor;
 mod errors;
 mod host;
 mod log;
+mod memory;
 mod notifications;
 mod options;
 mod run;
@@ -48,6 +49,8 @@ Examples:
 Exit codes: 0 complete, 1 failed or incomplete, 2 wrong configuration.";
 
 fn main() -> ExitCode {
+    // Before there is a secret in it.
+    memory::protect();
     let matches = command().get_matches();
     let code = match matches.subcommand() {
         Some(("run", matches)) => run::main(matches),
