@@ -6,13 +6,14 @@
 //! refused here is found by polling.
 
 mod answer;
+mod guests;
 mod limits;
 mod options;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
@@ -21,17 +22,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use m365_audit_core::{Config, Level, Secret};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::handle::{Handle, Message};
 use crate::runtime::Runtime;
+use guests::{Guests, Room};
 use limits::{Bucket, Quiet};
 
-/// Connections at once. Microsoft uses a few; further ones are closed.
-const CONNECTIONS_MAX: usize = 64;
+/// Connections at once. Microsoft uses a few. When there are more, the oldest is closed of those
+/// that have not brought the authentication id yet; only if all have is the new one.
+const CONNECTIONS_MAX: usize = 256;
 
 /// How long callers may take.
 #[derive(Clone, Copy, Debug)]
@@ -243,24 +245,30 @@ impl Shared {
 }
 
 async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut guests = Guests::new(CONNECTIONS_MAX);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        // Who says nothing must not keep others out.
+        let Some(room) = guests.make_room() else {
             shared.refuse(Refusal::Flood);
             continue;
         };
+        if room == Room::Evicted {
+            shared.refuse(Refusal::Flood);
+        }
         let (shared, acceptor) = (Arc::clone(&shared), acceptor.clone());
-        tokio::spawn(async move {
+        let known = Arc::new(AtomicBool::new(false));
+        let proof = Arc::clone(&known);
+        let task = tokio::spawn(async move {
             let patience = shared.patience;
             let served = timeout(patience.connection, async {
                 match acceptor {
-                    None => serve(stream, shared).await,
+                    None => serve(stream, shared, proof).await,
                     Some(acceptor) => match timeout(patience.head, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => serve(stream, shared).await,
+                        Ok(Ok(stream)) => serve(stream, shared, proof).await,
                         // Scanners and clients that do not trust the certificate go away here.
                         Ok(Err(_)) => {}
                         Err(_) => shared.refuse(Refusal::Slow),
@@ -269,17 +277,18 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Ar
             });
             // A connection that lives too long is closed; Microsoft opens another.
             let _ = served.await;
-            drop(place);
         });
+        guests.welcome(task.abort_handle(), known);
     }
 }
 
-async fn serve<S>(stream: S, shared: Arc<Shared>)
+async fn serve<S>(stream: S, shared: Arc<Shared>, proof: Arc<AtomicBool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let patience = shared.patience.head;
-    let service = service_fn(|request| answer::answer(request, Arc::clone(&shared)));
+    let service =
+        service_fn(|request| answer::answer(request, Arc::clone(&shared), Arc::clone(&proof)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience)

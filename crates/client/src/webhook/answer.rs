@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,12 +29,14 @@ struct Validation<'a> {
     validation_code: &'a str,
 }
 
-/// Answers a call: 200 only to what Microsoft may have sent.
+/// Answers a call: 200 only to what Microsoft may have sent. `known` is set once its connection has
+/// brought the authentication id.
 pub(super) async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
+    known: Arc<AtomicBool>,
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
-    Ok(match judge(request, &shared).await {
+    Ok(match judge(request, &shared, &known).await {
         Ok(()) => Response::new(Empty::new()),
         Err((status, refusal)) => {
             shared.refuse(refusal);
@@ -63,11 +65,16 @@ fn refused(status: StatusCode) -> Response<Empty<Bytes>> {
     response
 }
 
-async fn judge(request: Request<Incoming>, shared: &Shared) -> Result<(), (StatusCode, Refusal)> {
+async fn judge(
+    request: Request<Incoming>,
+    shared: &Shared,
+    known: &AtomicBool,
+) -> Result<(), (StatusCode, Refusal)> {
     let (head, body) = request.into_parts();
     if !is_authentic(&head.headers, shared.auth_id.expose()) {
         return Err((StatusCode::FORBIDDEN, Refusal::Forged));
     }
+    known.store(true, Ordering::Relaxed);
     // After that: a flood of forged calls must not use up what is meant for Microsoft's.
     if !shared.calls.take(Instant::now()) {
         return Err((StatusCode::TOO_MANY_REQUESTS, Refusal::Flood));

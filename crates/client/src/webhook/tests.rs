@@ -150,6 +150,33 @@ fn many_connections_are_refused_beyond_a_limit_and_leave_room_when_they_go() {
 }
 
 #[test]
+fn connections_that_say_nothing_do_not_keep_a_true_call_out() {
+    let world = World::new(Patience { head: LONG, body: LONG, connection: LONG });
+    let address = world.receiver.address();
+    world.runtime.block_on(async {
+        let mut crowd = Vec::new();
+        for sent in ["", "POST / HTTP/1.1\r\n", "POST / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            for _ in 0..CONNECTIONS_MAX / 2 {
+                crowd.push(connect(address, sent).await);
+            }
+        }
+        // One that is known stays, however old it is.
+        let mut known = connect(address, &notification("[]", 2)).await;
+        let mut first = [0; 12];
+        timeout(LONG, known.read_exact(&mut first)).await.unwrap().unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        for _ in 0..CONNECTIONS_MAX {
+            crowd.push(connect(address, "").await);
+        }
+        let last = notification("[]", 2).replace("Host: x", "Host: x\r\nConnection: close");
+        known.write_all(last.as_bytes()).await.unwrap();
+        assert!(rest(known).await.contains("HTTP/1.1 200"));
+    });
+    assert_eq!(world.receiver.metrics().notifications, 2);
+    assert!(0 < world.refused(Refusal::Flood), "and they are counted");
+}
+
+#[test]
 fn forged_calls_do_not_use_up_the_rate_of_true_ones() {
     let world = World::new(Patience { head: LONG, body: LONG, connection: LONG });
     let address = world.receiver.address();
