@@ -68,6 +68,9 @@ impl Collector {
             match page.poll() {
                 Ok(Some(Item::Record(entry))) => {
                     self.read_entry(now, lane, run, page, &entry.raw);
+                    if page.is_full() {
+                        return true;
+                    }
                 }
                 Ok(Some(Item::Oversized { .. })) => page.bad_entries += 1,
                 Ok(None) => return false,
@@ -92,14 +95,17 @@ impl Collector {
             return;
         };
         run.blobs += 1;
+        page.entries += 1;
         let urgency = run.urgency;
         match address::of_entry(&self.config, &content) {
             Some(Address::Named(_)) => {
-                self.lanes[lane].list_blob(content, Some(run_id), urgency);
+                let news = self.lanes[lane].list_blob(content, Some(run_id), urgency);
+                page.news += usize::from(news);
             }
             Some(Address::Derived(derived)) => {
                 let named = std::mem::replace(&mut content.uri, derived.into());
                 if self.lanes[lane].list_blob(content, Some(run_id), urgency) {
+                    page.news += 1;
                     self.note_derived(lane, &named);
                 }
             }
@@ -131,6 +137,9 @@ impl Collector {
                 let ending = self.ending(&mut exchange, result);
                 let code = ending.code.as_deref();
                 self.end_webhook(now, lane, &exchange, &ending.verdict, code, &ending.reason);
+            }
+            Purpose::Page { lane, run } if exchange.is_full_page() => {
+                self.interrupt_page(lane, run, &exchange);
             }
             Purpose::Page { lane, run } => {
                 let ending = self.ending(&mut exchange, result);
@@ -446,6 +455,22 @@ impl Collector {
                 self.fail_page(now, lane, id, *wait, &ending.reason);
             }
             Verdict::Gone => self.fail_page(now, lane, id, None, &ending.reason),
+        }
+    }
+
+    /// A page has named as many blobs as are kept at once: it is read again when they are read, and
+    /// those that are known by then are passed over.
+    fn interrupt_page(&mut self, lane: usize, id: RunId, exchange: &Exchange) {
+        let content_type = Some(self.lanes[lane].content_type);
+        if let Some(run) = self.lanes[lane].runs.get_mut(&id)
+            && let Listing::Asked(_, page) = run.listing.clone()
+            && let Body::Page(body) = &exchange.body
+        {
+            run.listing = Listing::Next(page);
+            run.blobs -= body.entries;
+            let reason = format!("the page names more than {} new blobs", body.news);
+            let wait = Duration::ZERO;
+            self.report_retry(exchange.operation, content_type, 1, &reason, wait);
         }
     }
 

@@ -18,6 +18,11 @@ use crate::token::Generation;
 /// The longest body of a token, of the list of subscriptions, or of an error that is kept.
 const SMALL_BODY_BYTES_MAX: usize = 1 << 20;
 
+/// New blobs that are taken from a page at once. Pages of several thousand entries have been seen;
+/// one that has more is asked for again when these are read, so that no page decides how much memory
+/// it takes.
+const PAGE_BLOBS_MAX: usize = 20_000;
+
 /// The longest entry of a listing. Real ones have about half a kilobyte.
 const DESCRIPTOR_BYTES_MAX: usize = 64 << 10;
 
@@ -70,7 +75,12 @@ impl Body {
     }
 
     pub(crate) fn page() -> Self {
-        Self::Page(PageBody { splitter: Splitter::new(DESCRIPTOR_BYTES_MAX), bad_entries: 0 })
+        Self::Page(PageBody {
+            splitter: Splitter::new(DESCRIPTOR_BYTES_MAX),
+            entries: 0,
+            news: 0,
+            bad_entries: 0,
+        })
     }
 
     pub(crate) fn activities(config: &Config, now: Utc) -> Self {
@@ -108,6 +118,9 @@ impl SmallBody {
 #[derive(Debug)]
 pub(crate) struct PageBody {
     splitter: Splitter,
+    /// Entries that were read, and how many of them were news.
+    pub(crate) entries: u64,
+    pub(crate) news: usize,
     /// Entries that cannot be read.
     pub(crate) bad_entries: u64,
 }
@@ -119,6 +132,11 @@ impl PageBody {
 
     pub(crate) fn poll(&mut self) -> Result<Option<Item>, SplitError> {
         self.splitter.poll()
+    }
+
+    /// Whether it has named so many new blobs that they are read before the rest of it is.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.news >= PAGE_BLOBS_MAX
     }
 
     /// The body has ended. Answers whether it was `null`.
@@ -185,6 +203,14 @@ impl Exchange {
             next_page: None,
             body: Body::small(),
             stalled: false,
+        }
+    }
+
+    /// Whether it is a page of a listing of which the rest is read later.
+    pub(crate) const fn is_full_page(&self) -> bool {
+        match &self.body {
+            Body::Page(page) => page.is_full(),
+            Body::Small(_) | Body::Blob(_) | Body::Activities(_) => false,
         }
     }
 

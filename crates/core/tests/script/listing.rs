@@ -222,3 +222,22 @@ fn blobs_that_are_too_many_to_be_set_aside_are_told_once_and_stop_nothing() {
     assert!((2..=3).contains(&told.len()), "{told:?}");
     assert!(told.iter().any(|told| told.contains("10000 blobs cannot be read")), "{told:?}");
 }
+
+#[test]
+fn a_page_that_never_ends_is_taken_in_portions_and_nothing_of_it_is_lost() {
+    const ENTRIES: usize = 23_000;
+    let names: Vec<String> = (0..ENTRIES).map(|n| format!("L{n}")).collect();
+    // A thousand an hour; but for the last hour they are in one window.
+    let created = |n: usize| T0 - 23 * HOUR + i64::try_from(n).unwrap() * 3_600;
+    let blobs = names.iter().enumerate().map(|(n, name)| (&**name, created(n), 0));
+    let blobs: Vec<_> = blobs.collect();
+    let mut service = |now, request: &_| healthy(now, request, &blobs, || Answer::ok("[]"));
+    let mut bench = Bench::new(&[("lookback", "23h")], Stored::new(), T0);
+    bench.outputs_max = 10_000_000;
+    bench.run(T0 + 2_000, &mut service);
+    let known = bench.lane().blobs_pending + bench.lane().blobs_delivered;
+    assert!((20_000..=21_500).contains(&known), "{known} of {ENTRIES} at once");
+    bench.run(T0 + 20 * MIN, &mut service);
+    assert_eq!(bench.lane().blobs_delivered, ENTRIES as u64, "{:?}", bench.loud());
+    assert_eq!(bench.loud(), [""; 0]);
+}
