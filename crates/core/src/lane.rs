@@ -829,9 +829,8 @@ impl Lane {
         self.replan = true;
     }
 
-    /// Writes what has changed since the last time. What was delivered is remembered as of
-    /// `kept_from`, which may be the earlier of two clocks.
-    pub(crate) fn flush(&mut self, changes: &mut Changes, now: Utc, kept_from: Utc) {
+    /// Writes what has changed since the last time. `local` is what this machine's clock says.
+    pub(crate) fn flush(&mut self, changes: &mut Changes, now: Utc, local: Utc) {
         if std::mem::take(&mut self.changed) {
             let oldest = plan::oldest(now);
             // Everything before is settled: delivered, or reported as lost.
@@ -844,7 +843,7 @@ impl Lane {
             record.span = self.older.stored_span();
             changes.put(self.keys.lane(), state::encode(&record));
         }
-        self.seen.flush(changes, &self.keys, kept_from);
+        self.seen.flush(changes, &self.keys, now, local);
         self.records.flush(changes, &self.keys);
     }
 

@@ -2,14 +2,13 @@
 //! a restart; both are bounded, contents by retention and records by number.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use crate::key::{self, Key, KeySet};
 use crate::state::{Changes, LaneKeys, StateError, Stored};
 use crate::time::Utc;
 
 /// Content ids are kept this long after the content was created: longer than Microsoft lists it.
-const KEPT: Duration = Duration::from_secs(8 * 86_400);
+const KEPT_HOURS: i64 = 8 * 24;
 
 /// Contents that need not be read again.
 #[derive(Clone, Debug, Default)]
@@ -50,14 +49,18 @@ impl SeenContents {
         }
     }
 
-    /// Writes what has changed, and forgets what Microsoft has forgotten.
-    pub(crate) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys, now: Utc) {
+    /// Writes what has changed, and forgets what Microsoft has forgotten. `now` is Microsoft's time
+    /// and `local` that of this machine. Either may be wrong, so the earlier one counts; but not one
+    /// before the newest content: a local clock that is years back would have all kept for years.
+    pub(crate) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys, now: Utc, local: Utc) {
+        let newest = self.hours.last_key_value().map_or(i64::MIN, |(hour, _)| *hour);
+        let hour = now.hour().min(local.hour().max(newest));
         for hour in std::mem::take(&mut self.changed) {
             if let Some(bucket) = self.hours.get(&hour) {
                 changes.put(keys.seen(hour), key::encode(bucket));
             }
         }
-        let first_kept = (now - KEPT).hour();
+        let first_kept = hour - KEPT_HOURS;
         while let Some(entry) = self.hours.first_entry().filter(|entry| *entry.key() < first_kept) {
             let (hour, bucket) = entry.remove_entry();
             changes.delete(keys.seen(hour));
@@ -156,6 +159,7 @@ impl SeenRecords {
 mod tests {
     use super::*;
     use crate::batch::ContentType;
+    use std::time::Duration;
 
     fn keys() -> LaneKeys {
         LaneKeys::new(ContentType::AuditGeneral)
@@ -168,14 +172,39 @@ mod tests {
         let mut seen = SeenContents::default();
         seen.insert(Key(7), created);
         let (mut changes, mut stored) = (Changes::default(), Stored::new());
-        seen.flush(&mut changes, &keys(), created);
+        seen.flush(&mut changes, &keys(), created, created);
         changes.take().apply(&mut stored);
         let mut seen = SeenContents::load(&stored, &keys()).unwrap();
         assert!(seen.contains(Key(7)) && !seen.contains(Key(8)));
-        seen.flush(&mut changes, &keys(), created + day * 9);
+        seen.flush(&mut changes, &keys(), created + day * 9, created + day * 9);
         changes.take().apply(&mut stored);
         assert!(!seen.contains(Key(7)));
         assert!(stored.is_empty());
+    }
+
+    #[test]
+    fn neither_clock_alone_decides_what_is_forgotten() {
+        let day = Duration::from_secs(86_400);
+        let created = Utc::from_millis(0) + day * 10_000;
+        let forgets = |now: Utc, local: Utc, others: &[Utc]| {
+            let mut seen = SeenContents::default();
+            seen.insert(Key(7), created);
+            for (key, other) in others.iter().enumerate() {
+                seen.insert(Key(100 + key as u128), *other);
+            }
+            seen.flush(&mut Changes::default(), &keys(), now, local);
+            !seen.contains(Key(7))
+        };
+        let later = created + day * 9;
+        let years = day * 3_000;
+        assert!(forgets(later, later, &[]));
+        assert!(!forgets(later + years, created + day, &[]), "a stranger's date");
+        assert!(!forgets(created + day, later + years, &[]));
+        // A local clock that is years back, once there is content that tells.
+        assert!(!forgets(later, created - years, &[]));
+        assert!(forgets(later, created - years, &[later]));
+        // Content that claims to be of the future does not count further than Microsoft's time.
+        assert!(!forgets(created + day, created - years, &[later + years]));
     }
 
     #[test]
