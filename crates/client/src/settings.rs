@@ -10,12 +10,11 @@ use m365_audit_core::config::{
 };
 use m365_audit_core::credential::Choice;
 use m365_audit_core::options::{self, HOST_OPTIONS, OPTIONS, Scope};
-use m365_audit_core::{Config, ConfigError, Credential, RawOptions, Secret};
+use m365_audit_core::{Config, ConfigError, RawOptions, Secret};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::credentials::{CredentialFile, read_bounded, read_secret};
-use crate::driver::Clocks;
 use crate::proxy::Proxy;
 use crate::webhook::WebhookOptions;
 
@@ -93,10 +92,6 @@ impl Settings {
         };
         let native = NativeOptions::parse(&raw).map_err(|found| errors.extend(found));
         let config = Config::parse_with(&raw, source).map_err(|found| errors.extend(found));
-        if let Ok(config) = &config {
-            let option = file.as_ref().map_or("certificate", CredentialFile::option);
-            errors.extend(check_validity(config.credential(), option));
-        }
         match (config, native) {
             (Ok(config), Ok(native)) if errors.is_empty() => {
                 raw.retain(|name, _| {
@@ -108,21 +103,6 @@ impl Settings {
             _ => Err(in_order(errors)),
         }
     }
-}
-
-/// Refuses a certificate that has ended or not begun, by the local clock.
-fn check_validity(credential: &Credential, option: &str) -> Option<ConfigError> {
-    let Credential::Certificate(certificate) = credential else { return None };
-    let now = Clocks::new().now().wall;
-    let problem = if certificate.not_after() <= now {
-        format!("the certificate has ended at {}", certificate.not_after())
-    } else if now < certificate.not_before() {
-        format!("the certificate begins at {} only", certificate.not_before())
-    } else {
-        return None;
-    };
-    let remedy = "register a new certificate with the app and name it here";
-    Some(ConfigError::new(option, Some(&certificate.thumbprint()), &problem, remedy))
 }
 
 /// Mistakes in the order of [`OPTIONS`], unknown names last: for packagings that add their own.

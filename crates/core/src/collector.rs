@@ -324,6 +324,11 @@ impl Collector {
         if self.clock.is_anchored() && (first || correction.is_some()) {
             let server_now = self.clock.at(now);
             let born = server_now - now.monotonic.saturating_sub(self.born);
+            let validity = match &mut self.activities {
+                Some(lane) if self.lanes.is_empty() => lane.tokens.look_at_validity(server_now),
+                Some(_) | None => self.tokens.look_at_validity(server_now),
+            };
+            self.outputs.extend(validity.map(Output::Event));
             for lane in &mut self.lanes {
                 lane.correct_time(self.config.lookback, server_now, born);
             }

@@ -316,6 +316,8 @@ pub fn is_credential_option(name: &str) -> bool {
 pub(crate) struct ExpiryWatch {
     /// The bracket of [`WARNED_DAYS`] that was told.
     told: Option<u64>,
+    /// Whether it was told that it is not valid yet.
+    early: bool,
 }
 
 /// Days before a certificate's end at which an operator is warned; 0 is the end itself.
@@ -326,7 +328,12 @@ impl ExpiryWatch {
     pub(crate) fn look(&mut self, credential: &Credential, now: Utc) -> Option<Event> {
         const DAY: u64 = 86_400;
         let Credential::Certificate(certificate) = credential else { return None };
-        let until = certificate.not_after();
+        let (from, until) = (certificate.not_before(), certificate.not_after());
+        if now < from {
+            let thumbprint = certificate.thumbprint();
+            let told = std::mem::replace(&mut self.early, true);
+            return (!told).then_some(Event::CertificateEarlyError { thumbprint, from });
+        }
         let left = until.since(now);
         let days = left.as_secs().div_ceil(DAY);
         let bracket = WARNED_DAYS.into_iter().find(|warned| days <= *warned)?;

@@ -78,6 +78,13 @@ pub enum Event {
         /// Its end.
         until: Utc,
     },
+    /// The certificate is not valid yet: Entra ID will refuse it.
+    CertificateEarlyError {
+        /// Which one.
+        thumbprint: String,
+        /// Its beginning.
+        from: Utc,
+    },
     /// A subscription was started.
     SubscriptionStarted {
         /// The feed.
@@ -376,6 +383,7 @@ impl Event {
             Self::CredentialUnreadable { .. } => "CredentialUnreadable",
             Self::CertificateExpiring { .. } => "CertificateExpiring",
             Self::CertificateExpiredError { .. } => "CertificateExpiredError",
+            Self::CertificateEarlyError { .. } => "CertificateEarlyError",
             Self::SubscriptionStarted { .. } => "SubscriptionStarted",
             Self::SubscriptionGapError { .. } => "SubscriptionGapError",
             Self::SubscriptionMissing { .. } => "SubscriptionMissing",
@@ -418,6 +426,7 @@ impl Event {
         match self {
             Self::TokenRefusedError { .. }
             | Self::CertificateExpiredError { .. }
+            | Self::CertificateEarlyError { .. }
             | Self::FeedDeniedError { .. }
             | Self::SubscriptionGapError { .. }
             | Self::FeedFailingError { .. }
@@ -497,6 +506,11 @@ impl fmt::Display for Event {
                 f,
                 "certificate {thumbprint} has ended at {until}; remedy: register a new one with \
                  the app and replace it"
+            ),
+            Self::CertificateEarlyError { thumbprint, from } => write!(
+                f,
+                "certificate {thumbprint} begins at {from} only; remedy: wait until then, or \
+                 register another one with the app"
             ),
             Self::SubscriptionStarted { content_type } => {
                 write!(f, "{content_type}: subscription started")

@@ -94,7 +94,7 @@ impl Collector {
 
     /// Takes what the driver presents, and signs in with it if that is what it was asked for.
     pub(crate) fn handle_credential(&mut self, now: Now, presented: Presented) {
-        let server_now = self.clock.at(now);
+        let (server_now, certain) = (self.clock.at(now), self.clock.is_anchored());
         let credential = presented.credential.clone();
         // Each time it is asked for, it is for one of the two.
         let (tokens, other, purpose) = match &mut self.activities {
@@ -104,7 +104,7 @@ impl Collector {
             Some(lane) => (&mut self.tokens, Some(&mut lane.tokens), Purpose::Token),
             None => (&mut self.tokens, None, Purpose::Token),
         };
-        let (events, request) = tokens.present(presented, &self.config, server_now);
+        let (events, request) = tokens.present(presented, &self.config, server_now, certain);
         if let (Some(other), Some(credential)) = (other, credential) {
             other.learn(credential);
         }

@@ -162,12 +162,14 @@ impl TokenMachine {
     }
 
     /// Takes what the driver presents. Answers what an operator should hear, and the request for a
-    /// token if that is what the credential was asked for. `now` is the service's time.
+    /// token if that is what the credential was asked for. `now` is the service's time, or the local
+    /// clock's if no answer has told it yet: `certain` says which.
     pub(crate) fn present(
         &mut self,
         presented: Presented,
         config: &Config,
         now: Utc,
+        certain: bool,
     ) -> (Vec<Event>, Option<Request>) {
         let mut events = Vec::new();
         events.extend(presented.trouble.map(|problem| Event::CredentialUnreadable { problem }));
@@ -185,8 +187,16 @@ impl TokenMachine {
         if !std::mem::replace(&mut self.asked, false) {
             return (events, None);
         }
-        events.extend(self.expiry.look(&self.credential, now));
+        if certain {
+            events.extend(self.look_at_validity(now));
+        }
         (events, Some(request(config, &self.resource, &self.credential, &presented.entropy, now)))
+    }
+
+    /// What there is to say of a certificate's validity, by the service's time: what the local clock
+    /// says of it may be wrong, and is no reason not to try.
+    pub(crate) fn look_at_validity(&mut self, now: Utc) -> Option<Event> {
+        self.expiry.look(&self.credential, now)
     }
 
     /// There is another credential: what the last one was refused for is over.

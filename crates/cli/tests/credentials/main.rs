@@ -139,7 +139,7 @@ fn a_certificate_signs_in_at_both_endpoints_in_both_forms() {
 }
 
 #[test]
-fn a_certificate_that_ends_soon_is_announced_and_one_that_has_ended_refused() {
+fn a_certificate_that_ends_soon_is_announced_and_one_that_has_ended_named() {
     let server = server();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("app.pem");
@@ -153,10 +153,10 @@ fn a_certificate_that_ends_soon_is_announced_and_one_that_has_ended_refused() {
     assert_code(&soon, 0);
     assert!(text(&soon.stderr).contains(" ends in 5 days"), "{}", text(&soon.stderr));
     let ended = sign_in(&issued()[2]);
-    assert_code(&ended, 2);
+    // By Microsoft's time and word: the local clock alone is no reason not to try.
+    assert_code(&ended, 1);
     let told = text(&ended.stderr);
-    assert!(told.contains("the certificate has ended at"), "{told}");
-    assert!(told.contains("certificate_file"), "{told}");
+    assert!(told.contains(" has ended at ") && told.contains("sign-in refused: "), "{told}");
 }
 
 #[test]

@@ -359,14 +359,14 @@ impl Caller {
     }
 
     fn handle_credential(&mut self, now: Now, presented: Presented) {
-        let server_now = self.clock.at(now);
+        let (server_now, certain) = (self.clock.at(now), self.clock.is_anchored());
         let credential = presented.credential.clone();
         let (tokens, other) = if self.is_at_portal() {
             (&mut self.portal_tokens, &mut self.tokens)
         } else {
             (&mut self.tokens, &mut self.portal_tokens)
         };
-        let (events, request) = tokens.present(presented, &self.config, server_now);
+        let (events, request) = tokens.present(presented, &self.config, server_now, certain);
         if let Some(credential) = credential {
             other.learn(credential);
         }
