@@ -1,7 +1,10 @@
 //! The core against the simulated Microsoft, one behaviour a test, in virtual time. What a random
 //! world checks on the whole is here looked at one by one: what is said, counted and stored.
 
-use m365_audit_core::{ContentRef, ContentType, Event, Level, Operation, Outcome, Utc, summarize};
+use m365_audit_core::{
+    ContentRef, ContentType, Event, Level, LossKind, Operation, Outcome, Utc, Why, losses,
+    summarize,
+};
 use m365_audit_tests::simulation::{Observed, Scenario, observe};
 use m365_sim::{
     AppConfig, Fault, FaultPlan, Schedule, SimConfig, Span, TenantConfig, WebhookConfig,
@@ -195,7 +198,8 @@ fn once_ends_when_everything_up_to_now_is_delivered() {
     assert_eq!(observed.outcome, Some(Outcome::Complete));
     let lanes = summarize(&observed.stored).unwrap();
     assert_eq!(lanes.len(), 1);
-    assert_eq!(lanes[0].covered.len(), 1, "one piece, without a gap");
+    assert_eq!(lanes[0].delivered.len(), 1, "one piece, without a gap");
+    assert_eq!(lanes[0].holes, []);
 }
 
 #[test]
@@ -343,6 +347,8 @@ fn blobs_that_stay_unreadable_are_set_aside_and_the_rest_goes_on() {
     assert_eq!(errors(&observed), Vec::<String>::new(), "nothing is lost yet");
     let stored = &summarize(&observed.stored).unwrap()[0];
     assert_eq!(stored.quarantine.len() as u64, quarantined, "and each survives a restart");
+    let held = stored.holes.iter().filter(|hole| matches!(hole.why, Why::Quarantined { .. }));
+    assert_eq!(held.count() as u64, quarantined, "and is a hole in what is delivered");
     // Their windows are settled, and each costs its minute.
     let backlog = observed.metrics.lanes[0].backlog.as_secs();
     assert!((1..=quarantined * 60 + 600).contains(&backlog), "{backlog} s");
@@ -357,6 +363,19 @@ fn a_blob_that_expires_unread_is_an_error_with_its_name() {
     let reported = errors(&observed);
     assert_eq!(reported.len() as u64, lost);
     assert!(reported[0].contains("expired unread") && reported[0].contains("AF20051"));
+    // The state knows of each, and the next run does not call itself complete.
+    let lane = &summarize(&observed.stored).unwrap()[0];
+    for hole in &lane.holes {
+        assert!(matches!(hole.why, Why::Lost(_)), "{hole:?}");
+        let within = |(start, end): &&(Utc, Utc)| *start <= hole.start && hole.start < *end;
+        assert_eq!(lane.delivered.iter().find(within), None);
+    }
+    assert_eq!(lane.holes.len() as u64, lost);
+    assert_eq!(observed.metrics.losses_unacknowledged, lost);
+    let world = SimConfig { subscribed: true, ..sim() };
+    let next = watch(Scenario::scripted(world).once().resume(observed.stored), 24);
+    assert_eq!(next.outcome, Some(Outcome::Incomplete));
+    assert_eq!(count(&next, |event| matches!(event, Event::LossesUnacknowledged { .. })), 1);
 }
 
 #[test]
@@ -470,6 +489,18 @@ fn a_retention_gap_is_reported_with_its_length() {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].contains("(144"), "{errors:?}");
     assert_eq!(observed.outcome, Some(Outcome::Incomplete));
+    let known = losses(&observed.stored).unwrap();
+    assert_eq!(known.len(), 1, "{known:?}");
+    assert_eq!(known[0].loss.kind, LossKind::Gap);
+    let lane = &summarize(&observed.stored).unwrap()[0];
+    let (start, end) = known[0].loss.created.unwrap();
+    let overlaps = |(from, to): &&(Utc, Utc)| *from < end && start < *to;
+    assert_eq!(lane.delivered.iter().find(overlaps), None, "a lost day is not delivered");
+    // Nobody has acknowledged it: no later run is complete.
+    let world = SimConfig { subscribed: true, ..sim() };
+    let next = watch(Scenario::scripted(world).once().resume(observed.stored), 24);
+    assert_eq!(next.outcome, Some(Outcome::Incomplete));
+    assert_eq!(self::errors(&next), Vec::<String>::new());
 }
 
 #[test]

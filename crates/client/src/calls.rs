@@ -1,5 +1,7 @@
 //! Makes single calls of the API, over the same transport as a [`Client`](crate::Client).
 
+use std::time::Instant;
+
 use m365_audit_core::call::{Call, CallError, CallErrorKind, Caller, Claims, Reply};
 use m365_audit_core::{Config, Machine, Metrics};
 
@@ -75,6 +77,7 @@ impl Calls {
             store: &mut self.store,
             webhook: None,
             flushed: Vec::new(),
+            look_at: Instant::now(),
             shutdown_told: false,
         };
         match m365_audit_core::run(&mut self.caller, &mut driver) {

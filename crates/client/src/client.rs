@@ -184,6 +184,7 @@ impl<S: Sink> Client<S> {
             store: &mut self.store,
             webhook: self.webhook.as_ref(),
             flushed: Vec::new(),
+            look_at: Instant::now(),
             shutdown_told: false,
         };
         m365_audit_core::run(&mut collector, &mut driver)?;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use m365_audit_core::{
-    Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, Presented, Request, RequestId, Utc,
+    ACKNOWLEDGED, Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, OutputShort, Presented,
+    Request, RequestId, Utc,
 };
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -20,6 +21,9 @@ use crate::webhook::Receiver;
 
 /// How often the sink sees the metrics when nothing happens.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether losses were acknowledged, while there are any.
+const ACKNOWLEDGED_LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// Most inputs that one wait answers, so that deliveries are written out in between.
 const INPUTS_PER_WAIT_MAX: usize = 256;
@@ -56,6 +60,8 @@ pub(crate) struct Inbox {
     pub(crate) batches_before: u64,
     /// The id that the host has not seen yet.
     pub(crate) batches_next: u64,
+    /// What was told of outputs between two runs.
+    pub(crate) shorts: Vec<OutputShort>,
 }
 
 /// One run's [`Io`].
@@ -70,6 +76,8 @@ pub(crate) struct Driver<'a, S> {
     pub(crate) webhook: Option<&'a Receiver>,
     /// Scratch space for [`Sink::flush`].
     pub(crate) flushed: Vec<BatchId>,
+    /// When it is looked next whether somebody has acknowledged losses.
+    pub(crate) look_at: Instant,
     /// Whether the core has been told to finish.
     pub(crate) shutdown_told: bool,
 }
@@ -124,6 +132,8 @@ impl<S: Sink> Io for Driver<'_, S> {
         if let Some(webhook) = self.webhook {
             self.sink.webhook(&webhook.metrics());
         }
+        inputs.extend(self.inbox.shorts.drain(..).map(Input::OutputShort));
+        inputs.extend(self.acknowledged(metrics));
         inputs.extend(self.presenter.changed(Instant::now()).map(Input::Credential));
         if self.inbox.stop_at.is_some() && !self.shutdown_told {
             self.shutdown_told = true;
@@ -149,6 +159,18 @@ impl<S: Sink> Io for Driver<'_, S> {
 }
 
 impl<S: Sink> Driver<'_, S> {
+    /// Whether somebody has acknowledged losses beside this process, looked at now and then. A
+    /// store that cannot be read just now is looked at again.
+    fn acknowledged(&mut self, metrics: &Metrics) -> Option<Input> {
+        let now = Instant::now();
+        if metrics.losses_unacknowledged == 0 || now < self.look_at {
+            return None;
+        }
+        self.look_at = now + ACKNOWLEDGED_LOOK_EVERY;
+        let keys = self.store.keys_below(ACKNOWLEDGED).unwrap_or_default();
+        (!keys.is_empty()).then_some(Input::Acknowledged(keys))
+    }
+
     /// Turns a message into an input, if it is of this run.
     fn take(&mut self, message: Message, inputs: &mut Vec<Input>) {
         let input = match message {
@@ -162,6 +184,7 @@ impl<S: Sink> Driver<'_, S> {
                 self.inbox.handle.hint_taken();
                 Some(Input::Hint(content))
             }
+            Message::OutputShort(short) => Some(Input::OutputShort(short)),
             Message::Log(level, line) => {
                 self.sink.log(level, &line);
                 None
@@ -179,7 +202,14 @@ impl<S: Sink> Driver<'_, S> {
 impl Inbox {
     pub(crate) fn new() -> Self {
         let (handle, messages) = Handle::new();
-        Self { handle, messages, stop_at: None, batches_before: 0, batches_next: 0 }
+        Self {
+            handle,
+            messages,
+            stop_at: None,
+            batches_before: 0,
+            batches_next: 0,
+            shorts: Vec::new(),
+        }
     }
 
     /// The next message, or `None` if none comes in time. Gives the requests' tasks a turn even if
@@ -202,6 +232,8 @@ impl Inbox {
                 Some(Message::Hint(_)) => self.handle.hint_taken(),
                 // About a run that is over.
                 Some(Message::Wire { .. } | Message::Delivered(_) | Message::Returned(_)) => {}
+                // For the next run.
+                Some(Message::OutputShort(short)) => self.shorts.push(short),
                 // The next one comes in a minute.
                 Some(Message::Log(..)) => {}
                 None if left.is_zero() => break,

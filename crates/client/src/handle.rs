@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use m365_audit_core::{BatchId, ContentRef, Input, Level};
+use m365_audit_core::{BatchId, ContentRef, Input, Level, OutputShort};
 use tokio::sync::mpsc;
 
 /// Hints that may wait for the client at once; further ones are dropped. A hint only makes content
@@ -22,6 +22,8 @@ pub(crate) enum Message {
     Returned(BatchId),
     /// From a webhook. Bounded by [`HINTS_MAX`].
     Hint(ContentRef),
+    /// From the host: an output has less than what counts as delivered. Bounded: told once a start.
+    OutputShort(OutputShort),
     /// From the webhook: a line for the operator. Bounded: one a minute for each kind.
     Log(Level, String),
     /// Finish, within this time.
@@ -61,6 +63,13 @@ impl Handle {
         }
         self.send(Message::Hint(content));
         true
+    }
+
+    /// An output has less than what was confirmed. Told as an ERROR, and kept in the state as a loss
+    /// until somebody acknowledges it. To be called once for each shortness: the client does not
+    /// know whether it is told of the same bytes again.
+    pub fn output_short(&self, short: OutputShort) {
+        self.send(Message::OutputShort(short));
     }
 
     /// Ends the run: nothing new is started, and what was emitted may still be confirmed for

@@ -164,6 +164,8 @@ impl Http {
             | Input::Returned(_)
             | Input::Credential(_)
             | Input::Hint(_)
+            | Input::OutputShort(_)
+            | Input::Acknowledged(_)
             | Input::Timeout
             | Input::Shutdown => true,
         }

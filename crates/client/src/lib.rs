@@ -67,7 +67,7 @@ pub use restart::RestartPause;
 pub use runtime::Runtime;
 pub use settings::{DbOptions, NativeOptions, Settings, drop_unused, in_order, read_roots};
 pub use sink::Sink;
-pub use store::{DbState, Store, StoreError, inspect, probe};
+pub use store::{DbState, Store, StoreError, amend, inspect, probe};
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile};
 pub use tls::client_config as tls_config;
 pub use toml_text::toml_text;

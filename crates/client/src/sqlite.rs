@@ -61,10 +61,18 @@ impl SqliteStore {
 
     /// Everything stored for the tenant.
     pub(crate) fn load(&self) -> Result<Stored, StoreError> {
-        let read = || -> rusqlite::Result<Stored> {
+        read_tenant(&self.connection, &self.tenant).map_err(|error| explain(&self.path, &error))
+    }
+
+    /// The keys of the tenant that begin with `prefix`, which is ASCII.
+    pub(crate) fn keys_below(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<String>> {
             self.connection
-                .prepare_cached("SELECT key, value FROM m365_audit_state WHERE tenant = ?1")?
-                .query_map([&*self.tenant], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .prepare_cached(
+                    "SELECT key FROM m365_audit_state \
+                     WHERE tenant = ?1 AND ?2 <= key AND substr(key, 1, length(?2)) = ?2",
+                )?
+                .query_map([&*self.tenant, prefix], |row| row.get(0))?
                 .collect()
         };
         read().map_err(|error| explain(&self.path, &error))
@@ -72,27 +80,66 @@ impl SqliteStore {
 
     /// Stores all changes or, in case of an error, none.
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        let tenant = &*self.tenant;
-        let connection = &mut self.connection;
         let mut write = || -> rusqlite::Result<()> {
             let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for (key, value) in &commit.changes {
-                match value {
-                    Some(value) => transaction
-                        .prepare_cached("REPLACE INTO m365_audit_state VALUES (?1, ?2, ?3)")?
-                        .execute(params![tenant, key, value])?,
-                    None => transaction
-                        .prepare_cached(
-                            "DELETE FROM m365_audit_state WHERE tenant = ?1 AND key = ?2",
-                        )?
-                        .execute(params![tenant, key])?,
-                };
-            }
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            apply(&transaction, &self.tenant, commit)?;
             transaction.commit()
         };
         write().map_err(|error| explain(&self.path, &error))
     }
+}
+
+/// Writes the changes of one tenant.
+fn apply(transaction: &Connection, tenant: &str, commit: &Commit) -> rusqlite::Result<()> {
+    for (key, value) in &commit.changes {
+        match value {
+            Some(value) => transaction
+                .prepare_cached("REPLACE INTO m365_audit_state VALUES (?1, ?2, ?3)")?
+                .execute(params![tenant, key, value])?,
+            None => transaction
+                .prepare_cached("DELETE FROM m365_audit_state WHERE tenant = ?1 AND key = ?2")?
+                .execute(params![tenant, key])?,
+        };
+    }
+    Ok(())
+}
+
+/// Changes what is stored for a tenant by what `change` makes of it, in one transaction. Takes no
+/// lock: for what a collector at work does not write itself. Answers what was changed.
+///
+/// # Errors
+/// If the file cannot be read and written, or is not a state file that this version knows.
+pub fn amend(
+    path: &Path,
+    tenant: &str,
+    change: impl FnOnce(&Stored) -> Commit,
+) -> Result<Commit, StoreError> {
+    require_magic(path)?;
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    no_checkpoint_on_close(&connection, true).map_err(failed)?;
+    identify(&connection, path)?;
+    verify(&connection, path)?;
+    no_checkpoint_on_close(&connection, false).map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
+    let write = || -> rusqlite::Result<Commit> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let commit = change(&read_tenant(&transaction, tenant)?);
+        apply(&transaction, tenant, &commit)?;
+        transaction.commit()?;
+        Ok(commit)
+    };
+    write().map_err(failed)
+}
+
+fn read_tenant(connection: &Connection, tenant: &str) -> rusqlite::Result<Stored> {
+    connection
+        .prepare_cached("SELECT key, value FROM m365_audit_state WHERE tenant = ?1")?
+        .query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 /// The state of every tenant in the file at `path`, by tenant. Takes no lock and changes nothing:
@@ -361,6 +408,32 @@ mod tests {
                 assert_eq!(inspect(&path).unwrap()[TENANT], expected);
             }
         }
+    }
+
+    #[test]
+    fn a_state_can_be_amended_beside_the_collector_that_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        store.commit(&commit(&[("loss/1", Some("x")), ("lossy", Some("y"))])).unwrap();
+        let amended = amend(&path, TENANT, |stored| {
+            assert_eq!(stored["loss/1"], "x");
+            commit(&[("acknowledged/1", Some("me"))])
+        });
+        assert_eq!(amended.unwrap().changes.len(), 1);
+        assert_eq!(store.keys_below("acknowledged/").unwrap(), ["acknowledged/1"]);
+        assert_eq!(store.keys_below("loss/").unwrap(), ["loss/1"]);
+        // Neither has written over the other.
+        store.commit(&commit(&[("loss/2", Some("z"))])).unwrap();
+        let keys: Vec<_> = store.load().unwrap().into_keys().collect();
+        assert_eq!(keys, ["acknowledged/1", "loss/1", "loss/2", "lossy"]);
+        assert!(
+            amend(&path, OTHER, |stored| {
+                assert!(stored.is_empty());
+                Commit::default()
+            })
+            .is_ok()
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use m365_audit_core::{Commit, Stored};
 use crate::settings::DbOptions;
 use crate::sqlite::SqliteStore;
 
-pub use crate::sqlite::{inspect, probe};
+pub use crate::sqlite::{amend, inspect, probe};
 
 /// What [`probe`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,19 @@ impl Store {
         match &self.0 {
             Place::Memory(stored) => Ok(stored.clone()),
             Place::Sqlite(store) => store.load(),
+        }
+    }
+
+    /// The keys that begin with `prefix`, as they are now.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn keys_below(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        match &self.0 {
+            Place::Memory(stored) => {
+                Ok(stored.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+            }
+            Place::Sqlite(store) => store.keys_below(prefix),
         }
     }
 

@@ -11,10 +11,12 @@ use crate::event::Event;
 use crate::exchange::{Body, Exchange, PageBody, Purpose};
 use crate::expand::{ExpandError, Progress};
 use crate::forbidden::Suspicion;
+use crate::interval::Interval;
 use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
 use crate::lane::{Listing, QUARANTINE_FAILURES, RunId, Stage, Subscription};
+use crate::losses::{Loss, LossKind};
 use crate::plan::Urgency;
 use crate::redact;
 use crate::remedy::remedy;
@@ -113,6 +115,21 @@ impl Collector {
         }
     }
 
+    /// A blob expired unread: that is remembered as a loss.
+    pub(crate) fn lose_blob(&mut self, now: Now, index: usize, key: Key, reason: &str) {
+        let lane = &mut self.lanes[index];
+        let Some((content, records_delivered)) = lane.lose_blob(key, &mut self.changes) else {
+            return;
+        };
+        self.losses.add(Loss::of_blob(LossKind::Blob, &content, 1, self.clock.at(now)));
+        self.event(Event::ContentLostError {
+            content_type: content.content_type,
+            content_id: content.id.clone(),
+            records_delivered,
+            reason: reason.to_owned(),
+        });
+    }
+
     /// An exchange has ended, well or badly.
     pub(crate) fn handle_end(
         &mut self,
@@ -150,7 +167,7 @@ impl Collector {
                 self.end_blob(now, lane, key, &exchange, &ending);
             }
         }
-        self.settle();
+        self.settle(now);
     }
 
     /// Judges how an exchange ended. A blob that ended well has been emitted.
@@ -393,6 +410,9 @@ impl Collector {
                 let start = self.lanes[index].covered.last_end().filter(|start| *start < end);
                 // With a code it had been running all the time.
                 if let (Some(start), None) = (start, &ending.code) {
+                    let time = Interval { start, end };
+                    let kind = LossKind::Unsubscribed;
+                    self.losses.add(Loss::of_time(kind, content_type, time, end));
                     self.event(Event::SubscriptionGapError { content_type, start, end });
                 }
                 self.accept_webhook(index);
@@ -494,10 +514,14 @@ impl Collector {
         }
         run.failures = 0;
         run.pages += 1;
+        let window = run.window;
         if restored {
             self.event(Event::FeedRestored { content_type });
         }
         if bad_entries > 0 {
+            let kind = LossKind::EntriesDropped;
+            let loss = Loss::of_time(kind, content_type, window, self.clock.at(now));
+            self.losses.add(Loss { count: bad_entries, ..loss });
             self.lanes[index].metrics.listing_entries_dropped += bad_entries;
             self.event(Event::ListingEntriesDroppedError { content_type, count: bad_entries });
         }
@@ -661,24 +685,22 @@ impl Collector {
         let final_answer = gone || failures >= QUARANTINE_FAILURES;
         let wait = self.random.backoff(base, BLOB_RETRY_MAX, failures);
         let wait = wait.max(retry_after.unwrap_or_default());
-        let lost = if expired && final_answer {
-            lane.lose_blob(key, &ending.reason, &mut self.changes)
-        } else {
-            lane.fail_blob(key, &ending.reason, now.monotonic + wait, &mut self.changes);
-            None
-        };
-        // What has expired is told by itself.
-        let alike =
-            lost.is_none() && lane.failing.fail(key, ending.kind(), ending.passes(), now.monotonic);
+        if expired && final_answer {
+            self.lose_blob(now, index, key, &ending.reason);
+            self.tell_unread(now, false);
+            return;
+        }
+        lane.fail_blob(key, &ending.reason, now.monotonic + wait, &mut self.changes);
+        let alike = lane.failing.fail(key, ending.kind(), ending.passes(), now.monotonic);
         let content_type = lane.content_type;
         let unreadable = lane.note_unreadable();
         self.outputs.extend(unreadable.map(crate::Output::Event));
-        self.event(lost.unwrap_or_else(|| Event::RequestRetried {
+        self.event(Event::RequestRetried {
             operation: Operation::GetBlob,
             content_type: Some(content_type),
             reason: ending.reason.clone(),
             retry_in: wait,
-        }));
+        });
         if alike {
             self.event(Event::FeedFailingError {
                 content_type,
@@ -775,8 +797,8 @@ impl Collector {
         let recent = server_now - crate::plan::FRESH_SPAN;
         if !lane.caught_up && lane.unread.is_empty() && lane.is_settled_until(recent, server_now) {
             lane.caught_up = true;
-            let content_type = lane.content_type;
-            self.event(Event::BacklogDelivered { content_type });
+            let (content_type, quarantined) = (lane.content_type, lane.metrics.blobs_quarantined);
+            self.event(Event::BacklogDelivered { content_type, quarantined });
         }
     }
 

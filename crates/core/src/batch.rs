@@ -48,6 +48,11 @@ impl ContentType {
         }
     }
 
+    /// The feed of that very name, be it of the one source or the other.
+    pub(crate) fn parse_feed(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().chain([Self::CloudAppActivities]).find(|feed| feed.as_str() == name)
+    }
+
     /// The content type of the Management Activity API called `name`, in any case, as Microsoft
     /// accepts it.
     #[must_use]

@@ -16,10 +16,11 @@ use crate::event::Event;
 use crate::exchange::{Body, Exchange, Purpose};
 use crate::expand::Expanded;
 use crate::hint;
-use crate::io::{Input, Machine, Output};
+use crate::io::{Input, Machine, Output, OutputShort};
 use crate::key::Key;
 use crate::lane::{Lane, Subscription};
 use crate::ledger::{Entry, Ledger, Part, Treated};
+use crate::losses::{Loss, LossKind, Losses};
 use crate::metrics::Metrics;
 use crate::plan::Urgency;
 use crate::random::Random;
@@ -56,6 +57,8 @@ pub struct Collector {
     /// Responses that wait for room before more of them is read.
     stalled: BTreeSet<(Urgency, RequestId)>,
     pub(crate) ledger: Ledger,
+    /// What was lost, in this run or before.
+    pub(crate) losses: Losses,
     pub(crate) changes: Changes,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) metrics: Metrics,
@@ -124,8 +127,13 @@ impl Collector {
             credential: config.sign_in.credential.to_string(),
             auto: config.sign_in.choice.auto,
         });
+        let losses = Losses::load(stored)?;
+        let unacknowledged = losses
+            .oldest()
+            .map(|since| Event::LossesUnacknowledged { losses: losses.unacknowledged(), since });
         let metrics = Metrics {
             requests_per_minute: config.requests_per_minute,
+            losses_unacknowledged: losses.unacknowledged(),
             lanes: lanes
                 .iter()
                 .map(|lane| lane.metrics.clone())
@@ -152,8 +160,14 @@ impl Collector {
             exchanges: BTreeMap::new(),
             stalled: BTreeSet::new(),
             ledger: Ledger::default(),
+            losses,
             changes,
-            outputs: [started].into_iter().chain(signing_in).map(Output::Event).collect(),
+            outputs: [started]
+                .into_iter()
+                .chain(unacknowledged)
+                .chain(signing_in)
+                .map(Output::Event)
+                .collect(),
             metrics,
             subscription_list_failures: 0,
             subscription_list_not_before: Duration::ZERO,
@@ -179,11 +193,13 @@ impl Collector {
             }
             Input::Delivered(id) => {
                 self.ledger.deliver(id);
-                self.settle();
+                self.settle(now);
             }
             Input::Returned(id) => self.handle_returned(id),
             Input::Credential(presented) => self.handle_credential(now, presented),
             Input::Hint(content) => self.handle_hint(now, content),
+            Input::OutputShort(short) => self.handle_output_short(now, short),
+            Input::Acknowledged(keys) => self.handle_acknowledged(&keys),
             Input::Timeout => {}
             Input::Shutdown => self.stop(),
         }
@@ -194,16 +210,7 @@ impl Collector {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        // What is old enough to be forgotten is for Microsoft's clock to say.
-        if self.clock.is_anchored() {
-            let server_now = self.clock.at(now);
-            for lane in &mut self.lanes {
-                lane.flush(&mut self.changes, server_now, server_now.min(now.wall));
-            }
-            if let Some(lane) = &mut self.activities {
-                lane.flush(&mut self.changes, server_now);
-            }
-        }
+        self.flush(now);
         if !self.changes.is_empty() {
             return Output::Commit(self.changes.take());
         }
@@ -226,6 +233,21 @@ impl Collector {
         Output::Wait(wake.map(|at| at.saturating_sub(now.monotonic)))
     }
 
+    /// Gathers all that is to be stored.
+    pub(crate) fn flush(&mut self, now: Now) {
+        // What is old enough to be forgotten is for Microsoft's clock to say.
+        if self.clock.is_anchored() {
+            let server_now = self.clock.at(now);
+            for lane in &mut self.lanes {
+                lane.flush(&mut self.changes, server_now, now.wall);
+            }
+            if let Some(lane) = &mut self.activities {
+                lane.flush(&mut self.changes, server_now);
+            }
+        }
+        self.losses.flush(&mut self.changes);
+    }
+
     /// What was done so far, and where things stand as of the last [`Output::Wait`].
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
@@ -244,7 +266,8 @@ impl Collector {
                 && lane.metrics.listing_gaps.is_zero()
                 && lane.metrics.listing_entries_dropped == 0
         };
-        let complete = !self.stopping && self.tokens.refused().is_none();
+        let complete =
+            !self.stopping && self.tokens.refused().is_none() && self.losses.unacknowledged() == 0;
         let activities = self.activities.as_ref().is_none_or(ActivityLane::is_whole);
         if complete && activities && self.lanes.iter().all(whole) {
             Outcome::Complete
@@ -374,7 +397,7 @@ impl Collector {
         } else {
             self.read_on(id);
         }
-        self.settle();
+        self.settle(now);
     }
 
     /// Asks for the next chunk, now or when there is room for what it holds.
@@ -412,7 +435,7 @@ impl Collector {
         let Some(content) = lane.note_progress(key, expanded.progress) else { return };
         let (mut records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
         self.report_oversized(index, key, expanded.oversized);
-        let treated = self.treat(&mut records);
+        let treated = Treated { dropped: expanded.oversized, ..self.treat(&mut records) };
         if treated.withheld > 0 {
             self.event(Event::RecordsWithheldError {
                 content_type: content.content_type,
@@ -458,11 +481,18 @@ impl Collector {
     }
 
     /// Counts what the host has taken, in the order of emission.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self, now: Now) {
         while let Some(entry) = self.ledger.pop_delivered() {
             match entry.part {
                 Part::Blob { lane, key, progress, ref keys } => {
                     let lane = &mut self.lanes[lane];
+                    if let Some(blob) = lane.blobs.get(&key) {
+                        // With the progress that goes over them, and not before.
+                        for (kind, count) in entry.treated.lost() {
+                            let told = self.clock.at(now);
+                            self.losses.add(Loss::of_blob(kind, &blob.content, count, told));
+                        }
+                    }
                     lane.records.deliver(keys);
                     lane.metrics.records_delivered += entry.records;
                     lane.metrics.records_filtered += entry.treated.filtered;
@@ -473,7 +503,7 @@ impl Collector {
                     self.outputs.extend(event.map(Output::Event));
                 }
                 Part::Page { walk, page, ref activities } => {
-                    self.settle_page(walk, page, activities, &entry);
+                    self.settle_page(walk, page, activities, &entry, self.clock.at(now));
                 }
             }
         }
@@ -504,6 +534,27 @@ impl Collector {
             if let Some(id) = request {
                 self.cancel(id);
             }
+        }
+    }
+
+    fn handle_output_short(&mut self, now: Now, short: OutputShort) {
+        let OutputShort { output, missing_bytes } = short;
+        self.losses.add(Loss {
+            feed: None,
+            kind: LossKind::Output,
+            created: None,
+            name: Some(output.clone()),
+            count: missing_bytes,
+            told: self.clock.at(now),
+        });
+        self.event(Event::OutputShortError { output, missing_bytes });
+    }
+
+    fn handle_acknowledged(&mut self, keys: &[String]) {
+        let losses = self.losses.acknowledge(keys.iter().map(String::as_str));
+        if losses > 0 {
+            let left = self.losses.unacknowledged();
+            self.event(Event::LossesAcknowledged { losses, left });
         }
     }
 
@@ -567,6 +618,7 @@ impl Collector {
     fn measure(&mut self, now: Now) {
         let server_now = self.clock.at(now);
         self.metrics.requests_per_minute = self.budget.rate();
+        self.metrics.losses_unacknowledged = self.losses.unacknowledged();
         self.metrics.undelivered_batches = self.ledger.batches();
         self.metrics.undelivered_bytes = self.ledger.bytes();
         for (lane, shown) in self.lanes.iter_mut().zip(&mut self.metrics.lanes) {

@@ -140,10 +140,12 @@ pub enum Event {
         /// Blobs that were not known before.
         new: u64,
     },
-    /// Everything from the start of the look-back until now is delivered.
+    /// Everything from the start of the look-back until now is delivered, or lost, or set aside.
     BacklogDelivered {
         /// The feed.
         content_type: ContentType,
+        /// Blobs that are set aside, since they cannot be read.
+        quarantined: u64,
     },
     /// Microsoft asks for fewer requests.
     Throttled {
@@ -363,6 +365,27 @@ pub enum Event {
         /// How many activities since the last time this was told.
         activities: u64,
     },
+    /// Losses that were told earlier, and that nobody has acknowledged.
+    LossesUnacknowledged {
+        /// How many.
+        losses: u64,
+        /// When the oldest was told.
+        since: Utc,
+    },
+    /// Somebody has acknowledged losses while the collector is at work.
+    LossesAcknowledged {
+        /// How many.
+        losses: u64,
+        /// How many are left.
+        left: u64,
+    },
+    /// An output has less than what counts as delivered.
+    OutputShortError {
+        /// The output.
+        output: Box<str>,
+        /// How many bytes are missing.
+        missing_bytes: u64,
+    },
     /// The host lost batches that it had been given; they are collected again.
     BatchesReturned {
         /// How many.
@@ -416,6 +439,9 @@ impl Event {
             Self::ActivitiesListed { .. } => "ActivitiesListed",
             Self::FiltersChanged => "FiltersChanged",
             Self::FilterIgnored { .. } => "FilterIgnored",
+            Self::LossesUnacknowledged { .. } => "LossesUnacknowledged",
+            Self::LossesAcknowledged { .. } => "LossesAcknowledged",
+            Self::OutputShortError { .. } => "OutputShortError",
             Self::BatchesReturned { .. } => "BatchesReturned",
         }
     }
@@ -436,6 +462,7 @@ impl Event {
             | Self::RecordsDroppedError { .. }
             | Self::RecordsWithheldError { .. }
             | Self::ListingEntriesDroppedError { .. }
+            | Self::OutputShortError { .. }
             | Self::AddressRefusedError { .. } => Level::Error,
             Self::CredentialUnreadable { .. }
             | Self::CertificateExpiring { .. }
@@ -451,6 +478,7 @@ impl Event {
             | Self::FiltersChanged
             | Self::FilterIgnored { .. }
             | Self::ClockCorrected { .. }
+            | Self::LossesUnacknowledged { .. }
             | Self::BatchesReturned { .. } => Level::Warn,
             Self::CollectorStarted { .. }
             | Self::SigningIn { .. }
@@ -460,6 +488,7 @@ impl Event {
             | Self::WebhookSet { .. }
             | Self::WebhookKept { .. }
             | Self::BacklogDelivered { .. }
+            | Self::LossesAcknowledged { .. }
             | Self::BlobRecovered { .. } => Level::Info,
             Self::TokenAcquired { .. }
             | Self::WindowListed { .. }
@@ -544,9 +573,14 @@ impl fmt::Display for Event {
             Self::WindowListed { content_type, start, end, blobs, new } => {
                 write!(f, "{content_type}: listed {start} to {end}: {blobs} blobs, {new} new")
             }
-            Self::BacklogDelivered { content_type } => {
+            Self::BacklogDelivered { content_type, quarantined: 0 } => {
                 write!(f, "{content_type}: the backlog is delivered")
             }
+            Self::BacklogDelivered { content_type, quarantined } => write!(
+                f,
+                "{content_type}: the backlog is delivered, but for {quarantined} blobs that cannot \
+                 be read yet"
+            ),
             Self::Throttled { operation, requests_per_minute, pause } => write!(
                 f,
                 "Microsoft throttles {}: {requests_per_minute} requests a minute from now on, \
@@ -703,6 +737,24 @@ impl fmt::Display for Event {
                 "{}: the service does not apply the filter {filter}: {activities} activities that \
                  do not meet it were delivered",
                 ContentType::CloudAppActivities
+            ),
+            Self::LossesUnacknowledged { losses, since } => {
+                let are =
+                    if *losses == 1 { "loss of this state is" } else { "losses of this state are" };
+                write!(
+                    f,
+                    "{losses} {are} not acknowledged, the oldest told at {since}; remedy: look at \
+                     what was lost: `m365-audit state show`, then `m365-audit state acknowledge`"
+                )
+            }
+            Self::LossesAcknowledged { losses, left } => {
+                write!(f, "{losses} losses were acknowledged, {left} are left")
+            }
+            Self::OutputShortError { output, missing_bytes } => write!(
+                f,
+                "{output} is {missing_bytes} bytes shorter than what counts as delivered: somebody \
+                 has cut or replaced it; remedy: put back what is missing, or collect it again \
+                 with a new db while Microsoft keeps it (7 days)"
             ),
             Self::BatchesReturned { batches } => {
                 write!(f, "the host lost {batches} batches; collecting them again")

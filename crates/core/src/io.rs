@@ -61,10 +61,25 @@ pub enum Input {
     Credential(Presented),
     /// Somebody (a webhook) says that this content exists. Only a hint: polling stays the truth.
     Hint(ContentRef),
+    /// An output has less than what counts as delivered. Remembered as a loss, and told.
+    OutputShort(OutputShort),
+    /// The keys below [`ACKNOWLEDGED`](crate::ACKNOWLEDGED) that the store holds now: somebody has
+    /// acknowledged losses.
+    Acknowledged(Vec<String>),
     /// Time has passed. Spurious timeouts are harmless.
     Timeout,
     /// Start nothing new; finish when everything emitted is delivered.
     Shutdown,
+}
+
+/// An output that has less than it was given and has confirmed. To be told once: afterwards what is
+/// there is what counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputShort {
+    /// What it is called: its path.
+    pub output: Box<str>,
+    /// How many bytes are missing.
+    pub missing_bytes: u64,
 }
 
 /// What the core wants done.

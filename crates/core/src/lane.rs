@@ -762,21 +762,15 @@ impl Lane {
         self.release(&waiters);
     }
 
-    /// A blob expired unread.
+    /// A blob expired unread. Answers it, and how many of its records were delivered.
     pub(crate) fn lose_blob(
         &mut self,
         key: Key,
-        reason: &str,
         changes: &mut Changes,
-    ) -> Option<Event> {
+    ) -> Option<(Arc<ContentRef>, u64)> {
         let blob = self.remove_blob(key, changes)?;
         self.metrics.blobs_lost += 1;
-        Some(Event::ContentLostError {
-            content_type: self.content_type,
-            content_id: blob.content.id.clone(),
-            records_delivered: blob.delivered.records,
-            reason: reason.to_owned(),
-        })
+        Some((blob.content, blob.delivered.records))
     }
 
     /// Settles a blob for good.

@@ -10,6 +10,7 @@ use crate::activities::{PageId, WalkId};
 use crate::batch::BatchId;
 use crate::expand::Progress;
 use crate::key::Key;
+use crate::losses::LossKind;
 use crate::time::Utc;
 
 /// Entries at the most, but for what requests under way still add.
@@ -67,6 +68,15 @@ pub(crate) struct Treated {
     pub(crate) redacted: u64,
     /// Handed over as a length and a hash.
     pub(crate) withheld: u64,
+    /// Left out because they are too large, beside those of the entry.
+    pub(crate) dropped: u64,
+}
+
+impl Treated {
+    /// What of it is lost.
+    pub(crate) const fn lost(self) -> [(LossKind, u64); 2] {
+        [(LossKind::RecordsDropped, self.dropped), (LossKind::RecordsWithheld, self.withheld)]
+    }
 }
 
 /// Entries in the order of emission.

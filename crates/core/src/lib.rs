@@ -42,6 +42,7 @@ mod key;
 mod lane;
 mod ledger;
 mod line;
+mod losses;
 mod metrics;
 mod names;
 pub mod options;
@@ -58,6 +59,7 @@ mod schedule;
 mod secret;
 mod seen;
 mod state;
+mod summary;
 mod time;
 mod token;
 mod unread;
@@ -72,15 +74,19 @@ pub use credential::{Credential, CredentialKind, Presented};
 pub use enrich::Enrichment;
 pub use event::{Event, Level};
 pub use hint::{NOTIFIED_MAX, Notified};
-pub use io::{Input, Io, Machine, Output, run};
+pub use io::{Input, Io, Machine, Output, OutputShort, run};
 pub use line::{LineLimits, LineWriter};
+pub use losses::{ACKNOWLEDGED, Acknowledgement, KnownLoss, Loss, LossKind, acknowledge, losses};
 pub use metrics::{LaneMetrics, Metrics};
 pub use origin::{Endpoint, Origin, OriginError};
 pub use remedy::{KNOWN_ERRORS, KnownError, known_error};
 pub use request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,
 };
-pub use samples::{CounterSpec, GaugeSpec, LANE_COUNTERS, LANE_GAUGES, Sample, samples};
+pub use samples::{
+    CounterSpec, GaugeSpec, LANE_COUNTERS, LANE_GAUGES, LOSSES_UNACKNOWLEDGED, Sample, samples,
+};
 pub use secret::Secret;
-pub use state::{Commit, LaneSummary, STATE_VERSION, StateError, Stored, summarize};
+pub use state::{Commit, STATE_VERSION, StateError, Stored};
+pub use summary::{Hole, LaneSummary, Why, summarize};
 pub use time::{Now, Utc};

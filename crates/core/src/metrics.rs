@@ -25,6 +25,8 @@ pub struct Metrics {
     pub undelivered_batches: u64,
     /// Bytes of records in those batches.
     pub undelivered_bytes: u64,
+    /// Now: losses that the state remembers and nobody has acknowledged, of any feed or output.
+    pub losses_unacknowledged: u64,
     /// One entry per feed, in the order of the configuration.
     pub lanes: Vec<LaneMetrics>,
 }
@@ -40,6 +42,7 @@ impl Metrics {
         self.hints += other.hints;
         self.hints_taken += other.hints_taken;
         self.requests_per_minute += other.requests_per_minute;
+        self.losses_unacknowledged += other.losses_unacknowledged;
         self.undelivered_batches += other.undelivered_batches;
         self.undelivered_bytes += other.undelivered_bytes;
         for lane in &other.lanes {

@@ -81,8 +81,7 @@ impl Collector {
             self.lanes[index].set_stage(key, Stage::Waiting(until));
         } else {
             let reason = "its address is not on the configured api_url";
-            let event = self.lanes[index].lose_blob(key, reason, &mut self.changes);
-            self.outputs.extend(event.map(crate::Output::Event));
+            self.lose_blob(now, index, key, reason);
         }
     }
 

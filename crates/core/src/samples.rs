@@ -128,6 +128,9 @@ pub const LANE_GAUGES: [GaugeSpec; 6] = [
     }),
 ];
 
+/// The gauge of losses that the state remembers and nobody has acknowledged.
+pub const LOSSES_UNACKNOWLEDGED: &str = "losses_unacknowledged";
+
 /// One number with its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -158,6 +161,7 @@ pub fn samples(metrics: &Metrics) -> Vec<Sample> {
         counter("retries_total", None, metrics.retries),
         counter("hints_total", None, metrics.hints),
         counter("hints_taken_total", None, metrics.hints_taken),
+        gauge(LOSSES_UNACKNOWLEDGED, None, metrics.losses_unacknowledged as f64),
         gauge("requests_per_minute", None, metrics.requests_per_minute.into()),
         gauge("undelivered_bytes", None, metrics.undelivered_bytes as f64),
     ]);

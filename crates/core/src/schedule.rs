@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::exchange::Purpose;
 use crate::key::Key;
 use crate::lane::{Lane, Listing, RUNS_MAX, RunId, Stage, Subscription};
+use crate::losses::{Loss, LossKind};
 use crate::plan::{self, Urgency};
 use crate::request::{Operation, Request};
 use crate::secret::Secret;
@@ -131,6 +132,8 @@ impl Collector {
                 lane.growing_gap_at = now.monotonic + plan::GAP_REPORTED_EVERY;
                 lane.cover(gap);
                 lane.metrics.listing_gaps += gap.end.since(gap.start);
+                let loss = Loss::of_time(LossKind::Gap, lane.content_type, gap, server_now);
+                self.losses.add(loss);
                 self.outputs.push_back(crate::Output::Event(Event::ListingGapError {
                     content_type: lane.content_type,
                     start: gap.start,
@@ -189,7 +192,9 @@ impl Collector {
 
     /// Stores that a subscription is started, before the request is sent: a crash cannot start it
     /// again too soon.
-    pub(crate) fn note_start(&mut self, index: usize, server_now: Utc) {
+    pub(crate) fn note_start(&mut self, index: usize, now: Now, server_now: Utc) {
+        // What hangs together is stored together.
+        self.flush(now);
         let lane = &mut self.lanes[index];
         lane.started_at = Some(server_now);
         self.changes.put(lane.keys.start(), server_now.as_millis().to_string());
@@ -235,7 +240,7 @@ impl Collector {
             Ok(()) => {
                 lane.subscription = Subscription::Starting;
                 let content_type = lane.content_type;
-                self.note_start(index, server_now);
+                self.note_start(index, now, server_now);
                 let webhook = self.webhook_of_start(index, now);
                 let request =
                     wire::start_subscription(&self.config, content_type, webhook.as_ref(), bearer);

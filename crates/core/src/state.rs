@@ -12,6 +12,8 @@
 //! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, their keys |
 //! | `walk/TYPE` | JSON: the search of the backlog, and where it goes on |
 //! | `search/TYPE` | the key of its filters, where a silence began, last times of relisting |
+//! | `loss/N` | JSON: what was lost ([`crate::losses`]); older versions do not know it |
+//! | `acknowledged/N` | JSON: who has acknowledged it; written by somebody else |
 
 use std::collections::BTreeMap;
 
@@ -117,7 +119,7 @@ pub(crate) struct LaneKeys {
 }
 
 /// One stored entry below a prefix: its key, the key's last part, its value.
-type Found<'a> = (&'a str, &'a str, &'a str);
+pub(crate) type Found<'a> = (&'a str, &'a str, &'a str);
 
 impl LaneKeys {
     pub(crate) const fn new(content_type: ContentType) -> Self {
@@ -273,9 +275,24 @@ impl BlobRecord {
     }
 }
 
-/// Writes a value as JSON.
+/// Writes a value as JSON, in ASCII as all that is stored.
 pub(crate) fn encode<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("numbers, texts and lists always have a JSON form")
+    let json =
+        serde_json::to_string(value).expect("numbers, texts and lists always have a JSON form");
+    if json.is_ascii() {
+        return json;
+    }
+    // Such a character stands in a text, and nowhere else.
+    let mut ascii = String::with_capacity(json.len() * 2);
+    for character in json.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            let units = &mut [0; 2];
+            ascii.extend(character.encode_utf16(units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    ascii
 }
 
 /// Reads a value that [`encode`] wrote.
@@ -331,60 +348,6 @@ impl StateError {
     }
 }
 
-/// What a stored state says about one feed, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaneSummary {
-    /// The feed.
-    pub content_type: ContentType,
-    /// Where the look-back began, or what has been settled since.
-    pub begin: Utc,
-    /// What is delivered completely: start and end, exclusive, oldest first.
-    pub covered: Vec<(Utc, Utc)>,
-    /// Contents that are known to be delivered.
-    pub contents: usize,
-    /// Records that are remembered for telling duplicates.
-    pub records: usize,
-    /// Blobs that are delivered in part.
-    pub blobs_in_progress: usize,
-    /// Blobs that could not be read yet: their ids, and until when they can be.
-    pub quarantine: Vec<(Box<str>, Utc)>,
-}
-
-/// Reads a stored state for showing it.
-///
-/// # Errors
-/// If it is damaged or newer, like [`Collector::new`](crate::Collector::new).
-pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
-    check_version(stored, &mut Changes::default())?;
-    let mut lanes = Vec::new();
-    for content_type in ContentType::ALL.into_iter().chain([ContentType::CloudAppActivities]) {
-        let keys = LaneKeys::new(content_type);
-        let name = keys.lane();
-        let Some(value) = stored.get(&name) else { continue };
-        let record: LaneRecord = decode(&name, value)?;
-        let count = |found: Found<'_>| crate::key::count(found.2);
-        let mut summary = LaneSummary {
-            content_type,
-            begin: record.begin(),
-            covered: record.covered().iter().map(|i| (i.start, i.end)).collect(),
-            contents: keys.seen_in(stored).map(count).sum(),
-            records: keys.records_in(stored).chain(keys.recent_in(stored)).map(count).sum(),
-            blobs_in_progress: 0,
-            quarantine: Vec::new(),
-        };
-        for (key, _, value) in keys.blobs_in(stored) {
-            let blob: BlobRecord = decode(key, value)?;
-            if blob.quarantined() {
-                summary.quarantine.push((blob.id, Utc::from_millis(blob.expiration)));
-            } else {
-                summary.blobs_in_progress += 1;
-            }
-        }
-        lanes.push(summary);
-    }
-    Ok(lanes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,6 +377,14 @@ mod tests {
         record.span = 90;
         let text = encode(&record);
         assert_eq!(decode::<LaneRecord>("lane/x", &text), Ok(record), "{text}");
+    }
+
+    #[test]
+    fn what_is_stored_is_ascii_whatever_it_says() {
+        let text = encode(&["Protokolle/\u{e4}\u{1f4c4}\"\\"]);
+        assert!(text.is_ascii(), "{text}");
+        let back: Vec<String> = decode("x", &text).unwrap();
+        assert_eq!(back, ["Protokolle/\u{e4}\u{1f4c4}\"\\"]);
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Collector {
             let lane = &mut self.lanes[index];
             lane.webhook = Webhook::Asked;
             let content_type = lane.content_type;
-            self.note_start(index, server_now);
+            self.note_start(index, now, server_now);
             let request =
                 wire::start_subscription(&self.config, content_type, Some(&webhook), bearer);
             self.send(now, request, Purpose::SetWebhook { lane: index }, Urgency::Fresh);

@@ -1,7 +1,9 @@
 //! The core's numbers as counters and gauges of Fluent Bit. Copies; computes nothing.
 
 use fluent_bit_plugin::{Counter, Gauge, Setup};
-use m365_audit_core::{ContentType, LANE_COUNTERS, LANE_GAUGES, Metrics, Operation};
+use m365_audit_core::{
+    ContentType, LANE_COUNTERS, LANE_GAUGES, LOSSES_UNACKNOWLEDGED, Metrics, Operation,
+};
 
 /// A counter over all runs of a collector. Each run counts from zero.
 #[derive(Clone, Debug)]
@@ -44,6 +46,7 @@ pub(crate) struct HostMetrics {
     restarts: Counter,
     requests_per_minute: Gauge,
     undelivered_bytes: Gauge,
+    losses_unacknowledged: Gauge,
     /// For each of [`LANE_COUNTERS`] one a content type.
     lane_counters: Vec<Vec<Total>>,
     /// For each of [`LANE_GAUGES`] one a content type.
@@ -82,6 +85,10 @@ impl HostMetrics {
             gauge("requests_per_minute", "Requests a minute that are allowed at present.");
         let mut undelivered_bytes =
             gauge("undelivered_bytes", "Bytes of records that wait to be safe.");
+        let mut losses_unacknowledged = gauge(
+            LOSSES_UNACKNOWLEDGED,
+            "Losses that the state remembers and nobody has acknowledged.",
+        );
         let totals = |counters: Option<Vec<Counter>>| -> Vec<Total> {
             counters.unwrap_or_default().into_iter().map(Total::new).collect()
         };
@@ -93,6 +100,7 @@ impl HostMetrics {
             restarts: restarts.next().unwrap_or_default(),
             requests_per_minute: requests_per_minute.next().unwrap_or_default(),
             undelivered_bytes: undelivered_bytes.next().unwrap_or_default(),
+            losses_unacknowledged: losses_unacknowledged.next().unwrap_or_default(),
             lane_counters: lane_counters.each_mut().map(|sets| totals(sets.next())).into(),
             lane_gauges: lane_gauges.each_mut().map(|sets| sets.next().unwrap_or_default()).into(),
             malformed: malformed.next().unwrap_or_default(),
@@ -115,6 +123,7 @@ impl HostMetrics {
             restarts: Counter::default(),
             requests_per_minute: Gauge::default(),
             undelivered_bytes: Gauge::default(),
+            losses_unacknowledged: Gauge::default(),
             lane_counters: LANE_COUNTERS.map(|_| totals(types)).into(),
             lane_gauges: LANE_GAUGES.map(|_| gauges()).into(),
             malformed: (0..types).map(|_| Counter::default()).collect(),
@@ -136,6 +145,7 @@ impl HostMetrics {
         self.retries.show(metrics.retries);
         self.requests_per_minute.set(metrics.requests_per_minute.into());
         self.undelivered_bytes.set(metrics.undelivered_bytes as f64);
+        self.losses_unacknowledged.set(metrics.losses_unacknowledged as f64);
         for lane in &metrics.lanes {
             let Some(index) = self.index(lane.content_type) else { continue };
             for (shown, spec) in self.lane_counters.iter().zip(LANE_COUNTERS) {

@@ -252,8 +252,13 @@ fn collect(prepared: Prepared) -> Ending {
         Err(error) => return Ending::failed(format!("signals cannot be watched: {error}")),
     };
     let result = host.run();
-    host.sink().close();
-    verdict(&result, once && signals.came())
+    let losses = host.sink().close();
+    let mut ending = verdict(&result, once && signals.came());
+    if losses > 0 {
+        ending.level = ending.level.min(Level::Warn);
+        ending.words.push_str(&run::losses_words(losses));
+    }
+    ending
 }
 
 /// The exit code and the last words.

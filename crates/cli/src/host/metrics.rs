@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use m365_audit_core::{ContentType, LaneMetrics, Metrics, Utc};
+use m365_audit_core::{ContentType, LOSSES_UNACKNOWLEDGED, LaneMetrics, Metrics, Utc};
 use m365_audit_host::Metric;
 
 /// Translates by name. What does not occur is zero.
@@ -73,6 +73,7 @@ fn tenant_metric(metrics: &mut Metrics, metric: &Metric) {
         "requests_per_minute" => {
             metrics.requests_per_minute = u32::try_from(whole(metric)).unwrap_or(u32::MAX);
         }
+        LOSSES_UNACKNOWLEDGED => metrics.losses_unacknowledged = whole(metric),
         _ => {}
     }
 }
@@ -141,7 +142,12 @@ mod tests {
                 content_type: feed,
             })
             .collect();
-        let metrics = Metrics { requests_per_minute: 21, lanes, ..Metrics::default() };
+        let metrics = Metrics {
+            requests_per_minute: 21,
+            losses_unacknowledged: 22,
+            lanes,
+            ..Metrics::default()
+        };
         assert_eq!(of_component(&of_core(&metrics)), metrics);
     }
 }

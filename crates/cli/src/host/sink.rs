@@ -41,9 +41,11 @@ impl HostSink {
         }
     }
 
-    /// Takes the bars away and says where things stand.
-    pub(crate) fn close(&mut self) {
+    /// Takes the bars away and says where things stand. Answers how many losses nobody has
+    /// acknowledged.
+    pub(crate) fn close(&mut self) -> u64 {
         self.progress.close(&self.counted, &self.log);
+        self.counted.losses_unacknowledged
     }
 }
 

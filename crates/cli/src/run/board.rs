@@ -73,12 +73,14 @@ impl Board {
         progress.note_webhook(all);
     }
 
-    /// Takes the bars away and says where things stand.
-    pub(crate) fn close(&self) {
+    /// Takes the bars away and says where things stand. Answers how many losses nobody has
+    /// acknowledged.
+    pub(crate) fn close(&self) -> u64 {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Shared { progress, log, tenants, .. } = &mut *shared;
         let mut all = Metrics::default();
         tenants.values().for_each(|one| all.add(one));
         progress.close(&all, log);
+        all.losses_unacknowledged
     }
 }

@@ -3,9 +3,9 @@
 use m365_audit_client::{Fleet, FleetHost, FleetOutcome, Handle, Tenant, Tenants, TenantsFile};
 use m365_audit_core::Level;
 
-use crate::run::Place;
 use crate::run::signals::Signals;
 use crate::run::sink::NdjsonSink;
+use crate::run::{Place, losses_words};
 use crate::{COMPLETE, INCOMPLETE};
 
 /// What the fleet writes to.
@@ -51,9 +51,10 @@ pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &P
         Err(error) => return failed(&format!("signals cannot be watched: {error}")),
     };
     let outcome = fleet.run();
-    place.board.close();
+    let losses = place.board.close();
     let (code, level, message) = verdict(outcome, once, signals.came());
-    log.write(level, &message);
+    let level = if losses > 0 { level.min(Level::Warn) } else { level };
+    log.write(level, &format!("{message}{}", losses_words(losses)));
     code
 }
 

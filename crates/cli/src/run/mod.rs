@@ -55,9 +55,9 @@ pub(crate) fn args() -> [Arg; 7] {
             .value_parser(ValueParser::path_buf())
             .help("TOML file with the options below; see `m365-audit options --format toml`"),
         Arg::new("once").long("once").action(ArgAction::SetTrue).help(
-            "Collect everything that exists at the start, then exit: 0 if all of it was written. \
-             During an outage of the service it goes on trying; `timeout 1h m365-audit …` sets it \
-             a limit",
+            "Collect everything that exists at the start, then exit: 0 if all of it was written \
+             and no loss is left that nobody has acknowledged. During an outage of the service it \
+             goes on trying; `timeout 1h m365-audit …` sets it a limit",
         ),
         Arg::new("metadata").long("metadata").action(ArgAction::SetTrue).help(
             "Wrap each record: {\"content_type\", \"content_id\", \"content_created\", \
@@ -163,8 +163,8 @@ fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
         }
     };
     let result = if once { client.run() } else { client.run_until_shutdown() };
-    place.board.close();
-    let (code, level, message) = verdict(&result, once, signals.came());
+    let losses = place.board.close();
+    let (code, level, message) = verdict(&result, once, signals.came(), losses);
     log.write(level, &message);
     code
 }
@@ -174,18 +174,36 @@ pub(crate) const INCOMPLETE_WORDS: &str = "incomplete: the sign-in was refused, 
     content was denied, has no subscription, is lost or could not be read yet; see WARN and ERROR \
     above";
 
+/// What last words say of losses that nobody has acknowledged, those of earlier runs included.
+pub(crate) fn losses_words(losses: u64) -> String {
+    match losses {
+        0 => String::new(),
+        _ => format!(
+            "; not acknowledged losses: {losses}; look at them: `m365-audit state show`, then \
+             `m365-audit state acknowledge`"
+        ),
+    }
+}
+
 /// The exit code and the last words.
-fn verdict(result: &Result<Outcome, RunError>, once: bool, stopped: bool) -> (u8, Level, String) {
-    match result {
-        Ok(Outcome::Complete) => (COMPLETE, Level::Info, "complete".into()),
+fn verdict(
+    result: &Result<Outcome, RunError>,
+    once: bool,
+    stopped: bool,
+    losses: u64,
+) -> (u8, Level, String) {
+    let (code, level, words) = match result {
+        Ok(Outcome::Complete) => (COMPLETE, Level::Info, "complete"),
         // Who collects for ever is always interrupted in the middle.
         Ok(Outcome::Incomplete) if stopped && !once => {
-            (COMPLETE, Level::Info, "stopped; everything that was written is recorded".into())
+            (COMPLETE, Level::Info, "stopped; everything that was written is recorded")
         }
         Ok(Outcome::Incomplete) if stopped => {
-            (INCOMPLETE, Level::Warn, "interrupted; with the same db the next run goes on".into())
+            (INCOMPLETE, Level::Warn, "interrupted; with the same db the next run goes on")
         }
-        Ok(Outcome::Incomplete) => (INCOMPLETE, Level::Warn, INCOMPLETE_WORDS.into()),
-        Err(error) => (INCOMPLETE, Level::Error, error.to_string()),
-    }
+        Ok(Outcome::Incomplete) => (INCOMPLETE, Level::Warn, INCOMPLETE_WORDS),
+        Err(error) => return (INCOMPLETE, Level::Error, error.to_string()),
+    };
+    let level = if losses > 0 { level.min(Level::Warn) } else { level };
+    (code, level, format!("{words}{}", losses_words(losses)))
 }

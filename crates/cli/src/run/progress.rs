@@ -297,6 +297,10 @@ fn summary(metrics: &Metrics, rates: &Rates) -> String {
     if 0 < denied {
         text.push_str(&format!(", {denied} of {} feeds denied", lanes.len()));
     }
+    if 0 < metrics.losses_unacknowledged {
+        let losses = HumanCount(metrics.losses_unacknowledged);
+        text.push_str(&format!(", not acknowledged losses: {losses}"));
+    }
     if lanes.iter().any(LaneMetrics::has_lost_data) {
         text.push_str(DATA_LOST);
     }

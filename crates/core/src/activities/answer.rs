@@ -16,7 +16,8 @@ use crate::event::Event;
 use crate::exchange::{Body, Exchange};
 use crate::judge::{Verdict, opening_of};
 use crate::key::Key;
-use crate::ledger::{Entry, Part};
+use crate::ledger::{Entry, Part, Treated};
+use crate::losses::Loss;
 use crate::remedy::remedy;
 use crate::request::{Operation, TransportError};
 use crate::time::{Now, Utc};
@@ -62,7 +63,7 @@ impl Collector {
     ) -> bool {
         loop {
             match reader.step() {
-                Ok(Some(ready)) => self.emit_activities(now, walk, page, ready, false),
+                Ok(Some(ready)) => self.emit_activities(now, walk, page, ready, false, 0),
                 Ok(None) => return false,
                 // The error stays in the reader, and the end finds it there.
                 Err(_) => return true,
@@ -71,7 +72,16 @@ impl Collector {
     }
 
     /// Hands activities to the host, but for those that it was given before.
-    fn emit_activities(&mut self, now: Now, walk: WalkId, page: PageId, ready: Ready, last: bool) {
+    /// `dropped` says how many were too large for it.
+    fn emit_activities(
+        &mut self,
+        now: Now,
+        walk: WalkId,
+        page: PageId,
+        ready: Ready,
+        last: bool,
+        dropped: u64,
+    ) {
         let server_now = self.clock.at(now);
         let (Some(lane), Some(portal)) = (&mut self.activities, &self.config.portal) else {
             return;
@@ -100,7 +110,7 @@ impl Collector {
             }
         }
         let url = format!("{}/api/v1/activities/", portal.url.as_str());
-        let treated = self.redact(&mut records);
+        let treated = Treated { dropped, ..self.redact(&mut records) };
         let content_id = format!("{}/{}/{}", window.start, window.end, page.0);
         if 0 < treated.withheld {
             self.event(Event::RecordsWithheldError {
@@ -141,8 +151,16 @@ impl Collector {
         page: PageId,
         activities: &[(Key, Utc)],
         entry: &Entry,
+        now: Utc,
     ) {
         let Some(lane) = &mut self.activities else { return };
+        if let Some(window) = lane.walks.get(&walk).map(|walk| walk.window) {
+            let feed = ContentType::CloudAppActivities;
+            for (kind, count) in entry.treated.lost() {
+                let loss = Loss::of_time(kind, feed, window, now);
+                self.losses.add(Loss { count, ..loss });
+            }
+        }
         lane.metrics.records_delivered += entry.records;
         lane.metrics.records_redacted += entry.treated.redacted;
         lane.metrics.records_withheld += entry.treated.withheld;
@@ -267,7 +285,8 @@ impl Collector {
                     }
                     (Ok(()), Err(error)) => Err(Ending::retry(error)),
                 };
-                self.emit_activities(now, id, page, ready, last);
+                let dropped = if whole.is_ok() { oversized } else { 0 };
+                self.emit_activities(now, id, page, ready, last, dropped);
                 match whole {
                     Err(ending) => ending,
                     Ok((verso, records)) => {
@@ -330,7 +349,7 @@ impl Collector {
             Turned::Stuck => self.fail_walk(now, id, "the pages of the search go in circles"),
         }
         // The entry of the page may have been delivered before its turn was known.
-        self.settle();
+        self.settle(now);
         self.note_activities_caught_up(now);
     }
 
@@ -457,7 +476,7 @@ impl Collector {
         if !lane.caught_up && lane.is_settled_until(recent, server_now) {
             lane.caught_up = true;
             let content_type = ContentType::CloudAppActivities;
-            self.event(Event::BacklogDelivered { content_type });
+            self.event(Event::BacklogDelivered { content_type, quarantined: 0 });
         }
     }
 }

@@ -8,6 +8,7 @@ use super::wire::{self, Credential};
 use crate::collector::Collector;
 use crate::event::Event;
 use crate::exchange::Purpose;
+use crate::losses::{Loss, LossKind};
 use crate::time::{Now, Utc};
 
 impl Collector {
@@ -112,6 +113,8 @@ impl Collector {
             lane.growing_gap_at = now.monotonic + crate::plan::GAP_REPORTED_EVERY;
             lane.cover(gap);
             lane.metrics.listing_gaps += gap.end.since(gap.start);
+            let feed = lane.metrics.content_type;
+            self.losses.add(Loss::of_time(LossKind::Gap, feed, gap, server_now));
             self.outputs.push_back(crate::Output::Event(Event::ListingGapError {
                 content_type: lane.metrics.content_type,
                 start: gap.start,

@@ -596,7 +596,7 @@ impl Machine for Caller {
                 self.undelivered.clear();
                 self.stop();
             }
-            Input::Hint(_) | Input::Timeout => {}
+            Input::Hint(_) | Input::OutputShort(_) | Input::Acknowledged(_) | Input::Timeout => {}
         }
     }
 

@@ -107,7 +107,12 @@ impl Bench {
 
     /// Born at [`T0`] with nothing stored, to collect what there is and end.
     pub(crate) fn once(options: &[(&str, &str)]) -> Self {
-        Self::with(config(options).once(true), Stored::new(), T0)
+        Self::once_from(options, Stored::new(), T0)
+    }
+
+    /// Born at `now` with what an earlier life has stored, to collect what there is and end.
+    pub(crate) fn once_from(options: &[(&str, &str)], stored: Stored, now: i64) -> Self {
+        Self::with(config(options).once(true), stored, now)
     }
 
     fn with(config: Config, stored: Stored, now: i64) -> Self {

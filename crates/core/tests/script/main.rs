@@ -7,6 +7,7 @@ mod bench;
 mod blobs;
 mod hints;
 mod listing;
+mod losses;
 mod records;
 mod refusals;
 mod silence;
