@@ -30,6 +30,8 @@ pub(super) fn examine(session: &mut Session, report: &mut Report) {
     if sign_in(session, report) {
         permissions(session, report);
         search(session, &url, report);
+    } else {
+        report.skip(&["permission", "search"], "the sign-in for activities failed");
     }
     budget(session, throttled, report);
 }

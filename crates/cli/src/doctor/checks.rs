@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use m365_audit_client::{DbState, Settings, inspect, probe};
-use m365_audit_core::call::{Call, Claims, Pages, Range, Reply, Subscription};
+use m365_audit_core::call::{Call, CallError, Claims, Pages, Range, Reply, Subscription};
 use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc};
 
 use crate::calls::Session;
 use crate::doctor::activities;
+use crate::doctor::coverage;
 use crate::doctor::report::Report;
 use crate::log::{Log, now};
 
@@ -34,19 +35,33 @@ pub(super) fn examine(settings: &Settings, log: &Log) -> Report {
     match Session::of(settings, log.clone()) {
         Ok(mut session) => {
             let management = !settings.config.content_types().is_empty();
-            if let Credential::Certificate(certificate) = settings.config.credential() {
-                check_certificate(certificate.not_after(), &mut report);
-            }
-            if management && sign_in(&mut session, &mut report) {
-                look(&mut session, &mut report);
+            if management {
+                if sign_in(&mut session, &mut report) {
+                    look(&mut session, &mut report);
+                } else {
+                    report.skip(
+                        &["token", "cloud", "permission", "subscription", "listing", "auditing"],
+                        "the sign-in failed",
+                    );
+                }
             }
             if management {
                 budget(&session, &mut report);
             }
             activities::examine(&mut session, &mut report);
+            if let Credential::Certificate(certificate) = settings.config.credential() {
+                let until = certificate.not_after();
+                check_certificate(until, microsofts_time(&session), &mut report);
+            }
             clock(&session, &mut report);
         }
-        Err(_) => report.fail("transport", "the HTTP client cannot be set up", "see stderr"),
+        Err(_) => {
+            report.fail("transport", "the HTTP client cannot be set up", "see stderr");
+            report.skip(
+                &["sign-in", "permission", "subscription", "listing", "auditing"],
+                "there is no way to ask Microsoft",
+            );
+        }
     }
     db(settings, &mut report);
     report
@@ -68,11 +83,17 @@ fn sign_in(session: &mut Session, report: &mut Report) -> bool {
     }
 }
 
-fn check_certificate(until: Utc, report: &mut Report) {
-    let days = until.since(now()).as_secs() / 86_400;
+/// Microsoft's time, or what the local clock says if no answer has told it.
+fn microsofts_time(session: &Session) -> Utc {
+    let ahead = session.calls.clock_skew_seconds().unwrap_or_default();
+    Utc::from_millis(now().as_millis() - ahead * 1_000)
+}
+
+fn check_certificate(until: Utc, now: Utc, report: &mut Report) {
+    let days = until.since(now).as_secs() / 86_400;
     let detail = format!("it is valid until {until}, for {days} days more");
     let remedy = "upload a new certificate to the app registration, then replace the file";
-    if until <= now() {
+    if until <= now {
         report.fail("certificate", format!("it has ended, at {until}"), remedy);
     } else if days < CERTIFICATE_WARN_DAYS {
         report.warn("certificate", detail, remedy);
@@ -100,11 +121,13 @@ fn look(session: &mut Session, report: &mut Report) {
         Ok(_) => unreachable!("a list answers with a list"),
         Err(error) => {
             let api = session.calls.config().api().as_str().to_owned();
-            return report.fail_call("subscription", &api, &error);
+            report.fail_call("subscription", &api, &error);
+            return report
+                .skip(&["listing", "auditing"], "the list of subscriptions cannot be read");
         }
     };
     let enabled = check_subscriptions(session, &subscriptions, report);
-    content(session, &enabled, report);
+    content(session, &enabled, &subscriptions, report);
 }
 
 fn token(session: &Session, claims: &Claims, report: &mut Report) {
@@ -220,20 +243,22 @@ fn check_subscriptions(
     enabled
 }
 
-/// Lists a page of each feed. Whether auditing is on shows in whether there is anything.
-fn content(session: &mut Session, enabled: &[ContentType], report: &mut Report) {
-    let mut blobs = 0;
-    let mut listed = 0;
-    for content_type in enabled {
-        let until = now();
-        let range = Range { since: until - LOOK, until };
-        let call = Call::ListContent { content_type: *content_type, range, pages: Pages::First };
-        match session.call(call) {
-            Ok(Reply::Contents(contents)) => {
+/// Lists a page of each feed, of those as well that are not subscribed: whether Microsoft permits a
+/// feed shows in its answer and nowhere else. Whether auditing is on shows in whether there is
+/// anything, in other feeds of this app if need be.
+fn content(
+    session: &mut Session,
+    enabled: &[ContentType],
+    subscriptions: &[Subscription],
+    report: &mut Report,
+) {
+    let wanted = session.calls.config().content_types().to_vec();
+    let (mut listed, mut found) = (0, None);
+    for content_type in &wanted {
+        match first_page(session, *content_type) {
+            Ok(newest) => {
                 listed += 1;
-                blobs += contents.len();
-                let newest = contents.iter().filter_map(|content| content.content_created.as_ref());
-                let detail = match newest.max() {
+                let detail = match &newest {
                     Some(newest) => {
                         format!("{content_type} can be listed, with content of {newest}")
                     }
@@ -242,22 +267,85 @@ fn content(session: &mut Session, enabled: &[ContentType], report: &mut Report) 
                         format!("{content_type} can be listed; nothing in the last {hours} h")
                     }
                 };
+                found = found.or_else(|| newest.map(|_| *content_type));
                 report.ok("listing", detail);
             }
-            Ok(_) => unreachable!("a listing answers with contents"),
+            Err(error) if !enabled.contains(content_type) && is_unsubscribed(&error) => report
+                .unknown(
+                    "listing",
+                    format!(
+                        "{content_type}: Microsoft does not deny it, and lists it only once its \
+                         subscription is started"
+                    ),
+                    start_first(*content_type),
+                ),
             Err(error) => report.fail_call("listing", content_type.as_str(), &error),
         }
     }
+    let others = ContentType::ALL.into_iter().filter(|other| !wanted.contains(other));
+    for other in others.filter(|other| *other != ContentType::DlpAll) {
+        let is_enabled = |known: &Subscription| {
+            known.is_enabled() && known.content_type.eq_ignore_ascii_case(other.as_str())
+        };
+        if found.is_none()
+            && subscriptions.iter().any(is_enabled)
+            && let Ok(Some(_)) = first_page(session, other)
+        {
+            found = Some(other);
+        }
+    }
+    auditing(found, listed, &wanted, report);
+}
+
+/// When the newest content of a feed's first page was created, if there is any.
+fn first_page(
+    session: &mut Session,
+    content_type: ContentType,
+) -> Result<Option<String>, CallError> {
+    let until = microsofts_time(session);
+    let range = Range { since: until - LOOK, until };
+    let call = Call::ListContent { content_type, range, pages: Pages::First };
+    match session.call(call) {
+        Ok(Reply::Contents(contents)) => {
+            let created = contents.iter().map(|content| content.content_created.clone());
+            Ok(created.map(|created| created.unwrap_or_default()).max())
+        }
+        Ok(_) => unreachable!("a listing answers with contents"),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether it is only that there is no subscription.
+fn is_unsubscribed(error: &CallError) -> bool {
+    matches!(error.code.as_deref(), Some("AF20022" | "AF20023"))
+}
+
+fn start_first(content_type: ContentType) -> String {
+    format!("`m365-audit subscriptions start {content_type}`, then ask the doctor again")
+}
+
+/// Nothing that can be asked says whether auditing is on, but content and a start.
+fn auditing(
+    found: Option<ContentType>,
+    listed: usize,
+    wanted: &[ContentType],
+    report: &mut Report,
+) {
     const TURN_ON: &str = "turn auditing on in the Purview portal (Audit), or look there whether it \
                            is; it takes up to 60 minutes to apply";
-    match (listed, blobs) {
-        (_, 1..) => report.ok("auditing", "on: there is content"),
-        (0, 0) => report.warn(
+    match (found, listed) {
+        (Some(content_type), _) => {
+            report.ok("auditing", format!("on: there is content of {content_type}"));
+        }
+        (None, 0) => report.unknown(
             "auditing",
             "not known: only a start, or content, would tell",
-            format!("start a subscription; if it fails with auditing-off, {TURN_ON}"),
+            format!(
+                "{}; if the start fails with auditing-off, {TURN_ON}",
+                wanted.first().map_or_else(String::new, |first| start_first(*first))
+            ),
         ),
-        (_, 0) => report.warn(
+        (None, _) => report.unknown(
             "auditing",
             "not known: there is no content. A subscription that is new or a tenant that is quiet \
              looks like this too: the first content can take up to 12 hours",
@@ -323,9 +411,13 @@ fn db(settings: &Settings, report: &mut Report) {
     }
     match probed {
         Ok(DbState::Absent) => report.ok("db", format!("{path} does not exist and can be created")),
-        Ok(DbState::Writable) => report.ok("db", format!("{path} can be written")),
+        Ok(DbState::Writable) => {
+            report.ok("db", format!("{path} can be written"));
+            coverage::examine(settings, report);
+        }
         Ok(DbState::InUse) => {
             report.ok("db", format!("{path} can be written; a collector of this tenant uses it"));
+            coverage::examine(settings, report);
         }
         Err(error) => {
             let text = error.to_string();

@@ -2,6 +2,7 @@
 
 mod activities;
 mod checks;
+mod coverage;
 mod report;
 
 use clap::{ArgMatches, Command};
@@ -19,11 +20,13 @@ Signs in, looks at the token, lists the subscriptions and the content of the las
 whether db can be written and what it holds can be continued from. Where activities of Defender for
 Cloud Apps are collected, it looks at their address, token and permission, and searches for some.
 Keeps no record, starts nothing, changes nothing, and may run beside a collector. Each line is ok,
-warn or fail, and says what to do. With a tenants_file every tenant of it is looked at, one after
+warn, `not checked` or fail, and says what to do: not checked is what nobody can know before
+something else is put right, or a subscription is started and has content. With a tenants_file every tenant of it is looked at, one after
 the other, or the one that --tenant-id names; a table with a mistake is a failure, and the others
 are looked at all the same.
 
-Exit codes: 0 nothing failed (there may be warnings), 1 something failed, 2 wrong configuration.
+Exit codes: 0 all was checked and nothing failed (there may be warnings), 1 something failed or
+could not be checked, 2 wrong configuration.
 
 Examples:
   m365-audit doctor --config m365-audit.toml
@@ -91,7 +94,8 @@ fn examine_all(file: &TenantsFile, tenants: &Tenants, log: &Log) -> Vec<Report> 
 }
 
 fn show(reports: &[Report], json: bool) -> u8 {
-    let failed = reports.iter().any(|report| report.status() == Status::Fail);
+    // What nobody knows does not count as well.
+    let failed = reports.iter().any(|report| report.status() >= Status::Unknown);
     if json {
         let tenants: Vec<_> = reports.iter().map(Report::as_json).collect();
         print(&format!("{:#}\n", json!({ "ok": !failed, "tenants": tenants })));

@@ -12,6 +12,8 @@ pub(crate) enum Status {
     Ok,
     /// It works, or may work; somebody should look at it.
     Warn,
+    /// It could not be checked, so that nobody knows.
+    Unknown,
     /// It does not work.
     Fail,
 }
@@ -21,6 +23,7 @@ impl Status {
         match self {
             Self::Ok => "ok",
             Self::Warn => "warn",
+            Self::Unknown => "not checked",
             Self::Fail => "fail",
         }
     }
@@ -61,6 +64,22 @@ impl Report {
         remedy: impl Into<String>,
     ) {
         self.add(check, Status::Warn, detail, remedy);
+    }
+
+    pub(crate) fn unknown(
+        &mut self,
+        check: &'static str,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(check, Status::Unknown, detail, remedy);
+    }
+
+    /// What cannot be checked because something else has failed.
+    pub(crate) fn skip(&mut self, checks: &[&'static str], because: &str) {
+        for check in checks {
+            self.unknown(check, because, "put that right first, then ask the doctor again");
+        }
     }
 
     pub(crate) fn fail(
@@ -112,7 +131,7 @@ impl Report {
     }
 
     pub(crate) fn as_text(&self) -> String {
-        const INDENT: &str = "                     ";
+        const INDENT: &str = "                            ";
         let mut text = format!("tenant {}\n", self.tenant);
         for finding in &self.findings {
             let mut words = finding.detail.clone();
@@ -125,7 +144,7 @@ impl Report {
             let words = paragraph(&words);
             let words = words.trim_end().replace('\n', &format!("\n{INDENT}"));
             text.push_str(&format!(
-                "  {:4}  {:12} {words}\n",
+                "  {:11}  {:12} {words}\n",
                 finding.status.word(),
                 finding.check
             ));
@@ -133,11 +152,13 @@ impl Report {
         let count = |status: Status| {
             self.findings.iter().filter(|finding| finding.status == status).count()
         };
-        let (fails, warns) = (count(Status::Fail), count(Status::Warn));
-        text.push_str(&match (fails, warns) {
-            (0, 0) => "all is well\n".to_owned(),
-            (0, _) => format!("works; {warns} to look at\n"),
-            _ => format!("{fails} failed, {warns} to look at\n"),
+        let (fails, unknown) = (count(Status::Fail), count(Status::Unknown));
+        let warns = count(Status::Warn);
+        text.push_str(&match (fails, unknown, warns) {
+            (0, 0, 0) => "all is well\n".to_owned(),
+            (0, 0, _) => format!("works; {warns} to look at\n"),
+            (0, ..) => format!("nothing failed, but {unknown} not checked, {warns} to look at\n"),
+            _ => format!("{fails} failed, {unknown} not checked, {warns} to look at\n"),
         });
         text
     }

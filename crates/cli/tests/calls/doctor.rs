@@ -1,6 +1,6 @@
 //! What the doctor finds, in worlds with one thing wrong.
 
-use m365_sim::{Fault, FaultPlan, Rate, SimConfig};
+use m365_sim::{Fault, FaultPlan, Rate, SimConfig, Span};
 use serde_json::Value;
 
 use crate::support::World;
@@ -69,7 +69,14 @@ fn a_wrong_credential_ends_the_look_and_the_rest_is_told() {
     assert_eq!(line("sign-in").unwrap()["status"], "fail");
     assert!(line("sign-in").unwrap()["detail"].as_str().unwrap().contains("AADSTS7000215"));
     assert!(line("sign-in").unwrap()["remedy"].as_str().unwrap().contains("not its id"));
-    assert!(line("listing").is_none() && line("clock").is_some() && line("db").is_some());
+    for name in ["token", "permission", "subscription", "listing", "auditing"] {
+        assert_eq!(line(name).unwrap()["status"], "not checked", "{name}: {value:#}");
+    }
+    assert!(line("clock").is_some() && line("db").is_some());
+    let mut command = world.call(&["doctor"]);
+    let output = command.env("M365_AUDIT_CLIENT_SECRET", "wr0ng").output().unwrap();
+    let text = searched(&world, &output).must(1).stdout;
+    assert!(text.ends_with("1 failed, 6 not checked, 1 to look at\n"), "{text}");
 }
 
 #[test]
@@ -97,10 +104,40 @@ fn missing_permissions_are_named() {
 #[test]
 fn subscriptions_that_are_missing_are_a_warning_if_the_collector_may_start_them() {
     let world = World::new(crate::world());
-    let missing = [("subscription", "warn", "a collector starts it"), ("auditing", "warn", "")];
-    check(&world, &[], 0, &missing);
+    // Nobody can know yet whether it will work: it is not called so.
+    let missing = [
+        ("subscription", "warn", "a collector starts it"),
+        ("listing", "not checked", "only once its subscription is started"),
+        ("auditing", "not checked", "only a start, or content, would tell"),
+    ];
+    check(&world, &[], 1, &missing);
+    let text = say(&world, &["doctor"]).must(1).stdout;
+    assert!(text.contains("nothing failed, but 5 not checked"), "{text}");
     let flags = ["--start-subscriptions", "off"];
     check(&world, &flags, 1, &[("subscription", "fail", "start_subscriptions is off")]);
+}
+
+#[test]
+fn a_tenant_without_auditing_is_not_said_to_work() {
+    for subscribed in [false, true] {
+        let quiet = SimConfig { subscribed, blobs_per_hour: Span::new(0, 0), ..crate::world() };
+        let world = World::new(with_tenant(quiet, |tenant| tenant.auditing = false));
+        let found = check(&world, &[], 1, &[("auditing", "not checked", "")]);
+        assert!(found.to_string().contains("turn auditing on"), "{found}");
+        let text = say(&world, &["doctor"]).must(1).stdout;
+        assert!(!text.contains("works") && !text.contains("all is well"), "{text}");
+    }
+}
+
+#[test]
+fn a_feed_that_microsoft_denies_is_found_before_its_subscription_is_started() {
+    let rates = [(Fault::DlpForbidden, Rate::Probability(1.0))].into();
+    let faults = FaultPlan { rates, ..FaultPlan::none() };
+    // The token has the role, and nothing else gives a hint.
+    let world = World::new(SimConfig { faults, ..crate::world() });
+    let expected =
+        [("permission", "ok", "ReadDlp is granted"), ("listing", "fail", "DLP.All: AF10001")];
+    check(&world, &["--content-types", "Audit.General, DLP.All"], 1, &expected);
 }
 
 #[test]
