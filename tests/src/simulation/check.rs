@@ -122,8 +122,15 @@ pub(super) fn unwanted(microsoft: &Microsoft, host: &Host, wanted: Wanted) -> us
 pub(super) struct Checkpoints {
     /// Contents marked as done.
     done: HashMap<u128, u64>,
-    /// Contents that are accounted for one by one: set aside, or delivered in part.
-    kept: HashSet<u128>,
+    /// Of each content that is accounted for by itself, set aside or delivered in part: in which
+    /// commit that began, and in which it ended.
+    kept: HashMap<u128, Vec<(usize, Option<usize>)>>,
+    /// Contents that are remembered as lost, and in which commit that began.
+    lost: HashMap<u128, usize>,
+    /// The same of intervals, by content type.
+    gaps: HashMap<String, Vec<(i64, i64, usize)>>,
+    /// The number of records that the host had at each commit.
+    had: Vec<u64>,
     /// Intervals newly covered, by content type.
     covered: HashMap<String, Vec<Covered>>,
     /// The first value that could not be read: what it claims was not checked.
@@ -141,19 +148,37 @@ struct Claimed {
 struct Covered {
     start_ms: i64,
     end_ms: i64,
-    had: u64,
+    /// In which commit that was claimed.
+    commit: usize,
+}
+
+/// What a commit says of a loss.
+#[derive(Deserialize)]
+struct Lost {
+    #[serde(default)]
+    feed: String,
+    kind: String,
+    created: Option<(i64, i64)>,
+    name: Option<String>,
 }
 
 /// A content that is available this soon after its creation must be in the first listing that
 /// reaches over it. What comes later is for the relisting to find.
-const ON_TIME_MS: i64 = 900;
+pub(super) const ON_TIME_MS: i64 = 900;
 
 impl Checkpoints {
     /// Notes what a commit claims.
     pub(super) fn note(&mut self, commit: &Commit, host: &Host) {
+        let number = self.had.len();
+        self.had.push(host.records);
         for (key, value) in &commit.changes {
-            let Some(value) = value else { continue };
             let mut parts = key.split('/');
+            let Some(value) = value else {
+                if let (Some("blob"), _, Some(id)) = (parts.next(), parts.next(), parts.next()) {
+                    self.release(id, number);
+                }
+                continue;
+            };
             match (parts.next(), parts.next(), parts.next()) {
                 (Some("seen"), ..) => {
                     let keys = STANDARD_NO_PAD.decode(value).unwrap_or_default();
@@ -167,14 +192,23 @@ impl Checkpoints {
                 }
                 (Some("blob"), _, Some(id)) => match u128::from_str_radix(id, 16) {
                     Ok(id) => {
-                        self.kept.insert(id);
+                        let kept = self.kept.entry(id).or_default();
+                        if kept.last().is_none_or(|(_, end)| end.is_some()) {
+                            kept.push((number, None));
+                        }
                     }
                     Err(_) => {
                         self.unread.get_or_insert_with(|| key.clone());
                     }
                 },
                 (Some("lane"), Some(content_type), _) => match serde_json::from_str(value) {
-                    Ok(claimed) => self.note_covered(content_type, &claimed, host.records),
+                    Ok(claimed) => self.note_covered(content_type, &claimed, number),
+                    Err(_) => {
+                        self.unread.get_or_insert_with(|| format!("{key}: {value}"));
+                    }
+                },
+                (Some("loss"), ..) => match serde_json::from_str(value) {
+                    Ok(lost) => self.note_lost(lost, number),
                     Err(_) => {
                         self.unread.get_or_insert_with(|| format!("{key}: {value}"));
                     }
@@ -184,17 +218,59 @@ impl Checkpoints {
         }
     }
 
-    fn note_covered(&mut self, content_type: &str, claimed: &Claimed, had: u64) {
+    /// A content is not accounted for by itself any more.
+    fn release(&mut self, id: &str, commit: usize) {
+        let id = u128::from_str_radix(id, 16).unwrap_or_default();
+        if let Some((_, end)) = self.kept.get_mut(&id).and_then(|kept| kept.last_mut()) {
+            end.get_or_insert(commit);
+        }
+    }
+
+    fn note_lost(&mut self, lost: Lost, commit: usize) {
+        match (&*lost.kind, lost.name, lost.created) {
+            ("blob", Some(name), _) => {
+                self.lost.entry(xxh3_128(name.as_bytes())).or_insert(commit);
+            }
+            (_, _, Some((start, end))) => {
+                self.gaps.entry(lost.feed).or_default().push((start, end, commit));
+            }
+            (_, _, None) => {}
+        }
+    }
+
+    /// The first commit from `commit` on that claims a content to be delivered, in whose time all
+    /// is claimed to be since then: not while it is accounted for by itself, and not if it is lost.
+    fn claimed_at(
+        &self,
+        feed: &str,
+        content: u128,
+        created_ms: i64,
+        commit: usize,
+    ) -> Option<usize> {
+        let mut commit = commit;
+        for (begun, ended) in self.kept.get(&content).into_iter().flatten() {
+            if *begun <= commit {
+                commit = commit.max((*ended)?);
+            }
+        }
+        let lost = self.lost.get(&content).is_some_and(|at| *at <= commit);
+        let gap = |gap: &(i64, i64, usize)| (gap.0..gap.1).contains(&created_ms) && gap.2 <= commit;
+        let in_gap = self.gaps.get(feed).is_some_and(|gaps| gaps.iter().any(gap));
+        (!lost && !in_gap).then_some(commit)
+    }
+
+    fn note_covered(&mut self, content_type: &str, claimed: &Claimed, commit: usize) {
         let known = self.covered.entry(content_type.to_owned()).or_default();
         for &[start_ms, end_ms] in &claimed.covered {
             let inside = |c: &&mut Covered| c.start_ms <= start_ms && end_ms <= c.end_ms;
             if known.iter_mut().find(inside).is_none() {
-                known.push(Covered { start_ms, end_ms, had });
+                known.push(Covered { start_ms, end_ms, commit });
             }
         }
     }
 
-    /// A record that lay in a covered interval although nobody had it, nor had it been set aside.
+    /// A record that lay in a covered interval although nobody had it, nor was it accounted for by
+    /// itself at that time.
     fn covered_too_early(
         &self,
         microsoft: &Microsoft,
@@ -204,14 +280,20 @@ impl Checkpoints {
         let owed = |owed: &m365_sim::Owed| wanted.judge(owed) == Some(true);
         microsoft.owed().filter(owed).find_map(|owed| {
             let on_time = owed.available_ms <= owed.created_ms + ON_TIME_MS;
-            let kept = self.kept.contains(&xxh3_128(owed.content_id.as_bytes()));
-            let intervals = self.covered.get(owed.content_type.name())?;
-            let claim = intervals
+            let feed = owed.content_type.name();
+            let claim = self
+                .covered
+                .get(feed)?
                 .iter()
                 .find(|c| (c.start_ms..c.end_ms - SKEW_MS).contains(&owed.created_ms))
-                .filter(|_| on_time && !kept)?;
-            let before = taken.get(&owed.key).is_some_and(|at| *at < claim.had);
-            (!before).then(|| format!("{} [{}] {claim:?}", owed.content_id, owed.index))
+                .filter(|_| on_time)?;
+            let content = xxh3_128(owed.content_id.as_bytes());
+            let at = self.claimed_at(feed, content, owed.created_ms, claim.commit)?;
+            let before = taken.get(&owed.key).is_some_and(|taken| *taken < self.had[at]);
+            (!before).then(|| {
+                let (id, index) = (&owed.content_id, owed.index);
+                format!("{id} [{index}] {claim:?}, claimed in commit {at}")
+            })
         })
     }
 
@@ -248,7 +330,13 @@ impl Checkpoints {
                 .iter()
                 .find(|c| (c.start_ms..c.end_ms - SKEW_MS).contains(&owed.created_ms))
                 .filter(|_| on_time)?;
-            let before = host.taken.get(&owed.hash).is_some_and(|taken| taken.at < claim.had);
+            let had = self.had[claim.commit];
+            let gap = |gap: &(i64, i64, usize)| {
+                (gap.0..gap.1).contains(&owed.created_ms) && gap.2 <= claim.commit
+            };
+            let feed = ContentType::CloudAppActivities.as_str();
+            let lost = self.gaps.get(feed).is_some_and(|gaps| gaps.iter().any(gap));
+            let before = lost || host.taken.get(&owed.hash).is_some_and(|taken| taken.at < had);
             (!before).then(|| format!("activity {} {claim:?}", owed.id))
         })
     }
@@ -261,7 +349,8 @@ impl Checkpoints {
     ) -> Option<String> {
         let owed = |owed: &m365_sim::Owed| wanted.judge(owed) == Some(true);
         microsoft.owed().filter(owed).find_map(|owed| {
-            let done = self.done.get(&xxh3_128(owed.content_id.as_bytes()))?;
+            let content = xxh3_128(owed.content_id.as_bytes());
+            let done = self.done.get(&content).filter(|_| !self.lost.contains_key(&content))?;
             let before = taken.get(&owed.key).is_some_and(|at| at < done);
             (!before).then(|| format!("{} [{}]", owed.content_id, owed.index))
         })

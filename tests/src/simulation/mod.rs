@@ -9,6 +9,7 @@ mod draw;
 mod host;
 mod network;
 mod scenario;
+mod truth;
 mod wanted;
 mod world;
 

@@ -17,6 +17,9 @@ pub struct Scenario {
     pub(super) options: RawOptions,
     /// Hours until faults end; everything owed then must arrive.
     pub(super) faulty_hours: u64,
+    /// Hours for which nobody collects when the faults have ended: 0, or about as long as Microsoft
+    /// keeps content, or longer.
+    pub(super) silent_hours: u64,
     /// How often a crash follows an output, per million.
     pub(super) crash_per_million: u64,
     /// How often the host loses a batch and all after it, per thousand batches.
@@ -131,6 +134,11 @@ impl Scenario {
             hints: Vec::new(),
             portal_token,
             logged: false,
+            // The last that is drawn, so that all else is as it was before there was silence.
+            silent_hours: match large {
+                false if draw.chance(120) => draw.pick(&[160, 172, 200, 240]),
+                _ => 0,
+            },
         }
     }
 
@@ -153,6 +161,7 @@ impl Scenario {
             sim,
             options: options.into(),
             faulty_hours: 0,
+            silent_hours: 0,
             crash_per_million: 0,
             return_per_mille: 0,
             delivery_ms_max: 10,

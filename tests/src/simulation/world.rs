@@ -17,6 +17,7 @@ use super::draw::Draw;
 use super::host::Host;
 use super::network::Network;
 use super::scenario::Scenario;
+use super::truth::Truth;
 
 /// 2026-03-01T00:00:00Z: where every world begins.
 const START_MS: i64 = 1_772_323_200_000;
@@ -134,6 +135,8 @@ struct World {
     delivered_ms: i64,
     begin_ms: i64,
     activities_begin_ms: i64,
+    /// What was created before cannot be asked of a collector that was silent for long.
+    reach_ms: i64,
     outputs: u64,
     kinds: BTreeMap<&'static str, u64>,
     log: Vec<String>,
@@ -305,6 +308,7 @@ impl World {
             delivered_ms: START_MS,
             begin_ms: i64::MIN,
             activities_begin_ms: i64::MIN,
+            reach_ms: i64::MIN,
             outputs: 0,
             kinds: BTreeMap::new(),
             log: Vec::new(),
@@ -337,7 +341,10 @@ impl World {
             self.step(&mut collector, heal_ms, true)?;
         }
         self.microsoft.heal();
-        let due_ms = heal_ms + HOUR_MS;
+        if self.scenario.silent_hours > 0 {
+            self.be_silent(&mut collector)?;
+        }
+        let due_ms = self.now_ms.max(heal_ms) + HOUR_MS;
         while self.now_ms < due_ms {
             self.step(&mut collector, due_ms, false)?;
         }
@@ -350,7 +357,7 @@ impl World {
             return Err("an hour after the faults have ended, collection has not begun".into());
         }
         // A wrong `Date` may have moved the begin, before anything was listed.
-        let begin_ms = self.begin_ms.saturating_add(SKEW_MS);
+        let begin_ms = self.begin_ms.saturating_add(SKEW_MS).max(self.reach_ms);
         let wanted = self.scenario.wanted;
         let until_ms = self.now_ms - 600_000;
         let activities = activities.then(|| self.activities_begin_ms.saturating_add(SKEW_MS));
@@ -372,6 +379,16 @@ impl World {
             }
         }
         self.finish(collector)
+    }
+
+    /// Nobody collects for a long time: what Microsoft does not keep for so long cannot arrive.
+    fn be_silent(&mut self, collector: &mut Collector) -> Result<(), String> {
+        /// What is as old as this may be gone before it is its turn.
+        const EDGE_MS: i64 = 2 * HOUR_MS;
+        let hours = i64::try_from(self.scenario.silent_hours).unwrap_or(1);
+        self.now_ms += hours * HOUR_MS;
+        self.reach_ms = self.now_ms - 7 * 24 * HOUR_MS + EDGE_MS;
+        self.crash(collector)
     }
 
     /// A clean stop, and the checks of the whole run.
@@ -405,6 +422,17 @@ impl World {
         }
         if let Some(what) = self.checkpoints.unread() {
             return Err(format!("what was stored could not be read, nor checked: {what}"));
+        }
+        let truth = Truth {
+            microsoft: &self.microsoft,
+            host: &self.host,
+            stored: &self.stored,
+            wanted: self.scenario.wanted,
+            begin_ms: self.begin_ms.saturating_add(SKEW_MS),
+            now_ms: self.now_ms,
+        };
+        if let Some(what) = truth.contradiction() {
+            return Err(format!("what the state says is not so: {what}"));
         }
         let wanted = self.scenario.wanted;
         if let Some(what) = self.checkpoints.ahead(&self.microsoft, &self.host, wanted) {
