@@ -42,11 +42,12 @@ fn the_configurations_to_copy_collect() {
         fs::write(&copy, adapted(&text, &server, folder.path())).expect("a copy");
         let mut command = Command::new(&executable);
         command.env("M365_AUDIT_CLIENT_SECRET", secret(&tenant(&server, 0)));
-        // The classic form has no place for it.
-        if sample.ends_with(".conf") {
-            command.arg("-e").arg(plugin());
-        }
-        command.arg("-c").arg(&copy);
+        // What Fluent Bit 2.2 reads too has no place for it.
+        assert!(
+            !text.contains("plugins:"),
+            "{sample} can be read by Fluent Bit 3.2 and later only"
+        );
+        command.arg("-e").arg(plugin()).arg("-c").arg(&copy);
         fluent_bit::run_until(&mut command, "\"CreationTime\"");
     }
     assert!(server.microsoft().report().is_legal());
@@ -69,10 +70,6 @@ fn adapted(sample: &str, server: &Server, folder: &Path) -> String {
             .replace("/var/lib/fluent-bit", folder)
             .replace("/var/lib/m365-audit", folder)
             .replace("2020", &fluent_bit::free_port().to_string());
-        if line.trim_start().starts_with("- /") && line.ends_with("in_m365_audit.so") {
-            text.push_str(&format!("  - {}\n", plugin().display()));
-            continue;
-        }
         text.push_str(&format!("{line}\n"));
         if key == "client_id" {
             // Spelled as the line before it.
