@@ -1,18 +1,22 @@
 //! One running instance: carries batches from the worker to the host and notices back, on the
 //! input thread. Never blocks for long: pause and exit wait for it.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::abi::{self, Host};
+use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::input::Setup;
-use crate::ledger::{Ledger, Reading, Signal, Terms};
+use crate::ledger::{Ledger, Reading, Signal, Terms, UNSETTLED_MAX};
 use crate::log::{Level, Logger};
 use crate::metrics::{Counter, Gauge, Registry};
-use crate::outbox::{self, Batch, Inbox, Outbox};
+use crate::outbox::{self, Inbox, Outbox};
+use crate::parcel::{Packer, Parcel};
+use crate::widen;
 
 /// How long one collect goes on taking batches. Pause and exit are messages to the same thread.
 const DRAIN_MAX: Duration = Duration::from_millis(200);
@@ -46,6 +50,41 @@ struct Gauges {
     queued_bytes: Gauge,
 }
 
+/// What the host was given and is not settled: numbers for the ledger, tickets for the author.
+#[derive(Debug, Default)]
+struct Given {
+    next: u64,
+    /// Number, the ticket to begin again with, and what settles.
+    parcels: VecDeque<(u64, u64, Vec<u64>)>,
+    /// Tickets in them.
+    batches: usize,
+}
+
+impl Given {
+    fn push(&mut self, first: u64, tickets: Vec<u64>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.batches += tickets.len();
+        self.parcels.push_back((number, first, tickets));
+        number
+    }
+
+    fn settled(&mut self, number: u64) -> Vec<u64> {
+        let Some((oldest, _, tickets)) = self.parcels.pop_front() else { return Vec::new() };
+        debug_assert_eq!(oldest, number, "the ledger settles in order");
+        self.batches -= tickets.len();
+        tickets
+    }
+
+    /// Forgets all from this number on. The ticket to begin again with.
+    fn lost_from(&mut self, number: u64) -> Option<u64> {
+        let at = self.parcels.partition_point(|(known, ..)| *known < number);
+        let lost = self.parcels.split_off(at);
+        self.batches -= lost.iter().map(|(.., tickets)| tickets.len()).sum::<usize>();
+        lost.front().map(|(_, first, _)| *first)
+    }
+}
+
 /// One `[INPUT]` section.
 pub(crate) struct Instance {
     host: Host,
@@ -54,9 +93,12 @@ pub(crate) struct Instance {
     gauges: Gauges,
     worker: Worker,
     inbox: Inbox,
+    engine: Engine,
     ledger: Ledger,
-    /// Taken from the queue, not yet by the host.
-    held: Option<Batch>,
+    /// What was taken from the queue, and not yet by the host.
+    packer: Packer,
+    /// What the host was given and is not settled, oldest first, as the ledger knows it.
+    given: Given,
     /// What the host reads between collect and cleanup.
     handed: Option<Vec<u8>>,
     started: Instant,
@@ -116,8 +158,10 @@ impl Instance {
             gauges: plan.gauges,
             worker: Worker::Ready(work, outbox),
             inbox,
+            engine: Engine::find(),
             ledger: Ledger::new(signal, plan.terms),
-            held: None,
+            packer: Packer::default(),
+            given: Given::default(),
             handed: None,
             started: Instant::now(),
             drain_max,
@@ -166,7 +210,7 @@ impl Instance {
         if !self.stopped {
             self.follow_pauses();
             let wanted = self.ledger.wants_reading(self.now());
-            let reading = if wanted { self.host.counters() } else { None };
+            let reading = if wanted { self.read() } else { None };
             self.observe(reading);
             if !self.paused && self.host.can_append() {
                 self.drain(reading);
@@ -184,28 +228,59 @@ impl Instance {
         let before = self.host.counters().unwrap_or_default();
         let now = self.now();
         let mut handed = Vec::new();
-        while let Some(batch) = self.held.take().or_else(|| self.inbox.take(Duration::ZERO)) {
+        while let Some(mut parcel) = self.packer.next(&self.inbox, Duration::ZERO) {
             let full =
-                !handed.is_empty() && handed.len() + batch.msgpack.len() > HANDOVER_BYTES_MAX;
-            if full || !self.ledger.has_room(batch.msgpack.len()) {
-                self.held = Some(batch);
+                !handed.is_empty() && handed.len() + parcel.msgpack.len() > HANDOVER_BYTES_MAX;
+            if full || !self.make_room(&mut parcel) {
+                self.packer.keep(parcel);
                 break;
             }
-            let entry = (batch.ticket, batch.records, batch.msgpack.len());
-            self.ledger.appended(now, entry, before);
+            self.given(now, &mut parcel, before);
             if self.host.can_count() {
                 // What the host appends at once it counts at once: no batch would prove another.
-                handed = batch.msgpack;
+                handed = parcel.msgpack;
                 break;
             }
             if handed.is_empty() {
-                handed = batch.msgpack;
+                handed = parcel.msgpack;
             } else {
-                handed.extend_from_slice(&batch.msgpack);
+                handed.extend_from_slice(&parcel.msgpack);
             }
         }
         self.handed = (!handed.is_empty()).then_some(handed);
         self.handed.as_deref()
+    }
+
+    /// The counters, and then whether the engine waits for events.
+    fn read(&self) -> Option<Reading> {
+        let reading = self.host.counters()?;
+        Some(Reading { waiting: self.engine.is_waiting(), ..reading })
+    }
+
+    /// Whether the host may be given this parcel. Then it is as long as it has to be, to be told
+    /// from others.
+    fn make_room(&self, parcel: &mut Parcel) -> bool {
+        let bytes = parcel.msgpack.len();
+        let unsettled = self.given.batches + parcel.tickets.len();
+        if !self.ledger.has_room(bytes) || (0 < self.given.batches && UNSETTLED_MAX < unsettled) {
+            return false;
+        }
+        if parcel.padded {
+            // It was refused: what is under way has only become less since.
+            return true;
+        }
+        let texts = widen::short_texts(&parcel.msgpack);
+        let Some(padding) = self.ledger.padding(bytes, widen::room(&texts)) else { return false };
+        widen::widen(&mut parcel.msgpack, &texts, padding);
+        parcel.padded = true;
+        true
+    }
+
+    /// The host has taken a parcel, and copied it or will do so now.
+    fn given(&mut self, now: Duration, parcel: &mut Parcel, before: Reading) {
+        let (first, tickets) = (parcel.first, std::mem::take(&mut parcel.tickets));
+        let number = self.given.push(first, tickets);
+        self.ledger.appended(now, (number, parcel.records, parcel.msgpack.len()), before);
     }
 
     /// The host has copied what [`Instance::hand_over`] gave it.
@@ -241,7 +316,7 @@ impl Instance {
         self.ledger.close(now, self.host.counters(), self.paused);
         self.settle(now);
         self.inbox.stop();
-        self.held = None;
+        self.packer.clear();
         if let Worker::Running { thread, ended } = std::mem::replace(&mut self.worker, Worker::Gone)
         {
             match ended.recv_timeout(WORKER_STOP_MAX) {
@@ -267,10 +342,10 @@ impl Instance {
         let altered = self.ledger.is_altered();
         let lost = self.ledger.observe(now, reading, self.paused);
         self.settle(now);
-        if let Some(ticket) = lost {
+        if let Some(ticket) = lost.and_then(|number| self.given.lost_from(number)) {
             self.logger.warn("Fluent Bit did not take what it was given: producing it again");
             self.gauges.returned.inc();
-            self.held = None;
+            self.packer.clear();
             self.inbox.returned(ticket);
         }
         if !altered && self.ledger.is_altered() {
@@ -282,9 +357,11 @@ impl Instance {
     }
 
     fn settle(&mut self, now: Duration) {
-        while let Some(ticket) = self.ledger.pop_settled(now) {
-            self.gauges.settled.inc();
-            self.inbox.settled(ticket);
+        while let Some(number) = self.ledger.pop_settled(now) {
+            for ticket in self.given.settled(number) {
+                self.gauges.settled.inc();
+                self.inbox.settled(ticket);
+            }
         }
     }
 
@@ -299,26 +376,26 @@ impl Instance {
             // Only a worker that was busy a moment ago is worth waiting for.
             let wait = if busy { patience } else { Duration::ZERO };
             let waiting = Instant::now();
-            let Some(batch) = self.held.take().or_else(|| self.inbox.take(wait)) else { break };
+            let Some(mut parcel) = self.packer.next(&self.inbox, wait) else { break };
             patience = patience.saturating_sub(waiting.elapsed());
-            if !self.ledger.has_room(batch.msgpack.len()) {
-                self.held = Some(batch);
+            if !self.make_room(&mut parcel) {
+                self.packer.keep(parcel);
                 break;
             }
             let before = *reading.get_or_insert_with(|| self.host.counters().unwrap_or_default());
-            let append = || self.host.append(batch.tag.as_deref(), &batch.msgpack, batch.records);
-            if !batch.msgpack.is_empty() && !append() {
+            let append =
+                || self.host.append(parcel.tag.as_deref(), &parcel.msgpack, parcel.records);
+            if !parcel.msgpack.is_empty() && !append() {
                 if abi::is_paused() {
                     self.logger.debug("refused in a pause: trying again");
                 } else {
                     self.logger.debug("the ring buffer is full: trying again");
                     self.ledger.refused();
                 }
-                self.held = Some(batch);
+                self.packer.keep(parcel);
                 break;
             }
-            let entry = (batch.ticket, batch.records, batch.msgpack.len());
-            self.ledger.appended(self.now(), entry, before);
+            self.given(self.now(), &mut parcel, before);
             busy = true;
             if abi::is_paused() {
                 break;
@@ -331,7 +408,7 @@ impl Instance {
     /// Metrics and log lines, which only this thread may hand to the host.
     #[allow(clippy::cast_precision_loss)] // Gauges are doubles.
     fn publish(&mut self) {
-        self.gauges.unsettled.set(self.ledger.unsettled() as f64);
+        self.gauges.unsettled.set(self.given.batches as f64);
         self.gauges.queued_bytes.set(self.inbox.queued().1 as f64);
         self.registry.push(&self.host);
         self.logger.print(&self.host);

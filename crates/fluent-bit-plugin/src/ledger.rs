@@ -4,29 +4,33 @@
 //! The proxy ABI acknowledges nothing. What can be seen are `records_total` and `bytes_total` of
 //! the instance, which the engine raises when it takes a batch out of the ring buffer. Batches are
 //! taken in order, each whole, so the ledger keeps for each the counts at which it has been taken:
-//! its mark. Counts that are no batch's mark prove nothing, and end the trust in them. A batch that
-//! was counted is written when a later one was counted too, or when the engine was seen to have
-//! come back ([`Watch`]).
+//! its mark, which nothing else can reach ([`marks`]). Counts that are no batch's mark prove
+//! nothing, and end the trust in them ([`Trust`]). A batch that was counted is written when a later
+//! one was counted too, or when the engine was seen to wait for events or to have come back
+//! ([`Watch`]).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::marks;
 use crate::proof::Watch;
+use crate::trust::{Room, Trust};
 
 /// Counts that do not move for so long, while the host is not paused, mean that the rest is lost.
 /// The default.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(30);
 
-/// Readings in a row that are no batch's mark before counts are distrusted. One or two happen: the
-/// engine raises one counter after the other.
-const MISMATCHES_MAX: u32 = 5;
-
-/// How often counts are distrusted before it is for good.
-const DOUBTS_MAX: u32 = 2;
-
 /// Beats without a count after which the ring buffer is empty: the engine looks into it 20 times
 /// between two.
 const QUIET_BEATS: u64 = 2;
+
+/// When the engine, seen to wait, has emptied the ring buffer since a batch was handed over: twice
+/// the interval at which it does so, and it does not wait while one is over.
+const EMPTIED_AFTER: Duration = Duration::from_millis(500);
+
+/// When what was not counted is lost, although the engine was seen to wait: it has emptied the ring
+/// buffer since.
+const LOST_FOR_SURE_AFTER: Duration = Duration::from_secs(5);
 
 /// Between readings when nothing but a beat is waited for. A reading costs a text of all metrics.
 const CALM_READING_EVERY: Duration = Duration::from_secs(1);
@@ -69,6 +73,8 @@ pub(crate) struct Reading {
     pub(crate) writes: Option<u64>,
     /// When the engine last set `fluentbit_input_storage_chunks`.
     pub(crate) pulse: Option<u64>,
+    /// Whether the engine was seen to wait for events after all that was read, if it can be seen.
+    pub(crate) waiting: Option<bool>,
 }
 
 /// Counts between two batches.
@@ -92,31 +98,19 @@ impl Mark {
     }
 }
 
-/// How far counts are trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
-    /// Not yet: one batch alone has to show that they move by just what it holds.
-    Untried,
-    /// They move by just what batches hold.
-    Exact,
-    /// Something changes records on the way. One batch at a time in the ring buffer: any rise is
-    /// its own. `probed`: so far none rose by more than its records.
-    Altered { probed: bool },
-    /// One batch raises them by more than it holds, perhaps in several steps (conditional routes):
-    /// the next one goes when it is written.
-    Multiplied,
-}
-
 #[derive(Debug)]
 struct Entry {
     ticket: u64,
     records: u32,
+    size: u64,
     /// In the ring buffer; 0 when it has left it.
     bytes: usize,
     /// The counts when this batch and all before it were taken.
     mark: Mark,
     /// `records_total` when it was appended.
     base: u64,
+    /// Entries that the ring buffer had been given before it.
+    writes: Option<u64>,
     /// Nothing else was under way when it was appended.
     alone: bool,
     /// Processors dropped all of it: there is nothing to wait for but its predecessors.
@@ -129,6 +123,10 @@ struct Entry {
     reached: Option<Duration>,
     /// Beats as of the reading after that.
     beats: Option<u64>,
+    /// The counts when the engine was seen to wait, having taken all of it.
+    still: Option<Mark>,
+    /// The engine was seen to wait after it had counted it.
+    written: bool,
     /// When it was known to be in a chunk.
     ingested: Option<Duration>,
 }
@@ -171,8 +169,6 @@ pub(crate) struct Ledger {
     moved: Duration,
     watch: Watch,
     trust: Trust,
-    mismatches: u32,
-    doubts: u32,
     /// Batches were returned; they may still turn up, so the next one waits.
     quiet: Option<Quiet>,
 }
@@ -182,7 +178,7 @@ impl Ledger {
         Self {
             signal,
             terms,
-            in_flight_batches: terms.in_flight_batches.max(1),
+            in_flight_batches: terms.in_flight_batches.clamp(1, marks::WINDOW_MAX),
             entries: VecDeque::new(),
             ingested: 0,
             ring_bytes: 0,
@@ -196,9 +192,7 @@ impl Ledger {
             observed: Duration::ZERO,
             moved: Duration::ZERO,
             watch: Watch::default(),
-            trust: Trust::Untried,
-            mismatches: 0,
-            doubts: 0,
+            trust: Trust::new(),
             quiet: None,
         }
     }
@@ -220,6 +214,7 @@ impl Ledger {
     }
 
     /// Batches that are not settled.
+    #[cfg(test)]
     pub(crate) fn unsettled(&self) -> usize {
         self.entries.len()
     }
@@ -230,7 +225,7 @@ impl Ledger {
     }
 
     pub(crate) fn is_altered(&self) -> bool {
-        matches!(self.trust, Trust::Altered { .. } | Trust::Multiplied)
+        self.trust.is_altered()
     }
 
     /// Whether counters have to be read now.
@@ -239,7 +234,9 @@ impl Ledger {
             return false;
         }
         let mut pending = self.entries.range(self.ingested..);
-        let calm = pending.all(|entry| entry.dropped || entry.beats.is_some());
+        // To see the engine wait takes one look more, and then there is nothing to wait for.
+        let sees_engine = self.last.waiting.is_some();
+        let calm = !sees_engine && pending.all(|entry| entry.dropped || entry.beats.is_some());
         !calm || now.saturating_sub(self.read) >= CALM_READING_EVERY
     }
 
@@ -250,17 +247,31 @@ impl Ledger {
         }
         let in_ring = self.entries.len() - self.uncounted();
         if self.signal == Signal::Counters {
-            match self.trust {
-                Trust::Exact => {}
-                Trust::Altered { probed: true } => return in_ring == 0,
-                Trust::Untried | Trust::Altered { probed: false } | Trust::Multiplied => {
-                    return self.pending() == 0;
-                }
+            match self.trust.room() {
+                Room::Window => {}
+                Room::OneInRing => return in_ring == 0,
+                Room::One => return self.pending() == 0,
             }
         }
         in_ring == 0
             || (in_ring < self.in_flight_batches
                 && self.ring_bytes + bytes <= self.terms.in_flight_bytes)
+    }
+
+    /// By how many bytes, `most` at most, a batch of this size has to be longer, so that it is not
+    /// taken for others. None if it has to wait. See [`marks::padding`].
+    ///
+    /// If it can be longer at all, it is: what the host writes anew, for conditional routes, is as
+    /// short as can be, and never taken for what it was given.
+    pub(crate) fn padding(&self, bytes: usize, most: usize) -> Option<usize> {
+        if self.signal != Signal::Counters || bytes == 0 {
+            return Some(0);
+        }
+        let uncounted = self.entries.range(self.uncounted()..).filter(|entry| !entry.dropped);
+        let window: Vec<u64> = uncounted.map(|entry| entry.size).collect();
+        let least = most.min(1);
+        let padding = marks::padding(&window, bytes as u64, least as u64, most as u64)?;
+        usize::try_from(padding).ok()
     }
 
     /// The ring buffer was full: it holds fewer batches than was thought.
@@ -290,15 +301,19 @@ impl Ledger {
         self.entries.push_back(Entry {
             ticket,
             records,
+            size: bytes as u64,
             bytes,
             mark: start.after(records, bytes),
             base: before.records,
+            writes: before.writes,
             alone,
             dropped: bytes == 0,
             paused: false,
             appended: self.active,
             reached: None,
             beats: None,
+            still: None,
+            written: false,
             ingested: None,
         });
         self.ingest_dropped(now);
@@ -308,14 +323,14 @@ impl Ledger {
     fn begin(&mut self, before: Reading) {
         let drifted = self.anchored && !self.floor.is(before);
         if drifted && self.signal == Signal::Counters && !self.is_altered() {
-            self.distrust(before.records > self.floor.records);
+            self.trust.distrust(before.records > self.floor.records);
         }
         self.floor = Mark::of(before);
         self.anchored = true;
         self.last = before;
         self.moved = self.active;
         self.unchecked = 0;
-        self.mismatches = 0;
+        self.trust.forget_mismatches();
     }
 
     /// The clock moved, and the counters may have. Returns the first ticket of what was lost.
@@ -350,7 +365,7 @@ impl Ledger {
                     let dropped = self.check_writes(now, reading);
                     dropped.or_else(|| self.count(now, reading))
                 });
-                lost.or_else(|| self.lost())
+                lost.or_else(|| self.lost(reading.and_then(|reading| reading.waiting)))
             }
         }
     }
@@ -361,7 +376,7 @@ impl Ledger {
         let Some(reading) = reading.filter(|_| self.signal == Signal::Counters) else { return };
         // What has to be produced again is produced by the next run.
         let lost = self.check_writes(now, reading).or_else(|| self.count(now, reading));
-        if lost.is_none() && self.mismatches == 0 {
+        if lost.is_none() && !self.trust.is_puzzled() {
             while let Some(entry) = self.entries.get(self.ingested) {
                 if !entry.dropped && (entry.reached.is_none() || self.is_ambiguous(entry)) {
                     break;
@@ -398,7 +413,7 @@ impl Ledger {
         }
         if rose > 0 {
             // Which of them it was cannot be told.
-            self.trust = Trust::Altered { probed: false };
+            self.trust.alter();
             return self.give_up();
         }
         let start = if first > self.ingested { self.entries[first - 1].mark } else { self.floor };
@@ -425,7 +440,7 @@ impl Ledger {
         }
         self.last = reading;
         self.read = now;
-        self.wait_for_quiet(moved);
+        self.wait_for_quiet(moved, reading.waiting);
         let beats = self.watch.beats();
         for entry in self.entries.range_mut(self.ingested..) {
             if entry.reached.is_some() {
@@ -445,7 +460,28 @@ impl Ledger {
                 return lost;
             }
         }
+        if reading.waiting == Some(true) {
+            self.see_waiting(reading);
+        }
         self.ingest_proven(now)
+    }
+
+    /// The engine waits for events: what it had counted before is written. With conditional routes
+    /// only if it had taken all of it, and counts have not moved since that was seen.
+    fn see_waiting(&mut self, reading: Reading) {
+        let counts = Mark::of(reading);
+        let (active, is_multiplied) = (self.active, self.trust.is_multiplied());
+        let counted = |entry: &&mut Entry| entry.reached.is_some();
+        for entry in self.entries.range_mut(self.ingested..).filter(counted) {
+            let is_one = |now: u64, before: u64| now.saturating_sub(before) == 1;
+            let at_once = reading.writes.zip(entry.writes).is_some_and(|(n, b)| is_one(n, b));
+            if !is_multiplied {
+                entry.written = true;
+            } else if at_once || EMPTIED_AFTER <= active.saturating_sub(entry.appended) {
+                entry.written |= entry.still == Some(counts);
+                entry.still = Some(counts);
+            }
+        }
     }
 
     /// Counts are trusted: they have to be the mark of a batch under way, or not to have moved.
@@ -453,52 +489,57 @@ impl Ledger {
         let uncounted = self.uncounted();
         let counted = self.entries.range(uncounted..).rposition(|entry| entry.mark.is(reading));
         if let Some(counted) = counted.map(|last| uncounted + last) {
-            self.mismatches = 0;
             self.reach(uncounted..counted + 1, now);
-            if self.pending() == 1 && !self.entries[self.ingested].dropped {
-                self.trust = Trust::Exact;
-            }
+            self.trust.fits(self.pending() == 1 && !self.entries[self.ingested].dropped);
             return None;
         }
         if self.floor.is(reading) {
-            self.mismatches = 0;
+            self.trust.fits(false);
             return None;
         }
-        self.mismatches += 1;
+        let too_often = self.trust.mismatch();
         let target = self.target();
         let more = reading.records > target.records;
         let larger = reading.bytes.is_some_and(|bytes| bytes > target.bytes);
-        if !more && !larger && self.mismatches < MISMATCHES_MAX {
+        if !more && !larger && !too_often {
             return None;
         }
-        self.distrust(more);
+        if self.is_loss(reading) {
+            self.trust.lose();
+            return self.give_up();
+        }
+        self.trust.distrust(more);
         if self.pending() > 1 || !self.entries[self.ingested].alone {
             return self.give_up();
         }
         // Whatever moved is its own. If it counted as taken before, that was too early.
         self.entries[self.ingested].beats = None;
-        self.trust = if more { Trust::Multiplied } else { Trust::Altered { probed: false } };
+        if more {
+            self.trust.multiply();
+        } else {
+            self.trust.alter();
+        }
         None
     }
 
-    /// Counts are not what was handed over.
-    fn distrust(&mut self, more: bool) {
-        self.doubts += 1;
-        self.mismatches = 0;
-        self.trust = if more {
-            Trust::Multiplied
-        } else if self.doubts < DOUBTS_MAX {
-            // Something may have been lost, once. The next batch shows, alone.
-            Trust::Untried
-        } else {
-            Trust::Altered { probed: false }
-        };
+    /// Whether counts are just those of some of what is under way: the host has dropped the others,
+    /// and nothing changes what is counted.
+    fn is_loss(&self, reading: Reading) -> bool {
+        let mut sums = vec![self.floor];
+        for entry in self.entries.range(self.uncounted()..).filter(|entry| !entry.dropped) {
+            let with = |sum: &Mark| Mark {
+                records: sum.records + u64::from(entry.records),
+                bytes: sum.bytes + entry.size,
+            };
+            sums.extend(sums.clone().iter().map(with));
+        }
+        reading.bytes.is_some() && sums.iter().any(|sum| sum.is(reading))
     }
 
     /// Counts tell only that they rose: one batch at most is not counted yet, and it was that one.
     fn compare_rise(&mut self, now: Duration, reading: Reading) -> Option<u64> {
-        if reading.records > self.target().records && self.trust != Trust::Multiplied {
-            self.trust = Trust::Multiplied;
+        if reading.records > self.target().records && !self.trust.is_multiplied() {
+            self.trust.multiply();
             if self.pending() > 1 {
                 return self.give_up();
             }
@@ -506,7 +547,7 @@ impl Ledger {
         let uncounted = self.uncounted();
         let entry = self.entries.get(uncounted)?;
         let risen = reading.records.saturating_sub(entry.base);
-        let least = if self.trust == Trust::Multiplied { entry.records.into() } else { 1 };
+        let least = if self.trust.is_multiplied() { entry.records.into() } else { 1 };
         if risen >= least.max(1) {
             self.reach(uncounted..uncounted + 1, now);
         }
@@ -521,16 +562,18 @@ impl Ledger {
         }
     }
 
-    /// With conditional routes a batch is counted once for its routes and once as a whole. Up to
-    /// 5.1.0 these are entries of the ring buffer of their own.
-    fn is_counted_once(&self, entry: &Entry) -> bool {
+    /// With conditional routes a batch is counted once for its routes and once as a whole. Whether
+    /// what was counted may be the routes alone.
+    fn may_be_a_part(&self, entry: &Entry) -> bool {
         let risen = self.last.records.saturating_sub(entry.base);
-        self.trust == Trust::Multiplied && risen <= u64::from(entry.records)
+        let is_whole = self.last.bytes.is_some() && entry.mark.is(self.last);
+        self.is_altered() && risen <= u64::from(entry.records) && !is_whole
     }
 
-    /// The whole is dropped if the routes pause the input. Whether it was cannot be told then.
+    /// The whole is dropped if the routes pause the input. Whether it was cannot be told then,
+    /// unless a batch has shown that it is a processor that changes what is counted.
     fn is_ambiguous(&self, entry: &Entry) -> bool {
-        entry.paused && self.is_counted_once(entry)
+        entry.paused && !self.trust.is_probed() && self.may_be_a_part(entry)
     }
 
     fn ingest_proven(&mut self, now: Duration) -> Option<u64> {
@@ -540,16 +583,20 @@ impl Ledger {
                 let mut later = self.entries.range(self.ingested + 1..);
                 let followed = later.any(|later| !later.dropped && later.reached.is_some());
                 let waited = now.saturating_sub(reached);
-                let beats = if self.is_counted_once(entry) { QUIET_BEATS } else { 1 };
-                if !followed && !self.watch.proves(beats, entry.beats, waited) {
+                // Up to 5.1.0 the whole is an entry of the ring buffer of its own.
+                let once = self.trust.is_multiplied() && self.may_be_a_part(entry);
+                let written = entry.written && !once;
+                let beats = if once { QUIET_BEATS } else { 1 };
+                // An engine that can be seen, and does not wait, is at work on it.
+                let timed = once || self.last.waiting.is_none();
+                let waited = if timed { waited } else { Duration::ZERO };
+                if !followed && !written && !self.watch.proves(beats, entry.beats, waited) {
                     return None;
                 }
                 if self.is_ambiguous(entry) {
                     return self.give_up();
                 }
-                if let Trust::Altered { probed } = &mut self.trust {
-                    *probed = true;
-                }
+                self.trust.probed();
             }
             self.ingest_next(now);
         }
@@ -570,10 +617,14 @@ impl Ledger {
     }
 
     /// Gives up waiting if nothing has moved for long.
-    fn lost(&mut self) -> Option<u64> {
+    fn lost(&mut self, waiting: Option<bool>) -> Option<u64> {
         let first = self.entries.get(self.uncounted())?;
         let since = self.moved.max(first.appended);
-        if self.active.saturating_sub(since) < self.terms.lost_after {
+        let lost_after = match waiting {
+            Some(true) => self.terms.lost_after.min(LOST_FOR_SURE_AFTER),
+            Some(false) | None => self.terms.lost_after,
+        };
+        if self.active.saturating_sub(since) < lost_after {
             return None;
         }
         self.give_up()
@@ -586,13 +637,13 @@ impl Ledger {
         self.entries.truncate(self.ingested);
         self.ring_bytes = 0;
         self.unchecked = 0;
-        self.mismatches = 0;
+        self.trust.forget_mismatches();
         self.anchored = false;
         self.quiet = Some(Quiet { since: self.active, beats: None });
         Some(ticket)
     }
 
-    fn wait_for_quiet(&mut self, moved: bool) {
+    fn wait_for_quiet(&mut self, moved: bool, waiting: Option<bool>) {
         let Some(quiet) = &mut self.quiet else { return };
         if moved || quiet.beats.is_none() {
             quiet.beats = Some(self.watch.beats());
@@ -601,12 +652,17 @@ impl Ledger {
             quiet.since = self.active;
         }
         let waited = self.active.saturating_sub(quiet.since);
-        if self.watch.proves(QUIET_BEATS, quiet.beats, waited) {
+        let emptied = waiting == Some(true) && 2 * EMPTIED_AFTER <= waited;
+        let waited = if waiting.is_none() { waited } else { Duration::ZERO };
+        if emptied || self.watch.proves(QUIET_BEATS, quiet.beats, waited) {
             self.quiet = None;
         }
     }
 }
 
+#[cfg(test)]
+#[path = "ledger_lies.rs"]
+mod lies;
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;

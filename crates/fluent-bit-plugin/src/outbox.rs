@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::marks::WINDOW_MAX;
+
 /// Events to deliver together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -18,7 +20,8 @@ pub struct Batch {
     /// believes that a processor changes it.
     pub records: u32,
     /// The events, one after the other; see [`EventWriter`](crate::EventWriter). At most about
-    /// 1 MiB: a batch is never split, and Fluent Bit's chunks are meant to be 2 MB. Empty is
+    /// 1 MiB: a batch is never split, and Fluent Bit's chunks are meant to be 2 MB. Smaller ones are
+    /// joined. Headers of short texts in the first event may be written longer. Empty is
     /// allowed: such a batch settles as soon as all before it have.
     pub msgpack: Vec<u8>,
 }
@@ -45,7 +48,8 @@ pub struct Limits {
     pub queue_batches: usize,
     /// Bytes in that queue. One batch may exceed it alone. Default 8 MiB.
     pub queue_bytes: usize,
-    /// Batches in the host's ring buffer, whose default capacity is 1,024. At least 1. Default 256.
+    /// Appends in the host's ring buffer, each of joined batches: from 1 to 8, which is the default.
+    /// More could not be told apart by the host's sums.
     pub in_flight_batches: usize,
     /// Bytes in the host's ring buffer, which it empties four times a second. One batch may exceed
     /// it alone. Default 16 MiB.
@@ -57,7 +61,7 @@ impl Default for Limits {
         Self {
             queue_batches: 64,
             queue_bytes: 8 << 20,
-            in_flight_batches: 256,
+            in_flight_batches: WINDOW_MAX,
             in_flight_bytes: 16 << 20,
         }
     }
@@ -274,6 +278,18 @@ impl Inbox {
         if state.queue.is_empty() && !patience.is_zero() {
             let waited = self.shared.refill.wait_timeout(state, patience);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let batch = state.queue.pop_front()?;
+        state.queue_bytes -= batch.msgpack.len();
+        self.shared.wake(state);
+        Some(batch)
+    }
+
+    /// The next batch, if there is one and it is as wanted.
+    pub(crate) fn take_if(&self, is_wanted: impl FnOnce(&Batch) -> bool) -> Option<Batch> {
+        let mut state = self.shared.lock();
+        if !state.queue.front().is_some_and(is_wanted) {
+            return None;
         }
         let batch = state.queue.pop_front()?;
         state.queue_bytes -= batch.msgpack.len();

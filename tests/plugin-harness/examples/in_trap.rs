@@ -13,6 +13,9 @@ use fluent_bit_plugin::{
     OptionSpec, Outbox, Setup, register_input,
 };
 
+/// The number in the first of batches that are alike.
+const FIRST_ALIKE: u64 = 100_000;
+
 struct Trap {
     mode: String,
     batches: u64,
@@ -73,6 +76,7 @@ impl Input for Trap {
             "log_thread" => self.log_from_another_thread(),
             "flood" => return self.flood(&outbox),
             "deep" => return self.deep(&outbox),
+            "alike" => {}
             "deaf" => return self.deaf(&outbox),
             "hang" => loop {
                 thread::park();
@@ -127,8 +131,32 @@ impl Trap {
         true
     }
 
+    /// One event, as long as that of any other batch.
+    fn alike(&self, ticket: u64) -> Batch {
+        let mut events = EventWriter::default();
+        events.event(
+            EventTime::from_unix(1_700_000_000, 0),
+            |metadata| metadata.map(0),
+            |body| {
+                body.map(3);
+                body.str("n");
+                // Five bytes, whatever the ticket.
+                body.uint(FIRST_ALIKE + ticket);
+                for name in ["Operation", "UserId"] {
+                    body.str(name);
+                    body.str("the same as ever");
+                }
+            },
+        );
+        let (msgpack, records) = events.take();
+        Batch { ticket, tag: self.own_tags.then(|| format!("trap.{ticket}")), records, msgpack }
+    }
+
     /// Two events.
     fn batch(&self, ticket: u64) -> Batch {
+        if self.mode == "alike" {
+            return self.alike(ticket);
+        }
         let mut events = EventWriter::default();
         for half in 0..2 {
             events.event(

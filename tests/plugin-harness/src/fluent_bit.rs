@@ -54,6 +54,8 @@ pub struct FluentBit {
     executable: PathBuf,
     folder: TempDir,
     port: u16,
+    /// Options of the disk that `{dir}/storage` lies on, if it has one of its own.
+    disk: Option<String>,
     child: Child,
 }
 
@@ -66,14 +68,33 @@ impl FluentBit {
     #[must_use]
     pub fn start(executable: &Path, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for this run");
-        Self::start_in(executable, folder, config)
+        Self::start_in(executable, folder, config, None)
     }
 
-    fn start_in(executable: &Path, folder: TempDir, config: &str) -> Self {
+    /// The same with a disk of its own for `{dir}/storage`: a tmpfs with these options, such as
+    /// `size=4m`. None, and a word, where such a disk cannot be had.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    #[allow(clippy::print_stdout)] // A test that skips says so.
+    pub fn start_on_disk(executable: &Path, config: &str, disk: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder for this run");
+        let storage = folder.path().join("storage");
+        fs::create_dir(&storage).expect("a place for the disk");
+        let probe = on_disk(Path::new("true"), &storage, disk).status();
+        if !probe.is_ok_and(|status| status.success()) {
+            println!("SKIPPED: no mount namespace for a small disk");
+            return None;
+        }
+        Some(Self::start_in(executable, folder, config, Some(disk.to_owned())))
+    }
+
+    fn start_in(executable: &Path, folder: TempDir, config: &str, disk: Option<String>) -> Self {
         let port = free_port();
         write_config(folder.path(), port, config);
-        let child = spawn(executable, folder.path());
-        let mut this = Self { executable: executable.to_owned(), folder, port, child };
+        let child = spawn(executable, folder.path(), disk.as_deref());
+        let mut this = Self { executable: executable.to_owned(), folder, port, disk, child };
         this.wait_until_ready();
         this
     }
@@ -97,7 +118,7 @@ impl FluentBit {
     pub fn restart(&mut self) {
         let ended = self.child.try_wait().expect("a child can be waited for");
         assert!(ended.is_some(), "it is still running");
-        self.child = spawn(&self.executable, self.folder.path());
+        self.child = spawn(&self.executable, self.folder.path(), self.disk.as_deref());
         self.wait_until_ready();
     }
 
@@ -105,6 +126,32 @@ impl FluentBit {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where chunks are, also if they are on a disk that only Fluent Bit sees.
+    #[must_use]
+    pub fn storage(&self) -> PathBuf {
+        let seen = self.folder.path().join("storage");
+        let inside = seen.strip_prefix("/").expect("a temporary folder has a whole path");
+        Path::new("/proc").join(self.pid().to_string()).join("root").join(inside)
+    }
+
+    /// Lets it open no more files than so many beyond those that it has open; `None`: as many as it
+    /// could at the start.
+    ///
+    /// # Panics
+    /// There is no `prlimit` command.
+    pub fn limit_files(&self, more: Option<usize>) {
+        let open = || {
+            let files = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its files");
+            files.count()
+        };
+        let most = more.map_or(1_024, |more| open() + more);
+        let status = Command::new("prlimit")
+            .args(["--pid", &self.pid().to_string(), &format!("--nofile={most}:")])
+            .status()
+            .expect("prlimit runs");
+        assert!(status.success(), "prlimit failed");
     }
 
     /// The process id.
@@ -290,10 +337,24 @@ fn is_complete(answer: &[u8]) -> bool {
     length.is_some_and(|length| answer.len() >= head_bytes + length)
 }
 
-fn spawn(executable: &Path, folder: &Path) -> Child {
+/// A command that sees a disk of its own in this folder. It is no process of its own: what is sent
+/// to the command's reaches the executable.
+fn on_disk(executable: &Path, mounted: &Path, options: &str) -> Command {
+    let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", options]);
+    command.arg(mounted).arg(executable);
+    command
+}
+
+fn spawn(executable: &Path, folder: &Path, disk: Option<&str>) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log"));
     let log = log.expect("a file for the log");
-    Command::new(executable)
+    let mut command = match disk {
+        None => Command::new(executable),
+        Some(disk) => on_disk(executable, &folder.join("storage"), disk),
+    };
+    command
         .arg("--config")
         .arg(folder.join("fluent-bit.yaml"))
         .current_dir(folder)

@@ -132,6 +132,58 @@ fn own_tags_reach_the_host_and_so_does_the_default_tag() {
 }
 
 #[test]
+fn batches_of_one_length_that_are_dropped_are_not_taken_for_others() {
+    for pattern in [2, 3, 5] {
+        let host = host();
+        let section =
+            Section::new().set("mode", "alike").set("batches", "60").set("lost_after", "1s");
+        let instance = start(&host, section.set("own_tags", "on"));
+        let input = &instance.input;
+        let check = || {
+            let arrived = numbers(input);
+            let settled = u64::try_from(settled(input)).expect("small");
+            let missing: Vec<u64> =
+                (100_000..100_000 + settled).filter(|n| !arrived.contains(n)).collect();
+            assert!(missing.is_empty(), "{missing:?} settled and are not there");
+            settled
+        };
+        // The first ones arrive, so that the host is trusted.
+        until("the first arrive", || {
+            instance.turn();
+            5 <= numbers(input).len()
+        });
+        let (mut at, mut drops) = (0, 0);
+        until("some are dropped", || {
+            input.engine_taking(|_| {
+                at += 1;
+                drops += usize::from(at % pattern == 0);
+                at % pattern != 0
+            });
+            instance.own_collectors();
+            instance.collect();
+            3 <= drops || check() == 60
+        });
+        assert!(3 <= drops, "only {drops} were dropped");
+        until("everything settles", || {
+            instance.turn();
+            check() == 60
+        });
+        finish(instance);
+    }
+}
+
+#[test]
+fn small_batches_of_one_tag_are_handed_over_together() {
+    let host = host();
+    let instance = start(&host, Section::new().set("batches", "500"));
+    run_until_settled(&instance, 500);
+    let appends = instance.input.chunks().len();
+    assert!(appends <= 50, "{appends} appends for 500 batches");
+    assert_eq!(numbers(&instance.input), (0..1_000).collect::<Vec<_>>());
+    finish(instance);
+}
+
+#[test]
 fn a_full_ring_buffer_costs_nothing_but_time() {
     let host = host();
     let instance = start(&host, Section::new());
@@ -149,16 +201,13 @@ fn what_the_engine_loses_is_produced_again() {
     finish(instance);
 
     let instance = start(&host, Section::new().set("lost_after", "1s").set("batches", "3"));
-    until("the first batch settles and the others are handed over", || {
+    until("they are handed over", || {
         instance.collect();
-        if instance.input.events().is_empty() {
-            instance.input.engine();
-        }
-        instance.input.ring_len() == 2
+        instance.input.ring_len() == 1
     });
     instance.input.engine_loses();
     run_until_settled(&instance, 3);
-    assert!(instance.input.logged("returned 1"), "{:#?}", instance.input.log());
+    assert!(instance.input.logged("returned 0"), "{:#?}", instance.input.log());
     assert_eq!(numbers(&instance.input), (0..6).collect::<Vec<_>>(), "in order, none twice");
     assert_eq!(
         instance.input.metric("fluentbit_input_trap_batches_returned_total{trap.0}"),
@@ -290,7 +339,9 @@ fn threaded_off_works_once_and_is_refused_for_a_second_instance_on_the_thread() 
 #[test]
 fn a_pause_from_inside_an_append_is_not_forgotten() {
     let host = host();
-    let section = Section::new().on_engine().set("batches", "20").set("lost_after", "1s");
+    // Each under a tag of its own, or they would be one append.
+    let section = Section::new().on_engine().set("batches", "20").set("own_tags", "on");
+    let section = section.set("lost_after", "1s");
     let instance = start(&host, section);
     let input = &instance.input;
     // Past the first one, so that several are appended at once.

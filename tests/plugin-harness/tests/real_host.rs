@@ -1,11 +1,13 @@
 //! The SDK inside the real Fluent Bit, if there is one: the example plugin, and the trap.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -84,12 +86,12 @@ fn the_configurations_beside_the_example_run_as_they_are() {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/fluent-bit-input");
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["fluent-bit.yaml", "fluent-bit.conf", "plugins.conf"] {
-        let text = std::fs::read_to_string(beside.join(name)).expect(name);
+        let text = fs::read_to_string(beside.join(name)).expect(name);
         let built = example().to_str().expect("a plain path");
         let text = text.replace("./target/release/libin_example.so", built);
         // A busy port would only be a warning; so is one that is not asked for.
         let text = text.replace("http_server: on", "").replace("HTTP_Server   On", "");
-        std::fs::write(folder.path().join(name), text).expect("a copy");
+        fs::write(folder.path().join(name), text).expect("a copy");
     }
     for name in ["fluent-bit.yaml", "fluent-bit.conf"] {
         let mut command = Command::new(&executable);
@@ -208,10 +210,10 @@ fn hot_reloads_lose_and_leave_nothing_behind() {
     }
     let before = bodies(&fluent_bit).len();
     until("events flow", || bodies(&fluent_bit).len() > before);
-    let threads = std::fs::read_dir(format!("/proc/{}/task", fluent_bit.pid())).expect("threads");
+    let threads = fs::read_dir(format!("/proc/{}/task", fluent_bit.pid())).expect("threads");
     let workers = threads.filter(|thread| {
         let path = thread.as_ref().expect("a thread").path().join("comm");
-        std::fs::read_to_string(path).is_ok_and(|name| name.starts_with("w-example"))
+        fs::read_to_string(path).is_ok_and(|name| name.starts_with("w-example"))
     });
     assert_eq!(workers.count(), 2);
     assert!(fluent_bit.stop().0.success());
@@ -248,6 +250,139 @@ fn a_kill_with_chunks_in_files_loses_nothing_that_settled() {
         let arrived: BTreeSet<u64> = numbers(&fluent_bit).into_iter().collect();
         (0..2 * settled).all(|n| arrived.contains(&n))
     });
+}
+
+/// Takes what a `tcp` output sends and keeps the numbers. Unlike `file`, that output needs no new
+/// descriptor for each chunk, and tries again.
+struct Sink {
+    port: u16,
+    numbers: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+impl Sink {
+    fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("a bound address").port();
+        let numbers = Arc::<Mutex<BTreeSet<u64>>>::default();
+        let kept = Arc::clone(&numbers);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let kept = Arc::clone(&kept);
+                thread::spawn(move || {
+                    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                        let body: Value = serde_json::from_str(&line).unwrap_or_default();
+                        kept.lock().expect("no panic").extend(body["n"].as_u64());
+                    }
+                });
+            }
+        });
+        Self { port, numbers }
+    }
+
+    /// Batches of one length, each under a tag of its own and so in a chunk of its own.
+    fn alike(&self) -> String {
+        let input = "    - { name: trap, mode: alike, batches: 1000000, own_tags: on, \
+                     storage.type: filesystem }";
+        let to = format!(
+            "name: tcp, host: 127.0.0.1, port: {}, format: json_lines, retry_limit: no_limits",
+            self.port
+        );
+        config(trap(), input)
+            .replace("  grace: 5", "  grace: 5\n  scheduler.base: 1\n  scheduler.cap: 1")
+            .replace("name: file, match: '*', path: '{dir}', file: out", &(to + ", match: '*'"))
+    }
+
+    /// What has settled is there, or on its way.
+    #[track_caller]
+    fn assert_settled_arrive(&self, fluent_bit: &FluentBit) {
+        let settled = settled(fluent_bit);
+        until("what has settled arrives", || {
+            let arrived = self.numbers.lock().expect("no panic");
+            (100_000..100_000 + settled).all(|n| arrived.contains(&n))
+        });
+    }
+
+    /// While `shorten` keeps the host from creating chunks, a few times over, nothing is lost that
+    /// settles.
+    fn assert_shortage_is_noticed(
+        &self,
+        fluent_bit: &mut FluentBit,
+        shorten: impl Fn(&FluentBit),
+        relieve: impl Fn(&FluentBit),
+    ) {
+        let dropped = |log: &str| log.matches("no available chunk").count();
+        for _ in 0..3 {
+            let before = settled(fluent_bit);
+            until("batches settle", || before + 12 <= settled(fluent_bit));
+            let before = dropped(&fluent_bit.log());
+            until("some find no chunk", || {
+                // Again and again: chunks that are delivered make room.
+                shorten(fluent_bit);
+                before + 2 <= dropped(&fluent_bit.log())
+            });
+            relieve(fluent_bit);
+            self.assert_settled_arrive(fluent_bit);
+        }
+        let before = settled(fluent_bit);
+        until("batches settle", || before + 12 <= settled(fluent_bit));
+        assert!(fluent_bit.stop().0.success());
+        self.assert_settled_arrive(fluent_bit);
+        let log = fluent_bit.log();
+        assert!(log.contains("returned"), "nothing was noticed");
+        assert!(!log.contains("changes what is counted"), "a loss is no processor");
+    }
+}
+
+#[test]
+fn batches_of_one_length_that_find_no_descriptor_are_not_taken_for_others() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let sink = Sink::start();
+    let mut fluent_bit = FluentBit::start(&executable, &sink.alike());
+    sink.assert_shortage_is_noticed(
+        &mut fluent_bit,
+        |fluent_bit| fluent_bit.limit_files(Some(1)),
+        |fluent_bit| fluent_bit.limit_files(None),
+    );
+}
+
+#[test]
+fn batches_of_one_length_that_find_no_inode_are_not_taken_for_others() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let (sink, disk) = (Sink::start(), "nr_inodes=200,size=200m");
+    let started = FluentBit::start_on_disk(&executable, &sink.alike(), disk);
+    let Some(mut fluent_bit) = started else { return };
+    let made = Cell::new(0);
+    sink.assert_shortage_is_noticed(
+        &mut fluent_bit,
+        |fluent_bit| {
+            let fillers = fluent_bit.storage().join("fillers");
+            let _ = fs::create_dir(&fillers); // It may be there, or not find an inode itself.
+            let fills = || {
+                made.set(made.get() + 1);
+                fs::write(fillers.join(made.get().to_string()), "").is_ok()
+            };
+            assert!((0..1_000).any(|_| !fills()), "there is no end of inodes");
+        },
+        |fluent_bit| fs::remove_dir_all(fluent_bit.storage().join("fillers")).expect("fillers"),
+    );
+}
+
+#[test]
+fn batches_of_one_length_that_find_no_space_for_a_chunk_are_not_taken_for_others() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let (sink, disk) = (Sink::start(), "size=32m");
+    let started = FluentBit::start_on_disk(&executable, &sink.alike(), disk);
+    let Some(mut fluent_bit) = started else { return };
+    sink.assert_shortage_is_noticed(
+        &mut fluent_bit,
+        |fluent_bit| {
+            let filler = fluent_bit.storage().join("filler");
+            let filler = fs::File::options().create(true).append(true).open(filler);
+            let filled = std::io::copy(&mut std::io::repeat(0), &mut filler.expect("a filler"));
+            assert!(filled.is_err(), "there is no end of the disk");
+        },
+        |fluent_bit| fs::remove_file(fluent_bit.storage().join("filler")).expect("a filler"),
+    );
 }
 
 /// With a Lua filter that holds the engine for this long at every event.
@@ -315,6 +450,18 @@ fn conditional_routes_are_noticed_and_nothing_is_returned() {
     fluent_bit.wait_for_log("settled 2");
     until("everything arrives", || numbers(&fluent_bit) == [0, 1, 2, 3, 4, 5]);
     assert!(!fluent_bit.log().contains("returned"));
+}
+
+#[test]
+fn conditional_routes_hold_up_no_crowd_of_small_batches() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let config = with_routes("    - name: trap\n      batches: 3000", 3_000);
+    let fluent_bit = FluentBit::start(&executable, &config);
+    fluent_bit.wait_for_log("a processor or a conditional route changes what is counted");
+    // One at a time and a gauge each 5 s would take hours.
+    until("all settle", || settled(&fluent_bit) == 3_000);
+    let arrived: BTreeSet<u64> = numbers(&fluent_bit).into_iter().collect();
+    assert!((0..6_000).all(|n| arrived.contains(&n)));
 }
 
 #[test]

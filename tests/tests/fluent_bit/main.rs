@@ -12,6 +12,7 @@ mod pipeline;
 mod pressure;
 mod proxy;
 mod receiver;
+mod routes;
 mod samples;
 mod tenants;
 mod truth;

@@ -50,12 +50,14 @@ pub(crate) fn content_types(types: &[ContentType]) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
     lines: Vec<(String, String)>,
+    /// YAML that is no plain option, such as `routes`, indented as they are.
+    nested: String,
 }
 
 impl Section {
     pub(crate) fn new(server: &Server, tenant: &TenantConfig) -> Self {
         let url = server.http_url();
-        Self { lines: Vec::new() }
+        Self { lines: Vec::new(), nested: String::new() }
             .set("name", "m365_audit")
             .set("tag", "m365")
             .set("tenant_id", &tenant.id.to_string())
@@ -78,6 +80,12 @@ impl Section {
         self
     }
 
+    /// Adds YAML that is no plain option, indented by six.
+    pub(crate) fn nest(mut self, yaml: &str) -> Self {
+        self.nested.push_str(yaml);
+        self
+    }
+
     pub(crate) fn unset(mut self, name: &str) -> Self {
         self.lines.retain(|(known, _)| known != name);
         self
@@ -97,7 +105,7 @@ impl Section {
             let value = value.replace('\'', "''");
             format!("    {} {name}: '{value}'\n", if index == 0 { '-' } else { ' ' })
         };
-        self.lines.iter().enumerate().map(line).collect()
+        self.lines.iter().enumerate().map(line).chain([self.nested.clone()]).collect()
     }
 }
 

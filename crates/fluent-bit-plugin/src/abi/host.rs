@@ -307,7 +307,7 @@ fn parse_counters(text: &[u8]) -> Option<Reading> {
             pulse = sample(line).map(|(_, moment)| moment);
         }
     }
-    Some(Reading { records: records?, bytes, writes, pulse })
+    Some(Reading { records: records?, bytes, writes, pulse, waiting: None })
 }
 
 /// The two numbers at the end of a line, value and milliseconds. Values are doubles there, exact up
@@ -341,6 +341,7 @@ mod tests {
             bytes: Some(90_000),
             writes: Some(7),
             pulse: Some(1_795_793_995_000),
+            waiting: None,
         };
         assert_eq!(parse_counters(text), Some(expected));
         assert_eq!(parse_counters(b"fluentbit_input_bytes_total{name=\"a\"} 1 1\n"), None);

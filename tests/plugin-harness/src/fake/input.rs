@@ -207,6 +207,12 @@ impl FakeInput {
         self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The same, but the engine finds no chunk for some of it: dropped, and counted nowhere.
+    pub fn engine_taking(&self, mut is_taken: impl FnMut(&Appended) -> bool) {
+        lock(&self.ring).retain(|(appended, _)| is_taken(appended));
+        self.engine();
+    }
+
     /// The engine finds no chunk for what is in the ring buffer: lost.
     pub fn engine_loses(&self) {
         lock(&self.ring).clear();
