@@ -57,6 +57,7 @@ pub struct Setup<'a> {
     pub(crate) limits: Limits,
     pub(crate) commit_delay: Duration,
     pub(crate) lost_after: Duration,
+    pub(crate) memory_warning: Option<&'static str>,
 }
 
 impl<'a> Setup<'a> {
@@ -69,6 +70,7 @@ impl<'a> Setup<'a> {
             limits: Limits::default(),
             commit_delay: Duration::ZERO,
             lost_after: LOST_AFTER,
+            memory_warning: None,
         }
     }
 
@@ -107,9 +109,18 @@ impl<'a> Setup<'a> {
     /// right with `storage.type filesystem` but for a power failure: when the chunk's pages reach
     /// the disk is the kernel's affair, within about half a minute. With chunks in memory a crash
     /// loses what no output has taken yet: a delay of a minute makes such a loss unlikely, at the
-    /// price of duplicates after each restart. An input cannot see which storage the user chose.
+    /// price of duplicates after each restart. See [`Setup::warn_of_memory`].
     pub fn commit_delay(&mut self, delay: Duration) {
         self.commit_delay = delay;
+    }
+
+    /// A line to be logged once, as a warning, if chunks of this input turn out to be in memory.
+    ///
+    /// Fluent Bit shows an input no `storage.type`. But it maps chunks that are files into the
+    /// process, and if no file was seen soon after each of the first 20 times that something was
+    /// counted, there is none.
+    pub fn warn_of_memory(&mut self, warning: &'static str) {
+        self.memory_warning = Some(warning);
     }
 
     /// How long Fluent Bit, unpaused, may take nothing of what it was given before that counts as

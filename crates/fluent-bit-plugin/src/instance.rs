@@ -16,6 +16,7 @@ use crate::log::{Level, Logger};
 use crate::metrics::{Counter, Gauge, Registry};
 use crate::outbox::{self, Inbox, Outbox};
 use crate::parcel::{Packer, Parcel};
+use crate::storage::Storage;
 use crate::widen;
 
 /// How long one collect goes on taking batches. Pause and exit are messages to the same thread.
@@ -94,6 +95,11 @@ pub(crate) struct Instance {
     worker: Worker,
     inbox: Inbox,
     engine: Engine,
+    storage: Storage,
+    /// What to say when chunks turn out to be in memory.
+    memory_warning: Option<&'static str>,
+    /// Records that the host had counted at the last reading.
+    counted: u64,
     ledger: Ledger,
     /// What was taken from the queue, and not yet by the host.
     packer: Packer,
@@ -120,6 +126,7 @@ pub(crate) struct Plan {
     gauges: Gauges,
     limits: outbox::Limits,
     terms: Terms,
+    memory_warning: Option<&'static str>,
 }
 
 impl Plan {
@@ -135,6 +142,7 @@ impl Plan {
             registry: setup.registry,
             gauges,
             limits: setup.limits,
+            memory_warning: setup.memory_warning,
             terms: Terms {
                 commit_delay: setup.commit_delay,
                 lost_after: setup.lost_after,
@@ -159,6 +167,9 @@ impl Instance {
             worker: Worker::Ready(work, outbox),
             inbox,
             engine: Engine::find(),
+            storage: Storage::new(),
+            memory_warning: plan.memory_warning,
+            counted: 0,
             ledger: Ledger::new(signal, plan.terms),
             packer: Packer::default(),
             given: Given::default(),
@@ -212,6 +223,7 @@ impl Instance {
             let wanted = self.ledger.wants_reading(self.now());
             let reading = if wanted { self.read() } else { None };
             self.observe(reading);
+            self.watch_storage(reading);
             if !self.paused && self.host.can_append() {
                 self.drain(reading);
             }
@@ -353,6 +365,16 @@ impl Instance {
                 "a processor or a conditional route changes what is counted: delivering one batch \
                  at a time; use filters for full speed",
             );
+        }
+    }
+
+    /// Says once if chunks are in memory, where the author wants that said.
+    fn watch_storage(&mut self, reading: Option<Reading>) {
+        let (Some(reading), Some(warning)) = (reading, self.memory_warning) else { return };
+        let rose = self.counted < reading.records;
+        self.counted = reading.records;
+        if rose && self.storage.look(self.host.plugin()) {
+            self.logger.warn(warning);
         }
     }
 

@@ -114,6 +114,7 @@ mod outbox;
 mod parcel;
 mod proof;
 pub mod properties;
+mod storage;
 mod trust;
 mod widen;
 

@@ -31,6 +31,12 @@ const QUEUE_BATCHES_MAX: usize = 16_384;
 /// times as large. With a commit delay the core does not bound it, and the queue blocks instead.
 const EVENT_GROWTH_MAX: usize = 4;
 
+/// Said when `db` would count what a stop of Fluent Bit takes along.
+const MEMORY_WARNING: &str = "db is set and Fluent Bit keeps events in memory: what no output has \
+    taken is lost when Fluent Bit stops, reloads its configuration or crashes, and db counts it as \
+    delivered; remedy: storage.type = \"filesystem\" and storage.path, or commit_delay = \"60\", which \
+    helps against outages of an output that are shorter";
+
 /// The input.
 #[derive(Debug)]
 pub(crate) enum M365Audit {
@@ -61,6 +67,15 @@ impl Input for M365Audit {
             ));
         }
         setup.commit_delay(settings.commit_delay);
+        let has_db = match &settings.who {
+            Who::One(client) => client.native.db.is_some(),
+            Who::Many(_, tenants) => {
+                tenants.tenants.iter().any(|tenant| tenant.settings.native.db.is_some())
+            }
+        };
+        if has_db && settings.commit_delay.is_zero() {
+            setup.warn_of_memory(MEMORY_WARNING);
+        }
         let growth = if settings.commit_delay.is_zero() { EVENT_GROWTH_MAX } else { 1 };
         setup.limits(Limits {
             queue_batches: QUEUE_BATCHES_MAX,

@@ -47,6 +47,51 @@ fn an_instance_that_is_paused_leaves_another_alone() {
 }
 
 #[test]
+fn chunks_in_memory_that_a_db_counts_on_are_named() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let server = serve(SimConfig { blobs_per_hour: Span::new(15, 15), ..history(23) });
+    let receiver = Receiver::start();
+    // Slow enough to be counted often.
+    let section = Section::new(&server, &tenant(&server, 0))
+        .set("batch_bytes", "5K")
+        .set("buffer_bytes", "100K");
+    let warning = "db is set and Fluent Bit keeps events in memory";
+    let in_files = config(&[section.clone()], &receiver.output("m365"));
+    let fluent_bit = FluentBit::start(&executable, &in_files);
+    complete(&server, tenant_id(&server), &ContentType::ALL, &receiver).assert_complete();
+    assert!(!fluent_bit.log().contains(warning), "{}", fluent_bit.log());
+    drop(fluent_bit);
+    let receiver = Receiver::start();
+    let in_memory = config(&[section.set("storage.type", "memory")], &receiver.output("m365"));
+    let fluent_bit = FluentBit::start(&executable, &in_memory);
+    fluent_bit.wait_for_log(warning);
+}
+
+#[test]
+fn a_stop_with_memory_storage_while_an_output_is_down_loses_nothing_that_is_younger_than_the_delay()
+{
+    let Some(executable) = fluent_bit::find() else { return };
+    let server = serve(history(24));
+    let down = Receiver::start();
+    down.shut(true);
+    let section = Section::new(&server, &tenant(&server, 0))
+        .set("storage.type", "memory")
+        .set("commit_delay", "10m");
+    let sections = [section.clone()];
+    let mut fluent_bit = FluentBit::start(&executable, &config(&sections, &down.output("m365")));
+    let series = "fluentbit_input_records_total{name=\"m365_audit.0\"}";
+    until("everything is in memory", || {
+        fluent_bit.metric(series).is_some_and(|records| 1.0 <= records)
+    });
+    fluent_bit.stop();
+    assert_eq!(down.count(), 0, "the output was down");
+    let up = Receiver::start();
+    fluent_bit.configure(&config(&[section], &up.output("m365")));
+    fluent_bit.restart();
+    complete(&server, tenant_id(&server), &ContentType::ALL, &up).assert_complete();
+}
+
+#[test]
 fn pauses_lose_nothing() {
     let Some(executable) = fluent_bit::find() else { return };
     let server = serve(SimConfig { blobs_per_hour: Span::new(15, 15), ..history(21) });
