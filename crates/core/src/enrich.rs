@@ -2,7 +2,7 @@
 //!
 //! Computed from lifted fields when a packaging asks for it. Must not touch the record.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::batch::Record;
 use crate::json::Field;
@@ -34,15 +34,32 @@ impl Record {
         if !self.fields.has_more() {
             return None;
         }
-        let number = |field| self.fields.integer(&self.raw, field);
         let client = ADDRESS_FIELDS
             .into_iter()
             .find_map(|field| client(&self.fields.text(&self.raw, field)?));
         Some(Enrichment {
-            record_type_name: number(Field::RecordType).and_then(names::record_type_name),
-            user_type_name: number(Field::UserType).and_then(names::user_type_name),
+            record_type_name: self.record_type().and_then(names::record_type_name),
+            user_type_name: self.user_type().and_then(names::user_type_name),
             client_address: client.map(|(address, _)| address),
             client_port: client.and_then(|(_, port)| port),
+        })
+    }
+
+    /// The number of its `RecordType`.
+    pub(crate) fn record_type(&self) -> Option<i64> {
+        self.numbered(Field::RecordType, names::record_type_called)
+    }
+
+    fn user_type(&self) -> Option<i64> {
+        self.numbered(Field::UserType, names::user_type_called)
+    }
+
+    /// The number in `field`. Some services have been seen to write numbers as text; where it is a
+    /// name, `called` knows its number.
+    fn numbered(&self, field: Field, called: fn(&str) -> Option<i64>) -> Option<i64> {
+        self.fields.integer(&self.raw, field).or_else(|| {
+            let text = self.fields.text(&self.raw, field)?;
+            text.trim().parse().ok().or_else(|| called(&text))
         })
     }
 }
@@ -85,19 +102,26 @@ impl Enrichment {
     }
 }
 
-/// The address and port that `text` is: `1.2.3.4`, `1.2.3.4:5678`, `::1`, `[::1]`, `[::1]:5678`.
+/// The address and port that `text` is: `1.2.3.4` or `::1`, with a port or without, in brackets or
+/// without; only an IPv6 address with a port takes brackets.
 fn client(text: &str) -> Option<(IpAddr, Option<u16>)> {
     let text = text.trim();
-    let bare = || text.parse::<IpAddr>().ok().map(|address| (address, None));
-    let in_brackets = || {
-        let inner = text.strip_prefix('[')?.strip_suffix(']')?;
-        Some((IpAddr::V6(inner.parse::<Ipv6Addr>().ok()?), None))
-    };
-    let with_port = || {
+    let bare = |text: &str| text.parse::<IpAddr>().ok();
+    let port = |text: &str| text.parse::<u16>().ok();
+    let (address, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (inner, behind) = rest.split_once(']')?;
+        let port = match behind.strip_prefix(':') {
+            Some(digits) => Some(port(digits)?),
+            None if behind.is_empty() => None,
+            None => return None,
+        };
+        (bare(inner)?, port)
+    } else if let Some(address) = bare(text) {
+        (address, None)
+    } else {
         let socket: SocketAddr = text.parse().ok()?;
-        Some((socket.ip(), Some(socket.port())))
+        (socket.ip(), Some(socket.port()))
     };
-    let (address, port) = bare().or_else(with_port).or_else(in_brackets)?;
     Some((address.to_canonical(), port))
 }
 
@@ -126,13 +150,16 @@ mod tests {
         check_client("[2603:1026::5]:443", "2603:1026::5 443");
         check_client("::ffff:1.2.3.4", "1.2.3.4");
         check_client("[::ffff:1.2.3.4]:80", "1.2.3.4 80");
+        check_client("[10.11.12.13]:12345", "10.11.12.13 12345");
+        check_client("[1.2.3.4]", "1.2.3.4");
         check_client(" 1.2.3.4 ", "1.2.3.4");
         let junk =
             ["", "null", "localhost:12345", "cool.client.local", "1.2.3", "1.2.3.4:", "1.2.3.4:x"];
         for text in junk {
             check_client(text, "");
         }
-        for text in ["1.2.3.4:65536", "[1.2.3.4]", "[::1", "::1]:5", "01.2.3.4", "1.2.3.4, 5.6.7.8"]
+        for text in ["1.2.3.4:65536", "[::1", "::1]:5", "01.2.3.4", "1.2.3.4, 5.6.7.8", "[::1]:",
+            "[1.2.3.4]:65536", "[1.2.3.4]:5:6", "[1.2.3.4]5", "[1.2.3.4:5]", "[]:5", "[[::1]]"]
         {
             check_client(text, "");
         }
@@ -167,6 +194,18 @@ mod tests {
             r#"{"ClientIPAddress":"10.0.0.2","RecordType":999,"Item":{"ClientIP":"10.0.0.1"}}"#,
             r#""client_address":"10.0.0.2","#,
         );
-        check(r#"{"ClientIP":"cool.client.local","RecordType":"15"}"#, "");
+        check(r#"{"ClientIP":"cool.client.local","RecordType":"x15","UserType":""}"#, "");
+    }
+
+    #[test]
+    fn types_are_named_however_they_are_written() {
+        let named = r#""record_type_name":"AzureActiveDirectoryStsLogon","user_type_name":"Admin","#;
+        for (record_type, user_type) in
+            [("15", "2"), (r#""15""#, r#""2""#), (r#"" 15""#, r#""\u0032""#)]
+        {
+            check(&format!(r#"{{"RecordType":{record_type},"UserType":{user_type}}}"#), named);
+        }
+        check(r#"{"RecordType":"azureactivedirectorystslogon","UserType":"admin"}"#, named);
+        check(r#"{"RecordType":1.5,"UserType":["2"]}"#, "");
     }
 }

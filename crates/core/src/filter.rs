@@ -71,7 +71,7 @@ impl Filter {
         }
         let types = self.record_types.as_ref();
         types.is_none_or(|lists| {
-            let number = record_type(record);
+            let number = record.record_type();
             lists.allow(|list| number.is_some_and(|number| list.contains(&number)))
         }) && self.texts.iter().all(|(field, lists)| {
             let text = record.fields.text(&record.raw, *field);
@@ -96,12 +96,6 @@ impl Patterns {
     fn matches(&self, folded: &str) -> bool {
         self.exact.contains(folded) || self.globs.iter().any(|glob| matches(glob, folded))
     }
-}
-
-/// The record's type. Some services have been seen to write numbers as text.
-fn record_type(record: &Record) -> Option<i64> {
-    let number = record.fields.integer(&record.raw, Field::RecordType);
-    number.or_else(|| record.fields.text(&record.raw, Field::RecordType)?.parse().ok())
 }
 
 /// Whether all of `text` is what `glob` stands for: `*` for any characters, `?` for one.

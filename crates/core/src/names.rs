@@ -33,6 +33,12 @@ pub(crate) fn user_type_name(number: i64) -> Option<&'static str> {
     name(USER_TYPES, number)
 }
 
+/// The user type called `text`, in any case.
+pub(crate) fn user_type_called(text: &str) -> Option<i64> {
+    let row = USER_TYPES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text.trim()))?;
+    Some(i64::from(row.0))
+}
+
 fn name(table: &[(u16, &'static str)], number: i64) -> Option<&'static str> {
     let number = u16::try_from(number).ok()?;
     let row = table.binary_search_by_key(&number, |(number, _)| *number).ok()?;
