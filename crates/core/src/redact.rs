@@ -30,9 +30,7 @@ const KEY_BYTES_MIN: usize = 16;
 /// Bytes of the hash that are shown: equal hashes of different values are not to be expected.
 const HASH_BYTES: usize = 16;
 
-/// JSON within strings within JSON is followed so deep; what is deeper and names a field is
-/// replaced as a whole.
-const STRING_DEPTH_MAX: usize = 3;
+mod text;
 
 /// What is replaced, and how.
 #[derive(Clone, Debug)]
@@ -123,11 +121,13 @@ pub(crate) struct Redactor {
     walker: Walker,
     /// How deep in strings the edit is.
     depth: usize,
+    /// The keys that lead to the string that it is in.
+    above: Vec<Box<[u8]>>,
 }
 
 impl Redactor {
     pub(crate) fn new(redaction: Redaction) -> Self {
-        Self { redaction, walker: Walker::new(DEPTH_MAX), depth: 0 }
+        Self { redaction, walker: Walker::new(DEPTH_MAX), depth: 0, above: Vec::new() }
     }
 
     /// Replaces in `record` what is to be replaced.
@@ -200,7 +200,7 @@ impl Edit for Redactor {
     fn chooses(&mut self, path: Path<'_>) -> bool {
         // Within a string, no field is the record's own.
         let mut fields = self.redaction.fields.iter().filter(|f| !(f.whole && 0 < self.depth));
-        fields.any(|field| path.ends_with(&field.names, field.whole))
+        fields.any(|field| path.ends_with(&field.names, field.whole, &self.above))
     }
 
     fn replace(&mut self, text: &[u8], out: &mut Vec<u8>) {
@@ -208,31 +208,17 @@ impl Edit for Redactor {
     }
 
     /// Some fields hold JSON as text: `Data`, `ExtendedProperties`, `OperationProperties`.
-    fn revise(&mut self, text: &[u8]) -> Option<Vec<u8>> {
-        let first = text.trim_ascii_start().first();
-        if !matches!(first, Some(b'{' | b'[')) {
-            return None;
-        }
+    fn revise(&mut self, path: Path<'_>, text: &[u8]) -> Option<Vec<u8>> {
         // A name may be written with escapes.
-        let named = self.names_a_field(text);
-        if !named && !text.contains(&b'\\') {
+        if !self.names_a_field(text) && !text.contains(&b'\\') {
             return None;
         }
-        let readable = self.depth < STRING_DEPTH_MAX
-            && Walker::new(DEPTH_MAX).walk(text, &mut NullVisitor).is_ok();
-        if !readable {
-            if !named {
-                return None;
-            }
-            let mut marked = Vec::new();
-            self.mark(text, &mut marked);
-            return Some(marked);
-        }
-        self.depth += 1;
-        let edited = edit(text, self);
-        self.depth -= 1;
-        let edited = String::from_utf8(edited?).ok()?;
-        serde_json::to_vec(&edited).ok()
+        let before = self.above.len();
+        self.above.extend(path.inside_out().map(|key| Box::from(&*key)));
+        self.above[before..].reverse();
+        let revised = self.revise_text(text);
+        self.above.truncate(before);
+        self.written(text, revised)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Expects valid JSON: whoever edits walks the text first. Must not decide what is replaced.
 
+use std::borrow::Cow;
+
 use super::lift::{is_literal, string_end};
 use super::unescape::unescape;
 
@@ -12,8 +14,8 @@ pub(crate) trait Edit {
     /// Appends the JSON that takes the place of a string, number, `true` or `false` with this text.
     fn replace(&mut self, text: &[u8], out: &mut Vec<u8>);
     /// The JSON that takes the place of a string with this text, which was not chosen; `None`: it
-    /// stays.
-    fn revise(&mut self, text: &[u8]) -> Option<Vec<u8>>;
+    /// stays. `path` leads to it.
+    fn revise(&mut self, path: Path<'_>, text: &[u8]) -> Option<Vec<u8>>;
 }
 
 /// The keys that lead to a value, from the outermost; lists between them do not count.
@@ -21,27 +23,31 @@ pub(crate) trait Edit {
 pub(crate) struct Path<'a> {
     raw: &'a [u8],
     levels: &'a [Level],
-    key: Token,
+    key: Option<Token>,
 }
 
 impl Path<'_> {
     /// Whether the innermost keys are `names`, ASCII letters in any case; with `whole`, that these
-    /// are all.
-    pub(crate) fn ends_with(self, names: &[Box<str>], whole: bool) -> bool {
-        let outer = self.levels.iter().rev().filter_map(|level| level.key);
-        let mut keys = std::iter::once(self.key).chain(outer);
-        let inner =
-            names.iter().rev().all(|name| keys.next().is_some_and(|key| self.is(key, name)));
+    /// are all. `above` are the keys that lead to the text, from the outermost.
+    pub(crate) fn ends_with(self, names: &[Box<str>], whole: bool, above: &[Box<[u8]>]) -> bool {
+        let above = above.iter().rev().map(|key| Cow::Borrowed(&**key));
+        let mut keys = self.inside_out().chain(above);
+        let is = |key: Cow<'_, [u8]>, name: &str| key.eq_ignore_ascii_case(name.as_bytes());
+        let inner = names.iter().rev().all(|name| keys.next().is_some_and(|key| is(key, name)));
         inner && !(whole && keys.next().is_some())
     }
 
-    fn is(self, key: Token, name: &str) -> bool {
-        let text = &self.raw[key.start..key.end];
-        if !key.escaped {
-            return text.eq_ignore_ascii_case(name.as_bytes());
-        }
-        let mut plain = Vec::new();
-        unescape(text, &mut plain).is_ok() && plain.eq_ignore_ascii_case(name.as_bytes())
+    /// The keys, from the innermost.
+    pub(crate) fn inside_out(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        let outer = self.levels.iter().rev().filter_map(|level| level.key);
+        self.key.into_iter().chain(outer).map(|key| {
+            let text = &self.raw[key.start..key.end];
+            let mut plain = Vec::new();
+            match key.escaped && unescape(text, &mut plain).is_ok() {
+                true => Cow::Owned(plain),
+                false => Cow::Borrowed(text),
+            }
+        })
     }
 }
 
@@ -140,21 +146,24 @@ impl Pass<'_> {
 
     fn note_key(&mut self, key: Token, with: &mut impl Edit) {
         let inherited = self.levels.last().is_some_and(|level| level.chosen);
-        let path = Path { raw: self.raw, levels: &self.levels, key };
+        let path = Path { raw: self.raw, levels: &self.levels, key: Some(key) };
         let chosen = inherited || with.chooses(path);
         self.key = Some((key, chosen));
     }
 
     fn string(&mut self, text: Token, with: &mut impl Edit) {
         let chosen = self.is_chosen();
-        self.key = None;
+        let key = self.key.take().map(|(key, _)| key);
         let (start, end) = (text.start - 1, self.raw.len().min(text.end + 1));
         let mut plain = Vec::new();
         let raw = &self.raw[text.start..text.end];
         let plain = if text.escaped && unescape(raw, &mut plain).is_ok() { &*plain } else { raw };
         if chosen {
             self.put(start, end, |_, out| with.replace(plain, out));
-        } else if let Some(revised) = with.revise(plain) {
+            return;
+        }
+        let path = Path { raw: self.raw, levels: &self.levels, key };
+        if let Some(revised) = with.revise(path, plain) {
             self.put(start, end, |_, out| out.extend_from_slice(&revised));
         }
     }

@@ -301,7 +301,7 @@ fn blanks_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 /// The closing quote of the string whose text begins at `at`, and whether there are escapes.
 #[inline(always)]
-pub(super) fn string_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
+pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
     let mut escaped = false;
     loop {
         let rest = bytes.get(at..)?;

@@ -26,9 +26,12 @@ mod tests;
 
 pub(crate) use edit::{Edit, Path, edit};
 pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind, lift_record};
+pub(crate) use lift::string_end;
 pub use line::line_into;
+pub(crate) use nest::container_end;
 pub use number::Number;
 pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};
 pub(crate) use time::civil_date;
 pub use time::{Timestamp, parse_timestamp};
+pub(crate) use unescape::unescape;
 pub use walk::{DEPTH_MAX, NullVisitor, Text, Visit, WalkError, WalkFault, Walker, walk};

@@ -14,6 +14,11 @@ pub(super) struct Nest {
     escaped: bool,
 }
 
+/// The length of the object or list that `bytes` begins with; `None` if it does not end there.
+pub(crate) fn container_end(bytes: &[u8]) -> Option<usize> {
+    Nest::OUTSIDE.scan(bytes)
+}
+
 impl Nest {
     /// Before the opening bracket of a value.
     pub(super) const OUTSIDE: Self = Self { depth: 0, in_string: false, escaped: false };

@@ -19,13 +19,13 @@ const PLAIN: [u8; 256] = {
 
 /// An escape that JSON does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BadEscape {
+pub(crate) struct BadEscape {
     /// Where its backslash is in the text.
-    pub(super) at: usize,
+    pub(crate) at: usize,
 }
 
 /// Appends the meaning of `text` to `out`. Bytes without escapes pass, whatever they are.
-pub(super) fn unescape(text: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
+pub(crate) fn unescape(text: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
     let mut at = 0;
     while let Some(found) = text[at..].iter().position(|byte| *byte == b'\\') {
         out.extend_from_slice(&text[at..at + found]);

@@ -118,6 +118,82 @@ fn json_in_strings_is_looked_into() {
 }
 
 #[test]
+fn json_is_found_in_text_wherever_it_stands() {
+    let check_text = |text: &str, expected: &str| {
+        let record = |text: &str| format!("{{\"Data\":{}}}", serde_json::to_string(text).unwrap());
+        let (edited, _) = redact(&mut redactor("Subject, Item.Value"), &record(text));
+        assert_eq!(edited, record(expected), "{text}");
+    };
+    let marked = mark("secret");
+    let json = r#"{"Subject":"secret","Other":[1]}"#;
+    let hidden = json.replace("\"secret\"", &marked);
+    let quoted = |text: &str| serde_json::to_string(text).unwrap();
+    for (before, behind) in [
+        ("\u{feff}", ""),
+        (" \u{feff}\u{feff}\r\n", "\r\n"),
+        ("Details: ", ""),
+        ("it's {0} of \"C:\\users\\[x]\": ", " and {} more"),
+        ("[Information] ", "\n[End]"),
+        ("{\"Other\":1}\n", "\n{\"Other\":2}"),
+        ("say \"", "\""),
+    ] {
+        check_text(&format!("{before}{json}{behind}"), &format!("{before}{hidden}{behind}"));
+        let (raw, expected) = (quoted(json), quoted(&hidden));
+        check_text(&format!("{before}{raw}{behind}"), &format!("{before}{expected}{behind}"));
+    }
+    let list = |text: &str| format!("[{},{}]", quoted(text), quoted(&quoted(text)));
+    check_text(&list(json), &list(&hidden));
+    // Where a string stands leads on to what is in it.
+    let item = r#"{"Item":"[{\"Value\":\"secret\"}]","Value":"x"}"#;
+    let hash = quoted(&marked);
+    check_text(item, &item.replace("\\\"secret\\\"", &hash[1..hash.len() - 1]));
+}
+
+#[test]
+fn what_may_name_a_field_and_cannot_be_read_is_replaced_whole() {
+    let shown = |text: &str| {
+        let record = format!("{{\"Data\":{}}}", serde_json::to_string(text).unwrap());
+        redact(&mut redactor("Subject"), &record).0
+    };
+    for text in [
+        "{\"Subject\":\"secret",
+        "{\"Subject\":\"secret\",}",
+        "{'Subject': 'secret'}",
+        "{Subject: secret}",
+        "Details: {\\\"Subject\\\":\\\"secret\\\"}",
+        "{\"Sub\\u006aect\":\"secret\",}",
+        "{\"Sub\\u006aect\" : {\"x\":\"secret\"},}",
+        "{\"Subject\":[\"secret\"],\"x\":\"\\",
+        "\"Subject\" : \"secret\"",
+    ] {
+        assert_eq!(shown(text), format!("{{\"Data\":{}}}", mark(text)), "{text}");
+    }
+    // What names none stays, however odd it is.
+    for text in [
+        "the Subject of a mail",
+        "Subject: secret",
+        "C:\\Subject\\{x}",
+        "[\"Subject\",\"x\"]",
+        "{\"Subject\":null}",
+        "\\u005cu005cu005c",
+        "{{{{[[[[\"\"\"",
+    ] {
+        let record = format!("{{\"Data\":{}}}", serde_json::to_string(text).unwrap());
+        assert_eq!(shown(text), record);
+    }
+}
+
+#[test]
+fn text_that_never_ends_to_be_json_does_not_take_for_ever() {
+    let started = std::time::Instant::now();
+    for piece in ["{", "[\"", "{\"a\":", "\\u005cu005c", "\"\\\"", "{\"Subject"] {
+        let text = serde_json::to_string(&piece.repeat(20_000)).unwrap();
+        redact(&mut redactor("Subject"), &format!("{{\"Data\":{text}}}"));
+    }
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
 fn equal_values_stay_joinable_however_they_are_written() {
     let mut redactor = redactor("A");
     let text = |text| redact(&mut redactor, text).0;
@@ -293,6 +369,61 @@ proptest! {
         let (edited, redacted) = redact(&mut redactor("Item"), &raw);
         prop_assert_eq!(&edited, &expected);
         prop_assert_eq!(redacted == Redacted::Kept, raw == expected);
+    }
+
+    #[test]
+    fn no_named_value_survives_in_any_nesting(
+        wraps in prop::collection::vec(0_u8..8, 0..9),
+        style in any::<u64>(),
+    ) {
+        const SECRET: &str = "s3cr3t";
+        let mut style = Style(style);
+        let mut text = format!(
+            "{{{}:{},\"Kept\":7}}",
+            style.text("DetectedValues"),
+            style.text(SECRET)
+        );
+        let mut plain = format!("{{\"DetectedValues\":\"{SECRET}\",\"Kept\":7}}");
+        let mut hidden = plain.replace(&format!("\"{SECRET}\""), &mark(SECRET));
+        let encoded = |text: &str| serde_json::to_string(text).unwrap();
+        for wrap in wraps {
+            let around = |text: &str, quoted: String| match wrap {
+                0 => quoted,
+                1 => format!("\u{feff}{text}"),
+                2 => format!("Details: {text}"),
+                3 => format!("{text}\r\n{{\"b\":[]}}"),
+                4 => format!("{{\"Data\":{quoted},\"x\":[]}}"),
+                5 => format!("[\"\",{quoted}]"),
+                6 => format!("\\{{0}} {quoted}"),
+                _ => format!("a \"word\" and {text}"),
+            };
+            text = around(&text, style.text(&text));
+            plain = around(&plain, encoded(&plain));
+            hidden = around(&hidden, encoded(&hidden));
+        }
+        let mut redactor = redactor("");
+        let record = |text: &str| format!("{{\"Data\":{},\"n\":1}}", encoded(text));
+        let (edited, _) = redact(&mut redactor, &record(&plain));
+        prop_assert_eq!(edited, record(&hidden));
+        // The same however it is written.
+        let (mut edited, _) = redact(&mut redactor, &record(&text));
+        for _ in 0..20 {
+            prop_assert!(!edited.contains(SECRET), "{}", edited);
+            let mut plain = String::new();
+            let mut rest = edited.as_str();
+            while let Some(at) = rest.find('\\') {
+                plain.push_str(&rest[..at]);
+                let digits = rest.get(at + 2..at + 6).filter(|_| rest[at + 1..].starts_with('u'));
+                let letter = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                match letter.and_then(char::from_u32) {
+                    Some(letter) => plain.push(letter),
+                    None => plain.push_str(rest.get(at + 1..at + 2).unwrap_or_default()),
+                }
+                rest = rest.get(at + if letter.is_some() { 6 } else { 2 }..).unwrap_or_default();
+            }
+            plain.push_str(rest);
+            edited = plain;
+        }
     }
 
     #[test]
