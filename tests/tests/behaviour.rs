@@ -39,6 +39,15 @@ fn errors(observed: &Observed) -> Vec<String> {
     errors.map(ToString::to_string).collect()
 }
 
+/// How many blobs were told to be set aside.
+fn set_aside(observed: &Observed) -> u64 {
+    let told = observed.events.iter().map(|event| match event {
+        Event::BlobQuarantined { blobs, .. } => *blobs,
+        _ => 0,
+    });
+    told.sum()
+}
+
 #[test]
 fn a_calm_day_is_collected_once_without_a_word_of_complaint() {
     let observed = watch(Scenario::scripted(sim()), 24);
@@ -339,11 +348,7 @@ fn blobs_that_stay_unreadable_are_set_aside_and_the_rest_goes_on() {
     let quarantined = observed.metrics.lanes[0].blobs_quarantined;
     assert!(quarantined > 0);
     assert!(observed.metrics.lanes[0].blobs_delivered > quarantined);
-    let reported = observed.events.iter().map(|event| match event {
-        Event::BlobQuarantined { blobs, .. } => *blobs,
-        _ => 0,
-    });
-    assert_eq!(reported.sum::<u64>(), quarantined, "each is reported once");
+    assert_eq!(set_aside(&observed), quarantined, "each is reported once");
     assert_eq!(errors(&observed), Vec::<String>::new(), "nothing is lost yet");
     let stored = &summarize(&observed.stored).unwrap()[0];
     assert_eq!(stored.quarantine.len() as u64, quarantined, "and each survives a restart");
@@ -353,6 +358,50 @@ fn blobs_that_stay_unreadable_are_set_aside_and_the_rest_goes_on() {
     let backlog = observed.metrics.lanes[0].backlog.as_secs();
     assert!((1..=quarantined * 60 + 600).contains(&backlog), "{backlog} s");
     assert!(observed.metrics.lanes[0].lag.as_secs() < 7_200, "{:?}", observed.metrics.lanes[0].lag);
+}
+
+#[test]
+fn blobs_that_are_hollow_for_hours_are_delivered_when_they_fill() {
+    let whole = watch(Scenario::scripted(sim()), 24);
+    let faults =
+        FaultPlan { hollow_seconds: 4 * 3_600, ..FaultPlan::none().with(Fault::HollowBlob, 0.5) };
+    let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 24);
+    let doubted = set_aside(&observed);
+    assert!(3 < doubted, "{doubted}");
+    assert_eq!(count(&observed, |event| matches!(event, Event::BlobEmpty { .. })), 0);
+    assert_eq!(errors(&observed), Vec::<String>::new());
+    // What was published in the last hours is hollow still.
+    let quarantined = observed.metrics.lanes[0].blobs_quarantined;
+    assert!(quarantined < doubted, "{quarantined} of {doubted}");
+    let (all, some) = (&whole.metrics.lanes[0], &observed.metrics.lanes[0]);
+    assert_eq!(some.blobs_delivered + some.blobs_pending, all.blobs_delivered);
+}
+
+#[test]
+fn a_null_is_never_vouched_for_and_an_empty_list_after_a_day() {
+    let scenario = |fault| Scenario::scripted(faulty(fault, 0.3));
+    for fault in [Fault::NullBlob, Fault::EmptyBlob] {
+        let once = watch(scenario(fault).once(), 12);
+        assert_eq!(once.outcome, Some(Outcome::Incomplete), "{fault:?}");
+        assert!(0 < once.metrics.lanes[0].blobs_quarantined, "{fault:?}");
+    }
+    let null = watch(scenario(Fault::NullBlob), 60);
+    assert_eq!(count(&null, |event| matches!(event, Event::BlobEmpty { .. })), 0);
+    let empty = watch(scenario(Fault::EmptyBlob), 60);
+    let believed = count(&empty, |event| matches!(event, Event::BlobEmpty { .. })) as u64;
+    let doubted = set_aside(&empty);
+    assert!(0 < believed && believed < doubted, "{believed} of {doubted}");
+    assert_eq!(believed + empty.metrics.lanes[0].blobs_quarantined, doubted);
+}
+
+#[test]
+fn of_a_blob_that_is_cut_only_the_last_record_is_missing() {
+    let whole = watch(Scenario::scripted(sim()), 24);
+    let observed = watch(Scenario::scripted(faulty(Fault::CutBlob, 0.3)), 24);
+    let quarantined = observed.metrics.lanes[0].blobs_quarantined;
+    assert!(3 < quarantined, "{quarantined}");
+    assert_eq!(observed.records, whole.records - quarantined);
+    assert_eq!(observed.repeated, 0);
 }
 
 #[test]

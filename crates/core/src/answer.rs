@@ -9,13 +9,13 @@ use crate::collector::Collector;
 use crate::ending::Ending;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange, PageBody, Purpose};
-use crate::expand::{ExpandError, Progress};
+use crate::expand::{ExpandError, Progress, Whole};
 use crate::forbidden::Suspicion;
 use crate::interval::Interval;
 use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
-use crate::lane::{Listing, QUARANTINE_FAILURES, RunId, Stage, Subscription};
+use crate::lane::{Blob, Listing, QUARANTINE_FAILURES, RunId, Stage, Subscription};
 use crate::losses::{Loss, LossKind};
 use crate::plan::Urgency;
 use crate::redact;
@@ -47,8 +47,18 @@ const BLOB_RETRY_BASE: Duration = Duration::from_secs(1);
 const BLOB_GONE_BASE: Duration = Duration::from_secs(30);
 pub(crate) const BLOB_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// Between readings of a blob that is `null`: in all, 32 s until that is believed.
-const BLOB_NULL_RETRY: Duration = Duration::from_secs(8);
+/// The same for one that is there and has nothing in it.
+const BLOB_HOLLOW_BASE: Duration = Duration::from_secs(8);
+
+/// A blob that is an empty list is believed to be one when it was that at each reading for so long.
+/// Microsoft publishes no blob without a reason, and an outage of its stores is over by then.
+const EMPTY_BELIEVED_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
+/// A blob that has read differently than before so often is not handed over in part any more.
+const BLOB_CHANGES_MAX: u32 = 3;
+
+/// What is said of a body that is no list.
+const NULL: &str = "the body is null";
 
 /// After so many failures in a row, content that only a hint names is left to polling. If Microsoft
 /// says that there is none, after the first.
@@ -143,15 +153,15 @@ impl Collector {
                 self.end_activities(now, walk, page, &mut exchange, result);
             }
             Purpose::ListSubscriptions => {
-                let ending = self.ending(&mut exchange, result);
+                let ending = self.ending(now, &mut exchange, result);
                 self.end_list(now, &exchange, &ending);
             }
             Purpose::StartSubscription { lane } => {
-                let ending = self.ending(&mut exchange, result);
+                let ending = self.ending(now, &mut exchange, result);
                 self.end_start(now, lane, &exchange, &ending);
             }
             Purpose::SetWebhook { lane } => {
-                let ending = self.ending(&mut exchange, result);
+                let ending = self.ending(now, &mut exchange, result);
                 let code = ending.code.as_deref();
                 self.end_webhook(now, lane, &exchange, &ending.verdict, code, &ending.reason);
             }
@@ -159,20 +169,26 @@ impl Collector {
                 self.interrupt_page(lane, run, &exchange);
             }
             Purpose::Page { lane, run } => {
-                let ending = self.ending(&mut exchange, result);
+                let ending = self.ending(now, &mut exchange, result);
                 self.end_page(now, lane, run, &exchange, &ending);
             }
             Purpose::Blob { lane, key } => {
-                let ending = self.ending(&mut exchange, result);
+                let ending = self.ending(now, &mut exchange, result);
                 self.end_blob(now, lane, key, &exchange, &ending);
             }
         }
         self.settle(now);
     }
 
-    /// Judges how an exchange ended. A blob that ended well has been emitted.
-    fn ending(&mut self, exchange: &mut Exchange, result: Result<(), TransportError>) -> Ending {
+    /// Judges how an exchange ended. What was read whole of a blob has been emitted.
+    fn ending(
+        &mut self,
+        now: Now,
+        exchange: &mut Exchange,
+        result: Result<(), TransportError>,
+    ) -> Ending {
         if let Err(error) = result {
+            self.salvage(exchange);
             return Ending::retry(error.to_string());
         }
         let asked = (exchange.operation, exchange.status, exchange.retry_after);
@@ -182,20 +198,16 @@ impl Collector {
                 let code = if ok { None } else { judge::code_of(small.bytes()) };
                 return self.judged(asked, code, small.bytes());
             }
-            (Body::Page(page), Purpose::Page { lane, run }) => match page.finish() {
-                Ok(null) if null && self.may_be_a_hiccup(lane, run) => {
-                    return Ending::null(None);
-                }
+            (Body::Page(page), Purpose::Page { .. }) => match page.finish() {
+                // No list, an empty one neither: what there is in that time nobody has said.
+                Ok(null) if null => return Ending::retry(NULL.into()),
                 Ok(_) => Ok(()),
                 Err(error) => Err(ExpandError::Body(error)),
             },
             (Body::Blob(expander), Purpose::Blob { lane, key }) => match expander.finish() {
-                Ok((_, true)) if self.may_be_a_passing_null(lane, key) => {
-                    return Ending::null(Some(BLOB_NULL_RETRY));
-                }
-                Ok((expanded, null)) => {
-                    if null {
-                        self.report_null(lane, key);
+                Ok((expanded, whole)) => {
+                    if let Some(doubt) = self.doubt(now, lane, key, whole) {
+                        return Ending::hollow(doubt);
                     }
                     self.emit(lane, key, expanded, true);
                     Ok(())
@@ -205,6 +217,9 @@ impl Collector {
             (Body::Page(_), _) => Ok(()),
             (Body::Blob(_) | Body::Activities(_), _) => Ok(()),
         };
+        if fault.is_err() {
+            self.salvage(exchange);
+        }
         match fault {
             Ok(()) => Ending { verdict: Verdict::Accept, ..Ending::retry(String::new()) },
             Err(ExpandError::Body(SplitError::NotArray { first })) => {
@@ -220,22 +235,56 @@ impl Collector {
                     && let Some(blob) = self.lanes[lane].blobs.get_mut(&key)
                 {
                     blob.emitted = Progress::default();
+                    blob.changes = blob.changes.saturating_add(1);
                 }
                 Ending::retry("the blob reads differently than before".into())
             }
         }
     }
 
-    /// `null` for a listing may stand for an empty one, or for trouble: believed only in the end.
-    fn may_be_a_hiccup(&self, lane: usize, run: RunId) -> bool {
-        let run = self.lanes[lane].runs.get(&run);
-        run.is_some_and(|run| run.failures + 1 < PAGE_FAILURES_MAX)
+    /// A blob cannot be read to its end: hands over what was read whole of it. The next attempt
+    /// begins behind that.
+    fn salvage(&mut self, exchange: &mut Exchange) {
+        let (Body::Blob(expander), Purpose::Blob { lane, key }) =
+            (&mut exchange.body, exchange.purpose)
+        else {
+            return;
+        };
+        // One that is another at each attempt would come again and again, what has no Id in it.
+        let steady = |blob: &Blob| blob.changes < BLOB_CHANGES_MAX;
+        if self.lanes[lane].blobs.get(&key).is_some_and(steady)
+            && let Some(expanded) = expander.salvage()
+        {
+            self.emit(lane, key, expanded, false);
+        }
     }
 
-    /// The same for a blob, which nobody reads again once it is believed.
-    fn may_be_a_passing_null(&self, lane: usize, key: Key) -> bool {
-        let blob = self.lanes[lane].blobs.get(&key);
-        blob.is_some_and(|blob| blob.failures + 1 < QUARANTINE_FAILURES)
+    /// Whether a blob that could be read to its end may all the same hold more than it shows: why.
+    ///
+    /// A blob is published for the records in it, and nobody reads it again once it is believed. So
+    /// `null` is never believed; an empty list when it has been one long enough, and no record ever
+    /// came out of it.
+    fn doubt(&mut self, now: Now, lane: usize, key: Key, whole: Whole) -> Option<&'static str> {
+        let server_now = self.clock.at(now);
+        let lane = &mut self.lanes[lane];
+        let blob = lane.blobs.get(&key)?;
+        let since = blob.empty_since();
+        match whole {
+            Whole::Records => None,
+            Whole::Null => {
+                lane.note_empty(key, None, &mut self.changes);
+                Some(NULL)
+            }
+            Whole::Empty => {
+                if let Some(since) = since.filter(|at| *at + EMPTY_BELIEVED_AFTER <= server_now) {
+                    let (content_type, content_id) = (lane.content_type, blob.content.id.clone());
+                    self.event(Event::BlobEmpty { content_type, content_id, since });
+                    return None;
+                }
+                lane.note_empty(key, since.or(Some(server_now)), &mut self.changes);
+                Some("the blob is an empty list, which is not believed at once")
+            }
+        }
     }
 
     fn judged(
@@ -260,15 +309,7 @@ impl Collector {
         ] {
             reason.extend(part);
         }
-        Ending { verdict, code: answer.code, reason, words }
-    }
-
-    fn report_null(&mut self, lane: usize, key: Key) {
-        let lane = &self.lanes[lane];
-        if let Some(blob) = lane.blobs.get(&key) {
-            let (content_type, content_id) = (lane.content_type, blob.content.id.clone());
-            self.event(Event::BlobNull { content_type, content_id });
-        }
+        Ending { verdict, code: answer.code, reason, words, hollow: false }
     }
 
     /// With what is emitted: so that a later attempt, which begins behind it, need not know.
@@ -655,7 +696,8 @@ impl Collector {
                 self.fail_blob(now, index, key, BLOB_RETRY_BASE, None, ending);
             }
             Verdict::CoolDown(wait) | Verdict::Retry(wait) => {
-                self.fail_blob(now, index, key, BLOB_RETRY_BASE, *wait, ending);
+                let base = if ending.hollow { BLOB_HOLLOW_BASE } else { BLOB_RETRY_BASE };
+                self.fail_blob(now, index, key, base, *wait, ending);
             }
         }
     }

@@ -1,7 +1,6 @@
 //! How an exchange ended: the verdict, and what is told of it. Decides nothing else.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use crate::judge::Verdict;
 use crate::remedy::{FORBIDDEN, UNAUTHORIZED, remedy};
@@ -15,15 +14,18 @@ pub(crate) struct Ending {
     pub(crate) reason: String,
     /// The part of it that Microsoft, or whoever answered, has written; perhaps nothing.
     pub(crate) words: String,
+    /// Whether a blob was there and had nothing in it.
+    pub(crate) hollow: bool,
 }
 
 impl Ending {
     pub(crate) const fn retry(reason: String) -> Self {
-        Self { verdict: Verdict::Retry(None), code: None, reason, words: String::new() }
+        let verdict = Verdict::Retry(None);
+        Self { verdict, code: None, reason, words: String::new(), hollow: false }
     }
 
-    pub(crate) fn null(wait: Option<Duration>) -> Self {
-        Self { verdict: Verdict::Retry(wait), ..Self::retry("the body is null".into()) }
+    pub(crate) fn hollow(reason: &str) -> Self {
+        Self { hollow: true, ..Self::retry(reason.into()) }
     }
 }
 

@@ -227,23 +227,25 @@ pub enum Event {
         /// The blob.
         content_id: Box<str>,
     },
-    /// A blob expired before it could be read; its records are lost.
+    /// A blob expired before it could be read to its end; the rest of its records is lost.
     ContentLostError {
         /// The feed.
         content_type: ContentType,
         /// The blob.
         content_id: Box<str>,
-        /// How many of its records were delivered before.
+        /// How many of its records, at its beginning, were delivered before.
         records_delivered: u64,
         /// The last failure.
         reason: String,
     },
-    /// A blob was `null` each time that it was read. It counts as empty.
-    BlobNull {
+    /// A blob was an empty list each time that it was read, for long enough to be believed.
+    BlobEmpty {
         /// The feed.
         content_type: ContentType,
         /// The blob.
         content_id: Box<str>,
+        /// Since when.
+        since: Utc,
     },
     /// Content of this interval was never listed, and Microsoft no longer lists it.
     ListingGapError {
@@ -422,7 +424,7 @@ impl Event {
             Self::FeedFailingError { .. } => "FeedFailingError",
             Self::BlobsUnreadableError { .. } => "BlobsUnreadableError",
             Self::BlobRecovered { .. } => "BlobRecovered",
-            Self::BlobNull { .. } => "BlobNull",
+            Self::BlobEmpty { .. } => "BlobEmpty",
             Self::ContentLostError { .. } => "ContentLostError",
             Self::ListingGapError { .. } => "ListingGapError",
             Self::RecordsDroppedError { .. } => "RecordsDroppedError",
@@ -467,7 +469,7 @@ impl Event {
             Self::CredentialUnreadable { .. }
             | Self::CertificateExpiring { .. }
             | Self::SubscriptionMissing { .. }
-            | Self::BlobNull { .. }
+            | Self::BlobEmpty { .. }
             | Self::AddressDerived { .. }
             | Self::Throttled { .. }
             | Self::SignInUnreachable { .. }
@@ -645,16 +647,21 @@ impl fmt::Display for Event {
                 write!(f, "{content_type}: blob {content_id} was read after all")
             }
             Self::ContentLostError { content_type, content_id, records_delivered, reason } => {
-                write!(
-                    f,
-                    "{content_type}: blob {content_id} is lost, it expired unread \
-                     ({records_delivered} of its records were delivered): {reason}"
-                )
+                if *records_delivered == 0 {
+                    write!(f, "{content_type}: blob {content_id} is lost, it expired unread")?;
+                } else {
+                    write!(
+                        f,
+                        "{content_type}: the rest of blob {content_id} is lost, behind its first \
+                         {records_delivered} records, which are delivered: it expired unread"
+                    )?;
+                }
+                write!(f, ": {reason}")
             }
-            Self::BlobNull { content_type, content_id } => write!(
+            Self::BlobEmpty { content_type, content_id, since } => write!(
                 f,
-                "{content_type}: blob {content_id} is null each time that it is read; it is taken \
-                 for an empty one"
+                "{content_type}: blob {content_id} has been an empty list at each reading since \
+                 {since}; it is taken for empty"
             ),
             Self::ListingGapError { content_type, start, end } => write!(
                 f,

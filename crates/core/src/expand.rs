@@ -34,6 +34,17 @@ pub(crate) struct Expanded {
     pub(crate) progress: Progress,
 }
 
+/// What a body was that was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whole {
+    /// A list with something in it.
+    Records,
+    /// An empty list.
+    Empty,
+    /// `null`
+    Null,
+}
+
 /// Why an expansion cannot go on.
 #[derive(Debug)]
 pub(crate) enum ExpandError {
@@ -92,9 +103,9 @@ impl Expander {
         Ok(None)
     }
 
-    /// The body has ended: the rest, which may be empty, and whether the body was `null`. After an
-    /// error of [`Self::step`] it answers that error.
-    pub(crate) fn finish(&mut self) -> Result<(Expanded, bool), ExpandError> {
+    /// The body has ended: the rest, which may be empty, and what the body was. After an error of
+    /// [`Self::step`] it answers that error.
+    pub(crate) fn finish(&mut self) -> Result<(Expanded, Whole), ExpandError> {
         if self.changed {
             return Err(ExpandError::Changed);
         }
@@ -102,7 +113,20 @@ impl Expander {
         if self.at.records < self.resume.records {
             return Err(ExpandError::Changed);
         }
-        Ok((self.take_ready(), finish.null))
+        let whole = match (finish.null, finish.records) {
+            (true, _) => Whole::Null,
+            (false, 0) => Whole::Empty,
+            (false, _) => Whole::Records,
+        };
+        Ok((self.take_ready(), whole))
+    }
+
+    /// The attempt has ended before the body has, or where nothing more can be read: what was read
+    /// whole and is not handed over yet, if there is anything.
+    pub(crate) fn salvage(&mut self) -> Option<Expanded> {
+        let resumed = !self.changed && self.resume.records <= self.at.records;
+        let ahead = !self.ready.records.is_empty() || 0 < self.ready.oversized;
+        (resumed && ahead).then(|| self.take_ready())
     }
 
     fn take_ready(&mut self) -> Expanded {
@@ -182,6 +206,36 @@ mod tests {
         for point in &points[..4] {
             let records = usize::try_from(point.records).unwrap();
             assert_eq!(expand(&blob, *point).unwrap().0, blob[records..]);
+        }
+    }
+
+    #[test]
+    fn what_was_read_whole_is_there_although_the_rest_cannot_be_read() {
+        let whole = [A, B, C];
+        let body = format!("[{}", whole.join(","));
+        for (tail, records) in [("", 3), (",{\"Id\":\"d", 3), (",x", 3), ("]]", 3)] {
+            let mut expander = Expander::new(Progress::default(), 1_000, 1_000, false);
+            expander.push(Bytes::from(format!("{body}{tail}")));
+            while let Ok(Some(_)) = expander.step() {}
+            assert!(expander.finish().is_err(), "{tail}");
+            let salvaged = expander.salvage().expect("three records were whole");
+            assert_eq!(salvaged.progress.records, records, "{tail}");
+            let texts = salvaged.records.iter().map(|record| &record.raw[..]);
+            assert!(texts.eq(whole.iter().map(|text| text.as_bytes())), "{tail}");
+            assert!(expander.salvage().is_none(), "it is taken once");
+            // The next attempt goes on behind it.
+            assert_eq!(expand(&[A, B, C, A], salvaged.progress).unwrap().0, [A]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_from_a_blob_that_reads_differently() {
+        let (_, points) = expand(&[A, B, C], Progress::default()).unwrap();
+        for body in [format!("[{B},{A},{C},"), format!("[{A},")] {
+            let mut expander = Expander::new(points[1], 1_000, 1_000, false);
+            expander.push(Bytes::from(body));
+            while let Ok(Some(_)) = expander.step() {}
+            assert!(expander.finish().is_err() && expander.salvage().is_none());
         }
     }
 

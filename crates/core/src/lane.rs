@@ -98,9 +98,26 @@ pub(crate) struct Blob {
     pub(crate) emitted: Progress,
     /// What the host has taken.
     delivered: Progress,
+    /// How often it has read differently than before.
+    pub(crate) changes: u32,
+    /// Since when it has been an empty list, each time that it could be read.
+    empty_since: Option<Utc>,
     /// The windows that wait for it.
     waiters: Vec<RunId>,
     stored: bool,
+}
+
+impl Blob {
+    /// Since when it has been an empty list at each reading; `None` if it is one for the first
+    /// time, or records were in it once.
+    pub(crate) fn empty_since(&self) -> Option<Utc> {
+        self.empty_since.filter(|_| self.delivered.records == 0)
+    }
+
+    /// As it is stored.
+    fn record(&self) -> BlobRecord {
+        BlobRecord::new(&self.content, self.delivered, self.quarantined, self.empty_since)
+    }
 }
 
 /// What is happening to a blob.
@@ -287,6 +304,8 @@ impl Lane {
                     hinted: false,
                     emitted: progress,
                     delivered: progress,
+                    changes: 0,
+                    empty_since: record.empty_since(),
                     waiters: Vec::new(),
                     stored: true,
                 },
@@ -451,6 +470,8 @@ impl Lane {
                         hinted: run.is_none(),
                         emitted: Progress::default(),
                         delivered: Progress::default(),
+                        changes: 0,
+                        empty_since: None,
                         waiters: run.into_iter().collect(),
                         stored: false,
                     },
@@ -607,7 +628,7 @@ impl Lane {
         if self.metrics.blobs_quarantined >= QUARANTINE_MAX as u64 {
             return false;
         }
-        let record = BlobRecord::new(&content, Progress::default(), true);
+        let record = BlobRecord::new(&content, Progress::default(), true, None);
         changes.put(self.keys.blob(key), state::encode(&record));
         self.metrics.blobs_listed += 1;
         self.metrics.blobs_quarantined += 1;
@@ -625,6 +646,8 @@ impl Lane {
                 hinted: false,
                 emitted: Progress::default(),
                 delivered: Progress::default(),
+                changes: 0,
+                empty_since: None,
                 waiters: Vec::new(),
                 stored: true,
             },
@@ -682,8 +705,7 @@ impl Lane {
         blob.delivered = progress;
         if !last {
             blob.stored = true;
-            let record = BlobRecord::new(&blob.content, progress, blob.quarantined);
-            changes.put(self.keys.blob(key), state::encode(&record));
+            changes.put(self.keys.blob(key), state::encode(&blob.record()));
             return None;
         }
         let blob = self.remove_blob(key, changes)?;
@@ -754,12 +776,26 @@ impl Lane {
         }
         blob.quarantined = true;
         blob.stored = true;
-        let record = BlobRecord::new(&blob.content, blob.delivered, true);
-        changes.put(self.keys.blob(key), state::encode(&record));
-        self.unread.hold(&blob.content, Some(reason));
+        changes.put(self.keys.blob(key), state::encode(&blob.record()));
+        let reason = match blob.emitted.records {
+            0 => reason.to_owned(),
+            records => format!("{reason} (the first {records} records are handed over)"),
+        };
+        self.unread.hold(&blob.content, Some(&reason));
         let waiters = std::mem::take(&mut blob.waiters);
         self.metrics.blobs_quarantined += 1;
         self.release(&waiters);
+    }
+
+    /// Notes since when a blob has been an empty list each time that it could be read.
+    pub(crate) fn note_empty(&mut self, key: Key, since: Option<Utc>, changes: &mut Changes) {
+        let Some(blob) = self.blobs.get_mut(&key) else { return };
+        if blob.empty_since != since {
+            blob.empty_since = since;
+            if blob.stored {
+                changes.put(self.keys.blob(key), state::encode(&blob.record()));
+            }
+        }
     }
 
     /// A blob expired unread. Answers it, and how many of its records were delivered.

@@ -240,10 +240,18 @@ pub(crate) struct BlobRecord {
     records: u64,
     digest: String,
     quarantined: bool,
+    /// Since when it has been an empty list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    empty_since: Option<i64>,
 }
 
 impl BlobRecord {
-    pub(crate) fn new(content: &ContentRef, progress: Progress, quarantined: bool) -> Self {
+    pub(crate) fn new(
+        content: &ContentRef,
+        progress: Progress,
+        quarantined: bool,
+        empty_since: Option<Utc>,
+    ) -> Self {
         Self {
             id: content.id.clone(),
             uri: content.uri.clone(),
@@ -252,7 +260,12 @@ impl BlobRecord {
             records: progress.records,
             digest: format!("{:032x}", progress.digest.0),
             quarantined,
+            empty_since: empty_since.map(Utc::as_millis),
         }
+    }
+
+    pub(crate) fn empty_since(&self) -> Option<Utc> {
+        self.empty_since.map(Utc::from_millis)
     }
 
     pub(crate) const fn quarantined(&self) -> bool {

@@ -152,6 +152,13 @@ faults! {
     BlobInvalid = "blob_invalid",
     /// A blob (drawn per blob) that fails `poison_times` times.
     PoisonBlob = "poison_blob",
+    /// A blob (drawn per blob) that is `[]` or `null` for `hollow_seconds` from when it is available.
+    HollowBlob = "hollow_blob",
+    /// A blob (drawn per blob) that ends within its last record, until the world heals.
+    CutBlob = "cut_blob",
+    /// A blob (drawn per blob) with a quotation mark in its middle record that nobody has escaped,
+    /// until the world heals. What comes behind it is nobody's record.
+    UnescapedBlob = "unescaped_blob",
     /// A blob (drawn per blob) that fails until the world heals.
     PoisonBlobForever = "poison_blob_forever",
     /// Publishing: a blob available up to `late_minutes` after its creation.
@@ -279,6 +286,8 @@ pub struct FaultPlan {
     pub clock_skew_ms: i64,
     /// How often a `poison_blob` fails. Default 5.
     pub poison_times: u32,
+    /// How long a `hollow_blob` is hollow. Default 1,800 s.
+    pub hollow_seconds: u32,
     /// Bound of `late_blob`. Default 180 minutes.
     pub late_minutes: u32,
     /// Bound of `late_activity`. Default 45 minutes.
@@ -303,6 +312,7 @@ impl Default for FaultPlan {
             burst_requests: 20,
             clock_skew_ms: 90_000,
             poison_times: 5,
+            hollow_seconds: 1_800,
             late_minutes: 180,
             late_activity_minutes: 45,
             very_late_minutes: 7_200,
@@ -351,7 +361,8 @@ const FIELD: &[(Fault, f64)] = &[
 
 /// Faults that no preset includes: they need the operator of a collector, or they make some
 /// content unreachable in that listing, so a test switches them on by name.
-const BY_NAME_ONLY: &[Fault] = &[Fault::TokenRefused, Fault::AuditOff, Fault::PortalFilterIgnored];
+const BY_NAME_ONLY: &[Fault] =
+    &[Fault::TokenRefused, Fault::AuditOff, Fault::PortalFilterIgnored, Fault::UnescapedBlob];
 
 impl FaultPlan {
     /// Nothing goes wrong.
@@ -455,6 +466,11 @@ impl Faults {
             self.given[at] += 1;
         }
         happens
+    }
+
+    /// Whether what has been available since then, or all the time, has not been for `seconds`.
+    pub(crate) fn is_within(&self, seconds: u32, since_ms: i64, now_ms: i64) -> bool {
+        now_ms < since_ms.max(self.start_ms) + i64::from(seconds) * 1_000
     }
 
     /// Faults off from now on.

@@ -103,6 +103,8 @@ fn a_world_with_the_faults_of_the_field_is_collected_alike() {
         Fault::SubscriptionDisabled,
         Fault::BlobNotFound,
         Fault::ExpiredEntry,
+        // Believed after a day.
+        Fault::EmptyBlob,
         // In the hostile world: each way to throttle costs ten seconds and half of the rate.
         Fault::Throttled403,
     ] {
@@ -121,12 +123,7 @@ fn a_hostile_world_is_collected_alike() {
     for (fault, rate) in &mut faults.rates {
         let published = matches!(
             fault,
-            Fault::LateBlob
-                | Fault::VeryLateBlob
-                | Fault::RedeliveredBlob
-                | Fault::OldEvents
-                | Fault::EmptyBlob
-                | Fault::NullBlob
+            Fault::LateBlob | Fault::VeryLateBlob | Fault::RedeliveredBlob | Fault::OldEvents
         );
         let harmless = matches!(rate, Rate::Probability(p) if 0.1 <= *p);
         if !published && !harmless {
@@ -143,8 +140,11 @@ fn a_hostile_world_is_collected_alike() {
         Fault::InternalErrorHour,
         // Until the world heals, which it does not.
         Fault::PoisonBlobForever,
-        // What has expired is lost, and nobody's loss here.
+        // What has expired is lost, and nobody's loss here; what is empty is believed after a day,
+        // and null never.
         Fault::ExpiredEntry,
+        Fault::EmptyBlob,
+        Fault::NullBlob,
         // Half a minute at the first failure of a blob, and more at a later one.
         Fault::BlobNotFound,
         Fault::BlobExpired,
@@ -164,6 +164,7 @@ fn a_hostile_world_is_collected_alike() {
 fn bounded(faults: FaultPlan) -> FaultPlan {
     FaultPlan {
         poison_times: 2,
+        hollow_seconds: 3,
         burst_requests: 3,
         retry_after_seconds: 2,
         slow_pause_ms: 20,

@@ -11,7 +11,7 @@ use crate::call::reply::{Reply, Subscription};
 use crate::call::{Call, Pages};
 use crate::event::Event;
 use crate::exchange::{Body, Head, PageBody};
-use crate::expand::ExpandError;
+use crate::expand::{ExpandError, Whole};
 use crate::io::Output;
 use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
@@ -91,13 +91,24 @@ impl Caller {
             {
                 return self.doubt(&error.to_string());
             }
-            Err(error) => Ending::retry(error.to_string()),
+            Err(error) => {
+                self.salvage(&mut flight);
+                Ending::retry(error.to_string())
+            }
         };
         self.conclude(now, &flight, ending);
     }
 
+    /// A blob cannot be read to its end: hands over what was read whole of it.
+    fn salvage(&mut self, flight: &mut Flight) {
+        if let Body::Blob(expander) = &mut flight.body
+            && let Some(expanded) = expander.salvage()
+        {
+            self.emit(expanded);
+        }
+    }
+
     fn ending(&mut self, flight: &mut Flight) -> Ending {
-        let last_attempt = self.task.as_ref().is_none_or(|task| ATTEMPTS_MAX <= task.failures + 1);
         let fault = match &mut flight.body {
             Body::Small(small) => {
                 let ok = (200..300).contains(&flight.head.status);
@@ -106,9 +117,7 @@ impl Caller {
                 return judged(flight.operation, &flight.head, code, bytes);
             }
             Body::Page(page) => match page.finish() {
-                Ok(null) if null && !last_attempt => {
-                    return Ending::retry("the body is null".into());
-                }
+                Ok(null) if null => return Ending::retry("the body is null".into()),
                 Ok(_) if 0 < page.bad_entries => {
                     let message =
                         format!("{} entries of the answer cannot be read", page.bad_entries);
@@ -120,14 +129,15 @@ impl Caller {
             // Of the other API.
             Body::Activities(_) => return self.end_at_portal(flight),
             Body::Blob(expander) => match expander.finish() {
-                Ok((_, true)) if !last_attempt => {
-                    return Ending::retry("the body is null".into());
-                }
-                Ok((expanded, _)) => {
+                Ok((_, Whole::Null)) => return Ending::retry("the body is null".into()),
+                Ok((expanded, Whole::Records | Whole::Empty)) => {
                     self.emit(expanded);
                     Ok(())
                 }
-                Err(error) => Err(error),
+                Err(error) => {
+                    self.salvage(flight);
+                    Err(error)
+                }
             },
         };
         match fault {

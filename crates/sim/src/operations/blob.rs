@@ -51,7 +51,16 @@ impl Microsoft {
         }
         self.blob_fault(call.now_ms, &blob, id, texts)?;
         let recipe = Arc::clone(&self.tenants[call.tenant].recipe);
-        Ok(Answer::blob(Body::blob(BlobStream::new(recipe, blob))))
+        let order = blob.order;
+        let stream = BlobStream::new(recipe, blob);
+        // A large one is made as it is read, and nobody has its bytes to damage them.
+        if stream.is_small() && self.faults.hit(Fault::CutBlob, order, call.now_ms) {
+            return Ok(Answer::blob(Body::bytes(stream.cut())));
+        }
+        if stream.is_small() && self.faults.hit(Fault::UnescapedBlob, order, call.now_ms) {
+            return Ok(Answer::blob(Body::bytes(stream.unescaped())));
+        }
+        Ok(Answer::blob(Body::blob(stream)))
     }
 
     /// Faults of a blob: by request, and poison, which belongs to the blob.
@@ -70,6 +79,13 @@ impl Microsoft {
         }
         if self.fault(Fault::BlobInvalid) {
             return Err(answer::invalid_blob(texts, id));
+        }
+        let hollow_seconds = self.faults.plan.hollow_seconds;
+        if self.faults.is_within(hollow_seconds, blob.available_ms, now_ms)
+            && self.faults.hit(Fault::HollowBlob, blob.order, now_ms)
+        {
+            let body = if blob.order.is_multiple_of(2) { "[]" } else { "null" };
+            return Err(Answer::json(200, body.to_owned()));
         }
         let for_ever = self.faults.hit(Fault::PoisonBlobForever, blob.order, now_ms);
         let poisoned = for_ever || self.faults.hit(Fault::PoisonBlob, blob.order, now_ms);

@@ -90,8 +90,10 @@ fn faults_of_the_field_can_be_overcome_without_an_illegal_request() {
 #[test]
 fn hostile_faults_can_be_overcome_without_an_illegal_request() {
     let mut faults = FaultPlan::hostile();
-    // The small client has no patience for what only healing cures.
-    faults.rates.remove(&Fault::PoisonBlobForever);
+    // The small client has no patience for what only healing cures, and believes what is hollow.
+    for fault in [Fault::PoisonBlobForever, Fault::CutBlob, Fault::HollowBlob] {
+        faults.rates.remove(&fault);
+    }
     for seed in 0..4 {
         overcome(faults.clone(), seed);
     }
@@ -118,6 +120,35 @@ fn a_poisoned_blob_recovers_after_its_failures_or_when_the_world_heals() {
     };
     check(Fault::PoisonBlob, false);
     check(Fault::PoisonBlobForever, true);
+}
+
+#[test]
+fn a_hollow_blob_fills_after_its_time() {
+    let faults = FaultPlan { hollow_seconds: 60, ..FaultPlan::none().with(Fault::HollowBlob, 1.0) };
+    let mut world = World::new(SimConfig { faults, subscribed: true, ..config(2) });
+    let ids: Vec<_> = world.microsoft.owed().take(40).map(|owed| owed.content_id).collect();
+    let mut bodies: Vec<_> = ids.iter().map(|id| world.get(&format!("audit/{id}")).bytes).collect();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies, [&b"[]"[..], b"null"]);
+    world.now_ms += 60_000;
+    assert!(world.get(&format!("audit/{}", ids[0])).bytes.starts_with(b"[{"));
+}
+
+#[test]
+fn a_damaged_blob_is_whole_up_to_its_damage_until_the_world_heals() {
+    for fault in [Fault::CutBlob, Fault::UnescapedBlob] {
+        let faults = FaultPlan::none().with(fault, 1.0);
+        let mut world = World::new(SimConfig { faults, subscribed: true, ..config(2) });
+        let id = world.microsoft.owed().next().unwrap().content_id;
+        let broken = world.get(&format!("audit/{id}")).bytes;
+        assert!(serde_json::from_slice::<serde_json::Value>(&broken).is_err(), "{fault:?}");
+        world.microsoft.heal();
+        let whole = world.get(&format!("audit/{id}")).bytes;
+        assert!(serde_json::from_slice::<serde_json::Value>(&whole).is_ok(), "{fault:?}");
+        let same = broken.iter().zip(&whole).take_while(|(a, b)| a == b).count();
+        assert!(whole[..same].starts_with(b"[{") && same < whole.len(), "{fault:?}");
+    }
 }
 
 #[test]
