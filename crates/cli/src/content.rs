@@ -50,7 +50,6 @@ pub(crate) fn command() -> Command {
                 .value_name("URI|ID")
                 .required(true)
                 .num_args(1..)
-                .allow_hyphen_values(true)
                 .help("contentUri or contentId; - reads them from stdin"),
         )
         .arg(

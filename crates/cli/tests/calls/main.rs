@@ -226,6 +226,9 @@ fn content_is_listed_over_windows_and_pages_and_read_whole() {
     let records: Vec<Value> =
         expanded.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(array.json(), Value::from(records));
+    // Options stand behind what they are about, too.
+    let behind = say(&world, &["content", "get", &listed[0], "--expand"]).must(0);
+    assert_eq!(behind.stdout, expanded.stdout);
     let table = say(&world, &["content", "list", "Audit.Exchange", "--since", "3d"]).must(0).stdout;
     assert!(table.contains(&format!("{} blobs of Audit.Exchange", listed.len())), "{table}");
     assert_eq!(illegal(&world), Vec::<String>::new());
