@@ -1,14 +1,12 @@
 //! Runs collectors: one to its end, or one after another until shutdown.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use m365_audit_core::{Collector, Level, Outcome, StateError, TransportError};
 
-use crate::credentials::Presenter;
+use crate::credentials::{Presenter, entropy};
 use crate::driver::{Clocks, Driver, Inbox};
 use crate::handle::Handle;
 use crate::http::{Clients, Http};
@@ -255,10 +253,9 @@ fn tell(sink: &mut impl Sink, options: &WebhookOptions, address: SocketAddr) {
     }
 }
 
-/// A number from the system's random source, for the jitter of retries: nothing secret hangs on it.
-pub(crate) fn seed() -> u64 {
-    // The standard library keys its hash maps from that source.
-    RandomState::new().build_hasher().finish()
+/// A number from the system's random source, which nobody can guess.
+pub(crate) fn seed() -> u128 {
+    entropy().first_chunk().map_or(0, |seed| u128::from_le_bytes(*seed))
 }
 
 #[cfg(test)]

@@ -110,6 +110,9 @@ pub struct Record {
     pub kind: RecordKind,
     /// Whether values in it were replaced, as the option `redact` asks for, or all of it withheld.
     pub redacted: bool,
+    /// Whether it is known to be valid JSON, at most [`DEPTH_MAX`](crate::json::DEPTH_MAX) deep, so
+    /// that nobody has to look again.
+    pub is_json: bool,
     /// When it happened, where the record says so in milliseconds: of activities alone.
     pub happened: Option<Utc>,
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::activities::ActivityLane;
-use crate::batch::{Batch, BatchId, ContentRef, Record};
+use crate::batch::{Batch, BatchId, ContentRef, ContentType, Record};
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::digest::DigestKey;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange, Purpose};
 use crate::expand::Expanded;
@@ -56,6 +57,7 @@ pub struct Collector {
     pub(crate) exchanges: BTreeMap<RequestId, Exchange>,
     /// Responses that wait for room before more of them is read.
     stalled: BTreeSet<(Urgency, RequestId)>,
+    digest_key: DigestKey,
     pub(crate) ledger: Ledger,
     /// What was lost, in this run or before.
     pub(crate) losses: Losses,
@@ -103,15 +105,17 @@ pub enum Outcome {
 impl Collector {
     /// A collector that continues from `stored` (empty: the first run).
     ///
-    /// `seed` feeds the jitter of retries; any number.
+    /// `seed` is random, as nobody outside can guess it: it feeds the jitter of retries and, in the
+    /// first run, the key by which records are told from others of their name.
     ///
     /// # Errors
     /// If `stored` is damaged, of another tenant, or written by a newer version. Nothing is changed
     /// then.
-    pub fn new(config: Config, stored: &Stored, seed: u64, now: Now) -> Result<Self, StateError> {
+    pub fn new(config: Config, stored: &Stored, seed: u128, now: Now) -> Result<Self, StateError> {
         let mut changes = Changes::default();
         let new = state::check_version(stored, &mut changes)?;
         state::check_tenant(stored, &config.tenant_id, &mut changes)?;
+        let digest_key = state::digest_key(stored, seed, &mut changes)?;
         let lanes = config
             .content_types
             .iter()
@@ -159,6 +163,7 @@ impl Collector {
             throttles: 0,
             exchanges: BTreeMap::new(),
             stalled: BTreeSet::new(),
+            digest_key,
             ledger: Ledger::default(),
             losses,
             changes,
@@ -322,9 +327,11 @@ impl Collector {
                 Purpose::Page { .. } => Body::page(),
                 Purpose::Blob { lane, key } => {
                     let resume = self.lanes[lane].blobs.get(&key).map(|blob| blob.emitted);
-                    Body::blob(resume.unwrap_or_default(), &self.config)
+                    Body::blob(resume.unwrap_or_default(), &self.config, self.digest_key)
                 }
-                Purpose::ActivityPage { .. } => Body::activities(&self.config, self.clock.at(now)),
+                Purpose::ActivityPage { .. } => {
+                    Body::activities(&self.config, self.clock.at(now), self.digest_key)
+                }
                 Purpose::PortalToken
                 | Purpose::Token
                 | Purpose::ListSubscriptions
@@ -433,7 +440,9 @@ impl Collector {
     pub(crate) fn emit(&mut self, index: usize, key: Key, expanded: Expanded, last: bool) {
         let lane = &mut self.lanes[index];
         let Some(content) = lane.note_progress(key, expanded.progress) else { return };
-        let (mut records, keys) = lane.leave_out_known(expanded.records, expanded.keys);
+        let mut records = expanded.records;
+        let (known, revised) = lane.leave_out_known(&mut records, expanded.known);
+        self.report_revised(content.content_type, &content.id, revised);
         self.report_oversized(index, key, expanded.oversized);
         let treated = Treated { dropped: expanded.oversized, ..self.treat(&mut records) };
         if treated.withheld > 0 {
@@ -448,7 +457,7 @@ impl Collector {
         // Entered even if nothing is left: what was left out must be delivered before this counts.
         self.ledger.push(Entry {
             id,
-            part: Part::Blob { lane: index, key, progress: expanded.progress, keys },
+            part: Part::Blob { lane: index, key, progress: expanded.progress, known },
             last,
             records: records.len() as u64,
             treated,
@@ -477,14 +486,22 @@ impl Collector {
         if let Some(redactor) = &mut self.redactor {
             (treated.redacted, treated.withheld) = redactor.redact_all(records);
         }
+        treated.malformed = records.iter().filter(|record| !record.is_json).count() as u64;
         treated
+    }
+
+    /// Tells of records that have the name of others and say something else.
+    pub(crate) fn report_revised(&mut self, content_type: ContentType, content: &str, count: u64) {
+        if 0 < count {
+            self.event(Event::RecordsRevised { content_type, content_id: content.into(), count });
+        }
     }
 
     /// Counts what the host has taken, in the order of emission.
     pub(crate) fn settle(&mut self, now: Now) {
         while let Some(entry) = self.ledger.pop_delivered() {
             match entry.part {
-                Part::Blob { lane, key, progress, ref keys } => {
+                Part::Blob { lane, key, progress, ref known } => {
                     let lane = &mut self.lanes[lane];
                     if let Some(blob) = lane.blobs.get(&key) {
                         // With the progress that goes over them, and not before.
@@ -493,11 +510,12 @@ impl Collector {
                             self.losses.add(Loss::of_blob(kind, &blob.content, count, told));
                         }
                     }
-                    lane.records.deliver(keys);
+                    lane.records.deliver(known);
                     lane.metrics.records_delivered += entry.records;
                     lane.metrics.records_filtered += entry.treated.filtered;
                     lane.metrics.records_redacted += entry.treated.redacted;
                     lane.metrics.records_withheld += entry.treated.withheld;
+                    lane.metrics.records_malformed += entry.treated.malformed;
                     lane.metrics.bytes_delivered += entry.bytes;
                     let event = lane.deliver(key, progress, entry.last, &mut self.changes);
                     self.outputs.extend(event.map(Output::Event));
@@ -520,10 +538,10 @@ impl Collector {
         self.event(Event::BatchesReturned { batches });
         for entry in back {
             let request = match &entry.part {
-                Part::Blob { lane, key, keys, .. } => {
+                Part::Blob { lane, key, known, .. } => {
                     let remaining = self.ledger.last_progress(*lane, *key);
                     let lane = &mut self.lanes[*lane];
-                    lane.records.take_back(keys);
+                    lane.records.take_back(known);
                     lane.take_back(*key, remaining)
                 }
                 Part::Page { walk, page, activities } => {

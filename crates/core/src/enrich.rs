@@ -158,9 +158,20 @@ mod tests {
         for text in junk {
             check_client(text, "");
         }
-        for text in ["1.2.3.4:65536", "[::1", "::1]:5", "01.2.3.4", "1.2.3.4, 5.6.7.8", "[::1]:",
-            "[1.2.3.4]:65536", "[1.2.3.4]:5:6", "[1.2.3.4]5", "[1.2.3.4:5]", "[]:5", "[[::1]]"]
-        {
+        for text in [
+            "1.2.3.4:65536",
+            "[::1",
+            "::1]:5",
+            "01.2.3.4",
+            "1.2.3.4, 5.6.7.8",
+            "[::1]:",
+            "[1.2.3.4]:65536",
+            "[1.2.3.4]:5:6",
+            "[1.2.3.4]5",
+            "[1.2.3.4:5]",
+            "[]:5",
+            "[[::1]]",
+        ] {
             check_client(text, "");
         }
     }
@@ -171,7 +182,7 @@ mod tests {
         splitter.push(Bytes::from(format!("[{record}]")));
         let Ok(Some(Item::Record(split))) = splitter.poll() else { panic!("{record}") };
         let (raw, fields, kind) = (split.raw, split.fields, split.kind);
-        let record = Record { raw, fields, kind, redacted: false, happened: None };
+        let record = Record { raw, fields, kind, redacted: false, is_json: false, happened: None };
         let enrichment = record.enrichment().unwrap();
         let mut json = Vec::new();
         enrichment.write_json(&mut json);
@@ -199,7 +210,8 @@ mod tests {
 
     #[test]
     fn types_are_named_however_they_are_written() {
-        let named = r#""record_type_name":"AzureActiveDirectoryStsLogon","user_type_name":"Admin","#;
+        let named =
+            r#""record_type_name":"AzureActiveDirectoryStsLogon","user_type_name":"Admin","#;
         for (record_type, user_type) in
             [("15", "2"), (r#""15""#, r#""2""#), (r#"" 15""#, r#""\u0032""#)]
         {

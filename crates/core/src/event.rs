@@ -267,6 +267,16 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// Records have the name of records that were delivered before, and say something else. They are
+    /// delivered.
+    RecordsRevised {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+    },
     /// Records could not be read for redaction: only their length and hash was handed over.
     RecordsWithheldError {
         /// The feed.
@@ -428,6 +438,7 @@ impl Event {
             Self::ContentLostError { .. } => "ContentLostError",
             Self::ListingGapError { .. } => "ListingGapError",
             Self::RecordsDroppedError { .. } => "RecordsDroppedError",
+            Self::RecordsRevised { .. } => "RecordsRevised",
             Self::RecordsWithheldError { .. } => "RecordsWithheldError",
             Self::ListingEntriesDroppedError { .. } => "ListingEntriesDroppedError",
             Self::AddressDerived { .. } => "AddressDerived",
@@ -496,6 +507,7 @@ impl Event {
             | Self::WindowListed { .. }
             | Self::HintForgotten { .. }
             | Self::ActivitiesListed { .. }
+            | Self::RecordsRevised { .. }
             | Self::RequestRetried { .. } => Level::Debug,
         }
     }
@@ -677,6 +689,11 @@ impl fmt::Display for Event {
             Self::RecordsDroppedError { content_type, content_id, count, reason } => {
                 write!(f, "{content_type}: {count} records of blob {content_id} dropped: {reason}")
             }
+            Self::RecordsRevised { content_type, content_id, count } => write!(
+                f,
+                "{content_type}: {count} records of blob {content_id} were delivered before and say \
+                 something else now; delivered again"
+            ),
             Self::RecordsWithheldError { content_type, content_id, count } => write!(
                 f,
                 "{content_type}: {count} records of blob {content_id} withheld: they are no valid \

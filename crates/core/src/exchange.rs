@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::activities::{PageId, PageReader, WalkId};
 use crate::config::Config;
+use crate::digest::DigestKey;
 use crate::expand::{Expander, Progress};
 use crate::json::{Item, SplitError, Splitter};
 use crate::key::Key;
@@ -83,14 +84,16 @@ impl Body {
         })
     }
 
-    pub(crate) fn activities(config: &Config, now: Utc) -> Self {
-        let reader = PageReader::new(config.batch_bytes, config.record_bytes_max, now);
+    pub(crate) fn activities(config: &Config, now: Utc, digest_key: DigestKey) -> Self {
+        let (batch_bytes, record_bytes_max) = (config.batch_bytes, config.record_bytes_max);
+        let reader = PageReader::new(batch_bytes, record_bytes_max, now, digest_key);
         Self::Activities(Box::new(reader))
     }
 
-    pub(crate) fn blob(resume: Progress, config: &Config) -> Self {
+    pub(crate) fn blob(resume: Progress, config: &Config, digest_key: DigestKey) -> Self {
         let (batch_bytes, record_bytes_max) = (config.batch_bytes, config.record_bytes_max);
-        let expander = Expander::new(resume, batch_bytes, record_bytes_max, config.enrich);
+        let expander =
+            Expander::new(resume, batch_bytes, record_bytes_max, config.enrich, digest_key);
         Self::Blob(Box::new(expander))
     }
 }

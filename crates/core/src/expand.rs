@@ -4,8 +4,10 @@
 use bytes::Bytes;
 
 use crate::batch::Record;
+use crate::digest::{Digest, DigestKey, Digester};
 use crate::json::{Item, SplitError, Splitter};
 use crate::key::Key;
+use crate::revision::Revision;
 
 /// How far into a blob something reaches: so many records, and a digest of them, so that a blob
 /// that reads differently the next time is noticed instead of being continued in the wrong place.
@@ -25,8 +27,8 @@ impl Default for Progress {
 #[derive(Debug, Default)]
 pub(crate) struct Expanded {
     pub(crate) records: Vec<Record>,
-    /// For each record the key under which it is recognised, if it has one.
-    pub(crate) keys: Vec<Option<Key>>,
+    /// For each record which one it is and what it says, if it has a name.
+    pub(crate) known: Vec<Option<Revision>>,
     pub(crate) bytes: u64,
     /// Records among them that are left out because they are too large.
     pub(crate) oversized: u64,
@@ -63,6 +65,7 @@ pub(crate) struct Expander {
     at: Progress,
     ready: Expanded,
     batch_bytes: usize,
+    digester: Digester,
     scratch: Vec<u8>,
     /// Whether the blob has turned out not to begin as it did before.
     changed: bool,
@@ -75,9 +78,11 @@ impl Expander {
         batch_bytes: usize,
         record_bytes_max: usize,
         more: bool,
+        digest_key: DigestKey,
     ) -> Self {
         Self {
             splitter: Splitter::new(record_bytes_max).lifting_more(more),
+            digester: Digester::new(digest_key),
             resume,
             at: Progress::default(),
             ready: Expanded::default(),
@@ -140,22 +145,24 @@ impl Expander {
         self.at.records += 1;
         match item {
             Item::Record(split) => {
-                let key = Key::of_record(&split.raw, &split.fields, &mut self.scratch);
-                self.at.digest = self.at.digest.chain(&split.raw, key);
+                let (digest, is_json) = self.digester.digest(&split.raw);
+                self.at.digest = self.at.digest.chain(digest);
                 if !resuming {
+                    let key = Key::of_record(&split.raw, &split.fields, &mut self.scratch);
                     self.ready.bytes += split.raw.len() as u64;
-                    self.ready.keys.push(key);
+                    self.ready.known.push(key.map(|key| Revision::new(key, digest)));
                     self.ready.records.push(Record {
                         raw: split.raw,
                         fields: split.fields,
                         kind: split.kind,
                         redacted: false,
+                        is_json,
                         happened: None,
                     });
                 }
             }
             Item::Oversized { bytes } => {
-                self.at.digest = self.at.digest.chain(&bytes.to_le_bytes(), None);
+                self.at.digest = self.at.digest.chain(Digest(bytes));
                 self.ready.oversized += u64::from(!resuming);
             }
         }
@@ -179,10 +186,10 @@ mod tests {
         records: &[&str],
         resume: Progress,
     ) -> Result<(Vec<String>, Vec<Progress>), ExpandError> {
-        let mut expander = Expander::new(resume, 1, 1_000, false);
+        let mut expander = Expander::new(resume, 1, 1_000, false, DigestKey::drawn(7));
         let (mut texts, mut progress) = (Vec::new(), Vec::new());
         let mut note = |expanded: Expanded| {
-            assert_eq!(expanded.keys.len(), expanded.records.len());
+            assert_eq!(expanded.known.len(), expanded.records.len());
             progress.push(expanded.progress);
             for record in expanded.records {
                 texts.push(String::from_utf8(record.raw.to_vec()).unwrap());
@@ -214,7 +221,8 @@ mod tests {
         let whole = [A, B, C];
         let body = format!("[{}", whole.join(","));
         for (tail, records) in [("", 3), (",{\"Id\":\"d", 3), (",x", 3), ("]]", 3)] {
-            let mut expander = Expander::new(Progress::default(), 1_000, 1_000, false);
+            let mut expander =
+                Expander::new(Progress::default(), 1_000, 1_000, false, DigestKey::drawn(7));
             expander.push(Bytes::from(format!("{body}{tail}")));
             while let Ok(Some(_)) = expander.step() {}
             assert!(expander.finish().is_err(), "{tail}");
@@ -232,7 +240,7 @@ mod tests {
     fn nothing_is_taken_from_a_blob_that_reads_differently() {
         let (_, points) = expand(&[A, B, C], Progress::default()).unwrap();
         for body in [format!("[{B},{A},{C},"), format!("[{A},")] {
-            let mut expander = Expander::new(points[1], 1_000, 1_000, false);
+            let mut expander = Expander::new(points[1], 1_000, 1_000, false, DigestKey::drawn(7));
             expander.push(Bytes::from(body));
             while let Ok(Some(_)) = expander.step() {}
             assert!(expander.finish().is_err() && expander.salvage().is_none());

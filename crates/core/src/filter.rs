@@ -228,7 +228,8 @@ mod tests {
         let mut scratch = String::new();
         while let Some(Item::Record(split)) = splitter.poll().unwrap() {
             let (raw, fields, kind) = (split.raw, split.fields, split.kind);
-            let record = Record { raw, fields, kind, redacted: false, happened: None };
+            let record =
+                Record { raw, fields, kind, redacted: false, is_json: false, happened: None };
             if filter.passes(&record, &mut scratch) {
                 let id = record.fields.text(&record.raw, Field::Id);
                 passed.push_str(id.as_deref().unwrap_or("-"));

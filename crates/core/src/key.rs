@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::digest::Digest;
 use crate::encoding::Base64;
 use crate::json::{Field, Lifted, TokenKind};
 
@@ -44,13 +45,11 @@ impl Key {
         Some(Self(xxh3_128(scratch)))
     }
 
-    /// Extends a digest of a sequence of records by one more.
-    pub(crate) fn chain(self, record: &[u8], key: Option<Self>) -> Self {
-        let key = key.unwrap_or_else(|| Self(xxh3_128(record)));
-        let mut link = [0; 2 * KEY_BYTES + 8];
+    /// Extends a digest of a sequence of records by one more, which says this.
+    pub(crate) fn chain(self, record: Digest) -> Self {
+        let mut link = [0; KEY_BYTES + 8];
         link[..KEY_BYTES].copy_from_slice(&self.0.to_le_bytes());
-        link[KEY_BYTES..2 * KEY_BYTES].copy_from_slice(&key.0.to_le_bytes());
-        link[2 * KEY_BYTES..].copy_from_slice(&(record.len() as u64).to_le_bytes());
+        link[KEY_BYTES..].copy_from_slice(&record.0.to_le_bytes());
         Self(xxh3_128(&link))
     }
 }
@@ -89,6 +88,10 @@ impl Hasher for AlreadyHashed {
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]

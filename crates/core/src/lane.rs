@@ -19,6 +19,7 @@ use crate::metrics::LaneMetrics;
 use crate::plan::{self, Round, Urgency};
 use crate::relist::Older;
 use crate::request::RequestId;
+use crate::revision::{Novelty, Revision};
 use crate::schedule::NO_SUBSCRIPTION;
 use crate::seen::{SeenContents, SeenRecords};
 use crate::state::{self, BlobRecord, Changes, LaneKeys, LaneRecord, StateError, Stored};
@@ -718,26 +719,30 @@ impl Lane {
     }
 
     /// Sorts out records that the host was given before, in this blob or another. The rest counts
-    /// as given. Answers it with its keys.
+    /// as given. Answers which of it have a name, and how many say something else than one of
+    /// their name did.
     pub(crate) fn leave_out_known(
         &mut self,
-        mut records: Vec<Record>,
-        keys: Vec<Option<Key>>,
-    ) -> (Vec<Record>, Vec<Key>) {
-        let mut given = Vec::new();
+        records: &mut Vec<Record>,
+        known: Vec<Option<Revision>>,
+    ) -> (Vec<Revision>, u64) {
+        let (mut given, mut revised) = (Vec::new(), 0);
         if self.records.is_off() {
-            return (records, given);
+            return (given, revised);
         }
         let before = records.len();
-        let mut keys = keys.into_iter();
+        let mut known = known.into_iter();
         records.retain(|_| {
-            let key = keys.next().flatten();
-            let new = key.is_none_or(|key| self.records.emit(key));
-            given.extend(key.filter(|_| new));
+            let Some(record) = known.next().flatten() else { return true };
+            let novelty = self.records.emit(record);
+            revised += u64::from(novelty == Novelty::Revised);
+            let new = novelty != Novelty::Known;
+            given.extend(Some(record).filter(|_| new));
             new
         });
         self.metrics.records_deduplicated += (before - records.len()) as u64;
-        (records, given)
+        self.metrics.records_revised += revised;
+        (given, revised)
     }
 
     /// The host has lost what it was given of a blob; `remaining` says how far entries reach that

@@ -11,6 +11,7 @@ use crate::batch::BatchId;
 use crate::expand::Progress;
 use crate::key::Key;
 use crate::losses::LossKind;
+use crate::revision::Revision;
 use crate::time::Utc;
 
 /// Entries at the most, but for what requests under way still add.
@@ -27,8 +28,8 @@ pub(crate) enum Part {
         key: Key,
         /// How far into the blob this reaches.
         progress: Progress,
-        /// The keys of its records, where they have one.
-        keys: Vec<Key>,
+        /// Its records, where they have a name.
+        known: Vec<Revision>,
     },
     /// Of a page of activities.
     Page {
@@ -37,7 +38,7 @@ pub(crate) enum Part {
         /// The page.
         page: PageId,
         /// Its activities, and when they were stored.
-        activities: Vec<(Key, Utc)>,
+        activities: Vec<(Revision, Utc)>,
     },
 }
 
@@ -70,6 +71,8 @@ pub(crate) struct Treated {
     pub(crate) withheld: u64,
     /// Left out because they are too large, beside those of the entry.
     pub(crate) dropped: u64,
+    /// Handed over although they are no JSON.
+    pub(crate) malformed: u64,
 }
 
 impl Treated {
@@ -174,7 +177,7 @@ mod tests {
                 lane: 0,
                 key: Key(0),
                 progress: Progress::default(),
-                keys: Vec::new(),
+                known: Vec::new(),
             },
             last: false,
             records: 1,

@@ -3,7 +3,7 @@
 
 use crate::batch::{Batch, Record};
 use crate::encoding::Base64;
-use crate::json::{DEPTH_MAX, Walker};
+use crate::json::{DEPTH_MAX, Walker, line_of};
 
 /// Writes lines, bare or wrapped in what the core knows about the record.
 #[derive(Debug)]
@@ -68,6 +68,9 @@ impl LineWriter {
     }
 
     fn write_record(&mut self, record: &Record, out: &mut Vec<u8>) {
+        if record.is_json {
+            return line_of(&record.raw, out);
+        }
         if self.walker.line_into(&record.raw, out).is_ok() {
             return;
         }
@@ -128,6 +131,7 @@ mod tests {
             fields: Lifted::default(),
             kind: RecordKind::Object,
             redacted: false,
+            is_json: false,
             happened: None,
         };
         Batch {

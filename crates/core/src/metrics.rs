@@ -74,8 +74,12 @@ pub struct LaneMetrics {
     pub records_delivered: u64,
     /// Bytes of the records delivered.
     pub bytes_delivered: u64,
-    /// Records left out because a record of the same id was delivered before.
+    /// Records left out because one of the same id that says the same was delivered before.
     pub records_deduplicated: u64,
+    /// Records delivered although one of the same id was before, because they say something else.
+    pub records_revised: u64,
+    /// Records that are no valid JSON, delivered as they are.
+    pub records_malformed: u64,
     /// Records left out because the filters say so.
     pub records_filtered: u64,
     /// Records in which values were replaced.
@@ -121,6 +125,8 @@ impl LaneMetrics {
             records_delivered: 0,
             bytes_delivered: 0,
             records_deduplicated: 0,
+            records_revised: 0,
+            records_malformed: 0,
             records_filtered: 0,
             records_redacted: 0,
             records_withheld: 0,
@@ -161,6 +167,8 @@ impl LaneMetrics {
             records_delivered,
             bytes_delivered,
             records_deduplicated,
+            records_revised,
+            records_malformed,
             records_filtered,
             records_redacted,
             records_withheld,
@@ -184,6 +192,8 @@ impl LaneMetrics {
         self.records_delivered += records_delivered;
         self.bytes_delivered += bytes_delivered;
         self.records_deduplicated += records_deduplicated;
+        self.records_revised += records_revised;
+        self.records_malformed += records_malformed;
         self.records_filtered += records_filtered;
         self.records_redacted += records_redacted;
         self.records_withheld += records_withheld;

@@ -7,8 +7,10 @@ use std::time::Duration;
 pub(crate) struct Random(u64);
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
+    /// A generator that is seeded with half of `seed`: whoever sees the waits may find that half.
+    #[expect(clippy::cast_possible_truncation, reason = "half of it will do")]
+    pub(crate) const fn new(seed: u128) -> Self {
+        Self(seed as u64)
     }
 
     fn next(&mut self) -> u64 {

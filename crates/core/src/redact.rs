@@ -237,6 +237,7 @@ impl Record {
         self.raw = Bytes::from(raw);
         self.fields = Lifted::of(&self.raw, self.fields.has_more());
         self.redacted = true;
+        self.is_json = true;
     }
 }
 

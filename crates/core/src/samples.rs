@@ -42,7 +42,7 @@ const fn gauge(
 }
 
 /// Every counter of a content type.
-pub const LANE_COUNTERS: [CounterSpec; 16] = [
+pub const LANE_COUNTERS: [CounterSpec; 17] = [
     counter("windows_listed_total", "Listing windows read to their last page.", |lane| {
         lane.windows_listed
     }),
@@ -67,6 +67,11 @@ pub const LANE_COUNTERS: [CounterSpec; 16] = [
     counter("records_deduplicated_total", "Records left out: delivered before.", |lane| {
         lane.records_deduplicated
     }),
+    counter(
+        "records_revised_total",
+        "Records delivered again because they say something else than before.",
+        |lane| lane.records_revised,
+    ),
     counter("records_filtered_total", "Records left out: the filters say so.", |lane| {
         lane.records_filtered
     }),
@@ -168,6 +173,8 @@ pub fn samples(metrics: &Metrics) -> Vec<Sample> {
     for lane in &metrics.lanes {
         let label = Some(("content_type", lane.content_type.as_str()));
         all.extend(LANE_COUNTERS.map(|spec| counter(spec.name, label, (spec.value)(lane))));
+        // What is malformed depends on the form that records get; of lines, core knows.
+        all.push(counter("records_malformed_total", label, lane.records_malformed));
         all.extend(LANE_GAUGES.map(|spec| gauge(spec.name, label, (spec.value)(lane))));
     }
     all

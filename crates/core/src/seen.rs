@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::key::{self, Key, KeySet};
+use crate::revision::{self, Novelty, Revision, Revisions};
 use crate::state::{Changes, LaneKeys, StateError, Stored};
 use crate::time::Utc;
 
@@ -75,13 +76,13 @@ impl SeenContents {
 #[derive(Clone, Debug)]
 pub(crate) struct SeenRecords {
     capacity: usize,
-    delivered: KeySet,
+    delivered: Revisions,
     /// Handed to the host; what becomes of them is not known yet.
-    undelivered: KeySet,
+    undelivered: Revisions,
     /// `delivered` in the order of delivery, in the pieces in which it is stored.
-    pieces: VecDeque<(u64, Vec<Key>)>,
+    pieces: VecDeque<(u64, Vec<Revision>)>,
     /// Delivered, and not stored yet.
-    unstored: Vec<Key>,
+    unstored: Vec<Revision>,
     next_piece: u64,
 }
 
@@ -93,8 +94,8 @@ impl SeenRecords {
     ) -> Result<Self, StateError> {
         let mut seen = Self {
             capacity,
-            delivered: KeySet::default(),
-            undelivered: KeySet::default(),
+            delivered: Revisions::default(),
+            undelivered: Revisions::default(),
             pieces: VecDeque::new(),
             unstored: Vec::new(),
             next_piece: 0,
@@ -102,9 +103,11 @@ impl SeenRecords {
         for (name, tail, value) in keys.records_in(stored) {
             let damaged = |problem| StateError::damaged(name, problem);
             let piece = u64::from_str_radix(tail, 16).map_err(|_| damaged("not a number"))?;
-            let keys = key::decode(value).ok_or_else(|| damaged("not a list of keys"))?;
-            seen.delivered.extend(keys.iter().copied());
-            seen.pieces.push_back((piece, keys));
+            let records = revision::decode(value).ok_or_else(|| damaged("not a list of keys"))?;
+            for record in &records {
+                seen.delivered.insert(*record);
+            }
+            seen.pieces.push_back((piece, records));
             seen.next_piece = piece + 1;
         }
         Ok(seen)
@@ -115,25 +118,30 @@ impl SeenRecords {
         self.capacity == 0
     }
 
-    /// Notes that a record is handed to the host. False if it was before, and must not be again.
-    pub(crate) fn emit(&mut self, key: Key) -> bool {
-        !self.delivered.contains(&key) && self.undelivered.insert(key)
+    /// Whether a record is to be handed to the host, which then counts as done: not if one of its
+    /// name that says the same was before.
+    pub(crate) fn emit(&mut self, record: Revision) -> Novelty {
+        let novelty = self.delivered.judge(record).max(self.undelivered.judge(record));
+        if novelty != Novelty::Known {
+            self.undelivered.insert(record);
+        }
+        novelty
     }
 
     /// The host has taken these records.
-    pub(crate) fn deliver(&mut self, keys: &[Key]) {
-        for key in keys {
-            self.undelivered.remove(key);
-            if self.delivered.insert(*key) {
-                self.unstored.push(*key);
+    pub(crate) fn deliver(&mut self, records: &[Revision]) {
+        for record in records {
+            self.undelivered.remove(*record);
+            if self.delivered.insert(*record) {
+                self.unstored.push(*record);
             }
         }
     }
 
     /// The host has not taken these records, and they will be emitted again.
-    pub(crate) fn take_back(&mut self, keys: &[Key]) {
-        for key in keys {
-            self.undelivered.remove(key);
+    pub(crate) fn take_back(&mut self, records: &[Revision]) {
+        for record in records {
+            self.undelivered.remove(*record);
         }
     }
 
@@ -141,15 +149,15 @@ impl SeenRecords {
     pub(crate) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys) {
         if !self.unstored.is_empty() {
             let piece = std::mem::take(&mut self.unstored);
-            changes.put(keys.records(self.next_piece), key::encode(&piece));
+            changes.put(keys.records(self.next_piece), revision::encode(&piece));
             self.pieces.push_back((self.next_piece, piece));
             self.next_piece += 1;
         }
         while self.delivered.len() > self.capacity {
             let Some((number, piece)) = self.pieces.pop_front() else { break };
             changes.delete(keys.records(number));
-            for key in piece {
-                self.delivered.remove(&key);
+            for record in piece {
+                self.delivered.remove(record);
             }
         }
     }
@@ -159,6 +167,7 @@ impl SeenRecords {
 mod tests {
     use super::*;
     use crate::batch::ContentType;
+    use crate::digest::Digest;
     use std::time::Duration;
 
     fn keys() -> LaneKeys {
@@ -211,18 +220,46 @@ mod tests {
     fn records_count_as_seen_only_once_delivered_and_up_to_the_capacity() {
         let mut seen = SeenRecords::load(&Stored::new(), &keys(), 2).unwrap();
         let (mut changes, mut stored) = (Changes::default(), Stored::new());
-        assert!(seen.emit(Key(1)));
-        assert!(!seen.emit(Key(1)));
-        seen.take_back(&[Key(1)]);
-        for key in [Key(1), Key(2), Key(3)] {
-            assert!(seen.emit(key));
-            seen.deliver(&[key]);
+        let record = |key| Revision::new(Key(key), Digest(9));
+        assert_eq!(seen.emit(record(1)), Novelty::New);
+        assert_eq!(seen.emit(record(1)), Novelty::Known);
+        seen.take_back(&[record(1)]);
+        for record in [1, 2, 3].map(record) {
+            assert_eq!(seen.emit(record), Novelty::New);
+            seen.deliver(&[record]);
             seen.flush(&mut changes, &keys());
             changes.take().apply(&mut stored);
         }
         assert_eq!(stored.len(), 2);
         let mut seen = SeenRecords::load(&stored, &keys(), 2).unwrap();
-        assert!(seen.emit(Key(1)), "the oldest is forgotten");
-        assert!(!seen.emit(Key(2)) && !seen.emit(Key(3)));
+        assert_eq!(seen.emit(record(1)), Novelty::New, "the oldest is forgotten");
+        assert_eq!([2, 3].map(|key| seen.emit(record(key))), [Novelty::Known; 2]);
+    }
+
+    #[test]
+    fn a_record_that_says_something_else_is_none_that_was_there() {
+        let mut seen = SeenRecords::load(&Stored::new(), &keys(), 9).unwrap();
+        let (mut changes, mut stored) = (Changes::default(), Stored::new());
+        let record = |digest| Revision::new(Key(1), Digest(digest));
+        let novelties = [5, 6, 5, 7, 6].map(|digest| seen.emit(record(digest)));
+        let (new, revised, known) = (Novelty::New, Novelty::Revised, Novelty::Known);
+        assert_eq!(novelties, [new, revised, known, revised, known]);
+        seen.deliver(&[5, 6, 7].map(record));
+        seen.flush(&mut changes, &keys());
+        changes.take().apply(&mut stored);
+        let mut seen = SeenRecords::load(&stored, &keys(), 9).unwrap();
+        assert_eq!(
+            [5, 6, 7, 8].map(|digest| seen.emit(record(digest))),
+            [known, known, known, revised]
+        );
+    }
+
+    #[test]
+    fn records_that_were_stored_without_what_they_say_are_read() {
+        let stored = Stored::from([(keys().records(3), key::encode(&[Key(1), Key(2)]))]);
+        let mut seen = SeenRecords::load(&stored, &keys(), 9).unwrap();
+        let record = |key| Revision::new(Key(key), Digest(9));
+        let novelties = [1, 2, 3].map(|key| seen.emit(record(key)));
+        assert_eq!(novelties, [Novelty::Known, Novelty::Known, Novelty::New]);
     }
 }

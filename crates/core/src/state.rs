@@ -4,29 +4,41 @@
 //! | key | value |
 //! |---|---|
 //! | `version` | format version, decimal |
+//! | `tenant` | whose state it is |
+//! | `digests` | the key of the digests below, in hexadecimal; drawn once |
 //! | `lane/TYPE` | JSON: start of the look-back, intervals delivered completely, relisting |
 //! | `start/TYPE` | time of the last subscription start, milliseconds since the epoch |
 //! | `seen/TYPE/HOUR` | keys of the contents created in that hour, in base64 |
-//! | `records/TYPE/N` | keys of records in the order of their delivery, in base64 |
+//! | `records/TYPE/N` | keys of records in the order of their delivery, and digests of what they say, in base64 |
 //! | `blob/TYPE/KEY` | JSON: a blob that is delivered in part, or in quarantine |
-//! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, their keys |
+//! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, keys and digests |
 //! | `walk/TYPE` | JSON: the search of the backlog, and where it goes on |
 //! | `search/TYPE` | the key of its filters, where a silence began, last times of relisting |
-//! | `loss/N` | JSON: what was lost ([`crate::losses`]); older versions do not know it |
+//! | `loss/N` | JSON: what was lost ([`crate::losses`]); without it in some states of version 1 |
 //! | `acknowledged/N` | JSON: who has acknowledged it; written by somebody else |
+//!
+//! Version 1 had no digests. Records that it stored count as the same whatever they say, as they did
+//! then, and a blob that was delivered in part is read from its beginning: its records are known.
+//! What only knows version 1 refuses version 2, which it would take for damaged.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{ContentRef, ContentType};
+use crate::digest::DigestKey;
 use crate::expand::Progress;
 use crate::interval::{Interval, IntervalSet};
 use crate::key::Key;
 use crate::time::Utc;
 
-/// The version of the format that is read and written here.
-pub const STATE_VERSION: u32 = 1;
+/// The version of the format that is written here. Version 1 is read as well.
+pub const STATE_VERSION: u32 = 2;
+
+/// The oldest version that is read.
+const OLDEST_VERSION: u32 = 1;
+
+const DIGESTS_KEY: &str = "digests";
 
 const VERSION_KEY: &str = "version";
 
@@ -88,6 +100,9 @@ pub(crate) fn check_version(stored: &Stored, changes: &mut Changes) -> Result<bo
     let found = value.parse().map_err(|_| StateError::damaged(VERSION_KEY, "not a number"))?;
     if found == STATE_VERSION {
         Ok(false)
+    } else if (OLDEST_VERSION..STATE_VERSION).contains(&found) {
+        changes.put(VERSION_KEY.into(), STATE_VERSION.to_string());
+        Ok(false)
     } else if found > STATE_VERSION {
         Err(StateError::Newer { found, known: STATE_VERSION })
     } else {
@@ -110,6 +125,21 @@ pub(crate) fn check_tenant(
             Ok(())
         }
     }
+}
+
+/// The key of the digests in a stored state; in one that has none yet it is drawn from `seed`.
+pub(crate) fn digest_key(
+    stored: &Stored,
+    seed: u128,
+    changes: &mut Changes,
+) -> Result<DigestKey, StateError> {
+    if let Some(text) = stored.get(DIGESTS_KEY) {
+        let damaged = || StateError::damaged(DIGESTS_KEY, "not a key");
+        return DigestKey::decode(text).ok_or_else(damaged);
+    }
+    let key = DigestKey::drawn(seed);
+    changes.put(DIGESTS_KEY.into(), key.encode());
+    Ok(key)
 }
 
 /// The keys of one lane.
@@ -370,13 +400,27 @@ mod tests {
         let stored = |value: &str| Stored::from([(VERSION_KEY.into(), value.into())]);
         let check = |stored: &Stored| check_version(stored, &mut Changes::default());
         assert_eq!(check(&Stored::new()), Ok(true));
-        assert_eq!(check(&stored("1")), Ok(false));
-        assert_eq!(check(&stored("2")), Err(StateError::Newer { found: 2, known: 1 }));
+        assert_eq!(check(&stored("2")), Ok(false));
+        assert_eq!(check(&stored("3")), Err(StateError::Newer { found: 3, known: 2 }));
         for value in ["", "0", "one"] {
             assert!(matches!(check(&stored(value)), Err(StateError::Damaged { .. })), "{value}");
         }
         let headless = Stored::from([("lane/DLP.All".into(), "{}".into())]);
         assert!(matches!(check(&headless), Err(StateError::Damaged { .. })));
+    }
+
+    #[test]
+    fn an_older_state_becomes_a_newer_one_with_a_key_of_its_own() {
+        let mut stored = Stored::from([(VERSION_KEY.into(), "1".into())]);
+        let mut changes = Changes::default();
+        assert_eq!(check_version(&stored, &mut changes), Ok(false));
+        let key = digest_key(&stored, 1, &mut changes).unwrap();
+        changes.take().apply(&mut stored);
+        assert_eq!(stored[VERSION_KEY], "2");
+        assert_eq!(digest_key(&stored, 2, &mut changes), Ok(key));
+        assert!(changes.is_empty(), "it is drawn once");
+        stored.insert(DIGESTS_KEY.into(), "x".into());
+        assert!(matches!(digest_key(&stored, 2, &mut changes), Err(StateError::Damaged { .. })));
     }
 
     #[test]

@@ -74,13 +74,19 @@ pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
         let Some(value) = stored.get(&name) else { continue };
         let record: LaneRecord = state::decode(&name, value)?;
         let count = |found: Found<'_>| crate::key::count(found.2);
+        let of_activities = content_type == ContentType::CloudAppActivities;
+        let count_records = |found: Found<'_>| {
+            // Of activities, a time comes first.
+            let keys = found.2.split(' ').nth(usize::from(of_activities));
+            crate::key::count(keys.unwrap_or_default())
+        };
         let mut lane = LaneSummary {
             content_type,
             begin: record.begin(),
             delivered: Vec::new(),
             holes: Vec::new(),
             contents: keys.seen_in(stored).map(count).sum(),
-            records: keys.records_in(stored).chain(keys.recent_in(stored)).map(count).sum(),
+            records: keys.records_in(stored).chain(keys.recent_in(stored)).map(count_records).sum(),
             blobs_in_progress: 0,
             quarantine: Vec::new(),
         };

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Does all that. What fails is tried again, five times in all, with pauses that double from some
 /// seconds.
-pub(crate) fn check<W: Wire>(config: Config, wire: &mut W, seed: u64) -> Result<(), Failure> {
+pub(crate) fn check<W: Wire>(config: Config, wire: &mut W, seed: u128) -> Result<(), Failure> {
     let mut check = Check {
         wire,
         told: Vec::new(),
@@ -53,7 +53,7 @@ struct Check<'a, W> {
 type Trouble = (Cause, String);
 
 impl<W: Wire> Check<'_, W> {
-    fn run(&mut self, config: Config, seed: u64) -> Result<(), Trouble> {
+    fn run(&mut self, config: Config, seed: u128) -> Result<(), Trouble> {
         let damaged = |error: StateError| (Cause::Permanent, error.to_string());
         let mut collector =
             Collector::new(config, &Stored::new(), seed, self.wire.now()).map_err(damaged)?;

@@ -21,7 +21,7 @@ mod simulated;
 use std::cell::RefCell;
 
 use m365_audit_core::{Collector, Stored};
-use wasip2::random::random::get_random_u64;
+use wasip2::random::random::get_random_bytes;
 
 use crate::bindings::exports::m365_audit::source::source::{
     Batch, Cause, Entry, Failure, Guest, Limits, Resume,
@@ -60,7 +60,7 @@ impl Guest for Component {
 
     fn check(config: String) -> Result<(), Failure> {
         let settings = Settings::parse(&config)?;
-        check::check(settings.config, &mut Http::new(), get_random_u64())
+        check::check(settings.config, &mut Http::new(), seed())
     }
 
     fn poll(config: String, resume: Resume, limits: Limits) -> Result<Batch, Failure> {
@@ -92,9 +92,14 @@ fn begin(config: &str, stored: &Stored, limits: &Limits) -> Result<Session<Http>
     let settings = Settings::parse(config)?;
     let config = settings.config.batch_bytes_max(session::bytes_max(limits));
     let mut http = Http::new();
-    let collector = Collector::new(config, stored, get_random_u64(), http.now())
+    let collector = Collector::new(config, stored, seed(), http.now())
         .map_err(|error| fault::new(Cause::Permanent, error.to_string()))?;
     Ok(Session::new(collector, http, settings.metadata))
+}
+
+/// A number that nobody can guess.
+fn seed() -> u128 {
+    get_random_bytes(16).first_chunk().map_or(0, |seed| u128::from_le_bytes(*seed))
 }
 
 /// Goes on with the session of the call before.

@@ -328,7 +328,7 @@ impl World {
 
     fn start(&mut self) -> Result<Collector, String> {
         let seed = self.draw.next();
-        Collector::new(self.config.clone(), &self.stored, seed, self.now())
+        Collector::new(self.config.clone(), &self.stored, seed.into(), self.now())
             .map_err(|error| format!("the state cannot be read back: {error}"))
     }
 

@@ -38,7 +38,8 @@ pub(crate) fn collect(world: &World) -> Collected {
     };
     loop {
         let (seed, now) = (driver.draw.next(), driver.now());
-        let mut collector = Collector::new(config.clone(), &driver.stored, seed, now).unwrap();
+        let mut collector =
+            Collector::new(config.clone(), &driver.stored, seed.into(), now).unwrap();
         if m365_audit_core::run(&mut collector, &mut driver).is_ok() {
             assert_eq!(collector.outcome(), Outcome::Complete);
             assert!(driver.fails_at.is_none(), "there were fewer batches");

@@ -233,6 +233,9 @@ fn lane_text(lane: &LaneMetrics, events_per_second: u64) -> String {
     if 0 < lane.records_filtered {
         text.push_str(&format!(", {} filtered", HumanCount(lane.records_filtered)));
     }
+    if 0 < lane.records_malformed {
+        text.push_str(&format!(", {} malformed", HumanCount(lane.records_malformed)));
+    }
     if 0 < lane.blobs_quarantined {
         text.push_str(&format!(", {} in quarantine", HumanCount(lane.blobs_quarantined)));
     }
@@ -292,6 +295,10 @@ fn summary(metrics: &Metrics, rates: &Rates) -> String {
     let filtered: u64 = lanes.iter().map(|lane| lane.records_filtered).sum();
     if 0 < filtered {
         text.push_str(&format!(", {} filtered", HumanCount(filtered)));
+    }
+    let malformed: u64 = lanes.iter().map(|lane| lane.records_malformed).sum();
+    if 0 < malformed {
+        text.push_str(&format!(", {} malformed", HumanCount(malformed)));
     }
     let denied = lanes.iter().filter(|lane| lane.denied).count();
     if 0 < denied {
@@ -357,6 +364,15 @@ mod tests {
         ]
         .assert_eq(&lane_text(&metrics.lanes[0], 5_000));
         assert_eq!(lane_text(&metrics.lanes[1], 0), "denied");
+    }
+
+    #[test]
+    fn malformed_records_are_counted_in_both_lines() {
+        let mut metrics = metrics(0, 0);
+        assert!(!summary(&metrics, &Rates::default()).contains("malformed"));
+        metrics.lanes[0].records_malformed = 1_007;
+        assert!(summary(&metrics, &Rates::default()).contains(", 1,007 malformed"));
+        assert!(lane_text(&metrics.lanes[0], 0).ends_with(", 1,007 malformed"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::ledger::{Entry, Part, Treated};
 use crate::losses::Loss;
 use crate::remedy::remedy;
 use crate::request::{Operation, TransportError};
+use crate::revision::{Novelty, Revision};
 use crate::time::{Now, Utc};
 use crate::token::Rejection;
 
@@ -91,15 +92,19 @@ impl Collector {
         let mut known = ready.known.into_iter();
         let mut activities = Vec::new();
         let mut records = ready.records;
+        let mut revised = 0;
         records.retain(|_| {
-            let Some((key, created)) = known.next() else { return false };
-            let new = lane.seen.emit(key);
+            let Some((activity, created)) = known.next() else { return false };
+            let novelty = lane.seen.emit(activity);
+            revised += u64::from(novelty == Novelty::Revised);
+            let new = novelty != Novelty::Known;
             if new {
-                activities.push((key, created));
+                activities.push((activity, created));
             }
             new
         });
         lane.metrics.records_deduplicated += (before - records.len()) as u64;
+        lane.metrics.records_revised += revised;
         for record in &records {
             for mismatch in portal.filters.mismatches(&record.raw, server_now) {
                 if let Some(count) = lane.note_mismatch(mismatch.clause, now.monotonic) {
@@ -112,6 +117,7 @@ impl Collector {
         let url = format!("{}/api/v1/activities/", portal.url.as_str());
         let treated = Treated { dropped, ..self.redact(&mut records) };
         let content_id = format!("{}/{}/{}", window.start, window.end, page.0);
+        self.report_revised(ContentType::CloudAppActivities, &content_id, revised);
         if 0 < treated.withheld {
             self.event(Event::RecordsWithheldError {
                 content_type: ContentType::CloudAppActivities,
@@ -149,7 +155,7 @@ impl Collector {
         &mut self,
         walk: WalkId,
         page: PageId,
-        activities: &[(Key, Utc)],
+        activities: &[(Revision, Utc)],
         entry: &Entry,
         now: Utc,
     ) {
@@ -164,6 +170,7 @@ impl Collector {
         lane.metrics.records_delivered += entry.records;
         lane.metrics.records_redacted += entry.treated.redacted;
         lane.metrics.records_withheld += entry.treated.withheld;
+        lane.metrics.records_malformed += entry.treated.malformed;
         lane.metrics.bytes_delivered += entry.bytes;
         lane.deliver(walk, page, entry.last, activities, &mut self.changes);
     }

@@ -18,6 +18,7 @@ use crate::interval::{Interval, IntervalSet};
 use crate::key::Key;
 use crate::metrics::LaneMetrics;
 use crate::request::RequestId;
+use crate::revision::Revision;
 use crate::state::{self, Changes, LaneKeys, LaneRecord, StateError, Stored};
 use crate::time::{Now, Utc};
 use crate::token::TokenMachine;
@@ -404,7 +405,7 @@ impl ActivityLane {
         id: WalkId,
         page: PageId,
         last: bool,
-        activities: &[(Key, Utc)],
+        activities: &[(Revision, Utc)],
         changes: &mut Changes,
     ) {
         self.seen.deliver(activities);
@@ -437,7 +438,7 @@ impl ActivityLane {
         &mut self,
         id: WalkId,
         page: PageId,
-        activities: &[(Key, Utc)],
+        activities: &[(Revision, Utc)],
     ) -> Option<RequestId> {
         self.seen.take_back(activities);
         self.walks.get_mut(&id)?.take_back(page)

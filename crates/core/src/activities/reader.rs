@@ -5,16 +5,17 @@ use bytes::Bytes;
 use super::envelope::{Envelope, EnvelopeError, Verso};
 use super::record::know;
 use crate::batch::Record;
+use crate::digest::{DigestKey, Digester};
 use crate::json::Item;
-use crate::key::Key;
+use crate::revision::Revision;
 use crate::time::Utc;
 
 /// Activities that are ready to be emitted together.
 #[derive(Debug, Default)]
 pub(crate) struct Ready {
     pub(crate) records: Vec<Record>,
-    /// For each: its key, and when it was stored.
-    pub(crate) known: Vec<(Key, Utc)>,
+    /// For each: which one it is and what it says, and when it was stored.
+    pub(crate) known: Vec<(Revision, Utc)>,
     bytes: u64,
 }
 
@@ -24,6 +25,7 @@ pub(crate) struct PageReader {
     envelope: Envelope,
     ready: Ready,
     batch_bytes: usize,
+    digester: Digester,
     /// Activities dropped because they are too large.
     pub(crate) oversized: u64,
     /// When an activity was stored that does not say: when it was searched for.
@@ -31,11 +33,17 @@ pub(crate) struct PageReader {
 }
 
 impl PageReader {
-    pub(crate) fn new(batch_bytes: usize, record_bytes_max: usize, searched: Utc) -> Self {
+    pub(crate) fn new(
+        batch_bytes: usize,
+        record_bytes_max: usize,
+        searched: Utc,
+        digest_key: DigestKey,
+    ) -> Self {
         Self {
             envelope: Envelope::new(record_bytes_max),
             ready: Ready::default(),
             batch_bytes,
+            digester: Digester::new(digest_key),
             oversized: 0,
             searched,
         }
@@ -52,13 +60,16 @@ impl PageReader {
             match item {
                 Item::Record(split) => {
                     let known = know(&split.raw);
+                    let (digest, is_json) = self.digester.digest(&split.raw);
+                    let revision = Revision::new(known.key, digest);
                     self.ready.bytes += split.raw.len() as u64;
-                    self.ready.known.push((known.key, known.created.unwrap_or(self.searched)));
+                    self.ready.known.push((revision, known.created.unwrap_or(self.searched)));
                     self.ready.records.push(Record {
                         raw: split.raw,
                         fields: split.fields,
                         kind: split.kind,
                         redacted: false,
+                        is_json,
                         happened: known.happened,
                     });
                 }

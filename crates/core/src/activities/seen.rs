@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 
 use super::plan::REACH;
-use crate::key::{self, Key, KeySet};
+use crate::revision::{self, Novelty, Revision, Revisions};
 use crate::state::{Changes, LaneKeys, StateError, Stored};
 use crate::time::Utc;
 
-/// Activities of the last hours that are remembered at most: 64 MB of memory. Beyond it, less is
+/// Activities of the last hours that are remembered at most: 150 MB of memory. Beyond it, less is
 /// searched again.
 const RECENT_MAX: usize = 2_000_000;
 
@@ -19,19 +19,19 @@ struct Piece {
     number: u64,
     /// When the newest of them was stored.
     newest: Utc,
-    keys: Vec<Key>,
+    activities: Vec<Revision>,
 }
 
-/// Pieces in the order in which they were stored, and how many keys there are in all of them.
+/// Pieces in the order in which they were stored, and how many activities there are in all of them.
 #[derive(Clone, Debug, Default)]
 struct Pieces {
     pieces: VecDeque<Piece>,
-    keys: usize,
+    activities: usize,
 }
 
 impl Pieces {
     fn push(&mut self, piece: Piece) {
-        self.keys += piece.keys.len();
+        self.activities += piece.activities.len();
         self.pieces.push_back(piece);
     }
 
@@ -41,7 +41,7 @@ impl Pieces {
 
     fn pop(&mut self) -> Option<Piece> {
         let piece = self.pieces.pop_front()?;
-        self.keys -= piece.keys.len();
+        self.activities -= piece.activities.len();
         Some(piece)
     }
 }
@@ -52,11 +52,11 @@ pub(super) struct SeenActivities {
     /// How many of the older ones are remembered.
     capacity: usize,
     recent_max: usize,
-    delivered: KeySet,
-    undelivered: KeySet,
+    delivered: Revisions,
+    undelivered: Revisions,
     recent: Pieces,
     older: Pieces,
-    unstored: Vec<(Key, Utc)>,
+    unstored: Vec<(Revision, Utc)>,
     next_piece: u64,
     /// Since when every activity that was delivered is remembered.
     since: Utc,
@@ -71,8 +71,8 @@ impl SeenActivities {
         let mut seen = Self {
             capacity,
             recent_max: RECENT_MAX,
-            delivered: KeySet::default(),
-            undelivered: KeySet::default(),
+            delivered: Revisions::default(),
+            undelivered: Revisions::default(),
             recent: Pieces::default(),
             older: Pieces::default(),
             unstored: Vec::new(),
@@ -86,36 +86,43 @@ impl SeenActivities {
             let damaged = |problem| StateError::damaged(name, problem);
             let number = u64::from_str_radix(tail, 16).map_err(|_| damaged("not a number"))?;
             let parsed = value.split_once(' ').and_then(|(newest, keys)| {
-                Some((Utc::from_millis(newest.parse().ok()?), key::decode(keys)?))
+                Some((Utc::from_millis(newest.parse().ok()?), revision::decode(keys)?))
             });
-            let (newest, keys) = parsed.ok_or_else(|| damaged("not a list of keys"))?;
-            seen.delivered.extend(keys.iter().copied());
+            let (newest, activities) = parsed.ok_or_else(|| damaged("not a list of keys"))?;
+            for activity in &activities {
+                seen.delivered.insert(*activity);
+            }
             let pieces = if recent { &mut seen.recent } else { &mut seen.older };
-            pieces.push(Piece { number, newest, keys });
+            pieces.push(Piece { number, newest, activities });
             seen.next_piece = seen.next_piece.max(number + 1);
         }
         Ok(seen)
     }
 
-    /// Notes that an activity is handed to the host. False if it was before.
-    pub(super) fn emit(&mut self, key: Key) -> bool {
-        !self.delivered.contains(&key) && self.undelivered.insert(key)
+    /// Whether an activity is to be handed to the host, which then counts as done: not if one of
+    /// its name that says the same was before.
+    pub(super) fn emit(&mut self, activity: Revision) -> Novelty {
+        let novelty = self.delivered.judge(activity).max(self.undelivered.judge(activity));
+        if novelty != Novelty::Known {
+            self.undelivered.insert(activity);
+        }
+        novelty
     }
 
     /// The host has taken these.
-    pub(super) fn deliver(&mut self, activities: &[(Key, Utc)]) {
-        for (key, created) in activities {
-            self.undelivered.remove(key);
-            if self.delivered.insert(*key) {
-                self.unstored.push((*key, *created));
+    pub(super) fn deliver(&mut self, activities: &[(Revision, Utc)]) {
+        for (activity, created) in activities {
+            self.undelivered.remove(*activity);
+            if self.delivered.insert(*activity) {
+                self.unstored.push((*activity, *created));
             }
         }
     }
 
     /// The host has not taken these, and they will be emitted again.
-    pub(super) fn take_back(&mut self, activities: &[(Key, Utc)]) {
-        for (key, _) in activities {
-            self.undelivered.remove(key);
+    pub(super) fn take_back(&mut self, activities: &[(Revision, Utc)]) {
+        for (activity, _) in activities {
+            self.undelivered.remove(*activity);
         }
     }
 
@@ -139,16 +146,16 @@ impl SeenActivities {
                 };
                 let number = self.next_piece;
                 self.next_piece += 1;
-                let piece = activities.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+                let piece: Vec<_> = activities.into_iter().map(|(activity, _)| activity).collect();
                 let name = if is_recent { keys.recent(number) } else { keys.records(number) };
-                let value = format!("{} {}", newest.as_millis(), key::encode(&piece));
+                let value = format!("{} {}", newest.as_millis(), revision::encode(&piece));
                 changes.put(name, value);
                 let pieces = if is_recent { &mut self.recent } else { &mut self.older };
-                pieces.push(Piece { number, newest, keys: piece });
+                pieces.push(Piece { number, newest, activities: piece });
             }
         }
         while let Some(first) = self.recent.first() {
-            let crowded = self.recent_max < self.recent.keys;
+            let crowded = self.recent_max < self.recent.activities;
             if edge - REACH <= first.newest && !crowded {
                 break;
             }
@@ -160,7 +167,7 @@ impl SeenActivities {
                 changes.delete(keys.recent(piece.number));
             }
         }
-        while self.capacity < self.older.keys
+        while self.capacity < self.older.activities
             && let Some(piece) = self.older.pop()
         {
             self.forget(&piece);
@@ -169,8 +176,8 @@ impl SeenActivities {
     }
 
     fn forget(&mut self, piece: &Piece) {
-        for key in &piece.keys {
-            self.delivered.remove(key);
+        for activity in &piece.activities {
+            self.delivered.remove(*activity);
         }
     }
 }
@@ -179,7 +186,13 @@ impl SeenActivities {
 mod tests {
     use super::*;
     use crate::batch::ContentType;
+    use crate::digest::Digest;
+    use crate::key::Key;
     use std::time::Duration;
+
+    const fn activity(key: u128) -> Revision {
+        Revision::new(Key(key), Digest(9))
+    }
 
     struct Bench {
         seen: SeenActivities,
@@ -195,8 +208,8 @@ mod tests {
         }
 
         fn deliver(&mut self, key: u128, created: Utc, now: Utc) {
-            assert!(self.seen.emit(Key(key)));
-            self.seen.deliver(&[(Key(key), created)]);
+            assert_eq!(self.seen.emit(activity(key)), Novelty::New);
+            self.seen.deliver(&[(activity(key), created)]);
             let mut changes = Changes::default();
             self.seen.flush(&mut changes, &self.keys, now, now);
             changes.take().apply(&mut self.stored);
@@ -205,7 +218,7 @@ mod tests {
         /// Which of `keys` are known after a restart.
         fn known(&self, keys: std::ops::Range<u128>) -> Vec<u128> {
             let mut seen = SeenActivities::load(&self.stored, &self.keys, 9).unwrap();
-            keys.filter(|key| !seen.emit(Key(*key))).collect()
+            keys.filter(|key| seen.emit(activity(*key)) == Novelty::Known).collect()
         }
     }
 
@@ -237,9 +250,23 @@ mod tests {
     #[test]
     fn what_the_host_lost_may_be_emitted_again() {
         let mut bench = Bench::new(0);
-        assert!(bench.seen.emit(Key(1)));
-        assert!(!bench.seen.emit(Key(1)));
-        bench.seen.take_back(&[(Key(1), Utc::MIN)]);
-        assert!(bench.seen.emit(Key(1)));
+        assert_eq!(bench.seen.emit(activity(1)), Novelty::New);
+        assert_eq!(bench.seen.emit(activity(1)), Novelty::Known);
+        bench.seen.take_back(&[(activity(1), Utc::MIN)]);
+        assert_eq!(bench.seen.emit(activity(1)), Novelty::New);
+    }
+
+    #[test]
+    fn what_was_stored_without_what_it_says_is_read() {
+        let mut bench = Bench::new(0);
+        let (now, other) = (Utc::from_millis(0) + REACH * 10, Revision::new(Key(1), Digest(8)));
+        bench.deliver(1, now, now);
+        assert_eq!(bench.seen.emit(other), Novelty::Revised);
+        for value in bench.stored.values_mut() {
+            // As it was before: without the digests behind the last blank.
+            value.truncate(value.rfind(' ').unwrap());
+        }
+        let mut seen = SeenActivities::load(&bench.stored, &bench.keys, 9).unwrap();
+        assert_eq!(seen.emit(other), Novelty::Known);
     }
 }

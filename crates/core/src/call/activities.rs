@@ -157,8 +157,8 @@ impl Caller {
         };
         let known = ready.known.into_iter();
         let mut records: Vec<Record> = Vec::new();
-        for (record, (key, _)) in ready.records.into_iter().zip(known) {
-            if search.missing() > 0 && search.seen.insert(key) {
+        for (record, (activity, _)) in ready.records.into_iter().zip(known) {
+            if search.missing() > 0 && search.seen.insert(activity.key()) {
                 for mismatch in filters.mismatches(&record.raw, self.server_now) {
                     search.ignored[mismatch.clause] += 1;
                 }
@@ -348,6 +348,7 @@ fn read_activity(body: &[u8], record_bytes_max: usize) -> Option<Record> {
         fields: split.fields,
         kind: split.kind,
         redacted: false,
+        is_json: true,
     })
 }
 

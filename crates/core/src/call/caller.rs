@@ -16,6 +16,7 @@ use crate::call::reply::Reply;
 use crate::call::{Call, Claims, Pages, Range, RangeError};
 use crate::config::Config;
 use crate::credential::Presented;
+use crate::digest::DigestKey;
 use crate::event::Event;
 use crate::exchange::{Body, Head};
 use crate::expand::{Expanded, Progress};
@@ -47,6 +48,7 @@ pub struct Caller {
     pub(super) config: Config,
     pub(super) clock: ServerClock,
     pub(super) random: Random,
+    digest_key: DigestKey,
     tokens: TokenMachine,
     /// Those of the Activities API.
     portal_tokens: TokenMachine,
@@ -196,14 +198,15 @@ impl Task {
 }
 
 impl Caller {
-    /// A caller with the credentials and addresses of `config`. `seed` feeds the jitter of retries;
-    /// any number.
+    /// A caller with the credentials and addresses of `config`. `seed` is random, as that of a
+    /// collector.
     #[must_use]
-    pub fn new(config: Config, seed: u64, now: Now) -> Self {
+    pub fn new(config: Config, seed: u128, now: Now) -> Self {
         Self {
             redactor: config.redaction.as_deref().cloned().map(Redactor::new),
             clock: ServerClock::new(),
             random: Random::new(seed),
+            digest_key: DigestKey::drawn(seed),
             tokens: TokenMachine::new(&config, &config.resource),
             portal_tokens: {
                 let portal = config.portal.as_ref();
@@ -449,13 +452,15 @@ impl Caller {
                 }
                 Operation::GetBlob => {
                     let progress = self.task.as_ref().map(|task| task.progress);
-                    Body::blob(progress.unwrap_or_default(), &self.config)
+                    Body::blob(progress.unwrap_or_default(), &self.config, self.digest_key)
                 }
                 Operation::ListSubscriptions
                 | Operation::ListContent
                 | Operation::ListNotifications
                 | Operation::ListDlpTypes => Body::page(),
-                Operation::ListActivities => Body::activities(&self.config, self.clock.at(now)),
+                Operation::ListActivities => {
+                    Body::activities(&self.config, self.clock.at(now), self.digest_key)
+                }
                 Operation::GetActivity | Operation::SendFeedback => Body::small(),
             };
         }

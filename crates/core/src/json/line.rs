@@ -19,14 +19,19 @@ impl Walker {
     /// See there.
     pub fn line_into(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), WalkError> {
         self.walk(raw, &mut NullVisitor)?;
-        let start = out.len();
-        out.extend_from_slice(raw);
-        for byte in &mut out[start..] {
-            if let b'\n' | b'\r' | b'\t' = *byte {
-                *byte = b' ';
-            }
-        }
+        line_of(raw, out);
         Ok(())
+    }
+}
+
+/// The same for what is known to be valid JSON.
+pub(crate) fn line_of(raw: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(raw);
+    for byte in &mut out[start..] {
+        if let b'\n' | b'\r' | b'\t' = *byte {
+            *byte = b' ';
+        }
     }
 }
 

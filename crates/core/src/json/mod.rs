@@ -25,9 +25,10 @@ mod walk;
 mod tests;
 
 pub(crate) use edit::{Edit, Path, edit};
-pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind, lift_record};
 pub(crate) use lift::string_end;
+pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind, lift_record};
 pub use line::line_into;
+pub(crate) use line::line_of;
 pub(crate) use nest::container_end;
 pub use number::Number;
 pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};

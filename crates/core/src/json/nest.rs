@@ -16,7 +16,8 @@ pub(super) struct Nest {
 
 /// The length of the object or list that `bytes` begins with; `None` if it does not end there.
 pub(crate) fn container_end(bytes: &[u8]) -> Option<usize> {
-    Nest::OUTSIDE.scan(bytes)
+    let mut nest = Nest::OUTSIDE;
+    nest.scan(bytes)
 }
 
 impl Nest {

@@ -25,7 +25,14 @@ fn redactor(fields: &str) -> Redactor {
 fn record(text: &[u8]) -> Record {
     let raw = Bytes::copy_from_slice(text);
     let kind = if text.first() == Some(&b'{') { RecordKind::Object } else { RecordKind::NotObject };
-    Record { fields: Lifted::of(&raw, false), raw, kind, redacted: false, happened: None }
+    Record {
+        fields: Lifted::of(&raw, false),
+        raw,
+        kind,
+        redacted: false,
+        is_json: false,
+        happened: None,
+    }
 }
 
 /// The text and what became of it.

@@ -125,7 +125,9 @@ impl Redactor {
         unescape(&piece[1..piece.len() - 1], &mut inner).ok()?;
         match self.revise_text(&inner) {
             untouched @ (Revised::Kept | Revised::Doubtful) => Some(untouched),
-            replaced @ Revised::Replaced(_) => self.written(&inner, replaced).map(Revised::Replaced),
+            replaced @ Revised::Replaced(_) => {
+                self.written(&inner, replaced).map(Revised::Replaced)
+            }
         }
     }
 
