@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use indicatif::MultiProgress;
-use m365_audit_core::{Level, Utc};
+use m365_audit_core::{Level, Utc, one_line};
 
 use crate::arguments;
 
@@ -71,9 +71,8 @@ fn line(format: Format, time: Utc, level: Level, tenant: Option<&str>, message: 
     };
     match format {
         Format::Text => {
-            // What a server says may hold line breaks and control characters.
-            let message: String =
-                message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            // What a server says may hold anything.
+            let message = one_line(message);
             let tenant = tenant.map(|tenant| format!("{tenant}: ")).unwrap_or_default();
             format!("{time} {:5} {tenant}{message}\n", word.to_uppercase())
         }
@@ -97,6 +96,13 @@ pub(crate) fn now() -> Utc {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_says_cannot_turn_a_line_around() {
+        let time = Utc::parse("2026-07-15T20:45:11.875Z").unwrap();
+        let line = line(Format::Text, time, Level::Error, None, "not \u{202e}ecnad\u{2069}");
+        assert!(line.ends_with("ERROR not \\u{202e}ecnad\\u{2069}\n"), "{line}");
+    }
 
     #[test]
     fn a_message_is_one_line_in_both_formats() {

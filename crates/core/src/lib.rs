@@ -62,6 +62,7 @@ mod secret;
 mod seen;
 mod state;
 mod summary;
+mod text;
 mod time;
 mod token;
 mod unread;
@@ -91,4 +92,5 @@ pub use samples::{
 pub use secret::Secret;
 pub use state::{Commit, STATE_VERSION, StateError, Stored};
 pub use summary::{Hole, LaneSummary, Why, summarize};
+pub use text::one_line;
 pub use time::{Now, Utc};

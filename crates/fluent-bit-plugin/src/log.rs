@@ -143,15 +143,32 @@ impl Logger {
     }
 }
 
-/// Without control characters, and no longer than the host prints.
+/// Without control characters, with those spelt out that turn the order of letters or break a line,
+/// and no longer than the host prints.
 fn clean(line: &str) -> String {
     // The prefix and three bytes of dots come out of the same budget.
     let bytes_max = sys::FLB_LOG_BODY_BYTES_MAX - 128;
-    let end = line.floor_char_boundary(bytes_max);
-    let mut clean: String =
-        line[..end].chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
-    if end < line.len() {
-        clean.push_str("...");
+    let mut clean = String::with_capacity(line.len().min(bytes_max));
+    for letter in line.chars() {
+        let before = clean.len();
+        match letter {
+            '\t' => clean.push(letter),
+            _ if letter.is_control() => clean.push(' '),
+            // Of the bidirectional algorithm, and the separators of lines and paragraphs.
+            '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                clean.extend(letter.escape_unicode());
+            }
+            _ => clean.push(letter),
+        }
+        if bytes_max < clean.len() {
+            clean.truncate(before);
+            clean.push_str("...");
+            break;
+        }
     }
     clean
 }
@@ -163,6 +180,9 @@ mod tests {
     #[test]
     fn a_line_cannot_forge_another_and_fits_the_host() {
         assert_eq!(clean("a\u{0}b\rc\u{1b}[31m"), "a b c [31m");
+        assert_eq!(clean("a\t\u{202e}b\u{2066}\u{2028}"), "a\t\\u{202e}b\\u{2066}\\u{2028}");
+        let turned = clean(&"\u{202e}".repeat(5_000));
+        assert!(turned.len() + 120 < sys::FLB_LOG_BODY_BYTES_MAX && turned.ends_with("..."));
         let long = clean(&"ä".repeat(5_000));
         assert!(long.len() + 120 < sys::FLB_LOG_BODY_BYTES_MAX && long.ends_with("..."));
     }

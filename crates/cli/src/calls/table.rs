@@ -1,9 +1,14 @@
 //! Columns for people: aligned, in one pass, without frames.
 
+use m365_audit_core::one_line;
+
 /// Rows of text under a head. The last column is as wide as it likes.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    // What a service says may hold anything.
+    let clean = |row: &Vec<String>| row.iter().map(|cell| one_line(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(clean).collect();
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -12,16 +17,14 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut line = |cells: &mut dyn Iterator<Item = &str>| {
         let mut row = String::new();
         for (width, cell) in widths.iter().zip(cells) {
-            // What a service says may hold line breaks and control characters.
-            let cell: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            row.push_str(&cell);
+            row.push_str(cell);
             row.push_str(&" ".repeat(2 + width - cell.chars().count()));
         }
         text.push_str(row.trim_end());
         text.push('\n');
     };
     line(&mut head.iter().copied());
-    for row in rows {
+    for row in &rows {
         line(&mut row.iter().map(String::as_str));
     }
     text

@@ -1,6 +1,7 @@
 //! What the doctor found, for people and for programs.
 
 use m365_audit_core::call::CallError;
+use m365_audit_core::one_line;
 use serde_json::{Value, json};
 
 use crate::calls::table::paragraph;
@@ -139,9 +140,7 @@ impl Report {
                 words.push_str(" -> ");
                 words.push_str(&finding.remedy);
             }
-            let words: String =
-                words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            let words = paragraph(&words);
+            let words = paragraph(&one_line(&words));
             let words = words.trim_end().replace('\n', &format!("\n{INDENT}"));
             text.push_str(&format!(
                 "  {:11}  {:12} {words}\n",
