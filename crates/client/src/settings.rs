@@ -12,14 +12,11 @@ use m365_audit_core::credential::Choice;
 use m365_audit_core::options::{self, HOST_OPTIONS, OPTIONS, Scope};
 use m365_audit_core::{Config, ConfigError, RawOptions, Secret};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
-use crate::credentials::{CredentialFile, read_bounded, read_secret};
+use crate::credentials::{CredentialFile, read_secret};
 use crate::proxy::Proxy;
+use crate::roots::read_roots;
 use crate::webhook::WebhookOptions;
-
-/// The largest `ca_file` that is read; the bundle of a whole operating system has 0.3 MB.
-const CA_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Everything a [`Client`](crate::Client) needs to know.
 #[derive(Clone, Debug)]
@@ -206,27 +203,6 @@ fn resolve_redact_key(raw: &mut RawOptions) -> Result<(), ConfigError> {
     };
     raw.insert("redact_key".into(), key);
     result
-}
-
-/// Reads root certificates from a PEM file of at most 8 MiB.
-///
-/// # Errors
-/// What is wrong with the file, in words.
-pub fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read_bounded(path, CA_BYTES_MAX)?;
-    let mut store = rustls::RootCertStore::empty();
-    let mut roots = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate = certificate.map_err(|error| format!("not a PEM file: {error}"))?;
-        store
-            .add(certificate.clone())
-            .map_err(|error| format!("certificate {}: {error}", roots.len() + 1))?;
-        roots.push(certificate);
-    }
-    if roots.is_empty() {
-        return Err("no certificate in the file".into());
-    }
-    Ok(roots)
 }
 
 #[cfg(test)]
