@@ -6,9 +6,27 @@ use std::io;
 use m365_audit_core::{TransportError, TransportErrorKind};
 use rustls::CertificateError;
 
+use crate::proxy::Proxy;
+
 /// Added where a certificate does not lead to a trusted root.
 const CA_REMEDY: &str = "; remedy: if a proxy or gateway opens TLS on the way, set ca_file to its \
                          root certificate";
+
+/// How it is told that a proxy makes no tunnel: the HTTP client only says "unsuccessful".
+const NO_TUNNEL: &str = "the proxy does not let the connection through";
+
+/// [`classify`], with the status of a proxy that makes no tunnel: it is asked once more for that.
+pub async fn explain(error: &reqwest::Error, proxy: Option<&Proxy>) -> TransportError {
+    let mut told = classify(error);
+    if told.message.contains(NO_TUNNEL)
+        && let (Some(proxy), Some(url)) = (proxy, error.url())
+        && let Some(status) = proxy.refusal(url).await
+    {
+        let named = format!("{NO_TUNNEL}, with HTTP status {status}");
+        told.message = told.message.replacen(NO_TUNNEL, &named, 1);
+    }
+    told
+}
 
 /// The kind of `error` and its causes in words. Of its URL only the origin, and that where nothing
 /// answers there.
@@ -72,7 +90,10 @@ fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error +
 fn causes(error: &reqwest::Error) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for cause in chain(error) {
-        let text = cause.to_string();
+        let mut text = cause.to_string();
+        if text.ends_with("tunnel error: unsuccessful") {
+            text = format!("{NO_TUNNEL}; remedy: let it allow the address that stands in front");
+        }
         let said = words.last().is_some_and(|last| last.ends_with(&text));
         if !said && text != "client error (Connect)" {
             words.push(text);

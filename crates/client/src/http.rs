@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::failure;
 use crate::handle::{Handle, Message};
+use crate::proxy::Proxy;
 use crate::settings::NativeOptions;
 use crate::tls;
 
@@ -73,6 +74,8 @@ pub(crate) struct Clients {
     usual: Client,
     /// Knows no proxy: for addresses that mean this very machine.
     direct: Client,
+    /// That of `usual`, unless the environment names it.
+    proxy: Option<Proxy>,
 }
 
 impl Clients {
@@ -99,7 +102,8 @@ impl Clients {
             let proxy = proxy.to_reqwest().map_err(|error| failure::classify(&error))?;
             usual = usual.no_proxy().proxy(proxy);
         }
-        Ok(Self { usual: build(usual)?, direct: build(common().no_proxy())? })
+        let proxy = options.proxy.clone();
+        Ok(Self { usual: build(usual)?, direct: build(common().no_proxy())?, proxy })
     }
 
     fn of(&self, request: &Request) -> &Client {
@@ -129,9 +133,12 @@ impl Http {
         let (reads, asked) = mpsc::unbounded_channel();
         let report = Report { handle: self.handle.clone(), run: self.run, id };
         let client = self.clients.of(&request).clone();
+        let proxy = self.clients.proxy.clone();
         let task = self.spawner.spawn(async move {
             let result = match prepare(&request) {
-                Ok(request) => exchange(&client, request, timeout, asked, &report).await,
+                Ok(request) => {
+                    exchange(&client, proxy.as_ref(), request, timeout, asked, &report).await
+                }
                 Err(error) => Err(error),
             };
             report.send(Input::End { id, result });
@@ -233,12 +240,17 @@ fn prepare(request: &Request) -> Result<reqwest::Request, TransportError> {
 /// Sends the request, reports its head, and a chunk for each that is asked for.
 async fn exchange(
     client: &Client,
+    proxy: Option<&Proxy>,
     request: reqwest::Request,
     timeout: Duration,
     mut asked: mpsc::UnboundedReceiver<()>,
     report: &Report,
 ) -> Result<(), TransportError> {
-    let mut response = within(timeout, client.execute(request)).await?;
+    let mut response = match tokio::time::timeout(timeout, client.execute(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return Err(failure::explain(&error, proxy).await),
+        Err(_) => return Err(silent(timeout)),
+    };
     let headers = response.headers().iter();
     let headers: Headers = headers
         .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
@@ -268,11 +280,13 @@ async fn within<T>(
 ) -> Result<T, TransportError> {
     match tokio::time::timeout(timeout, step).await {
         Ok(result) => result.map_err(|error| failure::classify(&error)),
-        Err(_) => {
-            let message = format!("nothing arrived for {} s", timeout.as_secs_f32());
-            Err(refused(TransportErrorKind::Timeout, message))
-        }
+        Err(_) => Err(silent(timeout)),
     }
+}
+
+fn silent(timeout: Duration) -> TransportError {
+    let message = format!("nothing arrived for {} s", timeout.as_secs_f32());
+    refused(TransportErrorKind::Timeout, message)
 }
 
 const fn refused(kind: TransportErrorKind, message: String) -> TransportError {

@@ -59,7 +59,7 @@ pub use calls::Calls;
 pub use client::{Client, OpenError, RunError};
 pub use credentials::CredentialFile;
 pub use environment::complete as complete_from_environment;
-pub use failure::classify;
+pub use failure::{classify, explain};
 pub use fleet::{Fleet, FleetHandle, FleetHost, FleetOutcome};
 pub use handle::Handle;
 pub use http::{client as http_client, direct_client, is_this_machine};

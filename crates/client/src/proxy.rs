@@ -1,9 +1,17 @@
 //! The proxy's address: checked once, printed only without its credentials.
 
 use std::fmt;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use m365_audit_core::{ConfigError, Secret};
-use url::Url;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use url::{Url, form_urlencoded};
+
+/// How long a proxy may take to say again why it refuses.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const REMEDY: &str = "write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special \
                       characters percent-encoded";
@@ -44,12 +52,45 @@ impl Proxy {
     pub(crate) fn to_reqwest(&self) -> reqwest::Result<reqwest::Proxy> {
         reqwest::Proxy::all(self.url.expose())
     }
+
+    /// Asks for a tunnel to `target` once more, for the status with which that is refused: the HTTP
+    /// client does not tell. `None` if it is not refused now, or the proxy itself speaks TLS.
+    pub(crate) async fn refusal(&self, target: &Url) -> Option<u16> {
+        let url = Url::parse(self.url.expose()).ok().filter(|url| url.scheme() == "http")?;
+        let (host, port) = (target.host_str()?, target.port_or_known_default()?);
+        let mut ask = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
+        if !url.username().is_empty() {
+            let password = decode(url.password().unwrap_or_default());
+            let credentials = STANDARD.encode(format!("{}:{password}", decode(url.username())));
+            ask.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
+        }
+        ask.push_str("\r\n");
+        let answer = tokio::time::timeout(PATIENCE, async {
+            let address = (url.host_str()?, url.port_or_known_default()?);
+            let mut stream = TcpStream::connect(address).await.ok()?;
+            stream.write_all(ask.as_bytes()).await.ok()?;
+            // `HTTP/1.1 403`
+            let mut start = [0; 12];
+            stream.read_exact(&mut start).await.ok()?;
+            Some(start)
+        });
+        let start = answer.await.ok()??;
+        let status = start.strip_prefix(b"HTTP/1.")?.get(2..)?;
+        let status: u16 = std::str::from_utf8(status).ok()?.parse().ok()?;
+        (!(200..300).contains(&status)).then_some(status)
+    }
 }
 
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
     }
+}
+
+/// Undoes percent-encoding.
+fn decode(text: &str) -> String {
+    let pair = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
+    form_urlencoded::parse(pair.as_bytes()).map(|(_, value)| value.into_owned()).collect()
 }
 
 /// `text` without what may be credentials: everything before the last `@`.

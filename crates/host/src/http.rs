@@ -14,8 +14,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use m365_audit_client::is_this_machine;
-use m365_audit_core::{Level, TransportErrorKind};
+use m365_audit_client::{Proxy, classify, explain, is_this_machine};
+use m365_audit_core::{Level, TransportError, TransportErrorKind};
 use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
 
@@ -32,6 +32,8 @@ pub struct Clients {
     pub usual: reqwest::Client,
     /// Never through a proxy: to a machine's identity, and to this machine itself.
     pub direct: reqwest::Client,
+    /// The proxy of the usual one, unless the environment names it.
+    pub proxy: Option<Proxy>,
 }
 
 /// The network of one guest.
@@ -68,10 +70,11 @@ impl WasiHttpHooks for GuestHttp {
         };
         let direct = self.allowed.is_direct(&url) || is_this_machine(&url);
         let client = if direct { clients.direct.clone() } else { clients.usual.clone() };
+        let proxy = clients.proxy.clone();
         let logger = self.logger.clone();
         let options = options.unwrap_or_default();
         Box::new(async move {
-            let response = exchange(&client, request, options, &logger).await?;
+            let response = exchange(&client, proxy.as_ref(), request, options, &logger).await?;
             // The client reads by itself: there is no connection to drive.
             Ok((response, Box::new(async { Ok(()) }) as Io))
         })
@@ -85,6 +88,7 @@ impl WasiHttpHooks for GuestHttp {
 
 async fn exchange(
     client: &reqwest::Client,
+    proxy: Option<&Proxy>,
     request: Request<WasiBody>,
     options: RequestOptions,
     logger: &Logger,
@@ -93,28 +97,29 @@ async fn exchange(
         // What is empty must not be sent in chunks.
         if body.is_end_stream() { reqwest::Body::default() } else { sendable(body) }
     });
-    let request = reqwest::Request::try_from(request).map_err(|error| failed(&error, logger))?;
+    let request =
+        reqwest::Request::try_from(request).map_err(|error| failed(classify(&error), logger))?;
     let patience = options.first_byte_timeout.unwrap_or(SILENCE_MAX);
     let response = match tokio::time::timeout(patience, client.execute(request)).await {
-        Ok(result) => result.map_err(|error| failed(&error, logger))?,
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return Err(failed(explain(&error, proxy).await, logger)),
         Err(_) => return Err(Error::HttpResponseTimeout),
     };
     let patience = options.between_bytes_timeout.unwrap_or(SILENCE_MAX);
     let logger = logger.clone();
     Ok(Response::from(response).map(|body| {
-        let body = body.map_err(move |error| failed(&error, &logger));
+        let body = body.map_err(move |error| failed(classify(&error), &logger));
         Patient { body, patience, silence: None }.boxed_unsync()
     }))
 }
 
-fn failed(error: &reqwest::Error, logger: &Logger) -> Error {
-    let error = m365_audit_client::classify(error);
+fn failed(error: TransportError, logger: &Logger) -> Error {
     logger.log(Level::Debug, &format!("a request of the component failed: {}", error.message));
     match error.kind {
         TransportErrorKind::Timeout => Error::HttpResponseTimeout,
         TransportErrorKind::Connect | TransportErrorKind::Tls | TransportErrorKind::Lost => {
-            // In words: no other code has room for them.
-            Error::InternalError(Some(error.message))
+            // In words, the kind first: no other code has room for them.
+            Error::InternalError(Some(error.to_string()))
         }
     }
 }

@@ -134,7 +134,10 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
         let lines = log.clone();
         let logger = Logger::new(move |level, message| lines.write(level, message));
         let clients = http_client(&settings.native)
-            .and_then(|usual| Ok(Clients { usual, direct: direct_client(&settings.native)? }))
+            .and_then(|usual| {
+                let proxy = settings.native.proxy.clone();
+                Ok(Clients { usual, direct: direct_client(&settings.native)?, proxy })
+            })
             .map_err(|error| Ending::failed(format!("the HTTP client: {error}")))?;
         let allowed = AllowList::new(settings.config.origins())
             .with_direct(settings.config.identity_address());

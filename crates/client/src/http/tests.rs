@@ -470,3 +470,22 @@ fn a_proxy_that_refuses_is_a_failure_to_connect() {
     assert!(!text.contains("w0rd") && !text.contains("alice"), "{text}");
     assert!(text.contains("proxy"), "{text}");
 }
+
+#[test]
+fn a_proxy_that_lets_nothing_through_is_told_with_its_status() {
+    for status in [403, 502] {
+        let proxy = Peer::plain(move |connection| {
+            connection.answer_all(&format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n"));
+        });
+        let answer = World::new(&through(&proxy)).fetch(get("https://127.0.0.1:1/"), LONG);
+        let text = failure(&answer, TransportErrorKind::Connect);
+        let words =
+            format!("the proxy does not let the connection through, with HTTP status {status}");
+        assert!(text.contains(&words), "{text}");
+        for _ in 0..2 {
+            let asked = proxy.requests.recv().unwrap();
+            assert_eq!(asked.line(), "CONNECT 127.0.0.1:1 HTTP/1.1");
+            assert_eq!(asked.values("proxy-authorization"), [CREDENTIALS]);
+        }
+    }
+}

@@ -20,9 +20,13 @@ impl Fault {
 
 /// What the host says about a request.
 pub(crate) fn classify(code: &ErrorCode) -> Fault {
-    let (kind, words) = words(code);
+    let (mut kind, words) = words(code);
     let detail = match code {
-        ErrorCode::InternalError(detail) => detail.as_deref(),
+        ErrorCode::InternalError(Some(detail)) => {
+            let told = told_kind(detail);
+            kind = told.map_or(kind, |(told, _)| told);
+            Some(told.map_or(&**detail, |(_, rest)| rest))
+        }
         ErrorCode::DnsError(dns) => dns.rcode.as_deref(),
         ErrorCode::TlsAlertReceived(alert) => alert.alert_message.as_deref(),
         _ => None,
@@ -35,6 +39,15 @@ pub(crate) fn classify(code: &ErrorCode) -> Fault {
     };
     let denied = matches!(code, ErrorCode::HttpRequestDenied);
     Fault { error: TransportError { kind, message }, denied }
+}
+
+/// The kind that `m365-audit host` puts in front of the words for which no code has room.
+fn told_kind(detail: &str) -> Option<(TransportErrorKind, &str)> {
+    use TransportErrorKind::{Connect, Lost, Timeout, Tls};
+    [Connect, Tls, Timeout, Lost].into_iter().find_map(|kind| {
+        let rest = detail.strip_prefix(&kind.to_string())?.strip_prefix(": ")?;
+        Some((kind, rest))
+    })
 }
 
 /// A table, and not the variants' names by `Debug`, which weighs four times as much.
