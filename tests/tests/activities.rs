@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use m365_audit_core::activities::filter::{FILTERS, Filters, Finding, Operator};
-use m365_audit_core::{Event, Utc};
+use m365_audit_core::{Event, Level, Utc};
 use m365_audit_tests::simulation::{Observed, Scenario, observe};
 use m365_sim::{Fault, FaultPlan, Microsoft, Request, SimConfig, Span};
 use serde_json::{Value, json};
@@ -213,6 +213,17 @@ fn the_portals_own_token_needs_no_app() {
     assert_eq!(observed.records, 0);
     let denied = observed.events.iter().find(|event| event.code() == "FeedDeniedError").unwrap();
     assert!(denied.to_string().contains("make a new API token"), "{denied}");
+}
+
+#[test]
+fn another_server_at_the_address_of_the_portal_is_an_error_at_once() {
+    let faults = FaultPlan::none().with(Fault::PortalForeign, 1.0);
+    let (observed, _) = collect(SimConfig { faults, ..sim() }, &[], 1);
+    let errors: Vec<_> =
+        observed.events.iter().filter(|event| event.level() == Level::Error).collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let text = errors[0].to_string();
+    assert!(text.contains("404 Not Found") && text.contains("TENANT.REGION"), "{text}");
 }
 
 #[test]

@@ -452,6 +452,34 @@ fn an_entry_with_an_odd_member_is_read_like_any_other() {
 }
 
 #[test]
+fn a_network_that_answers_in_the_place_of_entra_id_is_named_once() {
+    let observed = watch(Scenario::scripted(faulty(Fault::TokenForeign, 1.0)), 2);
+    let errors = errors(&observed);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    for part in ["login-address", "check login_url and proxy_url", "HTTP status"] {
+        assert!(errors[0].contains(part), "{part}: {errors:?}");
+    }
+    assert_eq!(observed.records, 0);
+    // When the network lets it through, it goes on by itself.
+    let schedule = Schedule { until_s: Some(900), ..Schedule::default() };
+    let faults = FaultPlan::none().with_schedule(Fault::TokenForeign, schedule);
+    let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 3);
+    assert!(observed.records > 0);
+}
+
+#[test]
+fn tokens_that_are_never_taken_are_an_error_once_and_cost_few_requests() {
+    let observed = watch(Scenario::scripted(faulty(Fault::Unauthorized, 1.0)), 4);
+    let errors = errors(&observed);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("takes no token: 5 fresh ones"), "{errors:?}");
+    let sent: u64 = observed.metrics.requests.iter().sum();
+    assert!(sent < 150, "{sent}");
+    let run = watch(Scenario::scripted(faulty(Fault::Unauthorized, 1.0)).once(), 4);
+    assert_eq!(run.outcome, Some(Outcome::Incomplete));
+}
+
+#[test]
 fn pages_that_go_in_circles_do_not_catch_the_collector() {
     let observed = watch(Scenario::scripted(faulty(Fault::SelfReferentialPage, 1.0)), 6);
     assert!(observed.metrics.requests[3] < 2_000, "{:?}", observed.metrics.requests);

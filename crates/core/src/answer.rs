@@ -8,7 +8,7 @@ use crate::address::{self, Address};
 use crate::collector::Collector;
 use crate::ending::Ending;
 use crate::event::Event;
-use crate::exchange::{Body, Exchange, PageBody, Purpose};
+use crate::exchange::{Body, Exchange, Head, PageBody, Purpose};
 use crate::expand::{ExpandError, Progress, Whole};
 use crate::forbidden::Suspicion;
 use crate::interval::Interval;
@@ -17,13 +17,15 @@ use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
 use crate::lane::{Blob, Listing, QUARANTINE_FAILURES, RunId, Stage, Subscription};
 use crate::losses::{Loss, LossKind};
+use crate::origin;
 use crate::plan::Urgency;
 use crate::redact;
 use crate::remedy::remedy;
 use crate::request::{Operation, TransportError};
 use crate::schedule::{MISSING_RECHECK, START_COOL_DOWN};
 use crate::time::Now;
-use crate::token::{Rejection, TokenFailure, failure_of};
+use crate::token::{Rejection, TokenFailure};
+use crate::trouble::MOUNTING;
 use crate::wire;
 
 /// A listing with more pages than this goes in circles.
@@ -64,9 +66,6 @@ const NULL: &str = "the body is null";
 /// says that there is none, after the first.
 const HINT_FAILURES_MAX: u32 = 3;
 
-/// Failures in a row after which an operator hears of it.
-pub(crate) const MOUNTING: u32 = 5;
-
 impl Collector {
     /// Reads the entries of a page that have arrived. Answers whether the rest is not wanted.
     pub(crate) fn read_page(
@@ -106,6 +105,7 @@ impl Collector {
             page.bad_entries += 1;
             return;
         };
+        content.uri = origin::resolve(page.base(), &content.uri).into();
         run.blobs += 1;
         page.entries += 1;
         let urgency = run.urgency;
@@ -180,7 +180,8 @@ impl Collector {
         self.settle(now);
     }
 
-    /// Judges how an exchange ended. What was read whole of a blob has been emitted.
+    /// Judges how an exchange ended, and tells if it was not Microsoft who answered. What was read
+    /// whole of a blob has been emitted.
     fn ending(
         &mut self,
         now: Now,
@@ -189,14 +190,36 @@ impl Collector {
     ) -> Ending {
         if let Err(error) = result {
             self.salvage(exchange);
+            self.note_silence(exchange.operation, &error.to_string());
             return Ending::retry(error.to_string());
         }
-        let asked = (exchange.operation, exchange.status, exchange.retry_after);
+        let ending = self.ending_of(now, exchange);
+        match (&ending.foreign, &ending.verdict) {
+            (Some(answer), _) => self.note_foreign(exchange.operation, None, answer),
+            (None, Verdict::Accept) => self.contact.note_proof(),
+            (None, _) => {}
+        }
+        ending
+    }
+
+    /// What an answer is, if nobody of Microsoft's gives it.
+    fn foreign(&self, head: &Head, body: &[u8]) -> Option<String> {
+        let seen = head.with(body);
+        seen.is_foreign().then(|| match self.config.redaction {
+            Some(_) => seen.describe_head(),
+            None => seen.describe(),
+        })
+    }
+
+    fn ending_of(&mut self, now: Now, exchange: &mut Exchange) -> Ending {
+        let asked = (exchange.operation, exchange.head.status, exchange.head.retry_after);
         let fault = match (&mut exchange.body, exchange.purpose) {
             (Body::Small(small), _) => {
-                let ok = (200..300).contains(&exchange.status);
+                let ok = (200..300).contains(&exchange.head.status);
                 let code = if ok { None } else { judge::code_of(small.bytes()) };
-                return self.judged(asked, code, small.bytes());
+                let foreign = self.foreign(&exchange.head, small.bytes());
+                let foreign = foreign.filter(|_| code.is_none());
+                return Ending { foreign, ..self.judged(asked, code, small.bytes()) };
             }
             (Body::Page(page), Purpose::Page { .. }) => match page.finish() {
                 // No list, an empty one neither: what there is in that time nobody has said.
@@ -226,7 +249,10 @@ impl Collector {
                 let reason = redact::shown(&self.config, &first);
                 match judge::code_of(&first) {
                     Some(code) => self.judged(asked, Some(code), &first),
-                    None => Ending::retry(reason),
+                    None => Ending {
+                        foreign: self.foreign(&exchange.head, &first),
+                        ..Ending::retry(reason)
+                    },
                 }
             }
             Err(ExpandError::Body(error)) => Ending::retry(error.to_string()),
@@ -309,7 +335,7 @@ impl Collector {
         ] {
             reason.extend(part);
         }
-        Ending { verdict, code: answer.code, reason, words, hollow: false }
+        Ending { verdict, code: answer.code, reason, words, hollow: false, foreign: None }
     }
 
     /// With what is emitted: so that a later attempt, which begins behind it, need not know.
@@ -339,12 +365,9 @@ impl Collector {
         let unreachable = result.is_err();
         let outcome = match (&exchange.body, result) {
             (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
-            (Body::Small(small), Ok(())) if (200..300).contains(&exchange.status) => {
-                tokens.accept(small.bytes(), now.monotonic, self.clock.at(now))
-            }
-            (Body::Small(small), Ok(())) => Err(failure_of(exchange.status, small.bytes())),
-            (Body::Page(_) | Body::Blob(_) | Body::Activities(_), Ok(())) => {
-                Err(failure_of(exchange.status, b""))
+            (body, Ok(())) => {
+                let seen = exchange.head.with(body.small_bytes());
+                tokens.accept(&seen, now.monotonic, self.clock.at(now))
             }
         };
         let failure = match outcome {
@@ -352,9 +375,10 @@ impl Collector {
             Err(failure) => tokens.soften(failure),
         };
         let (retry_in, news) =
-            tokens.fail(&failure, exchange.retry_after, now.monotonic, &mut self.random);
+            tokens.fail(&failure, exchange.head.retry_after, now.monotonic, &mut self.random);
         let failures = tokens.failures();
         let first = failures == 1 && tokens.is_untried();
+        let code = tokens.address_code();
         match failure {
             TokenFailure::Transient { reason } if first && unreachable => {
                 self.metrics.retries += 1;
@@ -364,7 +388,19 @@ impl Collector {
                 let remedy = remedy(&code);
                 self.event(Event::TokenRefusedError { code, message, remedy });
             }
-            TokenFailure::Refused { code: reason, .. } | TokenFailure::Transient { reason } => {
+            TokenFailure::Foreign { answer } if news => {
+                self.metrics.retries += 1;
+                let (operation, remedy) = (exchange.operation, remedy(code));
+                let content_type = None;
+                let event =
+                    Event::ForeignAnswerError { operation, content_type, answer, code, remedy };
+                self.event(event);
+            }
+            TokenFailure::Refused { code: reason, .. }
+            | TokenFailure::Foreign { answer: reason }
+            | TokenFailure::Transient { reason } => {
+                let named = exchange.head.retry_after.map(|_| retry_in);
+                self.report_wait(now, exchange.operation, None, &reason, named);
                 self.report_retry(exchange.operation, None, failures, &reason, retry_in);
             }
         }
@@ -481,7 +517,7 @@ impl Collector {
                     Suspicion::Feed => self.refuse_start(now, index, exchange, ending),
                     Suspicion::Test => self.fail_start(now, index, exchange, ending),
                     Suspicion::Replace => {
-                        self.reject_token(now, exchange);
+                        self.reject(now, index, exchange, ending);
                         self.fail_start(now, index, exchange, ending);
                     }
                 }
@@ -492,7 +528,7 @@ impl Collector {
             | Verdict::Throttle(_)
             | Verdict::Gone
             | Verdict::Retry(_) => {
-                self.take_measures(now, exchange, &ending.verdict);
+                self.take_measures(now, exchange, &ending.verdict, &ending.reason);
                 self.fail_start(now, index, exchange, ending);
             }
         }
@@ -546,7 +582,7 @@ impl Collector {
         lane.forbidden.accept_page();
         let restored = lane.denied.take().is_some();
         self.tokens.prove(exchange.generation, now.monotonic);
-        self.throttles = 0;
+        self.budget.note_success();
         let Some(run) = lane.runs.get_mut(&id) else { return };
         if bad_entries > 0 && run.failures + 1 < PAGE_FAILURES_MAX {
             let reason = format!("{bad_entries} entries of the listing cannot be read");
@@ -555,7 +591,7 @@ impl Collector {
         }
         run.failures = 0;
         run.pages += 1;
-        let window = run.window;
+        let (window, urgency) = (run.window, run.urgency);
         if restored {
             self.event(Event::FeedRestored { content_type });
         }
@@ -566,14 +602,18 @@ impl Collector {
             self.lanes[index].metrics.listing_entries_dropped += bad_entries;
             self.event(Event::ListingEntriesDroppedError { content_type, count: bad_entries });
         }
-        match &exchange.next_page {
+        match &exchange.head.next_page {
             None => {
                 let lane = &mut self.lanes[index];
+                lane.note_success(urgency);
                 let event = lane.complete_listing(id);
                 self.outputs.extend(event.map(crate::Output::Event));
                 self.note_caught_up(now, index);
             }
-            Some(address) => self.turn_page(now, index, id, address),
+            Some(address) => {
+                let address = origin::resolve(&exchange.address, address);
+                self.turn_page(now, index, id, &address);
+            }
         }
     }
 
@@ -586,7 +626,7 @@ impl Collector {
                 derived
             }
             None => {
-                self.refuse_address(lane, address, address);
+                self.refuse_address(lane, address);
                 self.fail_window(now, lane, id, false, "the next page is on another host");
                 return;
             }
@@ -595,6 +635,8 @@ impl Collector {
         let new = run.visited.insert(Key::of_content(&address));
         if new && run.pages < PAGES_PER_WINDOW_MAX {
             run.listing = Listing::Next(Some(address));
+            let urgency = run.urgency;
+            self.lanes[lane].note_success(urgency);
         } else {
             self.fail_window(now, lane, id, false, "the pages of the listing go in circles");
         }
@@ -610,7 +652,7 @@ impl Collector {
     ) {
         let Some(run) = self.lanes[lane].runs.get_mut(&id) else { return };
         run.failures += 1;
-        let failures = run.failures;
+        let (failures, urgency) = (run.failures, run.urgency);
         if failures >= PAGE_FAILURES_MAX {
             self.fail_window(now, lane, id, false, reason);
             return;
@@ -618,8 +660,10 @@ impl Collector {
         let wait = self.random.backoff(PAGE_RETRY_BASE, PAGE_RETRY_MAX, failures);
         let wait = wait.max(retry_after.unwrap_or_default());
         run.not_before = now.monotonic + wait;
+        let in_a_row = self.lanes[lane].note_failure(urgency, failures);
         let content_type = Some(self.lanes[lane].content_type);
-        self.report_retry(Operation::ListContent, content_type, failures, reason, wait);
+        self.report_wait(now, Operation::ListContent, content_type, reason, retry_after);
+        self.report_retry(Operation::ListContent, content_type, in_a_row, reason, wait);
     }
 
     /// Gives a window up; after a while the planner asks again for what it did not cover. One that
@@ -633,7 +677,7 @@ impl Collector {
             let wait = self.random.backoff(LIST_RETRY_BASE, LIST_RETRY_MAX, lane.list_failures);
             lane.list_not_before = now.monotonic + wait;
             lane.next_fresh = lane.list_not_before;
-            (lane.list_failures + MOUNTING - 1, wait)
+            (lane.list_failures, wait)
         } else {
             let again = self.random.backoff(ASIDE_RETRY_BASE, ASIDE_RETRY_MAX, run.tries + 1);
             let again_at = now.monotonic + again;
@@ -643,6 +687,8 @@ impl Collector {
             lane.older.not_before = now.monotonic + wait;
             (failures, wait)
         };
+        // Of requests, or of windows: those whose first page can be read count for one each.
+        let failures = lane.note_failure(run.urgency, failures);
         let content_type = Some(lane.content_type);
         self.report_retry(Operation::ListContent, content_type, failures, reason, wait);
     }
@@ -661,7 +707,7 @@ impl Collector {
                         .push_back(crate::Output::Event(Event::FeedRestored { content_type }));
                 }
                 self.tokens.prove(exchange.generation, now.monotonic);
-                self.throttles = 0;
+                self.budget.note_success();
                 self.note_caught_up(now, index);
             }
             // Our own back-pressure may have cost the connection: that is nobody's failure.
@@ -677,7 +723,7 @@ impl Collector {
             Verdict::Reauthenticate => {
                 let (current, _) = self.tokens.standing(exchange.generation);
                 let rejection = match lane.forbidden.suspects_by_blob(current) {
-                    true => self.reject_token(now, exchange),
+                    true => self.reject(now, index, exchange, ending),
                     false => Rejection::NotTheToken,
                 };
                 match rejection {
@@ -737,6 +783,7 @@ impl Collector {
         let content_type = lane.content_type;
         let unreadable = lane.note_unreadable();
         self.outputs.extend(unreadable.map(crate::Output::Event));
+        self.report_wait(now, Operation::GetBlob, Some(content_type), &ending.reason, retry_after);
         self.event(Event::RequestRetried {
             operation: Operation::GetBlob,
             content_type: Some(content_type),
@@ -756,31 +803,36 @@ impl Collector {
 
     // What several have in common.
 
+    pub(crate) fn reject(
+        &mut self,
+        now: Now,
+        lane: usize,
+        exchange: &Exchange,
+        ending: &Ending,
+    ) -> Rejection {
+        let content_type = Some(self.lanes[lane].content_type);
+        self.reject_token(now, exchange, content_type, &ending.reason)
+    }
+
     fn take_general_measures(&mut self, now: Now, exchange: &Exchange, ending: &Ending) {
-        self.take_measures(now, exchange, &ending.verdict);
+        self.take_measures(now, exchange, &ending.verdict, &ending.reason);
     }
 
     /// Does what a verdict asks for beyond the exchange it belongs to.
-    pub(crate) fn take_measures(&mut self, now: Now, exchange: &Exchange, verdict: &Verdict) {
+    pub(crate) fn take_measures(
+        &mut self,
+        now: Now,
+        exchange: &Exchange,
+        verdict: &Verdict,
+        reason: &str,
+    ) {
         match verdict {
             Verdict::Reauthenticate => {
-                self.reject_token(now, exchange);
+                self.reject_token(now, exchange, None, reason);
             }
             Verdict::Throttle(retry_after) => {
-                self.metrics.throttled += 1;
-                let before = self.budget.rate();
-                let pause = self.budget.throttle(now.monotonic, *retry_after);
                 self.hint_budget.throttle(now.monotonic, *retry_after);
-                let requests_per_minute = self.budget.rate();
-                let operation = exchange.operation;
-                self.throttles = self.throttles.saturating_add(1);
-                if requests_per_minute < before {
-                    self.event(Event::Throttled { operation, requests_per_minute, pause });
-                } else {
-                    // It cannot go any lower, and must not go unheard.
-                    let reason = "Microsoft throttles";
-                    self.report_retry(operation, None, self.throttles, reason, pause);
-                }
+                self.throttle(now, exchange.operation, None, *retry_after);
             }
             Verdict::Accept
             | Verdict::Resubscribe
@@ -791,25 +843,6 @@ impl Collector {
             | Verdict::Forbid
             | Verdict::Retry(_) => {}
         }
-    }
-
-    /// An answer found the token no good.
-    pub(crate) fn reject_token(&mut self, now: Now, exchange: &Exchange) -> Rejection {
-        let before = self.tokens.rejected();
-        let rejection = self.tokens.reject(
-            exchange.generation,
-            exchange.sent_at,
-            now.monotonic,
-            &mut self.random,
-        );
-        let rejected = self.tokens.rejected();
-        if let Rejection::Discarded(wait) = rejection
-            && rejected > before
-        {
-            let reason = "HTTP status 401: the token was refused";
-            self.report_retry(exchange.operation, None, rejected, reason, wait);
-        }
-        rejection
     }
 
     fn resubscribe(&mut self, now: Now, index: usize) {
@@ -842,26 +875,5 @@ impl Collector {
             let (content_type, quarantined) = (lane.content_type, lane.metrics.blobs_quarantined);
             self.event(Event::BacklogDelivered { content_type, quarantined });
         }
-    }
-
-    pub(crate) fn report_retry(
-        &mut self,
-        operation: Operation,
-        content_type: Option<crate::ContentType>,
-        failures: u32,
-        reason: &str,
-        retry_in: Duration,
-    ) {
-        self.metrics.retries += 1;
-        // Again and again, but ever less often.
-        let mounting = failures >= MOUNTING
-            && (failures / MOUNTING).is_power_of_two()
-            && failures.is_multiple_of(MOUNTING);
-        let reason = reason.to_owned();
-        self.event(if mounting {
-            Event::RetriesMounting { operation, content_type, failures, reason }
-        } else {
-            Event::RequestRetried { operation, content_type, reason, retry_in }
-        });
     }
 }

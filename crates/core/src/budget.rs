@@ -22,6 +22,17 @@ const RESTORE_PART: u32 = 8;
 /// The rate never falls below this part of the limit.
 const FLOOR_PART: u32 = 64;
 
+/// What came of an answer that asked for fewer requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slowed {
+    /// Nothing is sent for this long.
+    pub(crate) pause: Duration,
+    /// Whether the rate is lower than it was since a request was last answered as it should be.
+    pub(crate) is_slower: bool,
+    /// Such answers in a row.
+    pub(crate) in_a_row: u32,
+}
+
 /// Requests allowed to one tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
@@ -35,6 +46,9 @@ pub(crate) struct Budget {
     paused_until: Duration,
     cut_at: Option<Duration>,
     restored_at: Duration,
+    /// Answers in a row that asked for fewer requests, and the lowest rate since the first.
+    throttles: u32,
+    lowest: u32,
 }
 
 impl Budget {
@@ -47,6 +61,8 @@ impl Budget {
             paused_until: Duration::ZERO,
             cut_at: None,
             restored_at: now,
+            throttles: 0,
+            lowest: limit,
         };
         budget.available = budget.burst();
         budget
@@ -72,8 +88,15 @@ impl Budget {
         Err(now + Duration::from_secs_f64(missing) + Duration::from_millis(1))
     }
 
-    /// Microsoft throttled. Answers the pause.
-    pub(crate) fn throttle(&mut self, now: Duration, retry_after: Option<Duration>) -> Duration {
+    /// A request was answered as it should be.
+    pub(crate) const fn note_success(&mut self) {
+        self.throttles = 0;
+        self.lowest = self.rate;
+    }
+
+    /// Microsoft throttled.
+    pub(crate) fn throttle(&mut self, now: Duration, retry_after: Option<Duration>) -> Slowed {
+        self.throttles = self.throttles.saturating_add(1);
         let pause = retry_after.unwrap_or(PAUSE).min(PAUSE_MAX);
         self.paused_until = self.paused_until.max(now + pause);
         let recent = self.cut_at.is_some_and(|cut_at| now < cut_at + CUT_SPACING);
@@ -83,7 +106,9 @@ impl Budget {
             self.available = self.available.min(1.0);
         }
         self.restored_at = now;
-        pause
+        let is_slower = self.rate < self.lowest;
+        self.lowest = self.lowest.min(self.rate);
+        Slowed { pause, is_slower, in_a_row: self.throttles }
     }
 
     fn fill(&mut self, now: Duration) {
@@ -144,7 +169,7 @@ mod tests {
     #[test]
     fn throttling_halves_once_and_success_restores() {
         let mut budget = Budget::new(2_000, Duration::ZERO);
-        assert_eq!(budget.throttle(Duration::from_secs(1), None), PAUSE);
+        assert_eq!(budget.throttle(Duration::from_secs(1), None).pause, PAUSE);
         budget.throttle(Duration::from_secs(2), Some(Duration::from_secs(60)));
         assert_eq!(budget.rate(), 1_000);
         assert_eq!(budget.take(Duration::from_secs(30)), Err(Duration::from_secs(62)));

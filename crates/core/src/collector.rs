@@ -12,9 +12,10 @@ use crate::activities::ActivityLane;
 use crate::batch::{Batch, BatchId, ContentRef, ContentType, Record};
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::contact::Contact;
 use crate::digest::DigestKey;
 use crate::event::Event;
-use crate::exchange::{Body, Exchange, Purpose};
+use crate::exchange::{Body, Exchange, Head, Purpose};
 use crate::expand::Expanded;
 use crate::hint;
 use crate::io::{Input, Machine, Output, OutputShort};
@@ -24,9 +25,10 @@ use crate::ledger::{Entry, Ledger, Part, Treated};
 use crate::losses::{Loss, LossKind, Losses};
 use crate::metrics::Metrics;
 use crate::plan::Urgency;
+use crate::postponed::Postponed;
 use crate::random::Random;
 use crate::redact::Redactor;
-use crate::request::{Headers, Request, RequestId};
+use crate::request::{Headers, Operation, Request, RequestId};
 use crate::state::{self, Changes, StateError, Stored};
 use crate::time::{Now, ServerClock, Utc};
 use crate::token::TokenMachine;
@@ -52,8 +54,10 @@ pub struct Collector {
     pub(crate) activities: Option<ActivityLane>,
     /// The lane that is asked first, so that all get their turn.
     pub(crate) first_lane: usize,
-    /// Answers in a row that asked for fewer requests.
-    pub(crate) throttles: u32,
+    /// Whether the Management Activity API was ever reached.
+    pub(crate) contact: Contact,
+    /// Long waits that were told.
+    pub(crate) postponed: Postponed,
     pub(crate) exchanges: BTreeMap<RequestId, Exchange>,
     /// Responses that wait for room before more of them is read.
     stalled: BTreeSet<(Urgency, RequestId)>,
@@ -136,7 +140,6 @@ impl Collector {
             .oldest()
             .map(|since| Event::LossesUnacknowledged { losses: losses.unacknowledged(), since });
         let metrics = Metrics {
-            requests_per_minute: config.requests_per_minute,
             losses_unacknowledged: losses.unacknowledged(),
             lanes: lanes
                 .iter()
@@ -160,7 +163,8 @@ impl Collector {
             lanes,
             activities,
             first_lane: 0,
-            throttles: 0,
+            contact: Contact::default(),
+            postponed: Postponed::default(),
             exchanges: BTreeMap::new(),
             stalled: BTreeSet::new(),
             digest_key,
@@ -265,14 +269,9 @@ impl Collector {
         let whole = |lane: &Lane| {
             lane.denied.is_none()
                 && lane.metrics.blobs_quarantined == 0
-                && lane.metrics.blobs_lost == 0
-                && lane.metrics.records_dropped == 0
-                && lane.metrics.records_withheld == 0
-                && lane.metrics.listing_gaps.is_zero()
-                && lane.metrics.listing_entries_dropped == 0
+                && !lane.metrics.has_lost_data()
         };
-        let complete =
-            !self.stopping && self.tokens.refused().is_none() && self.losses.unacknowledged() == 0;
+        let complete = !self.stopping && !self.is_given_up() && self.losses.unacknowledged() == 0;
         let activities = self.activities.as_ref().is_none_or(ActivityLane::is_whole);
         if complete && activities && self.lanes.iter().all(whole) {
             Outcome::Complete
@@ -298,8 +297,14 @@ impl Collector {
             (Purpose::ActivityPage { .. }, Some(lane)) => lane.tokens.generation(),
             _ => self.tokens.generation(),
         };
-        let exchange =
-            Exchange::new(request.operation, purpose, generation, now.monotonic, urgency);
+        let exchange = Exchange::new(
+            request.operation,
+            purpose,
+            &request.url,
+            generation,
+            now.monotonic,
+            urgency,
+        );
         self.exchanges.insert(id, exchange);
         let timeout = self.config.request_timeout;
         self.outputs.push_back(Output::Request { id, request, timeout });
@@ -321,10 +326,11 @@ impl Collector {
 
     fn handle_head(&mut self, now: Now, id: RequestId, status: u16, headers: &Headers) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
-        exchange.head(status, headers);
+        exchange.head = Head::read(status, headers);
+        let operation = exchange.operation;
         if (200..300).contains(&status) {
             exchange.body = match exchange.purpose {
-                Purpose::Page { .. } => Body::page(),
+                Purpose::Page { .. } => Body::page(&exchange.address),
                 Purpose::Blob { lane, key } => {
                     let resume = self.lanes[lane].blobs.get(&key).map(|blob| blob.emitted);
                     Body::blob(resume.unwrap_or_default(), &self.config, self.digest_key)
@@ -338,6 +344,9 @@ impl Collector {
                 | Purpose::StartSubscription { .. }
                 | Purpose::SetWebhook { .. } => Body::small(),
             };
+        }
+        if operation != Operation::Token {
+            self.contact_of(operation).note_answer();
         }
         self.learn_time(now, headers);
         self.read_on(id);
@@ -612,10 +621,9 @@ impl Collector {
         let activities = self
             .activities
             .as_ref()
-            .is_none_or(|lane| lane.tokens.refused().is_some() || lane.is_done(target, server_now));
-        let refused = self.tokens.refused().is_some();
+            .is_none_or(|lane| lane.tokens.is_hopeless() || lane.is_done(target, server_now));
         activities
-            && (refused
+            && (self.is_given_up()
                 || self.lanes.iter().all(|lane| {
                     matches!(lane.subscription, Subscription::Denied { .. })
                         || (lane.is_settled_until(target, server_now)
@@ -625,17 +633,23 @@ impl Collector {
                 }))
     }
 
+    /// Whether nothing of the first source can be had until somebody acts.
+    fn is_given_up(&self) -> bool {
+        self.tokens.is_hopeless() || self.contact.is_lost()
+    }
+
     /// Whether nothing can be had at all.
     fn is_refused(&self) -> bool {
         let activities = self.activities.as_ref();
-        (self.lanes.is_empty() || self.tokens.refused().is_some())
-            && activities
-                .is_none_or(|lane| lane.tokens.refused().is_some() || lane.denied.is_some())
+        (self.lanes.is_empty() || self.is_given_up())
+            && activities.is_none_or(|lane| lane.tokens.is_hopeless() || lane.denied.is_some())
     }
 
     fn measure(&mut self, now: Now) {
         let server_now = self.clock.at(now);
-        self.metrics.requests_per_minute = self.budget.rate();
+        let own = if self.lanes.is_empty() { 0 } else { self.budget.rate() };
+        let others = self.activities.as_ref().map_or(0, |lane| lane.budget.rate());
+        self.metrics.requests_per_minute = own + others;
         self.metrics.losses_unacknowledged = self.losses.unacknowledged();
         self.metrics.undelivered_batches = self.ledger.batches();
         self.metrics.undelivered_bytes = self.ledger.bytes();

@@ -16,12 +16,15 @@ pub(crate) struct Ending {
     pub(crate) words: String,
     /// Whether a blob was there and had nothing in it.
     pub(crate) hollow: bool,
+    /// What it is, if it is not Microsoft's answer.
+    pub(crate) foreign: Option<String>,
 }
 
 impl Ending {
     pub(crate) const fn retry(reason: String) -> Self {
         let verdict = Verdict::Retry(None);
-        Self { verdict, code: None, reason, words: String::new(), hollow: false }
+        let words = String::new();
+        Self { verdict, code: None, reason, words, hollow: false, foreign: None }
     }
 
     pub(crate) fn hollow(reason: &str) -> Self {

@@ -45,6 +45,32 @@ pub enum Event {
         /// What to do.
         remedy: &'static str,
     },
+    /// What answers is not the service that was asked: a proxy's page, a sign-in page, a redirect.
+    ForeignAnswerError {
+        /// The operation.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// What it is, and how it begins.
+        answer: String,
+        /// Our name for it.
+        code: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The API takes no token, however fresh.
+    TokensRejectedError {
+        /// The operation that was refused last.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// Tokens in a row.
+        tokens: u32,
+        /// The last answer.
+        answer: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// What the app signs in with.
     SigningIn {
         /// In words, without anything secret.
@@ -155,6 +181,8 @@ pub enum Event {
         requests_per_minute: u32,
         /// Nothing is sent for this long.
         pause: Duration,
+        /// When the pause is over.
+        until: Utc,
     },
     /// A request failed and is repeated.
     RequestRetried {
@@ -174,6 +202,24 @@ pub enum Event {
         reason: String,
         /// When it is repeated.
         retry_in: Duration,
+    },
+    /// Nothing has answered at the address of an API so far. It is tried on.
+    ApiUnreachable {
+        /// The operation.
+        operation: Operation,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A service has named a wait of more than a minute.
+    RequestPostponed {
+        /// The operation.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// Its answer.
+        reason: String,
+        /// When it is asked again.
+        until: Utc,
     },
     /// A service keeps failing. Collection goes on when it recovers.
     RetriesMounting {
@@ -413,6 +459,8 @@ impl Event {
             Self::CollectorStarted { .. } => "CollectorStarted",
             Self::TokenAcquired { .. } => "TokenAcquired",
             Self::TokenRefusedError { .. } => "TokenRefusedError",
+            Self::ForeignAnswerError { .. } => "ForeignAnswerError",
+            Self::TokensRejectedError { .. } => "TokensRejectedError",
             Self::SigningIn { .. } => "SigningIn",
             Self::CredentialChanged { .. } => "CredentialChanged",
             Self::CredentialUnreadable { .. } => "CredentialUnreadable",
@@ -429,6 +477,8 @@ impl Event {
             Self::Throttled { .. } => "Throttled",
             Self::RequestRetried { .. } => "RequestRetried",
             Self::SignInUnreachable { .. } => "SignInUnreachable",
+            Self::ApiUnreachable { .. } => "ApiUnreachable",
+            Self::RequestPostponed { .. } => "RequestPostponed",
             Self::RetriesMounting { .. } => "RetriesMounting",
             Self::BlobQuarantined { .. } => "BlobQuarantined",
             Self::FeedFailingError { .. } => "FeedFailingError",
@@ -464,6 +514,8 @@ impl Event {
     pub const fn level(&self) -> Level {
         match self {
             Self::TokenRefusedError { .. }
+            | Self::ForeignAnswerError { .. }
+            | Self::TokensRejectedError { .. }
             | Self::CertificateExpiredError { .. }
             | Self::CertificateEarlyError { .. }
             | Self::FeedDeniedError { .. }
@@ -484,6 +536,8 @@ impl Event {
             | Self::AddressDerived { .. }
             | Self::Throttled { .. }
             | Self::SignInUnreachable { .. }
+            | Self::ApiUnreachable { .. }
+            | Self::RequestPostponed { .. }
             | Self::RetriesMounting { .. }
             | Self::BlobQuarantined { .. }
             | Self::WebhookRefused { .. }
@@ -526,6 +580,23 @@ impl fmt::Display for Event {
             }
             Self::TokenRefusedError { code, message, remedy } => {
                 write!(f, "sign-in refused: {code}: {message}; remedy: {remedy}")
+            }
+            Self::ForeignAnswerError { operation, content_type, answer, code, remedy } => {
+                name(f, *operation, *content_type)?;
+                write!(
+                    f,
+                    ": {code}: this is no answer of {}: {answer}; remedy: {remedy}",
+                    operation.service()
+                )
+            }
+            Self::TokensRejectedError { operation, content_type, tokens, answer, remedy } => {
+                name(f, *operation, *content_type)?;
+                write!(
+                    f,
+                    ": {} takes no token: {tokens} fresh ones in a row were refused, last: \
+                     {answer}; remedy: {remedy}",
+                    operation.service()
+                )
             }
             Self::SigningIn { credential, auto } => {
                 let how = if *auto { " (auth auto)" } else { "" };
@@ -595,13 +666,19 @@ impl fmt::Display for Event {
                 "{content_type}: the backlog is delivered, but for {quarantined} blobs that cannot \
                  be read yet"
             ),
-            Self::Throttled { operation, requests_per_minute, pause } => write!(
-                f,
-                "Microsoft throttles {}: {requests_per_minute} requests a minute from now on, \
-                 none for {} s",
-                operation.as_str(),
-                pause.as_secs()
-            ),
+            Self::Throttled { operation, requests_per_minute, pause, until } => {
+                write!(
+                    f,
+                    "Microsoft throttles {}: {requests_per_minute} requests a minute from now on, \
+                     none for {} s",
+                    operation.as_str(),
+                    pause.as_secs()
+                )?;
+                if Duration::from_secs(60) < *pause {
+                    write!(f, ", until {until}")?;
+                }
+                Ok(())
+            }
             Self::RequestRetried { operation, content_type, reason, retry_in } => {
                 name(f, *operation, *content_type)?;
                 write!(f, ": {reason}; again in {} ms", retry_in.as_millis())
@@ -611,6 +688,15 @@ impl fmt::Display for Event {
                 "no answer to the first sign-in, again in {} s; {REACH_REMEDY}: {reason}",
                 retry_in.as_secs().max(1)
             ),
+            Self::ApiUnreachable { operation, reason } => write!(
+                f,
+                "no answer from {} so far, trying on; {REACH_REMEDY}: {reason}",
+                operation.service()
+            ),
+            Self::RequestPostponed { operation, content_type, reason, until } => {
+                name(f, *operation, *content_type)?;
+                write!(f, ": {reason}; the answer names a long wait: again at {until}")
+            }
             Self::RetriesMounting { operation, content_type, failures, reason } => {
                 name(f, *operation, *content_type)?;
                 write!(f, " failed {failures} times in a row, last: {reason}")?;
@@ -713,7 +799,8 @@ impl fmt::Display for Event {
             }
             Self::AddressRefusedError { content_type, address } => write!(
                 f,
-                "{content_type}: not following {address}: it is not on the configured api_url"
+                "{content_type}: not following {address}, nor any other address there: it is not on the \
+                 configured api_url; remedy: check cloud and api_url"
             ),
             Self::WebhookSet { content_type, address } => {
                 write!(f, "{content_type}: Microsoft notifies {address} from now on")

@@ -8,6 +8,7 @@ use crate::activities::{PageId, PageReader, WalkId};
 use crate::config::Config;
 use crate::digest::DigestKey;
 use crate::expand::{Expander, Progress};
+use crate::foreign::Seen;
 use crate::json::{Item, SplitError, Splitter};
 use crate::key::Key;
 use crate::lane::RunId;
@@ -29,6 +30,9 @@ const DESCRIPTOR_BYTES_MAX: usize = 64 << 10;
 
 /// A `Retry-After` beyond this is not believed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+
+/// What is kept of a header that is shown to people.
+const HEADER_CHARS_MAX: usize = 300;
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +75,23 @@ pub(crate) enum Body {
 }
 
 impl Body {
+    /// What is kept of a body that is kept whole; nothing of any other.
+    pub(crate) fn small_bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(small) => small.bytes(),
+            Self::Page(_) | Self::Blob(_) | Self::Activities(_) => b"",
+        }
+    }
+
     pub(crate) const fn small() -> Self {
         Self::Small(SmallBody { bytes: Vec::new() })
     }
 
-    pub(crate) fn page() -> Self {
+    /// The page at `address`.
+    pub(crate) fn page(address: &str) -> Self {
         Self::Page(PageBody {
             splitter: Splitter::new(DESCRIPTOR_BYTES_MAX),
+            base: address.into(),
             entries: 0,
             news: 0,
             bad_entries: 0,
@@ -121,6 +135,8 @@ impl SmallBody {
 #[derive(Debug)]
 pub(crate) struct PageBody {
     splitter: Splitter,
+    /// Where it was asked for.
+    base: Box<str>,
     /// Entries that were read, and how many of them were news.
     pub(crate) entries: u64,
     pub(crate) news: usize,
@@ -135,6 +151,11 @@ impl PageBody {
 
     pub(crate) fn poll(&mut self) -> Result<Option<Item>, SplitError> {
         self.splitter.poll()
+    }
+
+    /// What addresses in it are relative to.
+    pub(crate) const fn base(&self) -> &str {
+        &self.base
     }
 
     /// Whether it has named so many new blobs that they are read before the rest of it is.
@@ -154,18 +175,43 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) next_page: Option<String>,
+    /// Of an answer that may be somebody else's: its type, and where it leads to.
+    content_type: Box<str>,
+    location: Box<str>,
 }
 
 impl Head {
     pub(crate) fn read(status: u16, headers: &Headers) -> Self {
-        let seconds = headers.value("retry-after").and_then(|text| text.trim().parse().ok());
         let next_page = headers.value("nextpageuri").map(str::trim);
+        let short = |name: &str| -> Box<str> {
+            let text = headers.value(name).unwrap_or_default();
+            text.chars().take(HEADER_CHARS_MAX).collect::<String>().into()
+        };
         Self {
             status,
-            retry_after: seconds.map(|s| Duration::from_secs(s).min(RETRY_AFTER_MAX)),
+            retry_after: retry_after(headers).map(|wait| wait.min(RETRY_AFTER_MAX)),
             next_page: next_page.filter(|address| !address.is_empty()).map(str::to_owned),
+            content_type: short("content-type"),
+            location: short("location"),
         }
     }
+
+    /// The answer with this body, or the beginning of one.
+    pub(crate) fn with<'a>(&'a self, body: &'a [u8]) -> Seen<'a> {
+        let (content_type, location) = (&self.content_type, &self.location);
+        Seen { status: self.status, content_type, location, body }
+    }
+}
+
+/// The wait that `Retry-After` names, in seconds or as a moment. The latter by the answer's own
+/// clock.
+fn retry_after(headers: &Headers) -> Option<Duration> {
+    let text = headers.value("retry-after")?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = Utc::parse_http_date(headers.value("date")?)?;
+    Some(Utc::parse_http_date(text)?.since(date))
 }
 
 /// One request under way.
@@ -173,37 +219,37 @@ impl Head {
 pub(crate) struct Exchange {
     pub(crate) operation: Operation,
     pub(crate) purpose: Purpose,
+    /// Where a page was asked for; of other requests nothing is kept.
+    pub(crate) address: Box<str>,
     /// The token it was sent with.
     pub(crate) generation: Generation,
     /// On the monotonic clock.
     pub(crate) sent_at: Duration,
     pub(crate) urgency: Urgency,
-    /// 0 until the head arrives.
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) next_page: Option<String>,
+    pub(crate) head: Head,
     pub(crate) body: Body,
     /// Whether we have made it wait since its last bytes arrived.
     pub(crate) stalled: bool,
 }
 
 impl Exchange {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         operation: Operation,
         purpose: Purpose,
+        address: &str,
         generation: Generation,
         sent_at: Duration,
         urgency: Urgency,
     ) -> Self {
+        let is_page = matches!(purpose, Purpose::Page { .. });
         Self {
             operation,
             purpose,
+            address: if is_page { address.into() } else { "".into() },
             generation,
             sent_at,
             urgency,
-            status: 0,
-            retry_after: None,
-            next_page: None,
+            head: Head::default(),
             body: Body::small(),
             stalled: false,
         }
@@ -215,13 +261,5 @@ impl Exchange {
             Body::Page(page) => page.is_full(),
             Body::Small(_) | Body::Blob(_) | Body::Activities(_) => false,
         }
-    }
-
-    /// Takes what matters from the head of the answer.
-    pub(crate) fn head(&mut self, status: u16, headers: &Headers) {
-        let head = Head::read(status, headers);
-        self.status = head.status;
-        self.retry_after = head.retry_after;
-        self.next_page = head.next_page;
     }
 }

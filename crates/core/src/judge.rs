@@ -120,7 +120,8 @@ pub(crate) fn code_of(body: &[u8]) -> Option<Cow<'static, str>> {
 pub(crate) fn message_of(body: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let message = value.get("error").and_then(|error| error.get("message"));
-    let message = message.or_else(|| value.get("Message"))?.as_str()?;
+    let message = message.or_else(|| value.get("Message")).or_else(|| value.get("detail"));
+    let message = message?.as_str()?;
     let line = message.lines().next()?.trim();
     let short: String = line.chars().take(MESSAGE_CHARS_MAX).collect();
     (!short.is_empty()).then_some(short)

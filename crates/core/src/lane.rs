@@ -182,6 +182,8 @@ pub(crate) struct Lane {
     next_run: u64,
     /// Failures of fresh listings in a row, and when any is tried again.
     pub(crate) list_failures: u32,
+    /// Requests for a page of fresh windows that failed in a row.
+    fresh_failed: u32,
     pub(crate) list_not_before: Duration,
     pub(crate) next_fresh: Duration,
     pub(crate) older: Older,
@@ -194,7 +196,7 @@ pub(crate) struct Lane {
     waiting: BTreeSet<(Duration, Key)>,
     pub(crate) seen: SeenContents,
     pub(crate) records: SeenRecords,
-    /// Addresses elsewhere that were named before, so that each is reported once.
+    /// Origins elsewhere that were named before, so that each is reported once.
     pub(crate) refused: KeySet,
     /// Whether it was told that Microsoft names wrong addresses.
     pub(crate) derived_told: bool,
@@ -255,6 +257,7 @@ impl Lane {
             runs: BTreeMap::new(),
             next_run: 0,
             list_failures: 0,
+            fresh_failed: 0,
             list_not_before: Duration::ZERO,
             next_fresh: Duration::ZERO,
             older: Older::new(record.relisted, record.span),
@@ -524,6 +527,23 @@ impl Lane {
         }
         blob.emitted = progress;
         Some(blob.content.clone())
+    }
+
+    /// A request for a page failed. Answers how many of fresh windows have, in a row; of others
+    /// `count`, for these mount by window.
+    pub(crate) fn note_failure(&mut self, urgency: Urgency, count: u32) -> u32 {
+        if urgency != Urgency::Fresh {
+            return count;
+        }
+        self.fresh_failed = self.fresh_failed.saturating_add(1);
+        self.fresh_failed.max(count)
+    }
+
+    /// A page was read, and leads on.
+    pub(crate) fn note_success(&mut self, urgency: Urgency) {
+        if urgency == Urgency::Fresh {
+            self.fresh_failed = 0;
+        }
     }
 
     /// The last page of a window is read.

@@ -15,7 +15,7 @@ pub struct Metrics {
     pub throttled: u64,
     /// Requests that failed and were (or will be) repeated.
     pub retries: u64,
-    /// Requests a minute that are allowed at present.
+    /// Requests a minute that are allowed at present, to all APIs that are collected from.
     pub requests_per_minute: u32,
     /// Contents that notifications named.
     pub hints: u64,

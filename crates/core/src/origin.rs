@@ -78,6 +78,36 @@ impl fmt::Debug for Origin {
     }
 }
 
+/// Scheme and authority of `url`; all of it if it has none.
+pub(crate) fn start_of(url: &str) -> &str {
+    let Some(at) = url.find("://") else { return url };
+    let end = url[at + 3..].find(['/', '?', '#']);
+    end.map_or(url, |end| &url[..at + 3 + end])
+}
+
+/// What `reference` means in an answer to a request for `base`. A whole address stays as it is, to
+/// the letter.
+pub(crate) fn resolve(base: &str, reference: &str) -> String {
+    let path_of = |base: &str| base.find(['?', '#']).unwrap_or(base.len());
+    let scheme_end = reference.find("://").unwrap_or(usize::MAX);
+    if reference.is_empty() || scheme_end < reference.find(['/', '?', '#']).unwrap_or(usize::MAX) {
+        return reference.to_owned();
+    }
+    let start = start_of(base);
+    if reference.starts_with("//") {
+        let scheme = base.split("//").next().unwrap_or_default();
+        format!("{scheme}{reference}")
+    } else if reference.starts_with('/') {
+        format!("{start}{reference}")
+    } else if reference.starts_with('?') {
+        format!("{}{reference}", &base[..path_of(base)])
+    } else {
+        let path = &base[start.len()..path_of(base)];
+        let folder = path.rfind('/').map_or("/", |at| &path[..=at]);
+        format!("{start}{folder}{reference}")
+    }
+}
+
 /// The host of `host[:port]` or `[v6][:port]`.
 fn host_of(authority: &str) -> Option<&str> {
     let (host, port) = if authority.starts_with('[') {
@@ -200,6 +230,31 @@ mod tests {
         }
         // The rule itself stays as it is: services of Microsoft are not on the link.
         assert_eq!(Origin::parse("http://169.254.169.254"), Err(OriginError::Insecure));
+    }
+
+    #[test]
+    fn addresses_are_resolved_as_browsers_do() {
+        let base = "https://manage.office.com/api/v1.0/t/activity/feed/subscriptions/content?a=1";
+        for (reference, expected) in [
+            ("https://other.example/x?y=$z", "https://other.example/x?y=$z"),
+            (
+                "/api/v1/t/content?nextPage=1$2",
+                "https://manage.office.com/api/v1/t/content?nextPage=1$2",
+            ),
+            ("//other.example/x", "https://other.example/x"),
+            (
+                "?nextPage=http://x",
+                "https://manage.office.com/api/v1.0/t/activity/feed/subscriptions/content?nextPage=http://x",
+            ),
+            (
+                "content?nextPage=1",
+                "https://manage.office.com/api/v1.0/t/activity/feed/subscriptions/content?nextPage=1",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(resolve(base, reference), expected);
+        }
+        assert_eq!(resolve("https://a.example", "b"), "https://a.example/b");
     }
 
     #[test]

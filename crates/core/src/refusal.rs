@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::answer::{BLOB_RETRY_MAX, LIST_RETRY_BASE, MOUNTING};
+use crate::answer::{BLOB_RETRY_MAX, LIST_RETRY_BASE};
 use crate::batch::ContentRef;
 use crate::collector::Collector;
 use crate::ending::Ending;
@@ -13,11 +13,13 @@ use crate::forbidden::{Refused, Suspicion};
 use crate::judge::Verdict;
 use crate::key::Key;
 use crate::lane::{RunId, Stage, Subscription};
+use crate::origin;
 use crate::remedy::{FORBIDDEN, UNAUTHORIZED, remedy};
 use crate::request::Operation;
 use crate::schedule::{MISSING_RECHECK, START_COOL_DOWN};
 use crate::time::{Now, Utc};
 use crate::token::Rejection;
+use crate::trouble::MOUNTING;
 
 /// How often a feed that is denied is tried again.
 const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
@@ -40,7 +42,7 @@ impl Collector {
         page: &mut PageBody,
         content: ContentRef,
     ) {
-        self.refuse_address(lane, &content.uri, &content.id);
+        self.refuse_address(lane, &content.uri);
         if let Some(known) = self.lanes[lane].blobs.get(&Key::of_content(&content.id)) {
             // By a better address, which stays: this window waits for it as others do.
             let (known, urgency) = (ContentRef::clone(&known.content), known.urgency);
@@ -63,11 +65,12 @@ impl Collector {
         }
     }
 
-    /// Says that an address cannot be followed, once for each `id`.
-    pub(crate) fn refuse_address(&mut self, lane: usize, address: &str, id: &str) {
-        const REFUSED_MAX: usize = 10_000;
+    /// Says that an address cannot be followed, once for each origin.
+    pub(crate) fn refuse_address(&mut self, lane: usize, address: &str) {
+        const REFUSED_MAX: usize = 1_000;
         let lane = &mut self.lanes[lane];
-        if lane.refused.len() < REFUSED_MAX && lane.refused.insert(Key::of_content(id)) {
+        let key = Key::of_content(&origin::start_of(address).to_ascii_lowercase());
+        if lane.refused.len() < REFUSED_MAX && lane.refused.insert(key) {
             let address = shown_address(address);
             let content_type = lane.content_type;
             self.event(Event::AddressRefusedError { content_type, address });
@@ -141,7 +144,7 @@ impl Collector {
         let testable = self.subscription_list_failures < MOUNTING;
         let lane = &mut self.lanes[index];
         let rejection = match lane.forbidden.suspect(current, proven, testable) {
-            Suspicion::Replace => self.reject_token(now, exchange),
+            Suspicion::Replace => self.reject(now, index, exchange, ending),
             Suspicion::Test => {
                 lane.subscription = Subscription::Unknown;
                 return;

@@ -99,6 +99,23 @@ impl Operation {
         }
     }
 
+    /// Who answers it, for people.
+    pub(crate) const fn service(self) -> &'static str {
+        match self {
+            Self::Token => "Entra ID",
+            Self::ListSubscriptions
+            | Self::StartSubscription
+            | Self::ListContent
+            | Self::GetBlob
+            | Self::StopSubscription
+            | Self::ListNotifications
+            | Self::ListDlpTypes => "the Management Activity API",
+            Self::ListActivities | Self::GetActivity | Self::SendFeedback => {
+                "the Defender for Cloud Apps API"
+            }
+        }
+    }
+
     /// Whether it must not be sent before all commits that came before it are durable. A driver
     /// that stores commits as they come need not ask.
     #[must_use]

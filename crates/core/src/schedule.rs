@@ -85,12 +85,24 @@ impl Collector {
         let Some((bearer, expires_at)) = self.tokens.usable(now.monotonic) else { return wake.0 };
         let bearer = bearer.clone();
         wake.at(expires_at);
+        if self.is_asking_enough() {
+            return wake.0;
+        }
         self.schedule_subscriptions(now, server_now, &bearer, &mut wake);
         // Windows are planned by Microsoft's clock or not at all.
         if self.clock.is_anchored() {
             self.schedule_content(now, server_now, &bearer, &mut wake);
         }
         wake.0
+    }
+
+    /// Whether a request is under way that finds out about a token, after many that the API did not
+    /// take. One is enough.
+    fn is_asking_enough(&self) -> bool {
+        self.tokens.is_doubted()
+            && self.exchanges.values().any(|exchange| {
+                !matches!(exchange.operation, Operation::Token | Operation::ListActivities)
+            })
     }
 
     /// Takes what the driver presents, and signs in with it if that is what it was asked for.
@@ -266,7 +278,7 @@ impl Collector {
         }
         for urgency in [Urgency::Fresh, Urgency::Soon, Urgency::Backlog] {
             self.plan_windows(urgency, now, server_now, wake);
-            while self.exchanges.len() < self.in_flight_max(urgency) {
+            while self.exchanges.len() < self.in_flight_max(urgency) && !self.is_asking_enough() {
                 let Some((index, work)) = self.next_work(urgency, now.monotonic, wake) else {
                     break;
                 };
@@ -393,7 +405,7 @@ impl Collector {
                         derived
                     }
                     None => {
-                        self.refuse_address(index, &content.uri, &content.id);
+                        self.refuse_address(index, &content.uri);
                         self.refuse_blob(now, index, key, content.expiration);
                         return;
                     }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::{Config, TokenEndpoint};
+use crate::contact::Contact;
 use crate::credential::{
     Credential, CredentialKind, Entropy, ExpiryWatch, Identity, ManagedIdentity, Presented,
 };
 use crate::event::Event;
+use crate::foreign::Seen;
 use crate::random::Random;
 use crate::request::{Method, Operation, Request, RequestId};
 use crate::secret::Secret;
@@ -34,6 +36,9 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 const REFUSED_BASE: Duration = Duration::from_secs(30);
 const REFUSED_MAX: Duration = Duration::from_secs(600);
 
+/// After so many fresh tokens in a row that the API did not take, the next one is no remedy.
+pub(crate) const REJECTED_MAX: u32 = 5;
+
 /// Entra's descriptions are cut to this many characters.
 const MESSAGE_CHARS_MAX: usize = 300;
 
@@ -57,6 +62,8 @@ pub(crate) struct Generation(u64);
 pub(crate) enum TokenFailure {
     /// Entra refuses this app or its credential.
     Refused { code: String, message: String },
+    /// What answers is not Entra ID.
+    Foreign { answer: String },
     /// Anything that may pass by itself.
     Transient { reason: String },
 }
@@ -77,6 +84,7 @@ pub(crate) struct TokenMachine {
     not_before: Duration,
     failures: u32,
     refused: Option<String>,
+    contact: Contact,
     /// Tokens in a row that the API did not take once.
     rejected: u32,
     /// When the API last took the current token.
@@ -110,6 +118,7 @@ impl TokenMachine {
             not_before: Duration::ZERO,
             failures: 0,
             refused: None,
+            contact: Contact::default(),
             rejected: 0,
             proven_at: None,
         }
@@ -201,8 +210,9 @@ impl TokenMachine {
 
     /// There is another credential: what the last one was refused for is over.
     fn forgive(&mut self) {
-        if self.refused.take().is_some() {
+        if self.refused.take().is_some() || self.is_doubted() {
             self.failures = 0;
+            self.rejected = 0;
             self.not_before = Duration::ZERO;
         }
     }
@@ -211,9 +221,24 @@ impl TokenMachine {
         self.request = Some(id);
     }
 
-    /// The code with which Entra refuses at present.
-    pub(crate) fn refused(&self) -> Option<&str> {
-        self.refused.as_deref()
+    /// Whether there will be no token that is of use, until somebody acts.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.refused.is_some() || self.is_doubted() || self.contact.is_lost()
+    }
+
+    /// Whether so many tokens were of no use that one request has to find out about the next.
+    pub(crate) const fn is_doubted(&self) -> bool {
+        self.rejected >= REJECTED_MAX
+    }
+
+    /// What our name is for the place where tokens come from, if something else answers there.
+    pub(crate) const fn address_code(&self) -> &'static str {
+        match self.credential.kind() {
+            CredentialKind::ManagedIdentity => "identity-address",
+            CredentialKind::ClientSecret
+            | CredentialKind::Certificate
+            | CredentialKind::WorkloadIdentity => "login-address",
+        }
     }
 
     /// Failed requests in a row.
@@ -237,16 +262,17 @@ impl TokenMachine {
         if self.proven_at.is_some_and(|proven_at| sent_at <= proven_at) {
             return Rejection::NotTheToken;
         }
-        if now < valid.acquired_at + YOUNG {
+        if now < valid.acquired_at + YOUNG && !self.is_doubted() {
             return Rejection::Discarded(YOUNG);
         }
         self.current = None;
         self.rejected = self.rejected.saturating_add(1);
-        // The first one is what a token that was withdrawn looks like.
-        if self.rejected == 1 {
-            return Rejection::Discarded(Duration::ZERO);
-        }
-        let wait = random.backoff(RETRY_BASE, RETRY_MAX, self.rejected - 1);
+        let wait = match self.rejected {
+            // The first one is what a token that was withdrawn looks like.
+            1 => return Rejection::Discarded(Duration::ZERO),
+            mounting @ ..REJECTED_MAX => random.backoff(RETRY_BASE, RETRY_MAX, mounting - 1),
+            beyond => random.backoff(REFUSED_BASE, REFUSED_MAX, beyond - REJECTED_MAX + 1),
+        };
         self.not_before = self.not_before.max(now + wait);
         Rejection::Discarded(wait)
     }
@@ -270,17 +296,27 @@ impl TokenMachine {
         self.rejected
     }
 
-    /// A request ended with a token in `body`. Answers for how long it is valid.
+    /// A request was answered. Answers for how long the token is valid that came with it.
     pub(crate) fn accept(
         &mut self,
-        body: &[u8],
+        seen: &Seen<'_>,
         now: Duration,
         server_now: Utc,
     ) -> Result<Duration, TokenFailure> {
-        let parsed: Option<Value> = serde_json::from_slice(body).ok();
+        let ok = (200..300).contains(&seen.status);
+        let parsed: Option<Value> =
+            Some(seen.body).filter(|_| ok).and_then(|body| serde_json::from_slice(body).ok());
         let token = parsed.as_ref().and_then(|value| value.get("access_token")?.as_str());
         let (Some(token), Some(value)) = (token, &parsed) else {
-            return Err(failure_of(200, body));
+            // A machine's metadata service answers 404 and 410 while it is being updated.
+            let updates = self.credential.kind() == CredentialKind::ManagedIdentity
+                && matches!(seen.status, 404 | 410);
+            return Err(match failure_of(seen) {
+                TokenFailure::Foreign { answer } if updates => {
+                    TokenFailure::Transient { reason: answer }
+                }
+                failure => failure,
+            });
         };
         let lifetime = seconds(value.get("expires_in"))
             .or_else(|| until(value.get("expires_on"), server_now))
@@ -297,6 +333,7 @@ impl TokenMachine {
         self.request = None;
         self.failures = 0;
         self.refused = None;
+        self.contact.note_proof();
         Ok(lifetime)
     }
 
@@ -307,12 +344,14 @@ impl TokenMachine {
             TokenFailure::Refused { code, .. } if code == NOT_VALID_NOW && self.failures == 0 => {
                 TokenFailure::Transient { reason: code }
             }
-            TokenFailure::Refused { .. } | TokenFailure::Transient { .. } => failure,
+            TokenFailure::Refused { .. }
+            | TokenFailure::Foreign { .. }
+            | TokenFailure::Transient { .. } => failure,
         }
     }
 
-    /// A request ended without a token. Answers the wait before the next, and whether this
-    /// refusal is new.
+    /// A request ended without a token. Answers the wait before the next, and whether it is to be
+    /// told at once: a refusal that is new, or somebody else's answer.
     pub(crate) fn fail(
         &mut self,
         failure: &TokenFailure,
@@ -327,6 +366,10 @@ impl TokenMachine {
                 let news = self.refused.as_ref() != Some(code);
                 self.refused = Some(code.clone());
                 (random.backoff(REFUSED_BASE, REFUSED_MAX, self.failures), news)
+            }
+            TokenFailure::Foreign { .. } => {
+                let wait = random.backoff(RETRY_BASE, REFUSED_MAX, self.failures);
+                (wait, self.contact.note_foreign())
             }
             TokenFailure::Transient { .. } => {
                 let wait = random.backoff(RETRY_BASE, RETRY_MAX, self.failures);
@@ -418,15 +461,25 @@ fn ask_machine(managed: &ManagedIdentity, resource: &str) -> Request {
 }
 
 /// What an answer without a token says.
-pub(crate) fn failure_of(status: u16, body: &[u8]) -> TokenFailure {
-    let parsed: Option<Value> = serde_json::from_slice(body).ok();
+fn failure_of(seen: &Seen<'_>) -> TokenFailure {
+    let status = seen.status;
+    let parsed: Option<Value> = serde_json::from_slice(seen.body).ok();
     let error = parsed.as_ref().and_then(|value| value.get("error")?.as_str());
-    let transient = TokenFailure::Transient { reason: format!("HTTP status {status}") };
-    let (Some(value), Some(error)) = (&parsed, error) else { return transient };
+    let (Some(value), Some(error)) = (&parsed, error) else {
+        // Of services that are down or busy, proxies speak as well as Entra ID's own front.
+        let cut = parsed.is_none() && seen.body.trim_ascii_start().starts_with(b"{");
+        let passing = cut || matches!(status, 408 | 429 | 500..=510 | 512..);
+        return if passing {
+            TokenFailure::Transient { reason: seen.describe() }
+        } else {
+            TokenFailure::Foreign { answer: seen.describe() }
+        };
+    };
+    let transient = TokenFailure::Transient { reason: format!("HTTP status {status}, {error}") };
     let number = value.get("error_codes").and_then(|codes| codes.get(0)?.as_u64());
     // Microsoft's advice is to branch on `error` and `error_codes`, never on the text.
     let passing = matches!(error, "temporarily_unavailable" | "server_error")
-        || matches!(number, Some(90_033 | 90_024 | 90_055));
+        || matches!(number, Some(50_033 | 90_006 | 90_012 | 90_024 | 90_033 | 90_055));
     // A machine's metadata service answers 404 and 410 while it is being updated.
     if passing || matches!(status, 404 | 410 | 429) || status >= 500 {
         return transient;
@@ -464,6 +517,7 @@ fn until(value: Option<&Value>, now: Utc) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::Endpoint;
 
     fn machine() -> TokenMachine {
         TokenMachine::with(Credential::ClientSecret(Secret::new("s3cret".into())), "r")
@@ -475,6 +529,18 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn seen(status: u16, body: &str) -> Seen<'_> {
+        Seen { status, content_type: "", location: "", body: body.as_bytes() }
+    }
+
+    fn accept(
+        tokens: &mut TokenMachine,
+        body: &str,
+        now: Duration,
+    ) -> Result<Duration, TokenFailure> {
+        tokens.accept(&seen(200, body), now, NOW)
+    }
+
     #[test]
     fn every_form_of_the_expiry_is_read() {
         for body in [
@@ -482,24 +548,24 @@ mod tests {
             r#"{"access_token":"x","expires_in":"3599"}"#,
             r#"{"access_token":"x","expires_on":"4599"}"#,
         ] {
-            assert_eq!(machine().accept(body.as_bytes(), at(0), NOW), Ok(at(3_599)));
+            assert_eq!(accept(&mut machine(), body, at(0)), Ok(at(3_599)));
         }
     }
 
     #[test]
     fn an_absurd_lifetime_is_not_believed() {
-        let accept = |seconds: &str| {
+        let lifetime = |seconds: &str| {
             let body = format!(r#"{{"access_token":"x","expires_in":{seconds}}}"#);
-            machine().accept(body.as_bytes(), at(0), NOW).unwrap()
+            accept(&mut machine(), &body, at(0)).unwrap()
         };
-        assert_eq!(accept("0"), LIFETIME_MIN);
-        assert_eq!(accept("18446744073709551615"), LIFETIME_MAX);
+        assert_eq!(lifetime("0"), LIFETIME_MIN);
+        assert_eq!(lifetime("18446744073709551615"), LIFETIME_MAX);
     }
 
     #[test]
     fn a_token_is_renewed_before_it_ends_and_used_until_then() {
         let mut tokens = machine();
-        tokens.accept(br#"{"access_token":"x","expires_in":3600}"#, at(0), NOW).unwrap();
+        accept(&mut tokens, r#"{"access_token":"x","expires_in":3600}"#, at(0)).unwrap();
         assert_eq!(tokens.wants_request(at(3_299)), Err(Some(at(3_300))));
         assert_eq!(tokens.wants_request(at(3_300)), Ok(()));
         assert!(tokens.usable(at(3_599)).is_some());
@@ -509,9 +575,9 @@ mod tests {
     #[test]
     fn only_the_token_that_was_refused_is_discarded() {
         let mut tokens = machine();
-        tokens.accept(br#"{"access_token":"a"}"#, at(0), NOW).unwrap();
+        accept(&mut tokens, r#"{"access_token":"a"}"#, at(0)).unwrap();
         let first = tokens.generation();
-        tokens.accept(br#"{"access_token":"b"}"#, at(10), NOW).unwrap();
+        accept(&mut tokens, r#"{"access_token":"b"}"#, at(10)).unwrap();
         let mut random = Random::new(1);
         let discarded = |wait| Rejection::Discarded(wait);
         assert_eq!(tokens.reject(first, at(9), at(20), &mut random), discarded(at(0)));
@@ -523,7 +589,7 @@ mod tests {
         tokens.reject(second, at(16), at(20), &mut random);
         assert!(tokens.usable(at(20)).is_none());
         // A second token that is refused at once has another reason: ever slower from here.
-        tokens.accept(br#"{"access_token":"c"}"#, at(21), NOW).unwrap();
+        accept(&mut tokens, r#"{"access_token":"c"}"#, at(21)).unwrap();
         let third = tokens.generation();
         assert_eq!(tokens.reject(third, at(21), at(22), &mut random), discarded(YOUNG));
         assert_ne!(tokens.reject(third, at(21), at(30), &mut random), discarded(at(0)));
@@ -532,22 +598,73 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_from_trouble() {
-        let refused = br#"{"error":"invalid_client","error_description":
+        let refused = r#"{"error":"invalid_client","error_description":
             "AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 1","error_codes":[7000215]}"#;
         assert_eq!(
-            failure_of(401, refused),
+            failure_of(&seen(401, refused)),
             TokenFailure::Refused {
                 code: "AADSTS7000215".into(),
                 message: "Invalid client secret provided.".into(),
             }
         );
         let updating = r#"{"error":"not_found"}"#;
-        let passing =
-            [(429, "Too Many Requests"), (503, "<html>"), (200, ""), (404, updating), (410, "")];
-        for (status, body) in passing {
-            assert!(matches!(failure_of(status, body.as_bytes()), TokenFailure::Transient { .. }));
+        let busy = r#"{"error":"invalid_grant","error_codes":[90033]}"#;
+        for (status, body) in [
+            (429, "Too Many Requests"),
+            (503, "<html>"),
+            (404, updating),
+            (400, busy),
+            (200, r#"{"access_token":"x"#),
+        ] {
+            let failure = failure_of(&seen(status, body));
+            assert!(matches!(failure, TokenFailure::Transient { .. }), "{status} {body}");
         }
-        let busy = br#"{"error":"invalid_grant","error_codes":[90033]}"#;
-        assert!(matches!(failure_of(400, busy), TokenFailure::Transient { .. }));
+    }
+
+    #[test]
+    fn what_answers_in_the_place_of_entra_id_is_told_at_once() {
+        for (status, body) in
+            [(200, "<html>Sign in"), (200, r#"{"token":"x"}"#), (302, ""), (407, ""), (404, "")]
+        {
+            let mut tokens = machine();
+            let failure = tokens.accept(&seen(status, body), at(1), NOW).unwrap_err();
+            assert!(matches!(failure, TokenFailure::Foreign { .. }), "{status} {body}");
+            let mut random = Random::new(1);
+            let mut told = (0..9).map(|_| tokens.fail(&failure, None, at(1), &mut random).1);
+            assert_eq!(told.next(), Some(true), "{status} {body}");
+            assert!(!told.any(|told| told), "{status} {body}");
+            assert!(tokens.is_hopeless());
+        }
+        // A machine's service that is being updated.
+        let mut tokens = machine();
+        tokens.credential = Credential::ManagedIdentity(ManagedIdentity {
+            endpoint: Endpoint::parse("http://127.0.0.1/token").unwrap(),
+            header: None,
+            identity: Identity::System,
+        });
+        let failure = tokens.accept(&seen(404, ""), at(1), NOW).unwrap_err();
+        assert!(matches!(failure, TokenFailure::Transient { .. }));
+    }
+
+    #[test]
+    fn the_waits_grow_while_no_token_is_taken() {
+        let (mut tokens, mut random) = (machine(), Random::new(1));
+        let (mut now, mut asked) = (at(0), 0);
+        while now < at(3_600) {
+            accept(&mut tokens, r#"{"access_token":"x"}"#, now).unwrap();
+            asked += 1;
+            let generation = tokens.generation();
+            while tokens.usable(now).is_some() {
+                now += at(1);
+                tokens.reject(generation, now, now, &mut random);
+            }
+            now = now.max(tokens.not_before);
+            assert_eq!(tokens.is_doubted(), REJECTED_MAX <= asked);
+        }
+        assert!((10..20).contains(&asked), "{asked}");
+        // Another credential may be better.
+        tokens.learn(Credential::ClientSecret(Secret::new("another".into())));
+        assert!(!tokens.is_doubted());
+        assert_eq!(tokens.wants_request(at(3_600)), Ok(()));
     }
 }

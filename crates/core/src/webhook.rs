@@ -242,7 +242,7 @@ impl Collector {
             | Verdict::Deny
             | Verdict::Forbid
             | Verdict::Retry(_) => {
-                self.take_measures(now, exchange, verdict);
+                self.take_measures(now, exchange, verdict, reason);
                 self.refuse_webhook(now, index, code.unwrap_or(reason));
             }
         }

@@ -187,6 +187,12 @@ faults! {
     PortalFilterIgnored = "portal_filter_ignored",
     /// Activities: one that is found up to `late_activity_minutes` after it was stored.
     LateActivity = "late_activity",
+    /// Token endpoint: somebody else answers, with a sign-in page, a redirect to one, or the demand
+    /// of a proxy. Reports of captive portals and of web filters; a wrong `login_url`.
+    TokenForeign = "token_foreign",
+    /// Activities: another web server answers, with its page for what it does not have. What a wrong
+    /// address of the portal looks like.
+    PortalForeign = "portal_foreign",
 }
 
 /// How often a fault happens.
@@ -361,8 +367,14 @@ const FIELD: &[(Fault, f64)] = &[
 
 /// Faults that no preset includes: they need the operator of a collector, or they make some
 /// content unreachable in that listing, so a test switches them on by name.
-const BY_NAME_ONLY: &[Fault] =
-    &[Fault::TokenRefused, Fault::AuditOff, Fault::PortalFilterIgnored, Fault::UnescapedBlob];
+const BY_NAME_ONLY: &[Fault] = &[
+    Fault::TokenRefused,
+    Fault::AuditOff,
+    Fault::PortalFilterIgnored,
+    Fault::UnescapedBlob,
+    Fault::TokenForeign,
+    Fault::PortalForeign,
+];
 
 impl FaultPlan {
     /// Nothing goes wrong.

@@ -23,6 +23,18 @@ impl Microsoft {
     }
 
     pub(crate) fn token_fault(&mut self) -> Option<Answer> {
+        if self.fault(Fault::TokenForeign) {
+            let page = "<!DOCTYPE html><html><head><title>Sign in to the network</title></head>";
+            return Some(match self.pick(3) {
+                0 => Answer::text(200, "text/html; charset=utf-8", page),
+                1 => {
+                    let to = "https://portal.example/login?from=login.microsoftonline.com";
+                    Answer::empty(302).header("Location", to.into())
+                }
+                _ => Answer::text(407, "text/html", page)
+                    .header("Proxy-Authenticate", "Basic realm=\"proxy\"".into()),
+            });
+        }
         if self.fault(Fault::TokenThrottled) {
             let retry_after = self.faults.plan.retry_after_seconds.to_string();
             let answer = Answer::text(429, "text/plain", "Too Many Requests");

@@ -114,11 +114,16 @@ impl<W: Wire> Check<'_, W> {
     fn observe(&mut self, event: &Event) -> Result<(), Trouble> {
         let cause = if self.throttled { Cause::Throttled } else { Cause::Transient };
         match event {
-            Event::TokenRefusedError { .. } | Event::FeedDeniedError { .. } => {
+            Event::TokenRefusedError { .. }
+            | Event::TokensRejectedError { .. }
+            | Event::FeedDeniedError { .. } => {
                 return Err((Cause::Auth, event.to_string()));
             }
-            // The collector's own word for five failures in a row.
-            Event::RetriesMounting { .. } => return Err((cause, event.to_string())),
+            // The collector's own words for five failures in a row, for what answers in the place of
+            // Microsoft, and for a wait that nobody sits through.
+            Event::RetriesMounting { .. }
+            | Event::ForeignAnswerError { .. }
+            | Event::RequestPostponed { .. } => return Err((cause, event.to_string())),
             Event::RequestRetried { retry_in, .. } if PATIENCE < *retry_in => {
                 return Err((cause, event.to_string()));
             }

@@ -202,7 +202,7 @@ impl<W: Wire> Session<W> {
     }
 
     fn observe(&mut self, event: &Event) {
-        if let Event::TokenRefusedError { .. } = event {
+        if let Event::TokenRefusedError { .. } | Event::TokensRejectedError { .. } = event {
             self.refused = Some(event.to_string());
         } else if let Event::TokenAcquired { .. } = event {
             self.refused = None;

@@ -14,7 +14,7 @@ use crate::collector::Collector;
 use crate::ending::NO_CODE_REMEDY;
 use crate::event::Event;
 use crate::exchange::{Body, Exchange};
-use crate::judge::{Verdict, opening_of};
+use crate::judge::{Verdict, message_of, opening_of};
 use crate::key::Key;
 use crate::ledger::{Entry, Part, Treated};
 use crate::losses::Loss;
@@ -39,17 +39,26 @@ const WALK_RETRY_MAX: Duration = Duration::from_secs(300);
 /// How often a source that is denied is tried again.
 const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
 
+const FEED: Option<ContentType> = Some(ContentType::CloudAppActivities);
+
 /// How a page ended.
 struct Ending {
     verdict: Verdict,
     reason: String,
+    /// What it is, if it is no answer of this API.
+    foreign: Option<String>,
     /// What a page says that was read.
     turn: Option<Turn>,
 }
 
 impl Ending {
     fn retry(reason: impl ToString) -> Self {
-        Self { verdict: Verdict::Retry(None), reason: reason.to_string(), turn: None }
+        Self {
+            verdict: Verdict::Retry(None),
+            reason: reason.to_string(),
+            foreign: None,
+            turn: None,
+        }
     }
 }
 
@@ -184,7 +193,13 @@ impl Collector {
         exchange: &mut Exchange,
         result: Result<(), TransportError>,
     ) {
+        if let Err(error) = &result {
+            self.note_silence(exchange.operation, &error.to_string());
+        }
         let ending = self.end_page_body(now, id, page, exchange, result);
+        if let Some(answer) = &ending.foreign {
+            return self.fail_foreign(now, id, exchange, answer);
+        }
         self.note_failing_page(now, id, page, exchange, &ending);
         let Some(lane) = &mut self.activities else { return };
         let Some(walk) = lane.walks.get_mut(&id) else { return };
@@ -195,7 +210,7 @@ impl Collector {
                     self.turn_activities(now, id, page, turn, exchange);
                 }
             }
-            Verdict::Throttle(wait) => self.throttle_activities(now, wait),
+            Verdict::Throttle(wait) => self.throttle(now, exchange.operation, FEED, wait),
             Verdict::Reauthenticate => self.reject_portal_token(now, id, exchange, &ending.reason),
             Verdict::Deny | Verdict::Forbid => self.deny_activities(now, "HTTP status 403"),
             // What the cursor stands for is not known any more, or the filters are not liked.
@@ -271,11 +286,20 @@ impl Collector {
         exchange: &mut Exchange,
         result: Result<(), TransportError>,
     ) -> Ending {
-        let status = exchange.status;
-        let judged = |opening: &[u8]| Ending {
-            verdict: judge(status, opening, exchange.retry_after),
-            reason: format!("HTTP status {status}"),
-            turn: None,
+        let head = exchange.head.clone();
+        let redacted = self.config.redaction.is_some();
+        let judged = |opening: &[u8]| {
+            let seen = head.with(opening);
+            // Each tenant's own address has a search. Where it is not found, there is no tenant.
+            let verdict = judge(head.status, opening, head.retry_after);
+            let foreign = !matches!(verdict, Verdict::Throttle(_))
+                && (seen.is_foreign() || matches!(head.status, 404 | 405 | 410));
+            let said = match message_of(opening).filter(|_| !(200..300).contains(&head.status)) {
+                Some(words) => format!("HTTP status {}, {words}", head.status),
+                None if redacted => seen.describe_head(),
+                None => seen.describe(),
+            };
+            Ending { verdict, reason: said.clone(), foreign: foreign.then_some(said), turn: None }
         };
         match (&mut exchange.body, result) {
             (Body::Activities(reader), result) => {
@@ -285,11 +309,7 @@ impl Collector {
                 let whole = match (result, finished) {
                     (Err(error), _) => Err(Ending::retry(error)),
                     (Ok(()), Ok(found)) => Ok(found),
-                    (Ok(()), Err(EnvelopeError::NoPage { opening })) => {
-                        let judged = judged(&opening);
-                        let reason = EnvelopeError::NoPage { opening }.to_string();
-                        Err(Ending { reason, ..judged })
-                    }
+                    (Ok(()), Err(EnvelopeError::NoPage { opening })) => Err(judged(&opening)),
                     (Ok(()), Err(error)) => Err(Ending::retry(error)),
                 };
                 let dropped = if whole.is_ok() { oversized } else { 0 };
@@ -301,6 +321,7 @@ impl Collector {
                         Ending {
                             verdict: Verdict::Accept,
                             reason: String::new(),
+                            foreign: None,
                             turn: Some(Turn {
                                 records,
                                 has_next: verso.has_next,
@@ -326,8 +347,11 @@ impl Collector {
     ) {
         let Some(lane) = &mut self.activities else { return };
         lane.tokens.prove(exchange.generation, now.monotonic);
+        lane.budget.note_success();
+        lane.contact.note_proof();
         let restored = lane.denied.take().is_some();
         let Some(walk) = lane.walks.get_mut(&id) else { return };
+        let urgency = walk.urgency;
         let turned = walk.turn(page, turn);
         let read = walk.is_read().then_some(Event::ActivitiesListed {
             start: walk.window.start,
@@ -336,6 +360,9 @@ impl Collector {
             activities: walk.records,
         });
         lane.pages_read += u64::from(turned == Turned::On);
+        if turned == Turned::On {
+            lane.note_success(urgency);
+        }
         if restored {
             let content_type = ContentType::CloudAppActivities;
             self.event(Event::FeedRestored { content_type });
@@ -371,15 +398,18 @@ impl Collector {
         });
     }
 
-    fn throttle_activities(&mut self, now: Now, wait: Option<Duration>) {
-        self.metrics.throttled += 1;
+    /// Somebody else answers at `portal_url`. After a while it is left alone.
+    fn fail_foreign(&mut self, now: Now, id: WalkId, exchange: &Exchange, answer: &str) {
+        self.note_foreign(exchange.operation, FEED, answer);
         let Some(lane) = &mut self.activities else { return };
-        let before = lane.budget.rate();
-        let pause = lane.budget.throttle(now.monotonic, wait);
-        let requests_per_minute = lane.budget.rate();
-        if requests_per_minute < before {
-            let operation = Operation::ListActivities;
-            self.event(Event::Throttled { operation, requests_per_minute, pause });
+        if let Some(walk) = lane.walks.get_mut(&id) {
+            walk.request = None;
+        }
+        if lane.contact.is_lost() {
+            lane.denied_until = now.monotonic + DENIED_RETRY;
+            lane.denied = Some("portal-address".into());
+        } else {
+            self.fail_activities(now, id, None, answer);
         }
     }
 
@@ -388,16 +418,10 @@ impl Collector {
             // There is no other.
             return self.fail_portal_token(now, id, reason);
         }
-        let Some(lane) = &mut self.activities else { return };
-        let rejection = lane.tokens.reject(
-            exchange.generation,
-            exchange.sent_at,
-            now.monotonic,
-            &mut self.random,
-        );
-        match rejection {
+        match self.reject_token(now, exchange, FEED, reason) {
             Rejection::Discarded(wait) => {
-                if let Some(walk) = lane.walks.get_mut(&id) {
+                let lane = self.activities.as_mut();
+                if let Some(walk) = lane.and_then(|lane| lane.walks.get_mut(&id)) {
                     walk.not_before = now.monotonic + wait;
                 }
             }
@@ -443,36 +467,42 @@ impl Collector {
         }
         let was_stuck = walk.is_stuck;
         let failures = walk.fail(lane.pages_read);
+        let (in_a_row, walk_urgency) = (walk.failed, walk.urgency);
         // What is asked for is soon old. Any other search keeps what it has reached.
         if walk.urgency == Urgency::Fresh && failures >= PAGE_FAILURES_MAX {
             self.fail_walk(now, id, reason);
             return;
         }
+        let in_a_row = in_a_row.max(lane.note_failure(walk_urgency));
+        let Some(walk) = lane.walks.get_mut(&id) else { return };
         let backoff = self.random.backoff(PAGE_RETRY_BASE, PAGE_RETRY_MAX, failures);
+        let named = wait;
         let wait = wait.unwrap_or_default().max(backoff);
         walk.not_before = now.monotonic + wait;
         if walk.is_stuck && !was_stuck {
             lane.set_aside(id, &mut self.changes);
         }
-        self.report_activity_retry(failures, reason, wait);
+        self.report_wait(now, Operation::ListActivities, FEED, reason, named);
+        self.report_activity_retry(in_a_row, reason, wait);
     }
 
     /// Gives a search up; after a while the planner asks again for what it did not cover.
     fn fail_walk(&mut self, now: Now, id: WalkId, reason: &str) {
         let Some(lane) = &mut self.activities else { return };
+        let Some(urgency) = lane.walks.get(&id).map(|walk| walk.urgency) else { return };
         lane.drop_walk(id, &mut self.changes);
         lane.failures = lane.failures.saturating_add(1);
         let failures = lane.failures;
+        let in_a_row = failures.max(lane.note_failure(urgency));
         let wait = self.random.backoff(WALK_RETRY_BASE, WALK_RETRY_MAX, failures);
         lane.not_before = now.monotonic + wait;
         lane.next_fresh = lane.not_before;
         lane.relist_not_before = now.monotonic + WALK_RETRY_MAX;
-        self.report_activity_retry(failures + 4, reason, wait);
+        self.report_activity_retry(in_a_row, reason, wait);
     }
 
     fn report_activity_retry(&mut self, failures: u32, reason: &str, wait: Duration) {
-        let feed = Some(ContentType::CloudAppActivities);
-        self.report_retry(Operation::ListActivities, feed, failures, reason, wait);
+        self.report_retry(Operation::ListActivities, FEED, failures, reason, wait);
     }
 
     /// Says so, once, when the backlog is delivered.

@@ -13,6 +13,7 @@ use super::walk::{Cursor, NORMAL_RECORDS_MAX, PageId, Point, Walk, WalkId};
 use crate::batch::ContentType;
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::contact::Contact;
 use crate::failing::Failing;
 use crate::interval::{Interval, IntervalSet};
 use crate::key::Key;
@@ -83,7 +84,9 @@ pub(crate) struct ActivityLane {
     notes: Notes,
     notes_changed: bool,
     pub(crate) tokens: TokenMachine,
-    pub(super) budget: Budget,
+    pub(crate) budget: Budget,
+    /// Whether this API was ever reached.
+    pub(crate) contact: Contact,
     pub(super) walks: BTreeMap<WalkId, Walk>,
     next_walk: u64,
     next_page: u64,
@@ -94,6 +97,8 @@ pub(crate) struct ActivityLane {
     pub(super) failing: Failing,
     /// Searches that failed in a row, and when the next may begin.
     pub(super) failures: u32,
+    /// Requests that failed in a row, by the urgency of their search.
+    failed: [u32; 3],
     pub(super) not_before: Duration,
     pub(super) next_fresh: Duration,
     /// Which span is searched again, and since when; and when that may be done next.
@@ -156,6 +161,7 @@ impl ActivityLane {
             covered: record.covered(),
             tokens: TokenMachine::new(config, &portal.resource),
             budget: Budget::new(portal.requests_per_minute, now.monotonic),
+            contact: Contact::default(),
             walks: BTreeMap::new(),
             next_walk: 0,
             next_page: 0,
@@ -163,6 +169,7 @@ impl ActivityLane {
             denied_until: Duration::ZERO,
             failing: Failing::default(),
             failures: 0,
+            failed: [0; 3],
             not_before: Duration::ZERO,
             next_fresh: Duration::ZERO,
             relisting: None,
@@ -381,10 +388,22 @@ impl ActivityLane {
         for part in left.iter() {
             let at = Point::new(part, Cursor::Scan(None));
             let mut walk = Walk::new(part, stuck.urgency, at);
-            (walk.is_stuck, walk.failures) = (true, HOPELESS);
+            (walk.is_stuck, walk.failures, walk.failed) = (true, HOPELESS, stuck.failed);
             walk.not_before = stuck.not_before;
             self.add_walk(walk);
         }
+    }
+
+    /// A request of a search failed. Answers how many have, in a row.
+    pub(super) const fn note_failure(&mut self, urgency: Urgency) -> u32 {
+        let failed = &mut self.failed[urgency as usize];
+        *failed = failed.saturating_add(1);
+        *failed
+    }
+
+    /// A page of a search was read, and leads on.
+    pub(super) const fn note_success(&mut self, urgency: Urgency) {
+        self.failed[urgency as usize] = 0;
     }
 
     /// The last page of a search was read.
@@ -544,9 +563,6 @@ impl ActivityLane {
 
     /// Whether nothing was lost, nor denied.
     pub(crate) fn is_whole(&self) -> bool {
-        self.denied.is_none()
-            && self.tokens.refused().is_none()
-            && self.metrics.records_dropped == 0
-            && self.metrics.listing_gaps.is_zero()
+        self.denied.is_none() && !self.tokens.is_hopeless() && !self.metrics.has_lost_data()
     }
 }

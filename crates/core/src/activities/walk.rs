@@ -111,6 +111,8 @@ pub(crate) struct Walk {
     visited: KeySet,
     stalls: u32,
     pub(super) failures: u32,
+    /// The same, and of what it was cut from.
+    pub(super) failed: u32,
     /// Failures in a row between which pages of other searches were read, and how many of all
     /// searches were read at the last failure.
     broken: u32,
@@ -135,6 +137,7 @@ impl Walk {
             visited: KeySet::default(),
             stalls: 0,
             failures: 0,
+            failed: 0,
             broken: 0,
             read_before: 0,
             is_stuck: false,
@@ -184,7 +187,7 @@ impl Walk {
                 return turned;
             }
         };
-        (self.failures, self.broken, self.refusals) = (0, 0, 0);
+        (self.failures, self.failed, self.broken, self.refusals) = (0, 0, 0, 0);
         self.at.clone_from(&to);
         self.read.push_back(Page { id: page, from, to });
         Turned::On
@@ -196,6 +199,7 @@ impl Walk {
     /// cannot be cut is left for the end.
     pub(super) fn fail(&mut self, read: u64) -> u32 {
         self.failures += 1;
+        self.failed = self.failed.saturating_add(1);
         let failures = self.failures;
         self.broken += u32::from(std::mem::replace(&mut self.read_before, read) != read);
         let Some(at) = self.at.as_mut().filter(|_| self.broken >= BROKEN_MAX) else {

@@ -239,7 +239,10 @@ impl Caller {
             Body::Activities(reader) => {
                 let finished = reader.finish();
                 let failed = match &finished {
-                    Err(EnvelopeError::NoPage { opening }) => Some(judged(opening)),
+                    Err(EnvelopeError::NoPage { opening }) => Some(
+                        self.foreign(flight.operation, &flight.head, opening)
+                            .unwrap_or_else(|| judged(opening)),
+                    ),
                     Err(error) => Some(Ending::retry(error.to_string())),
                     Ok(_) => None,
                 };

@@ -108,6 +108,8 @@ pub(super) enum Ask {
 pub(super) struct Flight {
     pub(super) id: RequestId,
     pub(super) operation: Operation,
+    /// Where it was sent.
+    pub(super) address: Box<str>,
     pub(super) generation: Generation,
     pub(super) sent_at: Duration,
     pub(super) head: Head,
@@ -426,6 +428,7 @@ impl Caller {
         self.flight = Some(Flight {
             id,
             operation: request.operation,
+            address: request.url.as_str().into(),
             generation: self.tokens().generation(),
             sent_at: now.monotonic,
             head: Head::default(),
@@ -457,7 +460,7 @@ impl Caller {
                 Operation::ListSubscriptions
                 | Operation::ListContent
                 | Operation::ListNotifications
-                | Operation::ListDlpTypes => Body::page(),
+                | Operation::ListDlpTypes => Body::page(&flight.address),
                 Operation::ListActivities => {
                     Body::activities(&self.config, self.clock.at(now), self.digest_key)
                 }

@@ -16,11 +16,12 @@ use crate::io::Output;
 use crate::json::{Item, SplitError};
 use crate::judge::{self, Answer, Verdict, judge};
 use crate::key::Key;
+use crate::origin;
 use crate::redact;
 use crate::remedy::{FORBIDDEN, known_error, remedy};
 use crate::request::{CANNOT_CONNECT, Operation, REACH_REMEDY, TransportError, TransportErrorKind};
 use crate::time::Now;
-use crate::token::{Rejection, TokenFailure, failure_of};
+use crate::token::{Rejection, TokenFailure};
 
 /// Waits between attempts.
 const RETRY_BASE: Duration = Duration::from_millis(500);
@@ -78,6 +79,13 @@ impl Caller {
         if flight.operation == Operation::Token {
             return self.end_token(now, &flight, result);
         }
+        // A start may have been passed on all the same: its end tells.
+        let may_be = result.is_ok() && flight.operation != Operation::StartSubscription;
+        let body = flight.body.small_bytes();
+        if let Some(ending) = self.foreign(flight.operation, &flight.head, body).filter(|_| may_be)
+        {
+            return self.conclude(now, &flight, ending);
+        }
         let ending = match result {
             Ok(()) if self.is_at_portal() => self.end_at_portal(&mut flight),
             Ok(()) => self.ending(&mut flight),
@@ -106,6 +114,19 @@ impl Caller {
         {
             self.emit(expanded);
         }
+    }
+
+    /// How it ends if somebody else has answered in the place of the API.
+    pub(super) fn foreign(&self, operation: Operation, head: &Head, body: &[u8]) -> Option<Ending> {
+        let portal = self.is_at_portal();
+        let seen = head.with(body);
+        // An activity may be missing; a search is at every portal.
+        let missing = matches!(head.status, 404 | 405) && operation == Operation::ListActivities;
+        let code = if portal { "portal-address" } else { "api-address" };
+        let said =
+            if self.config.redaction.is_some() { seen.describe_head() } else { seen.describe() };
+        let foreign = (seen.is_foreign() && judge::code_of(seen.body).is_none()) || missing;
+        foreign.then(|| Ending { code: Some(code.into()), ..Ending::retry(said) })
     }
 
     fn ending(&mut self, flight: &mut Flight) -> Ending {
@@ -145,7 +166,9 @@ impl Caller {
             Err(ExpandError::Body(SplitError::NotArray { first })) => {
                 match judge::code_of(&first) {
                     Some(code) => judged(flight.operation, &flight.head, Some(code), &first),
-                    None => Ending::retry(redact::shown(&self.config, &first)),
+                    None => self
+                        .foreign(flight.operation, &flight.head, &first)
+                        .unwrap_or_else(|| Ending::retry(redact::shown(&self.config, &first))),
                 }
             }
             Err(ExpandError::Body(error)) => Ending::retry(error.to_string()),
@@ -216,6 +239,7 @@ impl Caller {
         }
         let portal = task.call.is_of_portal();
         let Some(address) = flight.head.next_page.as_ref().filter(|_| !portal) else { return };
+        let address = &origin::resolve(&flight.address, address);
         let trouble = if !self.config.api.owns(address) {
             "the next page is on another host; the token was not sent there"
         } else if !task.visited.insert(Key::of_content(address)) {
@@ -289,7 +313,7 @@ impl Caller {
         ending: &Ending,
     ) {
         self.metrics.throttled += 1;
-        let pause = self.budget().throttle(now.monotonic, retry_after);
+        let pause = self.budget().throttle(now.monotonic, retry_after).pause;
         let requests_per_minute = self.budget().rate();
         let Some(task) = &mut self.task else { return };
         task.failures += 1;
@@ -310,6 +334,7 @@ impl Caller {
             operation,
             requests_per_minute,
             pause,
+            until: self.clock.at(now) + pause,
         }));
     }
 
@@ -318,9 +343,9 @@ impl Caller {
         // There is no other than that which the portal made.
         let made = portal.is_some_and(|portal| portal.token.is_some());
         let (code, remedy) = match (portal.is_some(), made) {
-            (false, _) => (None, "check tenant_id, cloud and resource"),
-            (true, false) => (None, "check tenant_id, portal_url and portal_resource"),
-            (true, true) => (Some("portal-token"), remedy("portal-token")),
+            (false, _) => ("token-rejected", remedy("token-rejected")),
+            (true, false) => ("portal-rejected", remedy("portal-rejected")),
+            (true, true) => ("portal-token", remedy("portal-token")),
         };
         // Not through `tokens`, which borrows all.
         let mut random = self.random.clone();
@@ -339,7 +364,7 @@ impl Caller {
             let message = format!("{}: the API does not take the token", ending.message);
             let kind = CallErrorKind::Credentials;
             let mut error = CallError::new(flight.operation, kind, message, remedy);
-            error.code = code.map(str::to_owned);
+            error.code = Some(code.to_owned());
             self.fail(error);
             return;
         }
@@ -349,13 +374,10 @@ impl Caller {
     fn end_token(&mut self, now: Now, flight: &Flight, result: Result<(), TransportError>) {
         let outcome = match (&flight.body, result) {
             (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
-            (Body::Small(small), Ok(())) if (200..300).contains(&flight.head.status) => {
+            (body, Ok(())) => {
                 let server_now = self.clock.at(now);
-                self.tokens().accept(small.bytes(), now.monotonic, server_now)
-            }
-            (Body::Small(small), Ok(())) => Err(failure_of(flight.head.status, small.bytes())),
-            (Body::Page(_) | Body::Blob(_) | Body::Activities(_), Ok(())) => {
-                Err(failure_of(flight.head.status, b""))
+                let seen = flight.head.with(body.small_bytes());
+                self.tokens().accept(&seen, now.monotonic, server_now)
             }
         };
         let failure = match outcome {
@@ -379,6 +401,11 @@ impl Caller {
                 let mut error = CallError::new(Operation::Token, kind, message, remedy);
                 error.code = Some(code);
                 self.fail(error);
+            }
+            TokenFailure::Foreign { answer } => {
+                let code = self.tokens().address_code();
+                let ending = Ending { code: Some(code.into()), ..Ending::retry(answer) };
+                self.retry(now, flight, Some(wait), &ending);
             }
             TokenFailure::Transient { reason } => {
                 self.retry(now, flight, Some(wait), &Ending::retry(reason));

@@ -29,11 +29,26 @@ pub(crate) struct Answer {
     pub(crate) chunks: Vec<Bytes>,
     /// Whether the connection breaks behind the last chunk.
     pub(crate) cut: bool,
+    /// Beside the date.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// There is no answer, but this.
+    pub(crate) error: Option<TransportErrorKind>,
 }
 
 impl Answer {
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Option<Self> {
-        Some(Self { status, chunks: vec![Bytes::from(body.into())], cut: false })
+        let chunks = vec![Bytes::from(body.into())];
+        Some(Self { status, chunks, cut: false, headers: Vec::new(), error: None })
+    }
+
+    pub(crate) fn failed(kind: TransportErrorKind) -> Option<Self> {
+        Self::new(0, "").map(|answer| Self { error: Some(kind), ..answer })
+    }
+
+    /// The same with a header.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Option<Self> {
+        self.headers.push((name, value.to_owned()));
+        Some(self)
     }
 
     pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Option<Self> {
@@ -43,7 +58,7 @@ impl Answer {
     /// In pieces, as a network brings it.
     pub(crate) fn pieces(body: &[u8], cut: bool) -> Option<Self> {
         let chunks = body.chunks(16_000).map(Bytes::copy_from_slice).collect();
-        Some(Self { status: 200, chunks, cut })
+        Self::ok("").map(|answer| Self { chunks, cut, ..answer })
     }
 }
 
@@ -219,10 +234,15 @@ impl Bench {
             let after = i64::try_from(timeout.as_millis()).unwrap();
             return self.plan(after, Input::End { id, result: Err(error) });
         };
+        if let Some(kind) = answer.error {
+            let error = TransportError { kind, message: "scripted".into() };
+            return self.plan(20, Input::End { id, result: Err(error) });
+        }
         let date = jiff::Timestamp::from_millisecond(self.now + self.skew).unwrap();
         let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         self.open.insert(id, (answer.chunks.into(), answer.cut));
-        let headers: Headers = [("Date".to_owned(), date)].into_iter().collect();
+        let headers = answer.headers.into_iter().chain([("Date", date)]);
+        let headers: Headers = headers.collect();
         self.plan(20, Input::Head { id, status: answer.status, headers });
     }
 

@@ -12,3 +12,4 @@ mod records;
 mod refusals;
 mod silence;
 mod subscriptions;
+mod trouble;

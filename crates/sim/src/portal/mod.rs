@@ -304,6 +304,10 @@ impl Microsoft {
 
     fn portal_fault(&mut self) -> Option<Answer> {
         const HTML: &str = "<html><body><h1>Server Error</h1></body></html>";
+        if self.fault(Fault::PortalForeign) {
+            let page = "<!DOCTYPE html><html><head><title>404 Not Found</title></head></html>";
+            return Some(Answer::text(404, "text/html", page));
+        }
         if self.fault(Fault::PortalThrottled) {
             return Some(Answer::text(429, "text/plain", "TOO MANY REQUESTS"));
         }
