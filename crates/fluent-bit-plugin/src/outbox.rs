@@ -46,7 +46,8 @@ pub enum Notice {
 pub struct Limits {
     /// Batches in the queue to the input thread. At least 1. Default 64.
     pub queue_batches: usize,
-    /// Bytes in that queue. One batch may exceed it alone. Default 8 MiB.
+    /// Bytes in that queue. One batch may exceed it alone. Default 8 MiB. Besides, up to 1 MiB for
+    /// each of 8 tags has left it to be joined.
     pub queue_bytes: usize,
     /// Appends in the host's ring buffer, each of joined batches: from 1 to 8, which is the default.
     /// More could not be told apart by the host's sums.
