@@ -126,7 +126,9 @@ fn a_poisoned_blob_recovers_after_its_failures_or_when_the_world_heals() {
 fn a_hollow_blob_fills_after_its_time() {
     let faults = FaultPlan { hollow_seconds: 60, ..FaultPlan::none().with(Fault::HollowBlob, 1.0) };
     let mut world = World::new(SimConfig { faults, subscribed: true, ..config(2) });
-    let ids: Vec<_> = world.microsoft.owed().take(40).map(|owed| owed.content_id).collect();
+    let ids: std::collections::BTreeSet<_> =
+        world.microsoft.owed().map(|owed| owed.content_id.to_string()).collect();
+    let ids: Vec<_> = ids.into_iter().take(60).collect();
     let mut bodies: Vec<_> = ids.iter().map(|id| world.get(&format!("audit/{id}")).bytes).collect();
     bodies.sort();
     bodies.dedup();
