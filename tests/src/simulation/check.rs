@@ -27,12 +27,13 @@ pub(super) struct Debt {
 
 impl Debt {
     /// Everything wanted of these content types that was created at or after `begin_ms`, that could
-    /// be listed by `until_ms`, and for which there was time.
+    /// be listed by `until_ms`, and for which there was time: that expires at `alive_ms` or later.
     pub(super) fn new(
         microsoft: &Microsoft,
         types: &[ContentType],
         begin_ms: i64,
         until_ms: i64,
+        alive_ms: i64,
         wanted: Wanted,
         activities_begin_ms: Option<i64>,
     ) -> Self {
@@ -44,7 +45,9 @@ impl Debt {
             }
             let forms = forms.entry(owed.key).or_default();
             forms.push(owed.hash);
-            let in_time = owed.created_ms >= begin_ms && owed.available_ms <= until_ms;
+            let in_time = owed.created_ms >= begin_ms
+                && owed.available_ms <= until_ms
+                && owed.expires_ms >= alive_ms;
             if in_time && wanted.judge(&owed) == Some(true) {
                 missing.insert(owed.key);
             }

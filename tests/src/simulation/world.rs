@@ -361,7 +361,11 @@ impl World {
         let wanted = self.scenario.wanted;
         let until_ms = self.now_ms - 600_000;
         let activities = activities.then(|| self.activities_begin_ms.saturating_add(SKEW_MS));
-        let mut debt = Debt::new(&self.microsoft, &types, begin_ms, until_ms, wanted, activities);
+        let mut debt = {
+            let alive_ms = self.reach_ms.saturating_add(7 * 24 * HOUR_MS);
+            let microsoft = &self.microsoft;
+            Debt::new(microsoft, &types, begin_ms, until_ms, alive_ms, wanted, activities)
+        };
         self.stats.owed = debt.missing() as u64;
         let mut look_ms = self.now_ms;
         while !debt.is_settled(&self.host) {
