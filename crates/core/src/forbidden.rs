@@ -91,7 +91,7 @@ impl Forbidden {
         if current {
             self.blob_tokens = self.blob_tokens.saturating_add(1);
         }
-        self.blob_tokens <= 1
+        !current || self.blob_tokens <= 1
     }
 
     /// A page was refused.
