@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+use crate::files::open_private;
 use crate::store::StoreError;
 
 /// An exclusive lock beside the state file. The system releases it when the process dies, however
@@ -20,8 +21,8 @@ impl TenantLock {
             path: path.clone(),
             problem: format!("the lock file cannot be used: {error}"),
         };
-        let file = private(OpenOptions::new().create(true).truncate(false).write(true))
-            .open(&path)
+        let mut options = OpenOptions::new();
+        let file = open_private(&path, options.create(true).truncate(false).write(true))
             .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
@@ -40,16 +41,23 @@ impl TenantLock {
         OpenOptions::new().write(true).open(Self::path(db, tenant)).is_ok_and(|file| held(&file))
     }
 
+    /// Tenants whose locks lie beside the file, held or not.
+    pub(crate) fn tenants(db: &Path) -> Vec<String> {
+        let start = db.file_name().and_then(|name| name.to_str()).map(|name| format!("{name}."));
+        let directory = db.parent().filter(|parent| *parent != Path::new(""));
+        let entries = std::fs::read_dir(directory.unwrap_or_else(|| Path::new(".")));
+        let tenant = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            let tenant = name.strip_prefix(start.as_deref()?)?.strip_suffix(".lock")?;
+            // One with a dot is of another file.
+            (!tenant.contains('.')).then(|| tenant.to_owned())
+        };
+        entries.into_iter().flatten().filter_map(tenant).collect()
+    }
+
     fn path(db: &Path, tenant: &str) -> PathBuf {
         let mut path = db.as_os_str().to_owned();
         path.push(format!(".{tenant}.lock"));
         path.into()
     }
-}
-
-/// New files are for their owner alone: the state tells what a tenant is collected for.
-pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
 }

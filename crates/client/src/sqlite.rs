@@ -12,7 +12,8 @@ use m365_audit_core::{Commit, Stored};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
-use crate::lock::{TenantLock, private};
+use crate::files::{open_private, refuse_link};
+use crate::lock::TenantLock;
 use crate::settings::DbOptions;
 use crate::store::{DbState, StoreError};
 
@@ -35,13 +36,15 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// How long a commit waits for another process on the same file, a collector of another tenant
 /// or a backup.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of one tenant in a file. Fields are dropped in order: the lock goes last.
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
     connection: Connection,
     path: PathBuf,
+    /// Which file it was when it was opened.
+    place: Option<(u64, u64)>,
     tenant: Box<str>,
     _lock: TenantLock,
 }
@@ -52,7 +55,8 @@ impl SqliteStore {
         let path = locate(&options.path)?;
         let lock = TenantLock::acquire(&path, tenant)?;
         let connection = connect(&path, options)?;
-        Ok(Self { connection, path, tenant: tenant.into(), _lock: lock })
+        let place = file_at(&path);
+        Ok(Self { connection, path, place, tenant: tenant.into(), _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -79,7 +83,19 @@ impl SqliteStore {
     }
 
     /// Stores all changes or, in case of an error, none.
+    ///
+    /// What is written to a file that has been renamed, removed or replaced meanwhile, nobody would
+    /// find again.
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        if file_at(&self.path) != self.place {
+            return Err(StoreError::Access {
+                path: self.path.clone(),
+                problem: "renamed, removed or replaced while it was in use; remedy: stop the \
+                          collector, put the file back (`m365-audit state restore`), and start \
+                          it again"
+                    .into(),
+            });
+        }
         let mut write = || -> rusqlite::Result<()> {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -88,6 +104,18 @@ impl SqliteStore {
         };
         write().map_err(|error| explain(&self.path, &error))
     }
+}
+
+/// Which file is at a path: device and inode.
+#[cfg(unix)]
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_at(_: &Path) -> Option<(u64, u64)> {
+    None
 }
 
 /// Writes the changes of one tenant.
@@ -180,7 +208,7 @@ pub fn probe(options: &DbOptions, tenant: &str) -> Result<DbState, StoreError> {
         let mut neighbour = path.as_os_str().to_owned();
         neighbour.push(format!(".probe-{}", std::process::id()));
         let neighbour = PathBuf::from(neighbour);
-        let created = private(OpenOptions::new().create_new(true).write(true)).open(&neighbour);
+        let created = open_private(&neighbour, OpenOptions::new().create_new(true).write(true));
         let removed = created.and_then(|_| std::fs::remove_file(&neighbour));
         return match removed {
             Ok(()) => Ok(DbState::Absent),
@@ -217,7 +245,9 @@ fn locate(path: &Path) -> Result<PathBuf, StoreError> {
         path: path.into(),
         problem: format!("cannot be opened: {error}"),
     };
-    match private(OpenOptions::new().create_new(true).write(true)).open(path) {
+    // Before the file is created: not where a link leads to.
+    refuse_link(path).map_err(access)?;
+    match open_private(path, OpenOptions::new().create_new(true).write(true)) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => require_magic(path)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -230,7 +260,7 @@ fn locate(path: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// Refuses a file that is neither empty nor begins as SQLite's do, before SQLite sees it.
-fn require_magic(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn require_magic(path: &Path) -> Result<(), StoreError> {
     let mut start = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
@@ -285,7 +315,7 @@ fn no_checkpoint_on_close(connection: &Connection, on: bool) -> rusqlite::Result
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Identity {
+pub(crate) enum Identity {
     /// No table and no mark: a new file.
     Empty,
     /// A state file of this version.
@@ -293,7 +323,7 @@ enum Identity {
 }
 
 /// Whose file it is. Reads only.
-fn identify(connection: &Connection, path: &Path) -> Result<Identity, StoreError> {
+pub(crate) fn identify(connection: &Connection, path: &Path) -> Result<Identity, StoreError> {
     let read = || -> rusqlite::Result<(i64, i64, i64)> {
         Ok((
             connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
@@ -329,7 +359,7 @@ fn create_schema(connection: &mut Connection, path: &Path) -> Result<(), StoreEr
 }
 
 /// Refuses a file in which SQLite finds damage. Takes milliseconds: the state is small.
-fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| explain(path, &error))?;
@@ -339,7 +369,7 @@ fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     Err(StoreError::Damaged { path: path.into(), problem: verdict })
 }
 
-fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
+pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     let problem = error.to_string();
     match error.sqlite_error_code() {
@@ -559,6 +589,22 @@ mod tests {
         Connection::open(&bare).unwrap().execute_batch("DROP TABLE m365_audit_state").unwrap();
         let error = SqliteStore::open(&options(&bare), TENANT).unwrap().load().unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_committed_to_a_file_that_is_not_at_its_path_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("state.db"), dir.path().join("other.db"));
+        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        store.commit(&commit(&[("a", Some("1"))])).unwrap();
+        fs::rename(&path, &other).unwrap();
+        let gone = store.commit(&commit(&[("a", Some("2"))])).unwrap_err().to_string();
+        assert!(gone.contains("renamed, removed or replaced"), "{gone}");
+        fs::write(&path, "").unwrap();
+        store.commit(&commit(&[("a", Some("2"))])).unwrap_err();
+        fs::rename(&other, &path).unwrap();
+        store.commit(&commit(&[("a", Some("3"))])).unwrap();
     }
 
     #[test]
