@@ -1,6 +1,7 @@
 //! `m365-audit state`: what a `db` holds. Takes no lock, so that a collector may be at work.
 
 mod acknowledge;
+mod copy;
 mod text;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands([show, acknowledge::command()])
+        .subcommands(copy::commands())
 }
 
 /// Which file, and which tenants in it.
@@ -52,6 +54,8 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let result = match matches.subcommand() {
         Some(("show", matches)) => show(matches),
         Some(("acknowledge", matches)) => return acknowledge::main(matches),
+        Some(("backup", matches)) => return copy::back_up(matches),
+        Some(("restore", matches)) => return copy::bring_back(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
     };
     match result {

@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod calls;
 mod client;
 mod credentials;
@@ -56,12 +57,12 @@ mod tls;
 mod toml_text;
 mod webhook;
 
+pub use backup::{Copied, backup, restore};
 pub use calls::Calls;
 pub use client::{Client, OpenError, RunError};
 pub use credentials::CredentialFile;
 pub use environment::complete as complete_from_environment;
 pub use failure::{classify, explain};
-pub use failure::classify;
 pub use files::{open_private, refuse_link, sync_directory};
 pub use fleet::{Fleet, FleetHandle, FleetHost, FleetOutcome};
 pub use handle::Handle;
@@ -71,7 +72,7 @@ pub use restart::RestartPause;
 pub use roots::read_roots;
 pub use runtime::Runtime;
 pub use settings::{DbOptions, NativeOptions, Settings, drop_unused, in_order};
-pub use sink::Sink;
+pub use sink::{SINK_KEYS, Sink};
 pub use store::{DbState, Store, StoreError, amend, inspect, probe};
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile};
 pub use tls::client_config as tls_config;

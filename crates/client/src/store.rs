@@ -74,8 +74,8 @@ pub enum StoreError {
         known: i64,
     },
     /// Its content is broken.
-    #[error("{path}: damaged: {problem}; remedy: restore it from a backup, or move it away to \
-        collect from lookback again", path = .path.display())]
+    #[error("{path}: damaged: {problem}; remedy: restore a backup (`m365-audit state restore`), \
+        or move it away with its -wal and -shm, to collect from lookback again", path = .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -375,7 +375,7 @@ pub enum StateError {
     /// A value that cannot be read.
     #[error(
         "the stored state is damaged at key {key:?}: {problem}; remedy: restore the file from a \
-         backup, or remove it to collect from lookback again"
+         backup (`m365-audit state restore`), or remove it to collect from lookback again"
     )]
     Damaged {
         /// The key.
