@@ -21,7 +21,8 @@ pub(crate) enum Format {
 /// Where log lines go.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
-    level: Level,
+    /// The least important that are shown; none at all for `None`.
+    level: Option<Level>,
     format: Format,
     bars: MultiProgress,
     /// Whom the lines are about, where there are several.
@@ -31,7 +32,13 @@ pub(crate) struct Log {
 impl Log {
     /// Shows lines of `level` and graver ones, above `bars`.
     pub(crate) const fn new(level: Level, format: Format, bars: MultiProgress) -> Self {
-        Self { level, format, bars, tenant: None }
+        Self { level: Some(level), format, bars, tenant: None }
+    }
+
+    /// Shows nothing.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        Self { level: None, format: Format::Text, bars: MultiProgress::new(), tenant: None }
     }
 
     /// The same for lines about one tenant of several.
@@ -41,7 +48,7 @@ impl Log {
 
     /// Writes a line, if its level is shown.
     pub(crate) fn write(&self, level: Level, message: &str) {
-        if level <= self.level {
+        if self.level.is_some_and(|shown| level <= shown) {
             self.write_always(level, message);
         }
     }

@@ -15,6 +15,7 @@ mod log;
 mod memory;
 mod notifications;
 mod options;
+mod output;
 mod run;
 mod sources;
 mod state;

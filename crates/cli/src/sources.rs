@@ -24,6 +24,18 @@ pub(crate) enum Plan {
     Many(TenantsFile, Tenants),
 }
 
+impl Plan {
+    /// Whether any progress is remembered.
+    pub(crate) fn has_db(&self) -> bool {
+        match self {
+            Self::One(settings) => settings.native.db.is_some(),
+            Self::Many(_, tenants) => {
+                tenants.tenants.iter().any(|tenant| tenant.settings.native.db.is_some())
+            }
+        }
+    }
+}
+
 /// Reads all sources. `also` is what else is wrong with the arguments.
 ///
 /// # Errors
@@ -184,6 +196,11 @@ impl Gathered {
     fn report(self) -> String {
         report(&in_order(self.errors), &self.given, self.file.as_deref(), &self.raw)
     }
+}
+
+/// The report of a mistake that is none of the options alone.
+pub(crate) fn refused(error: &ConfigError) -> String {
+    format!("configuration: 1 mistake, nothing was started\n  - {error}\n")
 }
 
 /// Mistakes in a tenants file.

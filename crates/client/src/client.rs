@@ -167,6 +167,7 @@ impl<S: Sink> Client<S> {
         self.runs += 1;
         self.inbox.begin_run();
         let stored = self.store.load().map_err(RunError::Store)?;
+        self.sink.resume(&stored).map_err(RunError::Sink)?;
         let config = self.settings.config.clone();
         let mut collector = Collector::new(config, &stored, seed(), self.clocks.now())
             .map_err(|error| RunError::State { db: self.store.name(), error })?;

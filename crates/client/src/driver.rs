@@ -110,7 +110,8 @@ impl<S: Sink> Io for Driver<'_, S> {
         self.sink.emit(batch).map_err(RunError::Sink)
     }
 
-    fn commit(&mut self, commit: Commit) -> Result<(), RunError> {
+    fn commit(&mut self, mut commit: Commit) -> Result<(), RunError> {
+        self.sink.stamp(&mut commit);
         self.store.commit(commit).map_err(RunError::Store)
     }
 

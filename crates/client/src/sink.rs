@@ -1,11 +1,27 @@
 //! What a packaging offers to the client: somewhere for records, log lines and numbers to go.
 
-use m365_audit_core::{Batch, BatchId, Event, Level, Metrics};
+use m365_audit_core::{Batch, BatchId, Commit, Event, Level, Metrics, Stored};
 
 use crate::webhook::WebhookMetrics;
 
+/// What the keys begin with that a sink keeps in the state. The core leaves them alone.
+pub const SINK_KEYS: &str = "sink/";
+
 /// Takes what a [`Client`](crate::Client) collects. All calls come from the thread that runs it.
 pub trait Sink {
+    /// A run begins from this state. What [`Sink::stamp`] has put into it can be compared with what
+    /// the sink holds now. Default: nothing.
+    ///
+    /// # Errors
+    /// If the sink cannot be looked at. The run ends before it has begun.
+    fn resume(&mut self, _stored: &Stored) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// A commit is about to be stored, all of it or nothing. The sink may add what it wants to find
+    /// again, under keys that begin with [`SINK_KEYS`]. Default: nothing.
+    fn stamp(&mut self, _commit: &mut Commit) {}
+
     /// Takes a batch. Delivery is confirmed later, by [`Sink::flush`] or by
     /// [`Handle::delivered`](crate::Handle::delivered); the number of unconfirmed batches is
     /// bounded by the option `buffer_bytes`.

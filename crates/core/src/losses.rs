@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{ContentRef, ContentType};
 use crate::interval::Interval;
-use crate::state::{self, Changes, StateError, Stored};
+use crate::state::{self, Changes, Commit, StateError, Stored};
 use crate::time::Utc;
 
 /// Where losses are stored, each with its number in sixteen hexadecimal digits.
@@ -277,6 +277,19 @@ pub fn losses(stored: &Stored) -> Result<Vec<KnownLoss>, StateError> {
 #[must_use]
 pub fn acknowledge(number: u64, acknowledgement: &Acknowledgement) -> (String, String) {
     (acknowledged_key(number), state::encode(acknowledgement))
+}
+
+/// The changes by which a state remembers one more loss: for a host that keeps the state of a
+/// collector which it cannot tell of it. The next one that goes on from there finds it.
+///
+/// # Errors
+/// If what the state remembers cannot be read.
+pub fn remember(stored: &Stored, loss: Loss) -> Result<Commit, StateError> {
+    let mut losses = Losses::load(stored)?;
+    losses.add(loss);
+    let mut changes = Changes::default();
+    losses.flush(&mut changes);
+    Ok(changes.take())
 }
 
 /// The losses of one collector.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use m365_audit_client::{Runtime, Store, StoreError};
-use m365_audit_core::{Level, Secret};
+use m365_audit_core::{Event, Level, OutputShort, Secret};
 
 use crate::bindings::Level as NoteLevel;
 use crate::bindings::{Batch, Cause, Failure, Limits, Note, Outcome, Resume};
@@ -273,6 +273,10 @@ impl<S: Sink> Turn<'_, S> {
                     Ok(guest) => guest,
                     Err(error) => return Ok(Err(restart(error))),
                 };
+                let short = self.sink.resume(&self.store.load()?).map_err(RunError::Sink)?;
+                if let Some(short) = short {
+                    self.remember(&short)?;
+                }
                 let resume = state::resume(self.store)?;
                 (self.guest.insert(guest), resume)
             }
@@ -321,14 +325,38 @@ impl<S: Sink> Turn<'_, S> {
         if 0 < batch.count {
             self.deliver(Lines { ndjson: &batch.ndjson, count: batch.count }).await?;
         }
+        let short = self.sink.missing();
         if !batch.changes.is_empty() {
-            self.store.commit(state::commit(batch.changes))?;
+            let mut commit = state::commit(batch.changes);
+            self.sink.stamp(&mut commit);
+            self.store.commit(commit)?;
+        }
+        if let Some(short) = short {
+            self.remember(&short)?;
+            // A fresh one finds it in the state.
+            self.guest = None;
+            return Ok(match batch.finished {
+                Some(_) => Next::Finished(Outcome::Incomplete),
+                None => Next::Go,
+            });
         }
         Ok(match batch.finished {
             Some(outcome) => Next::Finished(outcome),
             None if batch.more => Next::Go,
             None => Next::Wait(Duration::from_millis(batch.wait_ms.into()).min(WAIT_MAX)),
         })
+    }
+
+    /// Says that the output lacks what counts as delivered, and puts it into the state.
+    fn remember(&mut self, short: &OutputShort) -> Result<(), RunError> {
+        let OutputShort { output, missing_bytes } = short.clone();
+        let event = Event::OutputShortError { output, missing_bytes };
+        self.logger.log(event.level(), &event.to_string());
+        if let Some(mut commit) = state::remember_short(self.store, short)? {
+            self.sink.stamp(&mut commit);
+            self.store.commit(commit)?;
+        }
+        Ok(())
     }
 
     /// Gives records to the sink until they are safe: they are at hand, and the component waits.

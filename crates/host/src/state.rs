@@ -1,13 +1,19 @@
 //! The stored state, as the component and as the store have it. Nothing here reads a value.
 
-use m365_audit_client::{Store, StoreError};
-use m365_audit_core::Commit;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use m365_audit_client::{SINK_KEYS, Store, StoreError};
+use m365_audit_core::{
+    Commit, Loss, LossKind, OutputShort, Utc, remember, summarize,
+};
 
 use crate::bindings::{Change, Entry, Resume};
 
 /// What a fresh instance goes on from.
 pub(crate) fn resume(store: &Store) -> Result<Resume, StoreError> {
-    let stored = store.load()?;
+    let mut stored = store.load()?;
+    // What the sink has put there is nothing to the component.
+    stored.retain(|key, _| !key.starts_with(SINK_KEYS));
     if stored.is_empty() {
         return Ok(Resume::Fresh);
     }
@@ -19,4 +25,24 @@ pub(crate) fn resume(store: &Store) -> Result<Resume, StoreError> {
 pub(crate) fn commit(changes: Vec<Change>) -> Commit {
     let changes = changes.into_iter().map(|change| (change.key, change.value));
     Commit { changes: changes.collect() }
+}
+
+/// The changes by which the state remembers that an output is short, for the next instance: one
+/// that is at work cannot be told. `None` if the state is another component's.
+pub(crate) fn remember_short(
+    store: &Store,
+    short: &OutputShort,
+) -> Result<Option<Commit>, StoreError> {
+    let stored = store.load()?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let loss = Loss {
+        feed: None,
+        kind: LossKind::Output,
+        created: None,
+        name: Some(short.output.clone()),
+        count: short.missing_bytes,
+        told: Utc::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+    };
+    let ours = |_| remember(&stored, loss);
+    Ok(summarize(&stored).and_then(ours).ok())
 }

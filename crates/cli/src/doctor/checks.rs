@@ -7,9 +7,8 @@ use m365_audit_core::call::{Call, CallError, Claims, Pages, Range, Reply, Subscr
 use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc};
 
 use crate::calls::Session;
-use crate::doctor::activities;
-use crate::doctor::coverage;
 use crate::doctor::report::Report;
+use crate::doctor::{activities, coverage, output};
 use crate::log::{Log, now};
 
 /// How far back content is looked for: within one window.
@@ -64,6 +63,7 @@ pub(super) fn examine(settings: &Settings, log: &Log) -> Report {
         }
     }
     db(settings, &mut report);
+    output::examine(settings, &mut report);
     report
 }
 

@@ -3,6 +3,7 @@
 mod activities;
 mod checks;
 mod coverage;
+mod output;
 mod report;
 
 use clap::{ArgMatches, Command};

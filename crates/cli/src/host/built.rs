@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use clap::ArgMatches;
 use m365_audit_client::{Runtime, Settings, Store, direct_client, http_client};
@@ -14,7 +15,7 @@ use m365_audit_host::{
 
 use crate::host::sink::{HostSink, Target};
 use crate::log::Log;
-use crate::run::safe::SafeOutput;
+use crate::output::{Memory, SharedOutput, lock};
 use crate::run::signals::Signals;
 use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, run, sources};
 
@@ -104,6 +105,8 @@ struct Prepared {
     /// What the component is given, as JSON.
     config: Secret<String>,
     sink: HostSink,
+    /// What the lines go to, if they do.
+    output: Option<SharedOutput>,
     once: bool,
     log: Log,
     /// Reads everything again, for a credential that has changed in its file.
@@ -114,7 +117,7 @@ struct Prepared {
 fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
     let (log, progress) = run::shown(matches);
     log.warn_of_variables();
-    let (output, unusable) = match run::open_output(matches) {
+    let (output, unusable) = match run::open_output(matches, &log) {
         Ok(output) => (Some(output), None),
         Err(error) => (None, Some(error)),
     };
@@ -142,8 +145,12 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
         let allowed = AllowList::new(settings.config.origins())
             .with_direct(settings.config.identity_address());
         let (once, metadata) = (matches.get_flag("once"), matches.get_flag("metadata"));
+        let mut shared = None;
         let target = match host.sink.clone() {
-            SinkOptions::Ndjson => Target::Lines(SafeOutput::new(output, log.clone())),
+            SinkOptions::Ndjson => {
+                let output = shared.insert(Arc::new(Mutex::new(output)));
+                Target::Lines(Arc::clone(output), Memory::new())
+            }
             SinkOptions::Forward(options) => {
                 let sink = ForwardSink::new(options, metadata, logger.clone());
                 Target::Forward(Box::new(sink.map_err(Ending::misconfigured)?))
@@ -153,6 +160,7 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
             config: config_json(&settings, once, metadata),
             sandbox: sandbox(&host, Some(clients), allowed, logger),
             sink: HostSink::new(target, progress, log.clone()),
+            output: shared,
             settings,
             component,
             once,
@@ -230,7 +238,12 @@ fn check(mut prepared: Prepared) -> Ending {
 }
 
 fn collect(prepared: Prepared) -> Ending {
-    let Prepared { settings, component, sandbox, config, sink, once, log, refresh } = prepared;
+    let Prepared { settings, component, sandbox, config, sink, output, once, log, refresh } =
+        prepared;
+    let accepted = |output: &SharedOutput| run::accept(&lock(output), settings.native.db.is_some());
+    if let Some(Err(refusal)) = output.as_ref().map(accepted) {
+        return Ending::misconfigured(refusal.trim_end());
+    }
     if settings.native.db.is_none() {
         log.write(
             Level::Warn,
@@ -250,7 +263,7 @@ fn collect(prepared: Prepared) -> Ending {
         Err(error) => return Ending::failed(error),
     };
     let stop = host.stop();
-    let signals = match Signals::watch(move |grace| stop.stop(grace), log) {
+    let signals = match Signals::watch(move |grace| stop.stop(grace), output.as_ref(), log) {
         Ok(signals) => signals,
         Err(error) => return Ending::failed(format!("signals cannot be watched: {error}")),
     };

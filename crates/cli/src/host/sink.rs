@@ -1,13 +1,13 @@
 //! The sinks of `host run`: lines as `run` writes them, or events for a forward receiver.
 
-use m365_audit_core::Metrics;
+use m365_audit_core::{Commit, Level, Metrics, OutputShort, Stored};
 use m365_audit_host::forward::ForwardSink;
 use m365_audit_host::{Lines, Metric, Sink, SinkError};
 
 use crate::host::metrics;
 use crate::log::Log;
+use crate::output::{Memory, Missing, SharedOutput, lock};
 use crate::run::progress::Progress;
-use crate::run::safe::SafeOutput;
 
 /// Where records go, and what is shown meanwhile.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub(crate) struct HostSink {
 /// Where records go.
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// A file or stdout.
-    Lines(SafeOutput),
+    /// A file or stdout, and what the state remembers of it.
+    Lines(SharedOutput, Memory),
     /// Fluent Bit or Fluentd.
     Forward(Box<ForwardSink>),
 }
@@ -36,7 +36,7 @@ impl HostSink {
     /// Tries to reach the receiver, if there is one.
     pub(crate) async fn check(&mut self) -> Result<(), SinkError> {
         match &mut self.target {
-            Target::Lines(_) => Ok(()),
+            Target::Lines(..) => Ok(()),
             Target::Forward(sink) => sink.check().await,
         }
     }
@@ -50,11 +50,20 @@ impl HostSink {
 }
 
 impl Sink for HostSink {
+    fn resume(&mut self, stored: &Stored) -> Result<Option<OutputShort>, SinkError> {
+        let Target::Lines(output, memory) = &mut self.target else { return Ok(None) };
+        let missing = memory.resume(&mut lock(output), stored).map_err(|error| SinkError {
+            message: format!("the output cannot be read: {error}"),
+            passing: true,
+        })?;
+        Ok(missing.map(short))
+    }
+
     async fn deliver(&mut self, lines: Lines<'_>) -> Result<(), SinkError> {
         match &mut self.target {
-            Target::Lines(output) => {
-                let written = output.write(lines.ndjson.as_bytes());
-                written.and_then(|()| output.settle()).map_err(|error| SinkError {
+            Target::Lines(output, _) => {
+                let mut output = lock(output);
+                output.deliver(lines.ndjson.as_bytes()).map_err(|error| SinkError {
                     message: format!("the output cannot be written: {error}"),
                     passing: output.is_repairable(),
                 })
@@ -63,8 +72,29 @@ impl Sink for HostSink {
         }
     }
 
+    fn missing(&mut self) -> Option<OutputShort> {
+        let Target::Lines(output, memory) = &mut self.target else { return None };
+        let mut output = lock(output);
+        if let Err(error) = output.look() {
+            // The next lines will fail in the same way, if it lasts.
+            self.log.write(Level::Warn, &format!("the output cannot be looked at: {error}"));
+        }
+        memory.missing(&output).map(short)
+    }
+
+    fn stamp(&mut self, commit: &mut Commit) {
+        if let Target::Lines(output, memory) = &mut self.target {
+            memory.stamp(&lock(output), commit);
+        }
+    }
+
     fn metrics(&mut self, metrics: &[Metric]) {
         self.counted = metrics::of_component(metrics);
         self.progress.show(&self.counted, &self.log);
     }
+}
+
+fn short(missing: Missing) -> OutputShort {
+    let Missing { output, bytes } = missing;
+    OutputShort { output, missing_bytes: bytes }
 }

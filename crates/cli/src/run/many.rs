@@ -46,7 +46,8 @@ pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &P
         Err(error) => return failed(&error.to_string()),
     };
     let handle = fleet.handle();
-    let signals = match Signals::watch(move |grace| handle.shutdown(grace), log.clone()) {
+    let stop = move |grace| handle.shutdown(grace);
+    let signals = match Signals::watch(stop, Some(&place.output), log.clone()) {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("signals cannot be watched: {error}")),
     };

@@ -2,9 +2,7 @@
 
 mod board;
 mod many;
-pub(crate) mod output;
 pub(crate) mod progress;
-pub(crate) mod safe;
 pub(crate) mod signals;
 mod sink;
 
@@ -20,10 +18,9 @@ use m365_audit_core::{ConfigError, Level, Outcome};
 
 use crate::arguments::words;
 use crate::log::{Format, Log};
+use crate::output::{Output, SharedOutput};
 use crate::run::board::Board;
-use crate::run::output::Output;
 use crate::run::progress::Progress;
-use crate::run::safe::{SafeOutput, SharedOutput};
 use crate::run::signals::Signals;
 use crate::run::sink::NdjsonSink;
 use crate::sources::{self, Plan};
@@ -85,7 +82,7 @@ pub(crate) fn args() -> [Arg; 7] {
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let (log, progress) = shown(matches);
     log.warn_of_variables();
-    let (output, unusable) = match open_output(matches) {
+    let (output, unusable) = match open_output(matches, &log) {
         Ok(output) => (Some(output), None),
         Err(error) => (None, Some(error)),
     };
@@ -98,8 +95,12 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
             return MISCONFIGURED;
         }
     };
+    if let Err(refusal) = accept(&output, plan.has_db()) {
+        drop(std::io::stderr().write_all(refusal.as_bytes()));
+        return MISCONFIGURED;
+    }
     let once = matches.get_flag("once");
-    let output = Arc::new(Mutex::new(SafeOutput::new(output, log.clone())));
+    let output = Arc::new(Mutex::new(output));
     let board = Board::new(progress, log.clone());
     let place = Place { output, metadata: matches.get_flag("metadata"), log, board };
     match plan {
@@ -146,16 +147,25 @@ pub(crate) fn shown(matches: &ArgMatches) -> (Log, Progress) {
 }
 
 /// The file of `--output`, or stdout.
-pub(crate) fn open_output(matches: &ArgMatches) -> Result<Output, ConfigError> {
+pub(crate) fn open_output(matches: &ArgMatches, log: &Log) -> Result<Output, ConfigError> {
     let path = matches.get_one::<PathBuf>("output");
-    Output::open(path.map(PathBuf::as_path).filter(|path| *path != Path::new("-")))
+    Output::open(path.map(PathBuf::as_path).filter(|path| *path != Path::new("-")), log)
+}
+
+/// Says what the output is; the report if it is of no use.
+pub(crate) fn accept(output: &Output, has_db: bool) -> Result<(), String> {
+    if let Some(refusal) = output.refusal().filter(|_| has_db) {
+        return Err(sources::refused(&refusal));
+    }
+    output.introduce(has_db);
+    Ok(())
 }
 
 fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
     let log = &place.log;
     let handle = client.handle();
     let stop = move |grace| handle.shutdown(grace);
-    let signals = match Signals::watch(stop, log.clone()) {
+    let signals = match Signals::watch(stop, Some(&place.output), log.clone()) {
         Ok(signals) => signals,
         Err(error) => {
             log.write(Level::Error, &format!("signals cannot be watched: {error}"));

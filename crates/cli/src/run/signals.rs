@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first one ends cleanly, the second one at once.
+//! SIGINT and SIGTERM: the first one ends cleanly, the second one at once. SIGHUP: whoever has
+//! renamed the output asks for it to be opened by its name again.
 
 use std::io;
 use std::process;
@@ -8,11 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use m365_audit_core::Level;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator;
 
 use crate::INCOMPLETE;
 use crate::log::Log;
+use crate::output::{SharedOutput, lock};
 
 /// How long what was emitted may take to be written.
 const GRACE: Duration = Duration::from_millis(1_200);
@@ -33,13 +35,26 @@ pub(crate) struct Signals(Arc<AtomicBool>);
 
 impl Signals {
     /// Watches from a thread of its own until the process ends.
-    /// `stop` asks for a clean end within the given time.
-    pub(crate) fn watch(stop: impl Fn(Duration) + Send + 'static, log: Log) -> io::Result<Self> {
+    /// `stop` asks for a clean end within the given time. Without an output that can be opened
+    /// again SIGHUP does what it did before.
+    pub(crate) fn watch(
+        stop: impl Fn(Duration) + Send + 'static,
+        output: Option<&SharedOutput>,
+        log: Log,
+    ) -> io::Result<Self> {
         let mut signals = iterator::Signals::new([SIGINT, SIGTERM])?;
+        let reopening = output.filter(|output| lock(output).is_file()).cloned().map(Reopening::new);
+        if reopening.is_some() {
+            signals.add_signal(SIGHUP)?;
+        }
         let came = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&came);
         thread::Builder::new().name("signals".into()).spawn(move || {
-            for _ in signals.forever() {
+            for signal in signals.forever() {
+                if signal == SIGHUP {
+                    reopening.iter().for_each(Reopening::begin);
+                    continue;
+                }
                 if flag.swap(true, Ordering::SeqCst) {
                     process::exit(INCOMPLETE.into());
                 }
@@ -60,5 +75,30 @@ impl Signals {
 
     pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Opens the output again, from a thread of its own: it may be in use for a while, and the signals
+/// after this one must not wait.
+struct Reopening {
+    output: SharedOutput,
+    under_way: Arc<AtomicBool>,
+}
+
+impl Reopening {
+    fn new(output: SharedOutput) -> Self {
+        Self { output, under_way: Arc::new(AtomicBool::new(false)) }
+    }
+
+    fn begin(&self) {
+        if self.under_way.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (output, under_way) = (Arc::clone(&self.output), Arc::clone(&self.under_way));
+        thread::spawn(move || {
+            let mut output = lock(&output);
+            under_way.store(false, Ordering::SeqCst);
+            output.reopen();
+        });
     }
 }

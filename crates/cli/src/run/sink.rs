@@ -1,30 +1,33 @@
-//! The sink of `run`: lines into an output, delivered when the output is safe.
+//! The sink of `run`: lines into an output, delivered when the output has them safely.
 
-use std::io;
 use std::time::Duration;
 
 use anyhow::Context;
 use m365_audit_client::{Handle, Sink, WebhookMetrics};
-use m365_audit_core::{Batch, BatchId, Level, LineWriter, Metrics};
+use m365_audit_core::{Batch, BatchId, Commit, Level, LineWriter, Metrics, OutputShort, Stored};
 
 use crate::log::Log;
+use crate::output::{Memory, Missing, SharedOutput, lock};
 use crate::run::board::Board;
-use crate::run::safe::{SharedOutput, lock};
 
-/// Lines are written when they are this many, or when nothing more comes for the moment.
+/// Lines are written when they are this many, or when nothing more comes for the moment. They are
+/// kept until they are safe, in case they have to be written again.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// Writes NDJSON.
 #[derive(Debug)]
 pub(crate) struct NdjsonSink {
     output: SharedOutput,
+    memory: Memory,
     writer: LineWriter,
     handle: Handle,
     log: Log,
     board: Board,
     lines: Vec<u8>,
-    /// Emitted, not yet safe. Bounded by the option `buffer_bytes`.
+    /// Emitted, and among the lines.
     unsettled: Vec<BatchId>,
+    /// Safe, and not told yet. Both are bounded by the option `buffer_bytes`.
+    safe: Vec<BatchId>,
 }
 
 impl NdjsonSink {
@@ -37,57 +40,80 @@ impl NdjsonSink {
     ) -> Self {
         Self {
             output,
+            memory: Memory::new(),
             writer: LineWriter::new(metadata),
             handle,
             log,
             board,
             lines: Vec::new(),
             unsettled: Vec::new(),
+            safe: Vec::new(),
         }
     }
 
-    fn write_lines(&mut self) -> anyhow::Result<()> {
+    fn deliver(&mut self) -> anyhow::Result<()> {
         let mut output = lock(&self.output);
-        let result = output.write(&self.lines);
+        let result = output.deliver(&self.lines);
         let repairable = output.is_repairable();
+        let missing = self.memory.missing(&output);
         drop(output);
         self.lines.clear();
-        self.judge(result, repairable)
-    }
-
-    /// What cannot be repaired ends the process, not only the run.
-    fn judge(&self, result: io::Result<()>, repairable: bool) -> anyhow::Result<()> {
+        self.tell(missing);
         if result.is_err() && !repairable {
+            // What cannot be repaired ends the process, not only the run.
             self.handle.shutdown(Duration::ZERO);
         }
-        result.context("the output cannot be written")
+        result.context("the output cannot be written")?;
+        self.safe.append(&mut self.unsettled);
+        Ok(())
+    }
+
+    /// What is missing is kept in the state, until somebody acknowledges it.
+    fn tell(&self, missing: Option<Missing>) {
+        if let Some(Missing { output, bytes }) = missing {
+            self.handle.output_short(OutputShort { output, missing_bytes: bytes });
+        }
     }
 }
 
 impl Sink for NdjsonSink {
+    fn resume(&mut self, stored: &Stored) -> anyhow::Result<()> {
+        let mut output = lock(&self.output);
+        let missing = self.memory.resume(&mut output, stored);
+        drop(output);
+        self.tell(missing.context("the output cannot be read")?);
+        Ok(())
+    }
+
+    fn stamp(&mut self, commit: &mut Commit) {
+        self.memory.stamp(&lock(&self.output), commit);
+    }
+
     fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
         self.writer.write(&batch, &mut self.lines);
         self.unsettled.push(batch.id);
-        if BUFFER_BYTES <= self.lines.len() { self.write_lines() } else { Ok(()) }
+        if BUFFER_BYTES <= self.lines.len() { self.deliver() } else { Ok(()) }
     }
 
     fn flush(&mut self, delivered: &mut Vec<BatchId>) -> anyhow::Result<()> {
         if self.unsettled.is_empty() {
-            return Ok(());
+            let mut output = lock(&self.output);
+            let looked = output.look();
+            let missing = self.memory.missing(&output);
+            drop(output);
+            self.tell(missing);
+            looked.context("the output cannot be written")?;
+        } else {
+            self.deliver()?;
         }
-        self.write_lines()?;
-        let mut output = lock(&self.output);
-        let result = output.settle();
-        let repairable = output.is_repairable();
-        drop(output);
-        self.judge(result, repairable)?;
-        delivered.append(&mut self.unsettled);
+        delivered.append(&mut self.safe);
         Ok(())
     }
 
     fn reset(&mut self) {
         self.lines.clear();
         self.unsettled.clear();
+        self.safe.clear();
     }
 
     fn log(&mut self, level: Level, message: &str) {

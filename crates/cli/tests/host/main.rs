@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "what is skipped, and what came twice, is said")]
 
 mod certificate;
+mod files;
 mod identity;
 mod kills;
 mod mistakes;

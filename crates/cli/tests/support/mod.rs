@@ -234,6 +234,15 @@ impl Running {
         }
     }
 
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.0, name);
+    }
+
+    /// Waits for its end, whatever that is.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.0.wait().unwrap()
+    }
+
     /// Ends it as an operator does; it must say that all is well.
     #[track_caller]
     pub(crate) fn stop(&mut self) {

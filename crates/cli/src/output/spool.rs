@@ -1,0 +1,412 @@
+//! A file of lines that others rotate, cut, replace and restore meanwhile. What was written counts
+//! when, after it was synced, the path still names the file that holds it; else it is written
+//! again. What counted and is not there any more is missed, and said.
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use m365_audit_client::{open_private, sync_directory};
+use m365_audit_core::Level;
+
+use crate::output::last_line::{self, Repair};
+use crate::output::stamp::{self, FileId, Mark, Stamp, Standing};
+
+/// How often lines are written again because the file was replaced under them. Somebody who
+/// replaces it faster is told so.
+const ATTEMPTS_MAX: usize = 10;
+
+/// The file at a path.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    path: PathBuf,
+    name: String,
+    open: Open,
+    /// Bytes that were found missing, in all.
+    missing: u64,
+    /// What is to be told. Bounded: it is taken after every call.
+    notes: Vec<(Level, String)>,
+    /// Whether it has been told that it is another file than a state speaks of.
+    other_told: bool,
+    #[cfg(test)]
+    pub(super) meddle: Meddler,
+}
+
+/// Who may change files between any two operations.
+#[cfg(test)]
+pub(super) type Meddler = super::tests::Meddler;
+
+/// The file that is open.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// Device and inode.
+    place: (u64, u64),
+    id: FileId,
+    /// The end of what counts, or was there before. Always the end of a line.
+    safe: u64,
+    /// What stands before that end.
+    end: Mark,
+    head: Mark,
+    /// The least that it had since it was opened.
+    lowest: u64,
+    /// Whether it may end within a line: at first, and after a failed write.
+    within_line: bool,
+    /// What the system called it when it was opened.
+    called: Option<PathBuf>,
+}
+
+impl Open {
+    /// Opens a file and locks it. Changes nothing in it. `None` if `now` is the same file.
+    fn at(path: &Path, now: Option<(u64, u64)>) -> io::Result<Option<Self>> {
+        let file = open_private(path, OpenOptions::new().read(true).append(true).create(true))?;
+        // Nobody else sees its name for certain before.
+        sync_directory(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("not a file any more"));
+        }
+        let place = place_of(&metadata);
+        if now == Some(place) {
+            return Ok(None);
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let problem = "another m365-audit is writing to it";
+                return Err(io::Error::new(ErrorKind::ResourceBusy, problem));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let safe = last_line::end_of_last(&file, metadata.len())?;
+        Ok(Some(Self {
+            place,
+            id: FileId::of(&metadata),
+            safe,
+            end: Mark::end(&file, safe)?,
+            head: Mark::head(&file, safe)?,
+            lowest: metadata.len(),
+            within_line: true,
+            called: called(&file),
+            file,
+        }))
+    }
+
+    /// Whether it was removed, and not renamed before: then there is no other name under which its
+    /// bytes may be, or may have been compressed.
+    fn is_removed(&self) -> io::Result<bool> {
+        if self.file.metadata()?.nlink() > 0 {
+            return Ok(false);
+        }
+        let mut removed = match &self.called {
+            Some(called) => called.clone().into_os_string(),
+            None => return Ok(false),
+        };
+        removed.push(" (deleted)");
+        Ok(called(&self.file).is_some_and(|now| now.as_os_str() == removed))
+    }
+
+    /// From here on `safe` is the end.
+    fn rebase(&mut self, safe: u64) -> io::Result<()> {
+        self.safe = safe;
+        self.lowest = self.lowest.min(safe);
+        self.head = Mark::head(&self.file, safe)?;
+        self.end = Mark::end(&self.file, safe)?;
+        Ok(())
+    }
+
+    /// Remembers what was added behind `safe`.
+    fn advance(&mut self, safe: u64) -> io::Result<()> {
+        self.safe = safe;
+        if !self.head.is_full_head() {
+            self.head = Mark::head(&self.file, safe)?;
+        }
+        self.end = Mark::end(&self.file, safe)?;
+        Ok(())
+    }
+}
+
+/// What the system calls an open file: its name of now, or the last one that it had.
+fn called(file: &File) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+}
+
+fn place_of(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+impl Spool {
+    /// Opens or creates the file, and locks it. Changes nothing in one that exists.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let open = Open::at(path, None)?.ok_or(ErrorKind::Other)?;
+        Ok(Self {
+            path: path.into(),
+            name: stamp::name_of(path),
+            open,
+            missing: 0,
+            notes: Vec::new(),
+            other_told: false,
+            #[cfg(test)]
+            meddle: Meddler::default(),
+        })
+    }
+
+    /// Its path.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes that counted as delivered and were found missing while it was open, in all.
+    pub(super) const fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    pub(super) fn take_notes(&mut self) -> Vec<(Level, String)> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// What a state may remember of it now.
+    pub(super) fn stamp(&self) -> Stamp {
+        let Open { id, safe, end, head, .. } = self.open;
+        Stamp { path: self.name.clone(), id, length: safe, head, end }
+    }
+
+    /// Compares the file with what a state remembers. Answers how many bytes are missing.
+    pub(super) fn compare(&mut self, stamp: &Stamp) -> io::Result<Option<u64>> {
+        // What is left of half a line is nothing that was delivered.
+        self.find()?;
+        let missing = match stamp::compare(&self.open.file, stamp)? {
+            Standing::Whole => 0,
+            Standing::Short(missing) => missing,
+            // Perhaps it was short when it was opened, and has grown since, by what others wrote.
+            Standing::Changed if self.open.lowest < stamp.length => {
+                stamp.length - stamp.head.left(&self.open.file, self.open.lowest)?
+            }
+            Standing::Changed => {
+                self.note_changed(stamp.length);
+                stamp.length
+            }
+            Standing::Other => {
+                self.note_other(stamp);
+                0
+            }
+        };
+        Ok((missing > 0).then_some(missing))
+    }
+
+    /// Writes lines until they are safe in the file at the path.
+    pub(super) fn deliver(&mut self, lines: &[u8]) -> io::Result<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            self.find()?;
+            if self.try_deliver(lines)? {
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("the file is replaced or written over as fast as it is written to"))
+    }
+
+    /// Sees to it that the open file is the one at the path, that what counts is in it, and that it
+    /// ends with a whole line.
+    pub(super) fn find(&mut self) -> io::Result<()> {
+        let at_path = self.is_at_path()?;
+        self.check(at_path)?;
+        if !at_path {
+            self.open_again()?;
+            self.meddled();
+            self.check(true)?;
+        }
+        self.open.within_line = false;
+        Ok(())
+    }
+
+    /// Whether what counts is in the open file; what is not is missed. Mends its end if it may.
+    fn check(&mut self, mend: bool) -> io::Result<()> {
+        let open = &self.open;
+        let length = open.file.metadata()?.len();
+        let short = length < open.safe;
+        let changed = !short && !open.end.ends_at(&open.file, open.safe)?;
+        if short {
+            let kept = last_line::kept(&open.file, length)?;
+            let kept = open.head.left(&open.file, kept)?;
+            self.miss(self.open.safe.saturating_sub(kept));
+        } else if changed {
+            self.note_changed(open.safe);
+            self.miss(self.open.safe);
+        }
+        if mend && (short || changed || self.open.within_line || self.open.safe < length) {
+            self.repair()?;
+        }
+        if short || changed {
+            let length = self.open.file.metadata()?.len();
+            self.open.rebase(last_line::end_of_last(&self.open.file, length)?)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the file by its name, whatever is open now.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        self.open_again()?;
+        self.find()
+    }
+
+    /// Writes lines and syncs them. Answers whether they are in the file at the path, behind all
+    /// that counts, and whole.
+    fn try_deliver(&mut self, lines: &[u8]) -> io::Result<bool> {
+        self.meddled();
+        self.open.within_line = true;
+        self.open.file.write_all(lines)?;
+        // Appending moves the position to the end of what was appended.
+        let end = self.open.file.stream_position()?;
+        self.meddled();
+        self.open.file.sync_data()?;
+        self.meddled();
+        let Some(start) = end.checked_sub(lines.len() as u64) else { return Ok(false) };
+        if start < self.open.safe && !self.miss_before(start)? {
+            return Ok(false);
+        }
+        // In this order: if the path names the file after it was synced, then whoever renames it
+        // later and reads it to its end, as logrotate does to compress it, reads these lines.
+        if !self.is_at_path()? {
+            return Ok(false);
+        }
+        self.meddled();
+        let open = &self.open;
+        if !holds(&open.file, start, end, lines)? || !open.end.ends_at(&open.file, open.safe)? {
+            return Ok(false);
+        }
+        self.open.within_line = false;
+        self.open.advance(end)?;
+        Ok(true)
+    }
+
+    /// The file was cut before lines were written to it, and these stand at `start`, where others
+    /// did. Answers whether they begin a line there.
+    fn miss_before(&mut self, start: u64) -> io::Result<bool> {
+        let open = &mut self.open;
+        if open.file.metadata()?.len() < start {
+            // Cut once more.
+            return Ok(false);
+        }
+        let whole = last_line::end_of_last(&open.file, start)?;
+        let missing = open.safe - open.head.left(&open.file, whole)?;
+        open.rebase(whole)?;
+        self.miss(missing);
+        Ok(whole == start)
+    }
+
+    fn is_at_path(&self) -> io::Result<bool> {
+        match fs::metadata(&self.path) {
+            Ok(found) => Ok(place_of(&found) == self.open.place),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_again(&mut self) -> io::Result<()> {
+        let Some(open) = Open::at(&self.path, Some(self.open.place))? else { return Ok(()) };
+        let before = self.stamp();
+        let old = std::mem::replace(&mut self.open, open);
+        // Of a copy that somebody has put into its place the same holds as of the file itself.
+        match stamp::compare(&self.open.file, &before)? {
+            Standing::Whole => self.note(Level::Info, format!("{} was replaced", self.name)),
+            Standing::Short(_) => {
+                // Without half a line at its end.
+                let kept = before.head.left(&self.open.file, self.open.safe)?;
+                self.miss(before.length.saturating_sub(kept));
+            }
+            Standing::Changed => {
+                self.note_changed(before.length);
+                self.miss(before.length);
+            }
+            Standing::Other if old.is_removed()? => {
+                self.note(Level::Error, format!("{} was removed, and is opened anew", self.name));
+                self.miss(before.length);
+            }
+            Standing::Other => self.note(
+                Level::Info,
+                format!(
+                    "{} was renamed, and is opened anew; the {} bytes before are in the file that \
+                     it was",
+                    self.name, before.length
+                ),
+            ),
+        }
+        Ok(())
+    }
+
+    fn repair(&mut self) -> io::Result<()> {
+        let repair = last_line::repair(&mut self.open.file)?;
+        self.open.lowest = self.open.lowest.min(self.open.file.metadata()?.len());
+        if let Repair::Completed | Repair::Ended = repair {
+            self.open.file.sync_data()?;
+        }
+        self.notes.extend(repair.words().map(|words| (Level::Warn, words)));
+        Ok(())
+    }
+
+    const fn miss(&mut self, bytes: u64) {
+        self.missing = self.missing.saturating_add(bytes);
+    }
+
+    fn note(&mut self, level: Level, message: String) {
+        self.notes.push((level, message));
+    }
+
+    fn note_changed(&mut self, length: u64) {
+        self.note(
+            Level::Error,
+            format!(
+                "{}: what counts as delivered, the first {length} bytes, is not as it was written: \
+                 somebody has changed the file; all of these bytes are taken for missing",
+                self.name
+            ),
+        );
+    }
+
+    fn note_other(&mut self, stamp: &Stamp) {
+        if !std::mem::replace(&mut self.other_told, true) {
+            let Stamp { path, length, .. } = stamp;
+            let (level, message) = if *path == self.name {
+                let message = format!(
+                    "{path} is another file than at the last stop, rotated perhaps; the {length} \
+                     bytes that were delivered before should be in the one that it was"
+                );
+                (Level::Warn, message)
+            } else {
+                let message = format!("until now records went to {path}: {length} bytes are there");
+                (Level::Info, message)
+            };
+            self.note(level, message);
+        }
+    }
+
+    /// Somebody else has a turn, in tests.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests meddle"))]
+    fn meddled(&self) {
+        #[cfg(test)]
+        self.meddle.turn();
+    }
+}
+
+/// Whether these lines stand between the two positions, at the start of a line. Looks at their
+/// beginning and their end.
+fn holds(file: &File, start: u64, end: u64, lines: &[u8]) -> io::Result<bool> {
+    const LOOK_BYTES: usize = 4_096;
+    let look = lines.len().min(LOOK_BYTES);
+    let before = usize::from(0 < start);
+    let mut first = vec![0; before + look];
+    let mut last = vec![0; look];
+    let read = file
+        .read_exact_at(&mut first, start - before as u64)
+        .and_then(|()| file.read_exact_at(&mut last, end - look as u64));
+    match read {
+        Ok(()) => Ok(first[..before].iter().all(|byte| *byte == b'\n')
+            && first[before..] == lines[..look]
+            && last == lines[lines.len() - look..]),
+        // Cut meanwhile.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
