@@ -60,7 +60,13 @@ impl Place {
     }
 
     fn state(&self, words: &[&str]) -> std::process::Output {
-        program("state").arg(words[0]).arg("--db").arg(self.db()).args(&words[1..]).output().unwrap()
+        program("state")
+            .arg(words[0])
+            .arg("--db")
+            .arg(self.db())
+            .args(&words[1..])
+            .output()
+            .unwrap()
     }
 }
 
@@ -165,7 +171,8 @@ fn a_hangup_opens_the_output_by_its_name_again() {
     let world = World::new(world());
     let place = Place::new();
     let mut running = Running::start(place.run(&world), place.path("log"));
-    running.wait_until("it writes", |_| place.output().metadata().is_ok_and(|found| found.len() > 0));
+    running
+        .wait_until("it writes", |_| place.output().metadata().is_ok_and(|found| found.len() > 0));
     fs::rename(place.output(), place.path("audit.ndjson.1")).unwrap();
     running.signal("-HUP");
     running.wait_until("it is opened again", |log| log.contains("SIGHUP: the output is open"));
@@ -343,7 +350,10 @@ fn nothing_counts_as_delivered_into_nowhere() {
     for output in [&closed, &null] {
         assert_code(output, 2);
         let told = text(&output.stderr);
-        assert!(told.contains("stdout is closed or /dev/null") && told.contains("--output"), "{told}");
+        assert!(
+            told.contains("stdout is closed or /dev/null") && told.contains("--output"),
+            "{told}"
+        );
     }
     assert!(!place.db().exists());
     // Whoever wants it can say so; and without a db nothing counts.
@@ -367,7 +377,8 @@ fn what_a_reader_leaves_in_the_pipe_does_not_count() {
     let world = World::new(world());
     let place = Place::new();
     let mut first = place.run_to_stdout(&world);
-    let mut first = first.arg("--once").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first =
+        first.arg("--once").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // As `head -c` does: it takes what it wants, and ends.
     let mut read = vec![0; 100_000];
     first.stdout.take().unwrap().read_exact(&mut read).unwrap();
@@ -401,7 +412,10 @@ fn files_are_for_their_owner_and_links_of_others_are_refused() {
     let output = shared.run(&world).arg("--once").output().unwrap();
     assert_code(&output, 2);
     let told = text(&output.stderr);
-    assert!(told.contains("a symbolic link in") && told.contains("name the file that it leads to"), "{told}");
+    assert!(
+        told.contains("a symbolic link in") && told.contains("name the file that it leads to"),
+        "{told}"
+    );
     symlink(&target, shared.db()).unwrap();
     let output = shared.run_to_stdout(&world).arg("--once").output().unwrap();
     assert_code(&output, 1);
@@ -416,8 +430,10 @@ fn a_state_is_backed_up_while_it_is_in_use_and_restored_when_it_is_not() {
     let backup = place.path("backup.db");
     let backup = backup.to_str().unwrap();
     let mut running = Running::start(place.run(&world), place.path("log"));
-    running.wait_until("it has a state", |log| log.contains("caught up") || {
-        place.output().metadata().is_ok_and(|found| found.len() > 0)
+    running.wait_until("it has a state", |log| {
+        log.contains("caught up") || {
+            place.output().metadata().is_ok_and(|found| found.len() > 0)
+        }
     });
     assert_code(&place.state(&["backup", backup]), 0);
     let before = whole_keys(&world, &fs::read(place.output()).unwrap());

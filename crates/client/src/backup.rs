@@ -9,9 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::files::{open_private, refuse_link, sync_directory};
 use crate::lock::TenantLock;
-use crate::sqlite::{
-    BUSY_TIMEOUT, Identity, explain, identify, inspect, require_magic, verify,
-};
+use crate::sqlite::{BUSY_TIMEOUT, Identity, explain, identify, inspect, require_magic, verify};
 use crate::store::StoreError;
 
 /// What SQLite keeps beside a file. A log that is left over would be written into a file that is
@@ -104,9 +102,7 @@ impl Copy {
         let mut copy = Self { path: path.clone(), tenants: Vec::new() };
         let name = path.to_str().ok_or_else(|| access(&path, "is no text"))?;
         // Into an empty file, which has its mode already.
-        connection
-            .execute("VACUUM INTO ?1", [name])
-            .map_err(|error| explain(&path, &error))?;
+        connection.execute("VACUUM INTO ?1", [name]).map_err(|error| explain(&path, &error))?;
         created.sync_all().map_err(unwritable)?;
         copy.tenants = understood(&path)?;
         Ok(copy)
@@ -115,10 +111,8 @@ impl Copy {
     /// Gives it its name.
     fn replace(self, target: &Path) -> Result<Copied, StoreError> {
         let unwritable = |error: io::Error| failed(target, &error);
-        let bytes = File::open(&self.path)
-            .and_then(|file| file.metadata())
-            .map_err(unwritable)?
-            .len();
+        let bytes =
+            File::open(&self.path).and_then(|file| file.metadata()).map_err(unwritable)?.len();
         let target = target.canonicalize().unwrap_or_else(|_| target.into());
         fs::rename(&self.path, &target).map_err(unwritable)?;
         sync_directory(&target).map_err(unwritable)?;

@@ -83,7 +83,9 @@ pub use event::{Event, Level};
 pub use hint::{NOTIFIED_MAX, Notified};
 pub use io::{Input, Io, Machine, Output, OutputShort, run};
 pub use line::{LineLimits, LineWriter};
-pub use losses::{ACKNOWLEDGED, Acknowledgement, KnownLoss, Loss, LossKind, acknowledge, losses, remember};
+pub use losses::{
+    ACKNOWLEDGED, Acknowledgement, KnownLoss, Loss, LossKind, acknowledge, losses, remember,
+};
 pub use metrics::{LaneMetrics, Metrics};
 pub use origin::{Endpoint, Origin, OriginError};
 pub use remedy::{KNOWN_ERRORS, KnownError, known_error};

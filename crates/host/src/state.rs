@@ -3,9 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use m365_audit_client::{SINK_KEYS, Store, StoreError};
-use m365_audit_core::{
-    Commit, Loss, LossKind, OutputShort, Utc, remember, summarize,
-};
+use m365_audit_core::{Commit, Loss, LossKind, OutputShort, Utc, remember, summarize};
 
 use crate::bindings::{Change, Entry, Resume};
 

@@ -28,8 +28,7 @@ pub(super) fn examine(settings: &Settings, report: &mut Report) {
             report.ok("output", format!("{path} has all {length} bytes that count as delivered"));
         }
         Ok(Standing::Short(missing)) => {
-            let told =
-                format!("{path} is {missing} bytes shorter than what counts as delivered");
+            let told = format!("{path} is {missing} bytes shorter than what counts as delivered");
             report.fail("output", told, REMEDY);
         }
         Ok(Standing::Changed) => {

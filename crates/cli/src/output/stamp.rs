@@ -121,8 +121,7 @@ pub(crate) struct Stamp {
 impl Stamp {
     /// As the state wants it: all ASCII.
     pub(super) fn encode(&self) -> String {
-        let json =
-            serde_json::to_string(self).expect("numbers and texts always have a JSON form");
+        let json = serde_json::to_string(self).expect("numbers and texts always have a JSON form");
         let mut text = String::with_capacity(json.len());
         let mut units = [0; 2];
         for c in json.chars() {

@@ -87,9 +87,7 @@ impl Stream {
                 "records go to the terminal: they count as delivered when they are shown, and are \
                  kept nowhere; --output FILE keeps them"
             }
-            Kind::Null => {
-                "records go to /dev/null: they count as delivered and are kept nowhere"
-            }
+            Kind::Null => "records go to /dev/null: they count as delivered and are kept nowhere",
             Kind::File => {
                 "records go to a file that has no name here: it cannot be seen whether somebody \
                  cuts, renames or removes it; --output FILE can"

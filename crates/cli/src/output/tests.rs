@@ -35,7 +35,9 @@ impl Meddler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
     /// As logrotate does: renames, and perhaps creates.
-    Rename { create: bool },
+    Rename {
+        create: bool,
+    },
     /// Renames, compresses and removes.
     Compress,
     /// Copies the file, then cuts it.
@@ -305,7 +307,9 @@ fn between_two_runs(deed: impl FnOnce(&Path), expected: Option<u64>) {
     let mut first = Collector::start(&path, Stored::new(), &quiet);
     for n in 0..20 {
         // One hundred bytes each.
-        assert!(first.deliver(format!("{{\"n\":{n:02},\"text\":\"{}\"}}\n", "x".repeat(81)).as_bytes()));
+        assert!(
+            first.deliver(format!("{{\"n\":{n:02},\"text\":\"{}\"}}\n", "x".repeat(81)).as_bytes())
+        );
     }
     let stored = first.stored.clone();
     drop(first);
