@@ -1,8 +1,11 @@
 //! From `wasi:http`'s errors to the core's kinds and words. Decides nothing about retries.
 
 use m365_audit_core::{TransportError, TransportErrorKind};
-use wasip2::http::types::{ErrorCode, http_error_code};
+use wasip2::http::types::ErrorCode;
 use wasip2::io::streams::StreamError;
+
+/// Most characters of a host's own words.
+const WORDS_MAX: usize = 200;
 
 /// Why a request ended early.
 #[derive(Debug)]
@@ -97,13 +100,56 @@ const fn words(code: &ErrorCode) -> (TransportErrorKind, &'static str) {
     }
 }
 
-/// What the host says about a body that breaks off.
+/// What the host says about a body that breaks off. In its own words: `http-error-code` would have
+/// the kind as well, but hosts differ in which errors they let it look at, and jco's trap there.
 pub(crate) fn of_stream(error: &StreamError) -> Fault {
-    let StreamError::LastOperationFailed(error) = error else {
-        return Fault::new(TransportErrorKind::Lost, "the body was closed".into());
+    match error {
+        StreamError::LastOperationFailed(error) => broken_off(&error.to_debug_string()),
+        StreamError::Closed => Fault::new(TransportErrorKind::Lost, "the body was closed".into()),
+    }
+}
+
+/// A body that broke off, in the words of a host that writes for its programmers: several lines,
+/// as long as it likes.
+fn broken_off(words: &str) -> Fault {
+    let mut line = String::from("the body broke off");
+    let mut pieces = words.split_whitespace();
+    if let Some(first) = pieces.next() {
+        line.extend([": ", first]);
+    }
+    for piece in pieces {
+        line.extend([" ", piece]);
+    }
+    let kind = if line.contains("Timeout") || line.contains("timed out") {
+        TransportErrorKind::Timeout
+    } else {
+        TransportErrorKind::Lost
     };
-    match http_error_code(error) {
-        Some(code) => classify(&code),
-        None => Fault::new(TransportErrorKind::Lost, error.to_debug_string()),
+    if let Some((end, _)) = line.char_indices().nth(WORDS_MAX) {
+        line.truncate(end);
+        line.push('…');
+    }
+    Fault::new(kind, line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_says_of_a_broken_body_becomes_one_short_line() {
+        let check = |words: &str, kind, message: &str| {
+            let Fault { error, denied } = broken_off(words);
+            assert_eq!((error.kind, &*error.message, denied), (kind, message, false));
+        };
+        check("", TransportErrorKind::Lost, "the body broke off");
+        check("terminated", TransportErrorKind::Lost, "the body broke off: terminated");
+        check(
+            "ErrorCode::ConnectionReadTimeout\n\nCaused by:\n    deadline has elapsed\n",
+            TransportErrorKind::Timeout,
+            "the body broke off: ErrorCode::ConnectionReadTimeout Caused by: deadline has elapsed",
+        );
+        let long = broken_off(&"é".repeat(1_000)).error.message;
+        assert_eq!(long.chars().count(), WORDS_MAX + 1);
     }
 }
