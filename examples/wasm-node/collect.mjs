@@ -7,17 +7,32 @@
 import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { WASIShim } from "@bytecodealliance/preview2-shim/instantiation";
 
 const LIMITS = { maxRecords: 10_000, maxBytes: 1 << 20, deadlineMs: 10_000 };
 
+// Instances in a row that may fail before somebody has to look.
+const FAILURES_MAX = 5;
+
 const [configPath, outputPath, statePath] = process.argv.slice(2);
 const component = process.env.COMPONENT ?? path.join(import.meta.dirname, "component");
-const { source } = await import(pathToFileURL(path.join(component, "component.js")));
+const { instantiate } = await import(pathToFileURL(path.join(component, "component.js")));
+// No files and no environment for the component.
+const wasi = new WASIShim({ sandbox: { preopens: {}, env: {}, args: [] } });
 const config = fs.readFileSync(configPath, "utf8");
-const output = fs.openSync(outputPath, "a");
+const output = fs.openSync(outputPath, "a+");
 const state = new Map(
   fs.existsSync(statePath) ? Object.entries(JSON.parse(fs.readFileSync(statePath, "utf8"))) : [],
 );
+
+// A kill may have left half a line. Its record comes again: it must not be glued to that half.
+function endLine() {
+  const { size } = fs.fstatSync(output);
+  const last = Buffer.alloc(1);
+  if (size > 0 && fs.readSync(output, last, 0, 1, size - 1) === 1 && last[0] !== 10) {
+    fs.writeFileSync(output, "\n");
+  }
+}
 
 // Replaces the file in one step, so that it is whole whatever happens.
 function save() {
@@ -31,8 +46,8 @@ function show(notes) {
   }
 }
 
-// One call; a failure comes back as an object with a cause.
-function poll(resume) {
+// One call; a failure comes back as an object with a cause. What is thrown is a trap.
+function poll(source, resume) {
   try {
     return source.poll(config, resume, LIMITS);
   } catch (error) {
@@ -42,17 +57,37 @@ function poll(resume) {
 }
 
 async function collect() {
-  const entries = [...state].map(([key, value]) => ({ key, value }));
-  let resume = { tag: "stored", val: entries };
+  let source;
+  let resume;
+  let failures = 0;
   for (;;) {
-    const answer = poll(resume);
+    let answer;
+    try {
+      if (source === undefined) {
+        ({ source } = await instantiate(undefined, wasi.getImportObject()));
+        resume = { tag: "stored", val: [...state].map(([key, value]) => ({ key, value })) };
+      }
+      answer = poll(source, resume);
+    } catch (error) {
+      answer = { cause: "trap", message: error.stack ?? String(error), notes: [] };
+    }
     show(answer.notes);
     let wait;
     if (answer.cause !== undefined) {
       console.error(`${answer.cause}: ${answer.message}`);
-      if (!["auth", "throttled", "transient"].includes(answer.cause)) return 1;
-      wait = answer.retryAfterMs ?? 60_000;
+      if (["trap", "state-required"].includes(answer.cause)) {
+        // Nothing may be asked of that instance again. A fresh one goes on from what is stored.
+        source = undefined;
+        failures += 1;
+        if (failures >= FAILURES_MAX) return 1;
+        wait = (failures - 1) * 1_000;
+      } else if (["auth", "throttled", "transient"].includes(answer.cause)) {
+        wait = answer.retryAfterMs ?? 60_000;
+      } else {
+        return 1;
+      }
     } else {
+      failures = 0;
       // First the records, then the state: only that acknowledges them.
       fs.writeFileSync(output, answer.ndjson);
       fs.fsyncSync(output);
@@ -69,5 +104,6 @@ async function collect() {
   }
 }
 
+endLine();
 // The worker that makes requests would keep the process alive.
 process.exit(await collect());

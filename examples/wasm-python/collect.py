@@ -9,10 +9,14 @@ import os
 import sys
 import time
 
-from wasmtime import Config, Engine, Store, WasiConfig
-from wasmtime.component import Component, Linker, Record, Variant
+from wasmtime import Config, Engine, Store, Trap, WasiConfig, WasmtimeError
+from wasmtime import component
+from wasmtime.component import Record, Variant
 
 INTERFACE = "m365-audit:source/source@0.1.0"
+# Instances in a row that may fail before somebody has to look.
+FAILURES_MAX = 5
+
 LIMITS = {"max-records": 10_000, "max-bytes": 1 << 20, "deadline-ms": 10_000}
 
 
@@ -22,23 +26,32 @@ def record(fields):
     return made
 
 
+class Component:
+    """The component, ready to make instances of."""
+
+    def __init__(self, path):
+        self.engine = Engine(Config())
+        self.compiled = component.Component.from_file(self.engine, path)
+        self.linker = component.Linker(self.engine)
+        self.linker.add_wasip2()
+        self.linker.add_wasi_http()
+
+
 class Source:
     """One instance of the component."""
 
-    def __init__(self, path):
-        engine = Engine(Config())
-        self.store = Store(engine)
+    def __init__(self, made_of):
+        self.store = Store(made_of.engine)
         self.store.set_wasi(WasiConfig())
         self.store.set_wasi_http()
-        linker = Linker(engine)
-        linker.add_wasip2()
-        linker.add_wasi_http()
-        self.instance = linker.instantiate(self.store, Component.from_file(engine, path))
+        self.instance = made_of.linker.instantiate(self.store, made_of.compiled)
         self.interface = self.instance.get_export_index(self.store, INTERFACE)
 
-    def call(self, name, *arguments):
-        index = self.instance.get_export_index(self.store, name, self.interface)
-        return self.instance.get_func(self.store, index)(self.store, *arguments)
+    def poll(self, *arguments):
+        """An answer, or a failure, which has a cause. A trap is raised."""
+        index = self.instance.get_export_index(self.store, "poll", self.interface)
+        answer = self.instance.get_func(self.store, index)(self.store, *arguments)
+        return answer.payload if isinstance(answer, Variant) else answer
 
 
 def load(path):
@@ -57,27 +70,54 @@ def save(path, state):
     os.replace(path + ".new", path)
 
 
-def main(component, config_path, output_path, state_path):
+def end_line(output):
+    """A kill may have left half a line. Its record comes again: it must not be glued to that."""
+    if output.seek(0, os.SEEK_END) > 0:
+        output.seek(-1, os.SEEK_END)
+        if output.read(1) != b"\n":
+            output.write(b"\n")
+
+
+def poll(made_of, source, config, state, resume):
+    """One call, of a fresh instance if there is none, which begins with what is stored."""
+    try:
+        if source is None:
+            source = Source(made_of)
+            entries = [record({"key": key, "value": value}) for key, value in state.items()]
+            resume = Variant("stored", entries)
+        return source, source.poll(config, resume, record(LIMITS))
+    except (Trap, WasmtimeError) as trap:
+        return source, record({"cause": "trap", "message": str(trap), "notes": []})
+
+
+def main(component_path, config_path, output_path, state_path):
     with open(config_path, encoding="utf-8") as file:
         config = file.read()
     state = load(state_path)
-    source = Source(component)
-    entries = [record({"key": key, "value": value}) for key, value in state.items()]
-    resume = Variant("stored", entries)
-    with open(output_path, "ab") as output:
+    made_of = Component(component_path)
+    source, failures = None, 0
+    with open(output_path, "ab+") as output:
+        end_line(output)
         while True:
-            answer = source.call("poll", config, resume, record(LIMITS))
-            failed = not hasattr(answer.payload if isinstance(answer, Variant) else answer, "ndjson")
-            answer = answer.payload if isinstance(answer, Variant) else answer
+            source, answer = poll(made_of, source, config, state, Variant("committed"))
             for note in answer.notes:
                 if note.level != "debug":
                     print(note.level, note.code, note.message, file=sys.stderr)
-            if failed:
+            if hasattr(answer, "cause"):
                 print(f"{answer.cause}: {answer.message}", file=sys.stderr)
-                if answer.cause not in ("auth", "throttled", "transient"):
+                if answer.cause in ("trap", "state-required"):
+                    # Nothing may be asked of that instance again. A fresh one goes on from what is
+                    # stored.
+                    source, failures = None, failures + 1
+                    if failures >= FAILURES_MAX:
+                        return 1
+                    wait = (failures - 1) * 1_000
+                elif answer.cause in ("auth", "throttled", "transient"):
+                    wait = getattr(answer, "retry-after-ms") or 60_000
+                else:
                     return 1
-                wait = getattr(answer, "retry-after-ms") or 60_000
             else:
+                failures = 0
                 # First the records, then the state: only that acknowledges them.
                 output.write(answer.ndjson.encode())
                 output.flush()
@@ -92,7 +132,6 @@ def main(component, config_path, output_path, state_path):
                 if answer.finished is not None:
                     return 0 if answer.finished == "complete" else 2
                 wait = 0 if answer.more else getattr(answer, "wait-ms")
-            resume = Variant("committed")
             time.sleep(wait / 1000)
 
 

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use m365_sim::SimConfig;
+use m365_audit_tests::faults;
+use m365_sim::{Fault, FaultPlan, SimConfig};
 
+use crate::guest::{RECORDS, Recipe};
 use crate::scene::{Scene, component};
 use crate::tools;
 
@@ -20,13 +22,17 @@ struct Example {
     program: &'static str,
     arguments: Vec<PathBuf>,
     variables: Vec<(&'static str, PathBuf)>,
+    /// Where it stands, if it stands there for this test only.
+    #[allow(dead_code, reason = "it is there until it is dropped")]
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Example {
-    fn command(&self, scene: &Scene, config: &Path) -> Command {
+    /// Runs it on files in `folder`.
+    fn command(&self, folder: &Path, config: &Path) -> Command {
         let mut command = Command::new(self.program);
         command.args(&self.arguments).arg(config);
-        command.arg(scene.file("records.ndjson")).arg(scene.file("state.json"));
+        command.arg(folder.join("records.ndjson")).arg(folder.join("state.json"));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
@@ -34,8 +40,8 @@ impl Example {
 
     /// Runs it to its end.
     #[track_caller]
-    fn collect(&self, scene: &Scene, config: &Path) -> String {
-        let output = self.command(scene, config).output().expect("it starts");
+    fn collect(&self, folder: &Path, config: &Path) -> String {
+        let output = self.command(folder, config).output().expect("it starts");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{}: {said}", output.status);
         said
@@ -43,8 +49,11 @@ impl Example {
 
     /// Runs it until it has written records and state, then kills it.
     fn collect_a_part(&self, scene: &Scene, config: &Path) {
-        let mut child =
-            self.command(scene, config).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut child = self
+            .command(scene.folder.path(), config)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
         let start = Instant::now();
         let has = |name| scene.file(name).metadata().is_ok_and(|file| 0 < file.len());
         while !(has("records.ndjson") && has("state.json")) {
@@ -59,11 +68,11 @@ impl Example {
     fn collects_everything_and_goes_on_after_a_kill(&self) {
         let scene = Scene::new(1);
         let config = scene.write_config(2_000);
-        let said = self.collect(&scene, &config);
+        let said = self.collect(scene.folder.path(), &config);
         assert!(said.contains("starting to collect"), "{said}");
         assert_eq!(scene.assert_complete(&scene.file("records.ndjson")), 0, "{said}");
         let before = std::fs::read(scene.file("records.ndjson")).expect("records");
-        let said = self.collect(&scene, &config);
+        let said = self.collect(scene.folder.path(), &config);
         assert!(said.contains("continuing to collect"), "the state is read back: {said}");
         let after = std::fs::read(scene.file("records.ndjson")).expect("records");
         assert!(before == after, "what was delivered came again");
@@ -71,35 +80,68 @@ impl Example {
         let scene = Scene::new(2);
         // So slowly that it is killed in the middle.
         self.collect_a_part(&scene, &scene.write_config(120));
-        let said = self.collect(&scene, &scene.write_config(2_000));
+        let said = self.collect(scene.folder.path(), &scene.write_config(2_000));
         assert!(said.contains("continuing to collect"), "{said}");
         scene.assert_complete(&scene.file("records.ndjson"));
     }
+
+    fn survives_cut_bodies_and_a_hostile_service(&self) {
+        // Each way to cut a body, several times: tokens, listings and blobs.
+        let cut = [Fault::Reset, Fault::Truncated, Fault::StallBody].into_iter();
+        let cut = cut.fold(FaultPlan::none(), |faults, fault| {
+            faults.with_schedule(fault, faults::now_and_then(3, 4))
+        });
+        for (seed, faults) in [(4, cut), (5, faults::hostile())] {
+            let sim = SimConfig { seed, faults, subscribed: true, ..SimConfig::default() };
+            let scene = Scene::with(sim);
+            let said = self.collect(scene.folder.path(), &scene.write_config(2_000));
+            scene.assert_complete(&scene.file("records.ndjson"));
+            assert!(!said.contains("trap: "), "no instance was lost: {said}");
+            for fault in ["reset", "truncated", "stall_body"] {
+                assert!(scene.given(fault) > 0, "{fault} never came");
+            }
+        }
+    }
 }
 
-#[test]
-fn python_collects_everything_and_goes_on_after_a_kill() {
-    let Some(component) = component() else { return };
-    let packages = match tools::python() {
-        Ok(packages) => packages,
-        Err(why) => return println!("SKIPPED: examples/wasm-python: {why}"),
-    };
-    let example = Example {
+/// The two hosts, each with a component.
+#[derive(Clone, Copy)]
+enum Language {
+    Python,
+    Node,
+}
+
+impl Language {
+    /// The example, ready to run `component`; `None`, and said why, if it cannot be.
+    fn example(self, component: PathBuf) -> Option<Example> {
+        let (name, packages) = match self {
+            Self::Python => ("wasm-python", tools::python()),
+            Self::Node => ("wasm-node", tools::node()),
+        };
+        match packages {
+            Ok(packages) => Some(match self {
+                Self::Python => python(packages, component),
+                Self::Node => node(&packages, &component),
+            }),
+            Err(why) => {
+                println!("SKIPPED: examples/{name}: {why}");
+                None
+            }
+        }
+    }
+}
+
+fn python(packages: PathBuf, component: PathBuf) -> Example {
+    Example {
         program: "python3",
         arguments: vec![tools::examples().join("wasm-python/collect.py"), component],
         variables: vec![("PYTHONPATH", packages)],
-    };
-    example.collects_everything_and_goes_on_after_a_kill();
+        folder: None,
+    }
 }
 
-#[test]
-fn node_collects_everything_and_goes_on_after_a_kill() {
-    let Some(component) = component() else { return };
-    let packages = match tools::node() {
-        Ok(packages) => packages,
-        Err(why) => return println!("SKIPPED: examples/wasm-node: {why}"),
-    };
-    // Node looks for packages beside the file that imports them, and so does what jco writes.
+/// Node looks for packages beside the file that imports them, and so does what jco writes.
+fn node(packages: &Path, component: &Path) -> Example {
     let folder = tempfile::tempdir().expect("a folder");
     let modules = packages.join("node_modules");
     std::os::unix::fs::symlink(&modules, folder.path().join("node_modules")).expect("a link");
@@ -108,15 +150,87 @@ fn node_collects_everything_and_goes_on_after_a_kill() {
         std::fs::copy(from, folder.path().join(file)).expect("a copy");
     }
     let mut npm = Command::new("npm");
-    npm.args(["run", "transpile", "--"]).arg(&component).current_dir(folder.path());
+    npm.args(["run", "transpile", "--"]).arg(component).current_dir(folder.path());
     let output = npm.stdin(Stdio::null()).output().expect("npm runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let example = Example {
+    Example {
         program: "node",
         arguments: vec![folder.path().join("collect.mjs")],
         variables: vec![],
-    };
+        folder: Some(folder),
+    }
+}
+
+#[test]
+fn python_collects_everything_and_goes_on_after_a_kill() {
+    let Some(example) = component().and_then(|path| Language::Python.example(path)) else { return };
     example.collects_everything_and_goes_on_after_a_kill();
+}
+
+#[test]
+fn node_collects_everything_and_goes_on_after_a_kill() {
+    let Some(example) = component().and_then(|path| Language::Node.example(path)) else { return };
+    example.collects_everything_and_goes_on_after_a_kill();
+}
+
+#[test]
+fn python_survives_cut_bodies_and_a_hostile_service() {
+    let Some(example) = component().and_then(|path| Language::Python.example(path)) else { return };
+    example.survives_cut_bodies_and_a_hostile_service();
+}
+
+#[test]
+fn node_survives_cut_bodies_and_a_hostile_service() {
+    let Some(example) = component().and_then(|path| Language::Node.example(path)) else { return };
+    example.survives_cut_bodies_and_a_hostile_service();
+}
+
+#[test]
+fn python_goes_on_with_a_fresh_instance_after_a_trap() {
+    goes_on_with_a_fresh_instance(Language::Python);
+}
+
+#[test]
+fn node_goes_on_with_a_fresh_instance_after_a_trap() {
+    goes_on_with_a_fresh_instance(Language::Node);
+}
+
+/// A failure whose cause is the last one, `state-required`, and which says nothing.
+const STATE_REQUIRED: &str = "(memory.fill (i32.const 1024) (i32.const 0) (i32.const 64))
+    (i32.store8 (i32.const 1024) (i32.const 1))
+    (i32.store8 offset=4 (i32.const 1024) (i32.const 5))
+    (return (i32.const 1024))";
+
+/// Components that fail on every third call of an instance: what each answer held is in the
+/// output once, nothing is missing, and half a line of an earlier life harms nobody.
+#[track_caller]
+fn goes_on_with_a_fresh_instance(language: Language) {
+    for failure in ["unreachable", STATE_REQUIRED] {
+        let misbehaviour =
+            format!("(if (i32.eq (local.get $calls) (i32.const 3)) (then {failure}))");
+        let guest = Recipe { misbehaviour: &misbehaviour, ..Recipe::default() }.make();
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str| folder.path().join(name);
+        std::fs::write(file("guest.wasm"), guest).expect("a file");
+        std::fs::write(file("config.json"), "{}").expect("a file");
+        std::fs::write(file("records.ndjson"), "{\"n\":00").expect("a file");
+        let Some(example) = language.example(file("guest.wasm")) else { return };
+        let said = example.collect(folder.path(), &file("config.json"));
+        let records = std::fs::read_to_string(file("records.ndjson")).expect("records");
+        let expected: String = (0..RECORDS).map(|n| format!("{{\"n\":{n:04}}}\n")).collect();
+        assert_eq!(records, format!("{{\"n\":00\n{expected}"), "{said}");
+    }
+    // Nobody waits for ever for one that can do nothing else.
+    let guest = Recipe { misbehaviour: "unreachable", ..Recipe::default() }.make();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("guest.wasm");
+    std::fs::write(&path, guest).expect("a file");
+    std::fs::write(folder.path().join("config.json"), "{}").expect("a file");
+    let Some(example) = language.example(path) else { return };
+    let output = example.command(folder.path(), &folder.path().join("config.json")).output();
+    let output = output.expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.matches("trap: ").count()), (Some(1), 5), "{said}");
 }
 
 #[test]

@@ -4,6 +4,10 @@
 #![allow(clippy::print_stdout)] // What is skipped is said.
 
 mod examples;
+// Components that fail as they are told.
+#[allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#[path = "../../../crates/host/tests/support/guest.rs"]
+mod guest;
 mod interface;
 mod scene;
 mod tools;

@@ -38,6 +38,11 @@ impl Scene {
         self.folder.path().join(name)
     }
 
+    /// How often a fault came.
+    pub(crate) fn given(&self, fault: &str) -> u64 {
+        self.server.microsoft().report().faults.get(fault).copied().unwrap_or_default()
+    }
+
     /// Writes the configuration of a collection that has an end, at most so many requests a
     /// minute.
     pub(crate) fn write_config(&self, requests_per_minute: u32) -> PathBuf {
@@ -52,6 +57,8 @@ impl Scene {
             "resource": url,
             "content_types": ContentType::ALL.map(ContentType::name),
             "requests_per_minute": requests_per_minute,
+            // A service that falls silent is waited for.
+            "request_timeout": "3s",
             "once": true,
         });
         let path = self.file("config.json");
