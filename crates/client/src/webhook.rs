@@ -6,6 +6,8 @@
 //! refused here is found by polling.
 
 mod answer;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod guests;
 mod limits;
 mod options;
@@ -115,15 +117,18 @@ pub enum Refusal {
     Malformed,
     /// Too many, or too many connections.
     Flood,
+    /// Not a POST: a health probe, a browser. Nobody need hear of it.
+    Method,
 }
 
 /// Every reason, with its name in metrics.
-pub const REFUSALS: [(Refusal, &str); 5] = [
+pub const REFUSALS: [(Refusal, &str); 6] = [
     (Refusal::Forged, "forged"),
     (Refusal::Oversized, "oversized"),
     (Refusal::Slow, "slow"),
     (Refusal::Malformed, "malformed"),
     (Refusal::Flood, "flood"),
+    (Refusal::Method, "method"),
 ];
 
 /// A receiver that listens for as long as its runtime lives.
@@ -230,16 +235,20 @@ impl Shared {
         let count = &self.counts.refused[refusal as usize];
         count.fetch_add(1, Ordering::Relaxed);
         if let Some(calls) = self.quiet.note(refusal, Instant::now()) {
-            let why = match refusal {
-                Refusal::Forged => "without the right Webhook-AuthID",
-                Refusal::Oversized => "that were too large",
-                Refusal::Slow => "that took too long",
-                Refusal::Malformed => "that were neither notification nor validation",
-                Refusal::Flood => "beyond the limits of rate or connections",
+            let (level, why) = match refusal {
+                Refusal::Forged => (Level::Warn, "without the right Webhook-AuthID"),
+                Refusal::Oversized => (Level::Warn, "that were too large"),
+                Refusal::Slow => (Level::Warn, "that took too long"),
+                Refusal::Malformed => {
+                    (Level::Warn, "that were neither notification nor validation")
+                }
+                Refusal::Flood => (Level::Warn, "beyond the limits of rate or connections"),
+                // A load balancer asks several times a minute, for ever.
+                Refusal::Method => (Level::Debug, "that were no POST"),
             };
             let line =
                 format!("webhook: refused {calls} calls {why}; nothing is lost, content is polled");
-            self.handle.send(Message::Log(Level::Warn, line));
+            self.handle.send(Message::Log(level, line));
         }
     }
 }

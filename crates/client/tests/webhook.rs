@@ -248,13 +248,18 @@ fn calls_that_microsoft_would_not_make_are_refused_and_change_nothing() {
             assert_eq!(post(address, &format!("{auth}{auth}"), "[]"), 403);
             assert_eq!(post(address, "Webhook-ValidationCode: x\r\n", "{}"), 403);
             // Malformed.
-            let get = format!("GET / HTTP/1.1\r\nHost: x\r\n{auth}\r\n");
-            assert_eq!(call(address, get.as_bytes()), 405);
             assert_eq!(post(address, &auth, "{\"a\":1}"), 400);
             assert_eq!(post(address, &auth, "[{"), 400);
             let validation = format!("{auth}Webhook-ValidationCode: abc\r\n");
             assert_eq!(post(address, &validation, "{\"validationCode\":\"abd\"}"), 400);
             assert_eq!(call(address, b"\x16\x03\x01\x02\x00 no http\r\n\r\n"), 400);
+            // Health probes, and what only looks like a call.
+            for method in ["GET", "HEAD", "OPTIONS", "PUT"] {
+                for auth in ["", &auth] {
+                    let probe = format!("{method} /m365?x=1 HTTP/1.1\r\nHost: x\r\n{auth}\r\n");
+                    assert_eq!(call(address, probe.as_bytes()), 405, "{probe}");
+                }
+            }
             // Oversized.
             let large =
                 format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99000000\r\n{auth}\r\n[");
@@ -275,7 +280,8 @@ fn calls_that_microsoft_would_not_make_are_refused_and_change_nothing() {
     let webhook = client.sink().webhook;
     let refused = |refusal: Refusal| webhook.refused[refusal as usize];
     assert_eq!(refused(Refusal::Forged), 4);
-    assert_eq!(refused(Refusal::Malformed), 5);
+    assert_eq!(refused(Refusal::Malformed), 4);
+    assert_eq!(refused(Refusal::Method), 8);
     assert_eq!(refused(Refusal::Oversized), 2);
     assert_eq!((refused(Refusal::Slow), refused(Refusal::Flood)), (0, 0));
     assert_eq!((webhook.notifications, webhook.hints, webhook.ignored), (5, 0, 5));

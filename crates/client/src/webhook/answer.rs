@@ -71,6 +71,10 @@ async fn judge(
     known: &AtomicBool,
 ) -> Result<(), (StatusCode, Refusal)> {
     let (head, body) = request.into_parts();
+    // Before all else: health probes have no id, and do no more than ask whether somebody is there.
+    if head.method != Method::POST {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, Refusal::Method));
+    }
     if !is_authentic(&head.headers, shared.auth_id.expose()) {
         return Err((StatusCode::FORBIDDEN, Refusal::Forged));
     }
@@ -78,9 +82,6 @@ async fn judge(
     // After that: a flood of forged calls must not use up what is meant for Microsoft's.
     if !shared.calls.take(Instant::now()) {
         return Err((StatusCode::TOO_MANY_REQUESTS, Refusal::Flood));
-    }
-    if head.method != Method::POST {
-        return Err((StatusCode::METHOD_NOT_ALLOWED, Refusal::Malformed));
     }
     let body = read(body, shared.patience.body).await?;
     let malformed = (StatusCode::BAD_REQUEST, Refusal::Malformed);
