@@ -671,7 +671,8 @@ pub const HOST_OPTIONS: &[OptionSpec] = &[
         Kind::Boolean,
         Some("off"),
         Scope::Host,
-        "Encrypt the connection. Without it anyone on the way can read the records.",
+        "Encrypt the connection. To another machine it must be written out: without it anyone on \
+         the way can read the records, and acknowledge some that never arrived.",
     ),
     option(
         "forward.ca_file",

@@ -1,5 +1,6 @@
 //! The options of the host, read from text: every mistake told at once.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,6 +43,9 @@ impl HostSettings {
         let mut reader = Reader::new(raw);
         let sink = reader.word("sink");
         let forward = forward(&mut reader);
+        if sink == "forward" {
+            refuse_silent_plain(&mut reader, &forward);
+        }
         let memory = reader.number("memory_max");
         let call_bytes = reader.number("call_bytes");
         let call_timeout = reader.duration("call_timeout");
@@ -97,6 +101,22 @@ fn forward(reader: &mut Reader<'_>) -> ForwardOptions {
     }
 }
 
+/// Refuses a connection to another machine that nobody has said may be in the clear: whoever is on
+/// the way could acknowledge what never arrived.
+fn refuse_silent_plain(reader: &mut Reader<'_>, options: &ForwardOptions) {
+    let address = &options.address;
+    let known = host_and_port(address).is_some() && !is_this_machine(address);
+    if known && reader.optional("forward.tls").is_none() {
+        let problem = format!(
+            "missing, and forward.address leads to another machine ({address}): without TLS anyone \
+             on the way can read the records, and acknowledge what never arrived"
+        );
+        let remedy = "set forward.tls to on and let the receiver offer TLS; off, written out, \
+                      accepts the risk";
+        reader.report(ConfigError::new("forward.tls", None, &problem, remedy));
+    }
+}
+
 /// The user, who needs a password, a shared key, and a handshake to say so in.
 fn user(reader: &mut Reader<'_>) -> Option<User> {
     let name = reader.optional("forward.username");
@@ -133,6 +153,13 @@ pub(crate) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     };
     let port = port.parse().ok().filter(|port| *port != 0)?;
     (!host.is_empty() && !host.contains(['/', '@', ' '])).then_some((host, port))
+}
+
+/// Whether `host:port` can only be this very machine.
+pub(crate) fn is_this_machine(address: &str) -> bool {
+    let Some((host, _)) = host_and_port(address) else { return false };
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -190,6 +217,36 @@ mod tests {
                 HostSettings { sink: Forward(ForwardOptions { address: "127.0.0.1:24224", tag: "m365_audit", shared_key: Some([redacted]), user: None, self_hostname: "m365-audit", tls: true, roots: [], verify_tls: true, timeout: 30s }), memory_bytes_max: 256000000, batch_bytes_max: 1000000, call_timeout: 30s, check_timeout: 150s }
             "#]],
         );
+    }
+
+    #[test]
+    fn another_machine_without_tls_is_refused_unless_off_is_written_out() {
+        let parse = |sink: &str, address: &str, tls: &str| {
+            let pairs = [("sink", sink), ("forward.address", address), ("forward.tls", tls)];
+            let raw = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            HostSettings::parse(&raw).map(drop)
+        };
+        let elsewhere =
+            ["logs.example:24224", "10.0.0.7:24224", "[2001:db8::7]:24224", "0.0.0.0:1"];
+        for address in elsewhere {
+            // An empty text is what a variable is that was never filled.
+            let told = parse("forward", address, "").unwrap_err();
+            assert_eq!(told.len(), 1, "{told:?}");
+            let told = told[0].to_string();
+            let begins = format!(
+                "forward.tls: missing, and forward.address leads to another machine ({address})"
+            );
+            assert!(
+                told.starts_with(&begins) && told.contains("; set forward.tls to on"),
+                "{told}"
+            );
+            for (sink, tls) in [("forward", "on"), ("forward", "off"), ("ndjson", "")] {
+                assert_eq!(parse(sink, address, tls), Ok(()), "{sink} {address} {tls}");
+            }
+        }
+        for address in ["127.0.0.1:1", "localhost:1", "LocalHost:1", "[::1]:1", "127.9.9.9:1"] {
+            assert_eq!(parse("forward", address, ""), Ok(()), "{address}");
+        }
     }
 
     #[test]

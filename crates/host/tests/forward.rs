@@ -14,7 +14,7 @@ use std::time::Duration;
 use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
 use fluent_bit_plugin_harness::until;
 use m365_audit_client::{Runtime, read_roots};
-use m365_audit_core::Secret;
+use m365_audit_core::{Level, Secret};
 use m365_audit_host::forward::{ForwardOptions, ForwardSink, User};
 use m365_audit_host::{Lines, Logger, Sink, SinkError};
 use peer::{Behaviour, Manners, Peer};
@@ -170,6 +170,34 @@ fn a_certificate_is_checked_against_the_given_authority() {
     Sender::new(ForwardOptions { verify_tls: false, ..plain() }).send().unwrap();
     Sender::new(plain()).fails("no TLS: invalid peer certificate");
     assert_eq!(numbers(&peer), [1, 2, 1, 2]);
+}
+
+#[test]
+fn what_somebody_on_the_way_could_forge_is_told_at_warn() {
+    let told = |change: fn(&mut ForwardOptions), address: &str| {
+        let mut options = options(address);
+        change(&mut options);
+        let (lines, heard) = std::sync::mpsc::channel();
+        let logger = Logger::new(move |level, line| {
+            lines.send((level, line.to_owned())).unwrap();
+        });
+        drop(ForwardSink::new(options, false, logger).unwrap());
+        heard.iter().collect::<Vec<_>>()
+    };
+    for (change, option) in [
+        ((|_| {}) as fn(&mut ForwardOptions), "forward.tls"),
+        // A key proves who begins the connection, not who goes on with it.
+        (|options| options.shared_key = Some(Secret::new(KEY.to_owned())), "forward.tls"),
+        (|options| (options.tls, options.verify_tls) = (true, false), "forward.verify_tls"),
+    ] {
+        let lines = told(change, "logs.example:24224");
+        let [(level, line)] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(*level, Level::Warn);
+        let begins = format!("forward to logs.example:24224: {option} is off, so anyone");
+        assert!(line.starts_with(&begins) && line.contains("remedy: set it to on"), "{line}");
+        assert_eq!(told(change, "127.0.0.1:24224"), []);
+    }
+    assert_eq!(told(|options| options.tls = true, "logs.example:24224"), []);
 }
 
 #[test]

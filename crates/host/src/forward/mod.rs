@@ -8,6 +8,8 @@
 
 mod connection;
 mod events;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handshake;
 mod message;
 
@@ -19,6 +21,7 @@ use rustls::pki_types::CertificateDer;
 use self::connection::{Connection, Connector};
 use self::events::Events;
 use crate::logger::Logger;
+use crate::settings::is_this_machine;
 use crate::sink::{Lines, Sink, SinkError};
 
 /// Where events go, and how.
@@ -78,6 +81,9 @@ impl ForwardSink {
     /// The TLS settings cannot be used.
     pub fn new(options: ForwardOptions, wrapped: bool, logger: Logger) -> Result<Self, SinkError> {
         let events = Events::new(&options.tag, wrapped);
+        if let Some(risk) = risk(&options) {
+            logger.log(Level::Warn, &risk);
+        }
         let connector =
             Connector::new(options).map_err(|message| SinkError { message, passing: false })?;
         Ok(Self { connector, events, connection: None, logger })
@@ -119,6 +125,24 @@ impl Sink for ForwardSink {
             Err(error) => Err(passing(error)),
         }
     }
+}
+
+/// What the options leave open to whoever is on the way to another machine. A shared key does not
+/// help: it proves who begins a connection, and nothing after that.
+fn risk(options: &ForwardOptions) -> Option<String> {
+    let address = &options.address;
+    if is_this_machine(address) || (options.tls && options.verify_tls) {
+        return None;
+    }
+    let (is, remedy) = if options.tls {
+        ("forward.verify_tls", "set it to on, and forward.ca_file to your authority's certificate")
+    } else {
+        ("forward.tls", "set it to on")
+    };
+    Some(format!(
+        "forward to {address}: {is} is off, so anyone on the way can read the records and \
+         acknowledge some that never arrived, which then count as delivered; remedy: {remedy}"
+    ))
 }
 
 fn passing(error: ForwardError) -> SinkError {
