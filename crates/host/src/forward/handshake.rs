@@ -12,6 +12,7 @@
 use m365_audit_core::Secret;
 use rmpv::Value;
 use sha2::{Digest, Sha512};
+use subtle::ConstantTimeEq;
 
 use super::User;
 
@@ -86,7 +87,9 @@ impl Handshake<'_> {
         }
         let hostname = hostname.as_str().unwrap_or_default();
         let expected = self.digest(hostname, &helo.nonce);
-        if text_or_bytes(digest).as_deref() != Some(expected.as_bytes()) {
+        // How long that takes says nothing about how much of it is right.
+        let proves = |digest: Vec<u8>| bool::from(digest.ct_eq(expected.as_bytes()));
+        if !text_or_bytes(digest).is_some_and(proves) {
             return Err("the receiver does not know the shared key itself; somebody else may be \
                         listening there"
                 .into());
@@ -159,6 +162,10 @@ mod tests {
         let other = Secret::new("other".to_owned());
         assert!(pong(true, handshake(&other).digest("you", NONCE)).is_err());
         assert!(pong(false, mine.digest("you", NONCE)).unwrap_err().contains("(why)"));
+        let digest = mine.digest("you", NONCE);
+        for wrong in [&digest[..127], &format!("{digest}0"), &digest.to_uppercase(), ""] {
+            assert!(pong(true, wrong.to_owned()).is_err(), "{wrong}");
+        }
         assert!(mine.verify(&helo, &Value::Nil).is_err());
     }
 
