@@ -1,6 +1,7 @@
-//! `cargo xtask test`: every test there is, and one line that sums up. Says what is skipped and
-//! why.
+//! `cargo xtask test`: every test there is, and one line that sums up. Tests that skip say why on
+//! their output, in a line that begins with [`SKIPPED`]; the end repeats each reason with its count.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
@@ -9,19 +10,50 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::artifacts::Artifacts;
-use crate::component::{self, Choice};
-use crate::fluent_bit;
+use crate::component::{self, Built, Choice};
 use crate::shell::{self, print, say};
 
 /// Worlds of the simulation ring.
 const SEEDS: u64 = 2_000;
 
+/// How a test begins the line that says why it did not run.
+const SKIPPED: &str = "SKIPPED: ";
+
+/// What is said of tests that Cargo reports as ignored.
+const IGNORED: &str = "marked to be ignored";
+
+/// Where tests find the component, and why there is none.
+const COMPONENT: &str = "M365_AUDIT_COMPONENT";
+const NO_COMPONENT: &str = "M365_AUDIT_NO_COMPONENT";
+
 /// What the test programs said, added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Sum {
     passed: u64,
     failed: u64,
-    skipped: u64,
+    /// How many for each reason.
+    skipped: BTreeMap<String, u64>,
+}
+
+impl Sum {
+    fn skipped(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    fn skip(&mut self, reason: &str, tests: u64) {
+        if 0 < tests {
+            *self.skipped.entry(reason.to_owned()).or_default() += tests;
+        }
+    }
+
+    /// What did not run and why, one line a reason.
+    fn reasons(&self) -> Vec<String> {
+        let tests = |count: u64| if count == 1 { "test" } else { "tests" };
+        let line = |(reason, count): (&String, &u64)| {
+            format!("{SKIPPED}{count} {}: {reason}", tests(*count))
+        };
+        self.skipped.iter().map(line).collect()
+    }
 }
 
 /// Runs everything.
@@ -31,12 +63,11 @@ struct Sum {
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     let built = Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit", "m365-audit-tests"])?;
-    let component = component::find(Choice::Auto).map(|toolchain| component::build(&toolchain));
-    let path = component.as_ref().ok().and_then(|built| Some(&*built.as_ref().ok()?.path));
-    let Filter { mut sum, mut failures, .. } = cargo_test(built.path("in_m365_audit")?, path)?;
-    // Only a machine without a compiler for it skips.
-    if let Ok(Err(error)) = &component {
-        say(&format!("{error:#}"));
+    let component = component();
+    let Filter { mut sum, mut failures, .. } =
+        cargo_test(built.path("in_m365_audit")?, &component)?;
+    if let Component::Broken(why) = &component {
+        say(why);
         failures.push("the WASM component".to_owned());
         sum.failed += 1;
     }
@@ -54,34 +85,54 @@ pub(crate) fn run() -> Result<()> {
     for failure in &failures {
         print(&format!("FAILED: {failure}"));
     }
-    if fluent_bit::find()?.is_none() {
-        let remedy = fluent_bit::REMEDY;
-        print(&format!("SKIPPED: the tests in real Fluent Bit, for there is none; {remedy}"));
+    for reason in sum.reasons() {
+        print(&reason);
     }
-    if let Err(error) = &component {
-        print(&format!("SKIPPED: everything with the WASM component: {error:#}"));
+    if let Component::Built(built) = &component {
+        print(&format!("The component: {}.", built.size));
     }
     print(&format!(
         "Took {:.0} s; the ring's {SEEDS} worlds count as one.",
         start.elapsed().as_secs_f64()
     ));
-    print(&format!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped));
+    print(&format!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped()));
     if 0 < sum.failed {
         bail!("{} tests failed; their output is above", sum.failed);
     }
     Ok(())
 }
 
+/// The WASM component, for the tests of it.
+enum Component {
+    Built(Built),
+    /// Why it could not be built though there is a compiler: a failure.
+    Broken(String),
+    /// Why there is no compiler for it: what needs it is skipped.
+    Absent(String),
+}
+
+fn component() -> Component {
+    match component::find(Choice::Auto) {
+        Err(why) => Component::Absent(format!("{why:#}")),
+        Ok(toolchain) => match component::build(&toolchain) {
+            Ok(built) => Component::Built(built),
+            Err(why) => Component::Broken(format!("{why:#}")),
+        },
+    }
+}
+
 /// All test programs of the workspace.
-fn cargo_test(plugin: &Path, component: Option<&Path>) -> Result<Filter> {
+fn cargo_test(plugin: &Path, component: &Component) -> Result<Filter> {
     // Tests say on their output that they skip, and only failures' output is shown otherwise.
     let mut cargo = shell::cargo(&["test", "--workspace", "--features", "m365-audit/host"]);
     cargo.args(["--no-fail-fast", "--", "--show-output"]);
     // Some tests panic on purpose, on threads whose output cannot be hidden.
     cargo.env("RUST_BACKTRACE", "0");
-    if let Some(component) = component {
-        cargo.env("M365_AUDIT_COMPONENT", component);
-    }
+    match component {
+        Component::Built(built) => cargo.env(COMPONENT, &built.path),
+        Component::Broken(_) => cargo.env(NO_COMPONENT, "it could not be built"),
+        Component::Absent(why) => cargo.env(NO_COMPONENT, why),
+    };
     cargo.env("M365_AUDIT_PLUGIN", plugin).stdin(Stdio::null()).stdout(Stdio::piped());
     say(&format!("$ {}", shell::spelled(&cargo)));
     let mut child = cargo.spawn().context("cargo cannot be started")?;
@@ -110,8 +161,10 @@ struct Filter {
     hidden: bool,
     /// Names of tests that failed, to be said again at the end.
     failures: Vec<String>,
+    /// The test whose output is being read.
+    test: String,
     /// Tests of the present program that will be counted as passed, but said that they skip.
-    skipping: u64,
+    skipping: BTreeSet<String>,
 }
 
 impl Filter {
@@ -120,8 +173,8 @@ impl Filter {
         if let Some(result) = line.strip_prefix("test result: ") {
             self.hidden = false;
             self.add(result);
-            self.sum.passed = self.sum.passed.saturating_sub(self.skipping);
-            self.sum.skipped += std::mem::take(&mut self.skipping);
+            let skipping = u64::try_from(std::mem::take(&mut self.skipping).len());
+            self.sum.passed = self.sum.passed.saturating_sub(skipping.unwrap_or_default());
             return true;
         }
         match line.trim_end() {
@@ -130,10 +183,18 @@ impl Filter {
             line => {
                 let failed = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED"));
                 self.failures.extend(failed.map(str::to_owned));
+                let test = line.strip_prefix("---- ").and_then(|l| l.strip_suffix(" stdout ----"));
+                if let Some(test) = test {
+                    test.clone_into(&mut self.test);
+                }
             }
         }
-        if self.hidden && line.starts_with("SKIPPED") {
-            self.skipping += 1;
+        // A test counts once, by the first reason it gives.
+        if self.hidden
+            && let Some(reason) = line.strip_prefix(SKIPPED)
+            && self.skipping.insert(self.test.clone())
+        {
+            self.sum.skip(reason.trim_end(), 1);
         }
         !self.hidden && !line.ends_with(" ... ok")
     }
@@ -147,7 +208,7 @@ impl Filter {
             match what {
                 "passed" => self.sum.passed += number,
                 "failed" => self.sum.failed += number,
-                "ignored" => self.sum.skipped += number,
+                "ignored" => self.sum.skip(IGNORED, number),
                 _ => {}
             }
         }
@@ -161,14 +222,20 @@ mod tests {
     #[test]
     fn results_add_up_and_skips_are_told_apart() {
         let output = "\
-running 4 tests
+running 5 tests
 test a ... ok
+test c ... ok
 test b ... FAILED
 
 successes:
 
 ---- a stdout ----
-SKIPPED: no fluent-bit
+something else
+SKIPPED: no Fluent Bit
+SKIPPED: no Fluent Bit
+
+---- c stdout ----
+SKIPPED: no Fluent Bit
 
 successes:
     a
@@ -177,6 +244,7 @@ successes:
 failures:
 
 ---- b stdout ----
+SKIPPED: not so, for it failed
 broken
 
 failures:
@@ -184,10 +252,26 @@ failures:
 
 test result: FAILED. 3 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s
 running 1 test
+successes:
+
+---- a stdout ----
+SKIPPED: no component
+
+successes:
+    a
+
 test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.0s";
         let mut filter = Filter::default();
         let shown: Vec<_> = output.lines().filter(|line| filter.shows(line)).collect();
-        assert_eq!(filter.sum, Sum { passed: 3, failed: 1, skipped: 2 });
+        assert_eq!((filter.sum.passed, filter.sum.failed, filter.sum.skipped()), (1, 1, 4));
+        assert_eq!(
+            filter.sum.reasons(),
+            [
+                "SKIPPED: 1 test: marked to be ignored",
+                "SKIPPED: 2 tests: no Fluent Bit",
+                "SKIPPED: 1 test: no component",
+            ]
+        );
         assert_eq!(filter.failures, ["b"]);
         let shown = shown.join("\n");
         assert!(shown.contains("broken") && shown.contains("test b ... FAILED"), "{shown}");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::until;
+use crate::{needs, until};
 
 /// Where packages install it.
 const USUAL_PLACE: &str = "/opt/fluent-bit/bin/fluent-bit";
@@ -22,11 +22,13 @@ const USUAL_PLACE: &str = "/opt/fluent-bit/bin/fluent-bit";
 /// # Panics
 /// `FLUENT_BIT` names no file.
 #[must_use]
-#[allow(clippy::print_stdout)] // A test that skips says so.
 pub fn find() -> Option<PathBuf> {
     let found = look();
     if found.is_none() {
-        println!("SKIPPED: no fluent-bit");
+        needs::skip(
+            "no Fluent Bit; install it (https://docs.fluentbit.io/manual/installation), or set \
+             FLUENT_BIT to its executable",
+        );
     }
     found
 }
@@ -77,14 +79,13 @@ impl FluentBit {
     /// # Panics
     /// It cannot be started.
     #[must_use]
-    #[allow(clippy::print_stdout)] // A test that skips says so.
     pub fn start_on_disk(executable: &Path, config: &str, disk: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder for this run");
         let storage = folder.path().join("storage");
         fs::create_dir(&storage).expect("a place for the disk");
         let probe = on_disk(Path::new("true"), &storage, disk).status();
         if !probe.is_ok_and(|status| status.success()) {
-            println!("SKIPPED: no mount namespace for a small disk");
+            needs::skip("no mount namespace for a small disk");
             return None;
         }
         Some(Self::start_in(executable, folder, config, Some(disk.to_owned())))

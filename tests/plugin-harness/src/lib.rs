@@ -8,6 +8,7 @@
 pub mod build;
 pub mod fake;
 pub mod fluent_bit;
+pub mod needs;
 
 use std::thread;
 use std::time::{Duration, Instant};

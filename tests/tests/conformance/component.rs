@@ -1,6 +1,5 @@
 //! The component in its host, on loopback.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use m365_audit_client::{Settings, Store, direct_client, http_client};
@@ -10,11 +9,6 @@ use m365_audit_host::{
 };
 
 use crate::world::{BATCH_BYTES, Collected, World};
-
-/// The component under test, as `cargo xtask test` has built it.
-pub(crate) fn load() -> Option<PathBuf> {
-    std::env::var_os("M365_AUDIT_COMPONENT").map(PathBuf::from)
-}
 
 /// Collects to the end, into a state file; a new host each time, as a new process would be.
 pub(crate) fn collect(component: &std::path::Path, world: &World) -> Collected {

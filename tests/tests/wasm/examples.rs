@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fluent_bit_plugin_harness::needs::{component, skip};
 use m365_audit_tests::faults;
 use m365_sim::{Fault, FaultPlan, SimConfig};
 
 use crate::guest::{RECORDS, Recipe};
-use crate::scene::{Scene, component};
+use crate::scene::Scene;
 use crate::tools;
 
 /// For a collection on a busy machine; nothing waits for it when all is well.
@@ -124,7 +125,7 @@ impl Language {
                 Self::Node => node(&packages, &component),
             }),
             Err(why) => {
-                println!("SKIPPED: examples/{name}: {why}");
+                skip(format_args!("examples/{name}: {why}"));
                 None
             }
         }

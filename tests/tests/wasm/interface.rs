@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use fluent_bit_plugin_harness::needs::component;
 use wasmparser::{Parser, Payload};
-
-use crate::scene::component;
 
 /// What it imports, and what it exports: a line each, as in the file.
 const SNAPSHOT: &str = include_str!("../../../plugins/component/imports.txt");

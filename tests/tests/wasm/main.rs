@@ -1,8 +1,6 @@
 //! The WASM component from outside: what it imports and exports, and the hosts of `examples/`
 //! against the simulated Microsoft. What is missing on a machine is said, and the test passes.
 
-#![allow(clippy::print_stdout)] // What is skipped is said.
-
 mod examples;
 // Components that fail as they are told.
 #[allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]

@@ -8,15 +8,6 @@ use base64::engine::general_purpose::STANDARD;
 use m365_sim::{ContentType, Listen, Server, SimConfig};
 use serde_json::json;
 
-/// The component under test, as `cargo xtask test` has built it.
-pub(crate) fn component() -> Option<PathBuf> {
-    let path = std::env::var_os("M365_AUDIT_COMPONENT").map(PathBuf::from);
-    if path.is_none() {
-        println!("SKIPPED: M365_AUDIT_COMPONENT is not set; `cargo xtask test` builds and sets it");
-    }
-    path
-}
-
 /// A tenant with some hours of history.
 pub(crate) struct Scene {
     server: Server,

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fluent_bit_plugin_harness::needs::component;
 use m365_sim::{Credential, Issued, SimConfig, TenantConfig, issue_certificate};
 
-use crate::component;
 use crate::support::{World, assert_code, files, text, world};
 
 const DAY_MS: i64 = 86_400_000;

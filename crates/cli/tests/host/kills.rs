@@ -11,9 +11,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
+use fluent_bit_plugin_harness::needs::component;
 use m365_sim::{SimConfig, Span};
 
-use crate::component;
 use crate::peer::{Behaviour, Peer};
 use crate::support::{World, assert_code, end, id, lines, signal, world};
 

@@ -3,7 +3,7 @@
 
 #![cfg(feature = "host")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-#![allow(clippy::print_stdout, reason = "what is skipped, and what came twice, is said")]
+#![allow(clippy::print_stdout, reason = "what came twice is said")]
 
 mod certificate;
 mod files;
@@ -17,14 +17,3 @@ mod same;
 #[allow(dead_code, reason = "not every test file uses everything")]
 #[path = "../support/mod.rs"]
 mod support;
-
-use std::path::PathBuf;
-
-/// The component under test, as `cargo xtask test` has built it.
-fn component() -> Option<PathBuf> {
-    let path = std::env::var_os("M365_AUDIT_COMPONENT").map(PathBuf::from);
-    if path.is_none() {
-        println!("SKIPPED: M365_AUDIT_COMPONENT is not set; `cargo xtask test` builds and sets it");
-    }
-    path
-}

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Output;
 
-use crate::component;
+use fluent_bit_plugin_harness::needs::component;
+
 use crate::support::{assert_code, program, text};
 
 /// The one line that is said.

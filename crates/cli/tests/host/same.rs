@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use fluent_bit_plugin_harness::needs::component;
 use serde_json::Value;
 
-use crate::component;
 use crate::support::{World, assert_code, files, lines, program, text, world};
 
 #[test]
