@@ -109,11 +109,11 @@ impl CredentialFile {
     fn certificate(&self, bytes: &[u8]) -> Result<(Certificate, Secret<String>), CertificateError> {
         let password = self.password.as_ref().map(|password| password.expose().as_str());
         let pem = match std::str::from_utf8(bytes) {
-            Ok(text) if text.contains("-----BEGIN ") => text.to_owned(),
+            Ok(text) if text.contains("-----BEGIN ") => Secret::new(text.to_owned()),
             _ => pkcs12::to_pem(bytes, password)?,
         };
-        let certificate = Certificate::from_pem(&pem, password)?;
-        Ok((certificate, Secret::new(pem)))
+        let certificate = Certificate::from_pem(pem.expose(), password)?;
+        Ok((certificate, pem))
     }
 
     /// What changes when the file does. Follows links, as those that Kubernetes turns over.

@@ -1,70 +1,35 @@
 //! A certificate and its private key, from PEM. Knows what an operator must be told about them, and
-//! nothing of files and of PKCS#12, which packagings turn into PEM first. What reads a key and
-//! signs with it is one of two [`PrivateKey`]s: `library`, or `small` in the component.
+//! nothing of files and of PKCS#12, which packagings turn into PEM first. `key` reads keys and signs
+//! with them.
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rsa::rand_core::CryptoRng;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
-use crate::assertion::{HashRandom, assertion};
+use crate::assertion::assertion;
 use crate::credential::{Algorithm, Entropy};
-use crate::encoding::{Base64, hex};
 use crate::secret::Secret;
 use crate::time::Utc;
 
-#[cfg(feature = "certificate")]
-mod library;
-#[cfg(any(test, not(feature = "certificate")))]
-mod small;
+mod key;
+#[cfg(test)]
+mod tests;
 
-#[cfg(feature = "certificate")]
-use library::Key;
-#[cfg(not(feature = "certificate"))]
-use small::Key;
+use key::{Facts, Key};
 
 /// Entra ID takes no shorter keys, and nothing here computes with longer ones.
-const KEY_BITS_MIN: usize = 2_048;
-const KEY_BITS_MAX: usize = 4_096;
-
-/// An RSA key: read, compared with certificates, signing.
-pub(crate) trait PrivateKey: Sized {
-    /// What is said of text without any PEM block.
-    const NOT_PEM: CertificateError;
-
-    /// What is said of a key that is encrypted in OpenSSL's old way.
-    const OLD_ENCRYPTION: CertificateError;
-
-    /// Reads a PEM block of this label.
-    fn read(label: &str, der: &[u8], password: Option<&str>) -> Result<Self, CertificateError>;
-
-    /// The length of its modulus.
-    fn bits(&self) -> usize;
-
-    /// What a certificate says; `None` for one of another key.
-    fn certified(&self, der: &[u8]) -> Result<Option<Facts>, CertificateError>;
-
-    /// What Azure's portal names a certificate by.
-    fn sha1(certificate: &[u8]) -> [u8; 20];
-
-    /// A signature of the message.
-    fn sign(&self, algorithm: Algorithm, message: &[u8], random: &mut HashRandom) -> Vec<u8>;
-}
-
-/// What a certificate says.
-pub(crate) struct Facts {
-    subject: Box<str>,
-    not_before: Utc,
-    not_after: Utc,
-}
+const KEY_BITS_MIN: u32 = 2_048;
+const KEY_BITS_MAX: u32 = 4_096;
 
 /// A certificate with its key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Certificate(Pair<Key>);
-
-/// The same, with a key of either kind.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Pair<K> {
-    key: Secret<K>,
+pub struct Certificate {
+    key: Key,
     sha1: [u8; 20],
     sha256: [u8; 32],
     subject: Box<str>,
@@ -78,7 +43,7 @@ pub enum CertificateError {
     /// Neither a certificate nor a key.
     #[error("is neither PEM text nor a PKCS#12 file with a certificate and its key")]
     NotPem,
-    /// The same, where PKCS#12 cannot be read.
+    /// The same, of an option that takes text.
     #[error("is no PEM text with a certificate and its key")]
     NotText,
     /// A key at the most.
@@ -90,9 +55,6 @@ pub enum CertificateError {
     /// An encrypted key and no password.
     #[error("the private key is encrypted, and certificate_password is missing")]
     PasswordMissing,
-    /// An encrypted key, where none can be decrypted.
-    #[error("the private key is encrypted, and the component cannot decrypt")]
-    Encrypted,
     /// The password does not open the key.
     #[error("certificate_password is wrong")]
     PasswordWrong,
@@ -133,9 +95,6 @@ impl CertificateError {
                  its key)"
             }
             Self::PasswordMissing => "set certificate_password",
-            Self::Encrypted => {
-                "write it without encryption: `openssl pkey -in key.pem -out plain.pem`"
-            }
             Self::PasswordWrong => "set certificate_password to the password it was exported with",
             Self::UnknownEncryption => {
                 "export it again with AES-256, or as PEM with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
@@ -156,25 +115,75 @@ impl Certificate {
     /// # Errors
     /// See [`CertificateError`].
     pub fn from_pem(pem: &str, password: Option<&str>) -> Result<Self, CertificateError> {
-        Pair::from_pem(pem, password).map(Self)
+        let blocks = blocks(pem)?;
+        let is_certificate = |block: &&Block| block.label.ends_with("CERTIFICATE");
+        let has_certificate = blocks.iter().any(|block| is_certificate(&block));
+        let key = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY"));
+        match (has_certificate, key) {
+            (false, None) => Err(CertificateError::NotText),
+            (false, Some(_)) => Err(CertificateError::NoCertificate),
+            (true, None) => Err(CertificateError::NoKey),
+            (true, Some(key)) => {
+                let certificates = blocks.iter().filter(is_certificate);
+                Self::from_der(certificates.map(|block| &**block.der), key.key(password)?)
+            }
+        }
+    }
+
+    fn from_der<'a>(
+        certificates: impl Iterator<Item = &'a [u8]>,
+        key: Key,
+    ) -> Result<Self, CertificateError> {
+        match key.bits() {
+            ..KEY_BITS_MIN => return Err(CertificateError::KeyTooShort),
+            KEY_BITS_MIN..=KEY_BITS_MAX => {}
+            _ => return Err(CertificateError::KeyTooLong),
+        }
+        for der in certificates {
+            if let Some(Facts { subject, not_before, not_after }) = key.certified(der)? {
+                let (sha1, sha256) = (Sha1::digest(der).into(), Sha256::digest(der).into());
+                return Ok(Self { key, sha1, sha256, subject, not_before, not_after });
+            }
+        }
+        Err(CertificateError::Mismatch)
     }
 
     /// When it ends; Entra ID refuses it afterwards.
     #[must_use]
     pub const fn not_after(&self) -> Utc {
-        self.0.not_after
+        self.not_after
     }
 
     /// When it begins.
     #[must_use]
     pub const fn not_before(&self) -> Utc {
-        self.0.not_before
+        self.not_before
     }
 
     /// SHA-1 of it in hexadecimal digits, by which Azure's portal names it.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        self.0.thumbprint()
+        self.sha1.iter().map(|byte| format!("{byte:02X}")).collect()
+    }
+
+    /// The thumbprint as `x5t` has it.
+    pub(crate) fn x5t(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.sha1)
+    }
+
+    /// The thumbprint as `x5t#S256` has it.
+    pub(crate) fn x5t_s256(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.sha256)
+    }
+
+    /// The key's signature of a message.
+    pub(crate) fn sign(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        random: &mut impl CryptoRng,
+    ) -> Vec<u8> {
+        self.key.sign(algorithm, message, random)
     }
 
     /// The assertion by which its key signs in.
@@ -186,13 +195,13 @@ impl Certificate {
         now: Utc,
         entropy: &Entropy,
     ) -> Secret<String> {
-        assertion(&self.0, algorithm, client_id, audience, now, entropy)
+        assertion(self, algorithm, client_id, audience, now, entropy)
     }
 }
 
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (subject, until) = (&self.0.subject, self.0.not_after);
+        let (subject, until) = (&self.subject, self.not_after);
         write!(
             f,
             "the certificate {subject} (thumbprint {}, valid until {until})",
@@ -207,82 +216,20 @@ impl fmt::Debug for Certificate {
     }
 }
 
-impl<K: PrivateKey> Pair<K> {
-    fn from_pem(pem: &str, password: Option<&str>) -> Result<Self, CertificateError> {
-        let blocks = blocks(pem)?;
-        let is_certificate = |block: &&Block| block.label.ends_with("CERTIFICATE");
-        let has_certificate = blocks.iter().any(|block| is_certificate(&block));
-        let key = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY"));
-        match (has_certificate, key) {
-            (false, None) => Err(K::NOT_PEM),
-            (false, Some(_)) => Err(CertificateError::NoCertificate),
-            (true, None) => Err(CertificateError::NoKey),
-            (true, Some(key)) => {
-                let certificates = blocks.iter().filter(is_certificate);
-                Self::from_der(certificates.map(|block| &*block.der), key.key(password)?)
-            }
-        }
-    }
-
-    fn from_der<'a>(
-        certificates: impl Iterator<Item = &'a [u8]>,
-        key: K,
-    ) -> Result<Self, CertificateError> {
-        match key.bits() {
-            ..KEY_BITS_MIN => return Err(CertificateError::KeyTooShort),
-            KEY_BITS_MIN..=KEY_BITS_MAX => {}
-            _ => return Err(CertificateError::KeyTooLong),
-        }
-        for der in certificates {
-            if let Some(Facts { subject, not_before, not_after }) = key.certified(der)? {
-                return Ok(Self {
-                    key: Secret::new(key),
-                    sha1: K::sha1(der),
-                    sha256: Sha256::digest(der).into(),
-                    subject,
-                    not_before,
-                    not_after,
-                });
-            }
-        }
-        Err(CertificateError::Mismatch)
-    }
-}
-
-impl<K> Pair<K> {
-    fn thumbprint(&self) -> String {
-        self.sha1.iter().flat_map(|byte| hex(*byte)).map(|c| c.to_ascii_uppercase()).collect()
-    }
-
-    /// The thumbprint as `x5t` has it.
-    pub(crate) fn x5t(&self) -> String {
-        Base64::Url.encode(&self.sha1)
-    }
-
-    /// The thumbprint as `x5t#S256` has it.
-    pub(crate) fn x5t_s256(&self) -> String {
-        Base64::Url.encode(&self.sha256)
-    }
-
-    pub(crate) const fn key(&self) -> &Secret<K> {
-        &self.key
-    }
-}
-
 /// One PEM block.
 struct Block {
     label: Box<str>,
     /// `Proc-Type` and the like: OpenSSL's encryption of its youth.
     old_encryption: bool,
-    der: Vec<u8>,
+    der: Zeroizing<Vec<u8>>,
 }
 
 impl Block {
-    fn key<K: PrivateKey>(&self, password: Option<&str>) -> Result<K, CertificateError> {
+    fn key(&self, password: Option<&str>) -> Result<Key, CertificateError> {
         if self.old_encryption {
-            return Err(K::OLD_ENCRYPTION);
+            return Err(CertificateError::UnknownEncryption);
         }
-        K::read(&self.label, &self.der, password)
+        Key::read(&self.label, &self.der, password)
     }
 }
 
@@ -295,16 +242,12 @@ fn blocks(pem: &str) -> Result<Vec<Block>, CertificateError> {
         let Some(label) = part.strip_prefix("BEGIN ") else { continue };
         let body = parts.next().unwrap_or_default();
         let end = parts.next().and_then(|part| part.strip_prefix("END "));
-        let text: Vec<u8> = body.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
+        let text = body.bytes().filter(|c| !c.is_ascii_whitespace());
+        let text: Zeroizing<Vec<u8>> = Zeroizing::new(text.collect());
         let old_encryption = text.contains(&b':');
-        let der =
-            if old_encryption { Some(Vec::new()) } else { Base64::Standard.decode_padded(&text) };
+        let der = if old_encryption { Some(Vec::new()) } else { STANDARD.decode(&*text).ok() };
         let der = der.filter(|_| end == Some(label)).ok_or(CertificateError::Damaged)?;
-        blocks.push(Block { label: label.into(), old_encryption, der });
+        blocks.push(Block { label: label.into(), old_encryption, der: der.into() });
     }
     Ok(blocks)
 }
-
-#[cfg(feature = "certificate")]
-#[cfg(test)]
-mod tests;

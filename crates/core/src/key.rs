@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::digest::Digest;
-use crate::encoding::Base64;
 use crate::json::{Field, Lifted, TokenKind};
 
 /// Stands for one content id, or for one record. At 128 bits two different ones never meet: with a
@@ -56,7 +57,7 @@ impl Key {
 
 /// Keys as they are stored: one behind the other, in base64. `None` if it is not that.
 pub(crate) fn decode(text: &str) -> Option<Vec<Key>> {
-    let bytes = Base64::Standard.decode(text.as_bytes())?;
+    let bytes = STANDARD_NO_PAD.decode(text).ok()?;
     let (keys, rest) = bytes.as_chunks::<KEY_BYTES>();
     rest.is_empty().then(|| keys.iter().map(|key| Key(u128::from_le_bytes(*key))).collect())
 }
@@ -64,7 +65,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<Key>> {
 /// The reverse of [`decode`].
 pub(crate) fn encode(keys: &[Key]) -> String {
     let bytes: Vec<u8> = keys.iter().flat_map(|key| key.0.to_le_bytes()).collect();
-    Base64::Standard.encode(&bytes)
+    STANDARD_NO_PAD.encode(bytes)
 }
 
 /// How many keys `text` holds, by its length.

@@ -26,7 +26,6 @@ pub mod config;
 mod contact;
 pub mod credential;
 mod digest;
-mod encoding;
 mod ending;
 mod enrich;
 mod event;
@@ -95,7 +94,7 @@ pub use request::{
 pub use samples::{
     CounterSpec, GaugeSpec, LANE_COUNTERS, LANE_GAUGES, LOSSES_UNACKNOWLEDGED, Sample, samples,
 };
-pub use secret::Secret;
+pub use secret::{Secret, Wipe};
 pub use state::{Commit, STATE_VERSION, StateError, Stored};
 pub use summary::{Hole, LaneSummary, Why, summarize};
 pub use text::one_line;

@@ -1,8 +1,10 @@
 //! From records to lines of NDJSON, for every packaging that writes them. Changes nothing but the
 //! white space between tokens.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::batch::{Batch, Record};
-use crate::encoding::Base64;
 use crate::json::{DEPTH_MAX, Walker, line_of};
 
 /// Writes lines, bare or wrapped in what the core knows about the record.
@@ -78,7 +80,7 @@ impl LineWriter {
         let marked = match std::str::from_utf8(&record.raw) {
             Ok(text) => serde_json::json!({ "malformed": true, "raw": text }),
             Err(_) => {
-                let raw = Base64::Standard.encode_padded(&record.raw);
+                let raw = STANDARD.encode(&record.raw);
                 serde_json::json!({ "malformed": true, "raw_base64": raw })
             }
         };

@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::batch::Record;
@@ -172,7 +172,7 @@ impl Redactor {
     fn mark(&self, value: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"[redacted");
         if let Some(key) = &self.redaction.key {
-            let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key.expose().as_bytes())
+            let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.expose().as_bytes())
                 .expect("a key of any length is valid");
             mac.update(value);
             let hash = mac.finalize().into_bytes();

@@ -5,8 +5,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
 use crate::digest::Digest;
-use crate::encoding::Base64;
 use crate::key::{self, AlreadyHashed, Key};
 
 /// One form of one record. In three words: there may be millions.
@@ -120,7 +122,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<Revision>> {
         return Some(known.map(|key| Revision::new(key, Digest::UNKNOWN)).collect());
     };
     let keys = key::decode(keys)?;
-    let bytes = Base64::Standard.decode(digests.as_bytes())?;
+    let bytes = STANDARD_NO_PAD.decode(digests).ok()?;
     let (digests, rest) = bytes.as_chunks::<8>();
     let digests = digests.iter().map(|digest| Digest(u64::from_le_bytes(*digest)));
     let sound = rest.is_empty() && digests.len() == keys.len();
@@ -132,7 +134,7 @@ pub(crate) fn encode(revisions: &[Revision]) -> String {
     let keys: Vec<Key> = revisions.iter().map(|revision| revision.key()).collect();
     let digests = revisions.iter().flat_map(|revision| revision.digest.0.to_le_bytes());
     let digests: Vec<u8> = digests.collect();
-    format!("{} {}", key::encode(&keys), Base64::Standard.encode(&digests))
+    format!("{} {}", key::encode(&keys), STANDARD_NO_PAD.encode(&digests))
 }
 
 #[cfg(test)]

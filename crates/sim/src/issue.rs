@@ -1,11 +1,14 @@
 //! Certificates for tests: what an operator would register with an application. Keys follow from a
 //! number and protect nothing.
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA256};
-use rsa::RsaPrivateKey;
-use rsa::pkcs8::{EncodePrivateKey, LineEnding};
-use rsa::rand_core::{CryptoRng, Error, RngCore};
+use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA256};
+use rsa::PrivateKey;
+use rsa::pkcs8::pkcs5::pbes2::Parameters;
+use rsa::pkcs8::{EncodePrivateKey, LineEnding, PrivateKeyInfoRef, SecretDocument};
+use rsa::rand_core::{TryCryptoRng, TryRng};
 
 use crate::draw;
 
@@ -26,7 +29,7 @@ pub struct Issued {
 pub fn issue_certificate(seed: u64, subject: &str, from_ms: i64, until_ms: i64) -> Issued {
     const BITS: usize = 2_048;
     let mut numbers = Numbers { seed, counter: 0 };
-    let key = RsaPrivateKey::new(&mut numbers, BITS).expect("there are primes enough");
+    let key = PrivateKey::new(&mut numbers, BITS).expect("there are primes enough");
     let key_pem = key.to_pkcs8_pem(LineEnding::LF).expect("a key can be written").to_string();
     let pair = KeyPair::from_pkcs8_pem_and_sign_algo(&key_pem, &PKCS_RSA_SHA256)
         .expect("ring takes keys of 2048 bits");
@@ -43,33 +46,49 @@ pub fn issue_certificate(seed: u64, subject: &str, from_ms: i64, until_ms: i64) 
     Issued { certificate_pem: certificate.pem(), key_pem }
 }
 
+impl Issued {
+    /// The key as `openssl pkcs8 -topk8 -v2 aes-256-cbc` writes it, as PEM text.
+    ///
+    /// # Panics
+    /// Never: the key was written here.
+    pub fn encrypted_key_pem(&self, password: &str) -> String {
+        const ROUNDS: u32 = 2_048;
+        let (_, key) = SecretDocument::from_pem(&self.key_pem).expect("it was written here");
+        let key = PrivateKeyInfoRef::try_from(key.as_bytes()).expect("it was written here");
+        let parameters = Parameters::generate_pbkdf2_sha256_aes256cbc(ROUNDS, &[7; 16], [9; 16]);
+        let encrypted = key.encrypt_with_params(parameters.expect("valid ones"), password);
+        let encrypted = encrypted.expect("a key can be encrypted");
+        let pem = encrypted.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF);
+        pem.expect("a key can be written").to_string()
+    }
+}
+
 /// Numbers that follow from a seed. Not for secrets.
 struct Numbers {
     seed: u64,
     counter: u64,
 }
 
-impl RngCore for Numbers {
-    fn next_u32(&mut self) -> u32 {
-        u32::try_from(self.next_u64() >> 32).expect("the upper half of 64 bits has 32")
+impl TryRng for Numbers {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let Ok(number) = self.try_next_u64();
+        Ok(u32::try_from(number >> 32).expect("the upper half of 64 bits has 32"))
     }
 
-    fn next_u64(&mut self) -> u64 {
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
         self.counter += 1;
-        draw::mix(self.seed, self.counter)
+        Ok(draw::mix(self.seed, self.counter))
     }
 
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         for part in bytes.chunks_mut(8) {
-            let number = self.next_u64().to_le_bytes();
-            part.copy_from_slice(&number[..part.len()]);
+            let Ok(number) = self.try_next_u64();
+            part.copy_from_slice(&number.to_le_bytes()[..part.len()]);
         }
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        self.fill_bytes(bytes);
         Ok(())
     }
 }
 
-impl CryptoRng for Numbers {}
+impl TryCryptoRng for Numbers {}

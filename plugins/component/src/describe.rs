@@ -10,9 +10,6 @@ use crate::settings::{METADATA, ONCE};
 /// Options that every configuration has. Which others one needs depends on how it signs in.
 const REQUIRED: [&str; 1] = ["tenant_id"];
 
-/// Options that have no effect in this build: it reads plain keys only.
-const ABSENT: [&str; 1] = ["certificate_password"];
-
 /// The answer of `describe`.
 pub(crate) fn describe() -> String {
     json!({
@@ -25,7 +22,7 @@ pub(crate) fn describe() -> String {
 }
 
 fn schema() -> Value {
-    let has = |spec: &&OptionSpec| spec.scope == Scope::Core && !ABSENT.contains(&spec.name);
+    let has = |spec: &&OptionSpec| spec.scope == Scope::Core;
     let mut properties = Map::new();
     for spec in OPTIONS.iter().filter(has) {
         properties.insert(spec.name.to_owned(), property(spec));
@@ -85,7 +82,7 @@ mod tests {
         assert_eq!(described["state_version"], STATE_VERSION);
         let properties = described["config_schema"]["properties"].as_object().unwrap();
         let core = OPTIONS.iter().filter(|spec| spec.scope == Scope::Core).count();
-        assert_eq!(properties.len(), core + 2 - ABSENT.len());
+        assert_eq!(properties.len(), core + 2);
         assert!(!properties.contains_key("db"));
         for required in REQUIRED {
             assert!(properties.contains_key(required));

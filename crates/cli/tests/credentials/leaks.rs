@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use super::*;
 use m365_audit_core::options::{Kind, OPTIONS, Scope};
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKeyChain};
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use support::Running;
@@ -18,7 +18,8 @@ fn pkcs12(issued: &Issued) -> Vec<u8> {
     let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
     let certificate = Certificate::from_der(&certificate).unwrap();
-    let chain = PrivateKeyChain::new(key.secret_der(), [1], [certificate]);
+    let key = PrivateKey::from_der(key.secret_der()).unwrap();
+    let chain = PrivateKeyChain::new([1], key, [certificate]);
     let mut store = KeyStore::new();
     store.add_entry("app", KeyStoreEntry::PrivateKeyChain(chain));
     store.writer(PASSWORD).write().unwrap()

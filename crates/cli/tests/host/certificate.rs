@@ -1,5 +1,5 @@
-//! The component signs in with a certificate by an RSA of its own: the simulator checks signature,
-//! thumbprint, audience and times.
+//! The component signs in with a certificate: the simulator checks signature, thumbprint, audience
+//! and times.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,6 +11,7 @@ use m365_sim::{Credential, Issued, SimConfig, TenantConfig, issue_certificate};
 use crate::support::{World, assert_code, files, text, world};
 
 const DAY_MS: i64 = 86_400_000;
+const PASSWORD: &str = "c0rrect~horse";
 
 /// Valid for five more days, with an app that knows it.
 fn issued() -> (Issued, World) {
@@ -30,13 +31,19 @@ fn hosted(world: &World, command: &str, component: &Path, pem: &str) -> Command 
 }
 
 #[test]
-fn a_certificate_signs_in_in_both_forms_and_its_end_is_announced() {
+fn a_certificate_signs_in_in_both_forms_with_an_encrypted_key_too_and_its_end_is_announced() {
     let Some(component) = component() else { return };
     let (issued, world) = issued();
-    let pem = format!("{}{}", issued.certificate_pem, issued.key_pem);
-    for (endpoint, algorithm) in [("v2", "ps256"), ("v1", "rs256")] {
+    let encrypted = issued.encrypted_key_pem(PASSWORD);
+    for (endpoint, algorithm, key) in [
+        ("v2", "ps256", &issued.key_pem),
+        ("v1", "rs256", &issued.key_pem),
+        ("v2", "ps256", &encrypted),
+    ] {
         let dir = tempfile::tempdir().unwrap();
+        let pem = format!("{}{key}", issued.certificate_pem);
         let mut command = hosted(&world, "run", &component, &pem);
+        command.env("M365_AUDIT_CERTIFICATE_PASSWORD", PASSWORD);
         command.args(["--token-endpoint", endpoint, "--certificate-algorithm", algorithm]);
         let output = world.collect(&mut command, dir.path());
         let log = text(&output.stderr);
@@ -47,7 +54,9 @@ fn a_certificate_signs_in_in_both_forms_and_its_end_is_announced() {
         let state = state.iter().map(|(name, bytes)| (&**name, bytes));
         for (name, bytes) in state.chain([("the log", &output.stderr)]) {
             world.assert_clean(name, bytes);
-            assert!(!bytes.windows(key_line.len()).any(|window| window == key_line), "{name}");
+            for secret in [key_line, PASSWORD.as_bytes()] {
+                assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{name}");
+            }
         }
     }
 }
@@ -56,16 +65,21 @@ fn a_certificate_signs_in_in_both_forms_and_its_end_is_announced() {
 fn a_key_that_cannot_be_used_is_a_configuration_error_with_the_remedy() {
     let Some(component) = component() else { return };
     let (issued, world) = issued();
-    let told = |key: &str| {
+    let told = |key: &str, password: Option<&str>| {
         let pem = format!("{}{key}", issued.certificate_pem);
-        let output = hosted(&world, "check", &component, &pem).output().unwrap();
+        let mut command = hosted(&world, "check", &component, &pem);
+        let password = password.map(|password| ("M365_AUDIT_CERTIFICATE_PASSWORD", password));
+        let output = command.envs(password).output().unwrap();
         assert_code(&output, 2);
         text(&output.stderr).to_owned()
     };
-    let encrypted = told(&issued.key_pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
-    assert!(encrypted.contains("the private key is encrypted"), "{encrypted}");
+    let encrypted = issued.encrypted_key_pem(PASSWORD);
+    let missing = told(&encrypted, None);
+    assert!(missing.contains("certificate_password is missing"), "{missing}");
+    let wrong = told(&encrypted, Some("wr0ng~horse"));
+    assert!(wrong.contains("certificate_password is wrong") && !wrong.contains("wr0ng"), "{wrong}");
     let foreign = issue_certificate(13, "other", DAY_MS, 2 * DAY_MS).key_pem;
-    let foreign = told(&foreign);
+    let foreign = told(&foreign, None);
     assert!(foreign.contains("does not belong to a certificate"), "{foreign}");
     assert_eq!(world.microsoft().report().operations.get("token"), None);
 }

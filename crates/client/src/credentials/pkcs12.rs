@@ -2,33 +2,24 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use m365_audit_core::CertificateError;
+use m365_audit_core::{CertificateError, Secret};
+use p12_keystore::Pkcs12Archive;
 use p12_keystore::error::Error;
-use p12_keystore::{KeyStore, KeyStoreEntry};
 
 /// Certificates and key as PEM text; the key is not encrypted in it.
-pub(super) fn to_pem(bytes: &[u8], password: Option<&str>) -> Result<String, CertificateError> {
-    let store = KeyStore::from_pkcs12(bytes, password.unwrap_or_default())
+pub(super) fn to_pem(
+    bytes: &[u8],
+    password: Option<&str>,
+) -> Result<Secret<String>, CertificateError> {
+    let archive = Pkcs12Archive::from_pkcs12(bytes, password.unwrap_or_default())
         .map_err(|error| problem(&error, password.is_some()))?;
-    let mut pem = String::new();
-    let mut push = |label: &str, der: &[u8]| {
-        pem.push_str(&format!(
-            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-            STANDARD.encode(der)
-        ));
-    };
-    for (_, entry) in store.entries() {
-        match entry {
-            KeyStoreEntry::PrivateKeyChain(chain) => {
-                push("PRIVATE KEY", chain.key());
-                for certificate in chain.chain() {
-                    push("CERTIFICATE", certificate.as_der());
-                }
-            }
-            KeyStoreEntry::Certificate(certificate) => push("CERTIFICATE", certificate.as_der()),
-        }
-    }
-    Ok(pem)
+    let keys = archive.keys.iter().map(|bag| block("PRIVATE KEY", bag.key.as_der()));
+    let certificates = archive.certs.iter().map(|bag| block("CERTIFICATE", bag.cert.as_der()));
+    Ok(Secret::new(keys.chain(certificates).collect()))
+}
+
+fn block(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
 }
 
 fn problem(error: &Error, has_password: bool) -> CertificateError {

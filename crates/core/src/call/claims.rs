@@ -1,8 +1,9 @@
 //! What a token says about itself. For people: whether it is good, the API decides.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::encoding::Base64;
 use crate::time::Utc;
 
 /// The claims of an access token, as far as they explain a refusal. Holds nothing secret.
@@ -30,7 +31,7 @@ impl Claims {
     #[must_use]
     pub fn read(token: &str) -> Option<Self> {
         let payload = token.split('.').nth(1)?;
-        let payload = Base64::Url.decode(payload.trim_end_matches('=').as_bytes())?;
+        let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
         let value: Value = serde_json::from_slice(&payload).ok()?;
         let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
         let words = value.get("roles").and_then(Value::as_array).into_iter().flatten();
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn claims_are_read_and_what_is_no_token_is_not() {
-        let payload = Base64::Url.encode(
+        let payload = URL_SAFE_NO_PAD.encode(
             br#"{"aud":"https://manage.office.com","tid":"t","appid":"a","appidacr":"1",
                 "roles":["ActivityFeed.Read",7],"exp":1500000000}"#,
         );

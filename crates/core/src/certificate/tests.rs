@@ -5,33 +5,37 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20::ChaCha20Rng;
 use expect_test::{Expect, expect};
-use pkcs8::{EncodePrivateKey, LineEnding};
+use pkcs8::pkcs5::pbes2;
+use pkcs8::{EncodePrivateKey, LineEnding, PrivateKeyInfoRef};
+use proptest::prelude::*;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use rsa::pkcs1::EncodeRsaPrivateKey;
+use rsa::rand_core::SeedableRng;
 use rsa::signature::Verifier;
-use rsa::{RsaPrivateKey, pkcs1v15, pss};
+use rsa::traits::PublicKeyParts;
+use rsa::{PrivateKey, pkcs1v15, pss};
 use serde_json::Value;
 
 use super::*;
-use crate::assertion::{HashRandom, assertion};
 use crate::credential::{Algorithm, Credential, ExpiryWatch};
 use crate::event::{Event, Level};
 
 const PASSWORD: &str = "correct horse";
 
 /// A key of a seed. Making one takes a while.
-pub(super) fn key(seed: u8, bits: usize) -> RsaPrivateKey {
-    RsaPrivateKey::new(&mut HashRandom::new(&Secret::new([seed; 32])), bits).unwrap()
+fn key(seed: u8, bits: usize) -> PrivateKey {
+    PrivateKey::new(&mut ChaCha20Rng::from_seed([seed; 32]), bits).unwrap()
 }
 
 /// Two keys for all tests.
-pub(super) fn keys() -> &'static [RsaPrivateKey; 2] {
-    static KEYS: OnceLock<[RsaPrivateKey; 2]> = OnceLock::new();
+fn keys() -> &'static [PrivateKey; 2] {
+    static KEYS: OnceLock<[PrivateKey; 2]> = OnceLock::new();
     KEYS.get_or_init(|| [key(1, 2_048), key(2, 2_048)])
 }
 
-pub(super) fn certificate_pem(key: &RsaPrivateKey) -> String {
+fn certificate_pem(key: &PrivateKey) -> String {
     let pkcs8 = key.to_pkcs8_pem(LineEnding::LF).unwrap();
     let pair = KeyPair::from_pkcs8_pem_and_sign_algo(&pkcs8, &PKCS_RSA_SHA256).unwrap();
     let mut params = CertificateParams::new(vec!["collector.example".into()]).unwrap();
@@ -40,10 +44,17 @@ pub(super) fn certificate_pem(key: &RsaPrivateKey) -> String {
     params.self_signed(&pair).unwrap().pem()
 }
 
-pub(super) fn encrypted_pem(key: &RsaPrivateKey) -> String {
-    let mut random = HashRandom::new(&Secret::new([9; 32]));
-    let encrypted = key.to_pkcs8_encrypted_pem(&mut random, PASSWORD, LineEnding::LF);
-    encrypted.unwrap().to_string()
+/// Encrypted as OpenSSL does it, and the way that is harder to try passwords on.
+fn encrypted_pems(key: &PrivateKey) -> [String; 2] {
+    let der = key.to_pkcs8_der().unwrap();
+    let info = PrivateKeyInfoRef::try_from(der.as_bytes()).unwrap();
+    let openssl = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(2_048, &[7; 16], [9; 16]);
+    let scrypt = pkcs8::pkcs5::scrypt::Params::new(10, 8, 1).unwrap();
+    let scrypt = pbes2::Parameters::generate_scrypt_aes256cbc(scrypt, &[7; 16], [9; 16]);
+    [openssl, scrypt].map(|parameters| {
+        let encrypted = info.encrypt_with_params(parameters.unwrap(), PASSWORD).unwrap();
+        encrypted.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap().to_string()
+    })
 }
 
 #[track_caller]
@@ -60,12 +71,13 @@ fn every_usual_form_of_a_private_key_is_read() {
     let certificate = certificate_pem(key);
     let pkcs8 = key.to_pkcs8_pem(LineEnding::CRLF).unwrap();
     let pkcs1 = key.to_pkcs1_pem(LineEnding::LF).unwrap();
-    let encrypted = encrypted_pem(key);
     let valid = || expect!["valid until 2027-01-01T00:00:00.000Z"];
     check(&format!("{certificate}{}", *pkcs8), None, valid());
     check(&format!("{}{certificate}", *pkcs8), Some("without effect"), valid());
     check(&format!("Bag Attributes\n    x: y\n{}\n{certificate}", *pkcs1), None, valid());
-    check(&format!("{certificate}{encrypted}"), Some(PASSWORD), valid());
+    for encrypted in encrypted_pems(key) {
+        check(&format!("{certificate}{encrypted}"), Some(PASSWORD), valid());
+    }
     // Its issuers may stand before it.
     let issuer = certificate_pem(&keys()[1]);
     check(&format!("{issuer}{certificate}{}", *pkcs8), None, valid());
@@ -77,7 +89,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
     let certificate = certificate_pem(first);
     let pkcs8 = first.to_pkcs8_pem(LineEnding::LF).unwrap();
     let foreign = second.to_pkcs8_pem(LineEnding::LF).unwrap();
-    let encrypted = encrypted_pem(first);
+    let [encrypted, _] = encrypted_pems(first);
     let curve = KeyPair::generate().unwrap().serialize_pem();
     let short = key(3, 1_024).to_pkcs8_pem(LineEnding::LF).unwrap();
     let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA \
@@ -86,7 +98,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
         "s3cret",
         None,
         expect![
-            "is neither PEM text nor a PKCS#12 file with a certificate and its key; give a PEM text (or a PKCS#12 file) with the certificate and its private key"
+            "is no PEM text with a certificate and its key; give PEM text; from PKCS#12: `openssl pkcs12 -in app.pfx -noenc -out app.pem`"
         ],
     );
     check(
@@ -182,20 +194,15 @@ fn take_apart(jwt: &str) -> (Value, Value, String, Vec<u8>) {
 
 #[test]
 fn an_assertion_says_what_microsoft_asks_for_and_its_signature_holds() {
-    assert_assertions::<library::Key>();
-    assert_assertions::<small::Key>();
-}
-
-fn assert_assertions<K: PrivateKey>() {
     let key = &keys()[0];
     let pkcs8 = key.to_pkcs8_pem(LineEnding::LF).unwrap();
     let pem = format!("{}{}", certificate_pem(key), *pkcs8);
-    let certificate = Pair::<K>::from_pem(&pem, None).unwrap();
+    let certificate = Certificate::from_pem(&pem, None).unwrap();
     let now = Utc::parse("2026-03-01T00:00:00Z").unwrap();
     let audience = "https://login.microsoftonline.com/t/oauth2/v2.0/token";
     let make = |algorithm, seed| {
         let entropy = Secret::new([seed; 32]);
-        let jwt = assertion(&certificate, algorithm, "app", audience, now, &entropy);
+        let jwt = certificate.assertion(algorithm, "app", audience, now, &entropy);
         take_apart(jwt.expose())
     };
     let (header, claims, signed, signature) = make(Algorithm::Ps256, 7);
@@ -249,4 +256,58 @@ fn an_operator_is_warned_30_7_and_1_days_before_the_end_and_at_it() {
     let mut late = ExpiryWatch::default();
     let told = late.look(&credential, end - DAY * 5).map(|event| event.to_string()).unwrap();
     assert!(told.contains(" ends in 5 days"), "{told}");
+}
+
+#[test]
+fn keys_of_odd_lengths_sign_and_too_long_ones_are_refused() {
+    // Of a bit more than whole bytes, and the longest.
+    for bits in [2_049, 4_096] {
+        let key = key(21, bits);
+        let der = key.to_pkcs1_der().unwrap();
+        let read = Key::read("RSA PRIVATE KEY", der.as_bytes(), None).unwrap();
+        assert_eq!(read.bits() as usize, bits);
+        let mut random = ChaCha20Rng::from_seed([1; 32]);
+        let signature = read.sign(Algorithm::Ps256, b"message", &mut random);
+        assert_eq!(signature.len(), key.size());
+        let verifier = pss::VerifyingKey::<Sha256>::new(key.to_public_key());
+        let signature = pss::Signature::try_from(&signature[..]).unwrap();
+        verifier.verify(b"message", &signature).unwrap();
+        assert!(verifier.verify(b"another", &signature).is_err());
+    }
+    let long = key(21, 4_104).to_pkcs8_pem(LineEnding::LF).unwrap();
+    let refused = Certificate::from_pem(&format!("{}{}", certificate_pem(&keys()[0]), *long), None);
+    assert_eq!(refused.unwrap_err(), CertificateError::KeyTooLong);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damage_is_refused_in_words_and_never_panics(
+        at in any::<prop::sample::Index>(),
+        flip in 1_u8..,
+        cut in any::<bool>(),
+    ) {
+        let key = &keys()[0];
+        let pkcs8 = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+        let mut pem = format!("{}{}", certificate_pem(key), *pkcs8).into_bytes();
+        let at = at.index(pem.len());
+        pem[at] ^= flip;
+        if cut {
+            pem.truncate(at);
+        }
+        let read = Certificate::from_pem(&String::from_utf8_lossy(&pem), None);
+        prop_assert!(read.map(drop).err().is_none_or(|error| !error.to_string().is_empty()));
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused_or_signs(at in any::<prop::sample::Index>(), flip in 1_u8..) {
+        let mut der = keys()[0].to_pkcs1_der().unwrap().as_bytes().to_vec();
+        let at = at.index(der.len());
+        der[at] ^= flip;
+        if let Ok(read) = Key::read("RSA PRIVATE KEY", &der, None) {
+            let signature = read.sign(Algorithm::Rs256, b"x", &mut ChaCha20Rng::from_seed([1; 32]));
+            prop_assert_eq!(signature.len(), 256);
+        }
+    }
 }

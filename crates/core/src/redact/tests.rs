@@ -45,7 +45,7 @@ fn redact(redactor: &mut Redactor, text: &str) -> (String, Redacted) {
 
 /// The mark of a value, made another way than the code does.
 fn mark(value: &str) -> String {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(KEY.as_bytes()).unwrap();
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(KEY.as_bytes()).unwrap();
     mac.update(value.as_bytes());
     let hex: String =
         mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
