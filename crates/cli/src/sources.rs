@@ -93,6 +93,7 @@ pub(crate) fn plan(matches: &ArgMatches, also: Option<ConfigError>) -> Result<Pl
 ///
 /// # Errors
 /// As [`settings`].
+#[cfg(feature = "host")]
 pub(crate) fn with_more<T>(
     matches: &ArgMatches,
     specs: &[&OptionSpec],

@@ -18,20 +18,53 @@ const BUILTIN_VARIABLE: &str = "M365_AUDIT_BUILTIN_COMPONENT";
 pub(crate) struct Artifacts(BTreeMap<String, PathBuf>);
 
 impl Artifacts {
+    /// Builds programs as the tests have them, so that both share every dependency.
+    ///
+    /// Features are resolved for the whole workspace, as for the tests: what Cargo unifies for a few
+    /// packages alone would be compiled again for the others.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub(crate) fn programs(names: &[&str]) -> Result<Self> {
+        let bins = names.iter().flat_map(|name| ["--bin", name]);
+        Self::said(names, ["build", "--workspace"].into_iter().chain(bins).collect())
+    }
+
+    /// Builds packages in the same profile: for the plugin, which is no program.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub(crate) fn packages(names: &[&str]) -> Result<Self> {
+        let packages = names.iter().flat_map(|name| ["--package", name]);
+        Self::said(names, ["build"].into_iter().chain(packages).collect())
+    }
+
+    /// Everything that `cargo test` with these arguments will run or start: what Cargo builds for
+    /// both is the same, but that here shared libraries are built too.
+    ///
+    /// # Errors
+    /// Something does not compile.
+    pub(crate) fn of_tests(arguments: &[&str]) -> Result<Self> {
+        Self::said(&["all tests"], [&["build", "--all-targets"], arguments].concat())
+    }
+
+    fn said(names: &[&str], arguments: Vec<&str>) -> Result<Self> {
+        say(&format!("Building {} ...", names.join(", ")));
+        let start = Instant::now();
+        let built = Self::of(&arguments)?;
+        say(&format!("Built in {:.0} s.", start.elapsed().as_secs_f64()));
+        Ok(built)
+    }
+
     /// Builds packages in the release profile, with Cargo's progress on stderr.
     ///
     /// One build for all of them: separate ones may choose other features and compile twice.
     ///
     /// # Errors
     /// The build fails.
-    pub(crate) fn build(packages: &[&str]) -> Result<Self> {
-        say(&format!("Building {} (release profile) ...", packages.join(", ")));
-        let start = Instant::now();
-        let mut arguments = vec!["build", "--release"];
-        arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
-        let built = Self::of(&arguments)?;
-        say(&format!("Built in {:.0} s.", start.elapsed().as_secs_f64()));
-        Ok(built)
+    pub(crate) fn released(packages: &[&str]) -> Result<Self> {
+        let packages: Vec<&str> = packages.iter().flat_map(|name| ["--package", name]).collect();
+        Self::said(&["in the release profile"], [&["build", "--release"][..], &packages].concat())
     }
 
     /// The same with `m365-audit host`, and `component` inside.
@@ -95,8 +128,11 @@ impl Artifacts {
     }
 }
 
-/// The name and the file of an executable or shared library.
+/// The name and the file of an executable or shared library; a program's own tests are not it.
 fn artifact(message: &Value) -> Option<(String, PathBuf)> {
+    if message["profile"]["test"] == true {
+        return None;
+    }
     let name = message["target"]["name"].as_str()?.to_owned();
     if let Some(executable) = message["executable"].as_str() {
         return Some((name, executable.into()));

@@ -10,7 +10,7 @@ use crate::shell;
 /// # Errors
 /// A seed failed; its failure says how to run it again.
 pub(crate) fn run(seeds: u64, start: u64) -> Result<()> {
-    let built = Artifacts::build(&["m365-audit-tests"])?;
+    let built = Artifacts::released(&["m365-audit-tests"])?;
     let mut simulation = shell::command(built.path("simulation")?);
     simulation.args(["--seeds", &seeds.to_string(), "--start", &start.to_string()]);
     if shell::run(&mut simulation).is_err() {

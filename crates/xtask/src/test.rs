@@ -16,6 +16,9 @@ use crate::shell::{self, print, say};
 /// Worlds of the simulation ring.
 const SEEDS: u64 = 2_000;
 
+/// What is tested.
+const WHOLE: [&str; 3] = ["--workspace", "--features", "m365-audit/host"];
+
 /// How a test begins the line that says why it did not run.
 const SKIPPED: &str = "SKIPPED: ";
 
@@ -62,7 +65,7 @@ impl Sum {
 /// Something failed, or could not be built.
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
-    let built = Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit", "m365-audit-tests"])?;
+    let built = Artifacts::of_tests(&WHOLE)?;
     let component = component();
     let Filter { mut sum, mut failures, .. } =
         cargo_test(built.path("in_m365_audit")?, &component)?;
@@ -124,8 +127,8 @@ fn component() -> Component {
 /// All test programs of the workspace.
 fn cargo_test(plugin: &Path, component: &Component) -> Result<Filter> {
     // Tests say on their output that they skip, and only failures' output is shown otherwise.
-    let mut cargo = shell::cargo(&["test", "--workspace", "--features", "m365-audit/host"]);
-    cargo.args(["--no-fail-fast", "--", "--show-output"]);
+    let mut cargo = shell::cargo(&["test"]);
+    cargo.args(WHOLE).args(["--no-fail-fast", "--", "--show-output"]);
     // Some tests panic on purpose, on threads whose output cannot be hidden.
     cargo.env("RUST_BACKTRACE", "0");
     match component {

@@ -29,7 +29,7 @@ pub(super) fn run() -> Result<Verdict> {
     let Some(executable) = fluent_bit::find()? else {
         return Ok(Verdict::Skipped(format!("no Fluent Bit; {}", fluent_bit::REMEDY)));
     };
-    let built = Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit"])?;
+    let built = Artifacts::released(&["m365-sim", "m365-audit", "in_m365_audit"])?;
     let plugin = Artifacts::shipped_plugin()?;
     // No record twice and none that cannot be parsed, so that both sides do the same work.
     let options = [

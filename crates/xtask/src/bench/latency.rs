@@ -23,7 +23,7 @@ const WARM_UP: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn run() -> Result<Verdict> {
-    let built = Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit"])?;
+    let built = Artifacts::released(&["m365-sim", "m365-audit", "in_m365_audit"])?;
     let simulator = Simulator::start(built.path("m365-sim")?, &backlog("200"))?;
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let settings = Settings::of(&simulator).set("interval_sec", &INTERVAL_SEC.to_string());

@@ -37,7 +37,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const MIB: f64 = 1_048_576.0;
 
 pub(super) fn run() -> Result<Verdict> {
-    let built = Artifacts::build(&["m365-sim", "m365-audit"])?;
+    let built = Artifacts::released(&["m365-sim", "m365-audit"])?;
     let (sim, program) = (built.path("m365-sim")?, built.path("m365-audit")?);
     let mut lines = crowd(sim, program)?;
     lines.push(noise(sim, program)?);

@@ -226,7 +226,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let component = component::build_by_any()?.path;
             Artifacts::build_with_host(&["m365-sim", "m365-audit"], &component)?
         }
-        _ => Artifacts::build(&["m365-sim", "m365-audit", "in_m365_audit"])?,
+        _ if fluent_bit.is_some() => Artifacts::packages(&["m365-sim", "in_m365_audit"])?,
+        _ => Artifacts::programs(&["m365-sim", "m365-audit"])?,
     };
     let simulator = Simulator::start(built.path("m365-sim")?, &world(options))?;
     say(&format!(
