@@ -22,7 +22,7 @@ pub(crate) enum Held {
 type Check = (&'static str, fn() -> Result<Held>);
 
 /// What is quick and most often broken first.
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     ("format", || held(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])))),
     ("tidy", || held(tidy::run())),
     ("dependencies", || held(invariants::dependencies())),
@@ -32,6 +32,7 @@ const CHECKS: [Check; 10] = [
     ("simulator without its server", sim_alone),
     ("core and component for wasm32", invariants::wasm),
     ("cargo-deny", deny),
+    ("advisories", advisories),
     ("generated text", || held(options::run(true))),
 ];
 
@@ -72,9 +73,13 @@ fn held(result: Result<()>) -> Result<Held> {
     result.map(|()| Held::Yes)
 }
 
+/// With every feature, and as users build the programs without any.
 fn clippy() -> Result<Held> {
-    let mut cargo = shell::cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]);
-    held(shell::run(cargo.args(["--", "--deny", "warnings"])))
+    for what in [&["--all-targets", "--all-features"][..], &["--bins"]] {
+        let mut cargo = shell::cargo(&["clippy", "--workspace"]);
+        shell::run(cargo.args(what).args(["--", "--deny", "warnings"]))?;
+    }
+    Ok(Held::Yes)
 }
 
 fn documentation() -> Result<Held> {
@@ -92,11 +97,35 @@ fn sim_alone() -> Result<Held> {
     ])))
 }
 
+/// Who is let in: licences, sources, bans.
 fn deny() -> Result<Held> {
-    let mut version = shell::cargo(&["deny", "--version"]);
-    if !shell::output(&mut version).is_ok_and(|output| output.status.success()) {
-        return Ok(Held::Skipped("no cargo-deny; `cargo install cargo-deny` brings it".into()));
+    if let Some(why) = no_cargo_deny() {
+        return Ok(Held::Skipped(why));
     }
-    // Advisories need a database from elsewhere.
     held(shell::run(&mut shell::cargo(&["deny", "check", "bans", "licenses", "sources"])))
+}
+
+/// What is known against those who are in. Their list is a repository elsewhere, which not every
+/// machine reaches.
+fn advisories() -> Result<Held> {
+    if let Some(why) = no_cargo_deny() {
+        return Ok(Held::Skipped(format!("ADVISORIES WERE NOT CHECKED: {why}")));
+    }
+    let fetched = shell::output(&mut shell::cargo(&["deny", "fetch", "db"]))?;
+    if !fetched.status.success() {
+        let said = String::from_utf8_lossy(&fetched.stderr);
+        let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason told");
+        return Ok(Held::Skipped(format!(
+            "ADVISORIES WERE NOT CHECKED: their database cannot be fetched here: {}",
+            said.trim()
+        )));
+    }
+    held(shell::run(&mut shell::cargo(&["deny", "check", "--disable-fetch", "advisories"])))
+}
+
+/// Why there is no cargo-deny, if so.
+fn no_cargo_deny() -> Option<String> {
+    let version = shell::output(&mut shell::cargo(&["deny", "--version"]));
+    let is_there = version.is_ok_and(|output| output.status.success());
+    (!is_there).then(|| "no cargo-deny; `cargo install --locked cargo-deny` brings it".into())
 }
