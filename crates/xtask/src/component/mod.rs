@@ -30,6 +30,10 @@ pub(crate) const NO_OPTIMISER: &str =
 /// Vector instructions, which every runtime with components has: they find the ends of records.
 const FEATURES: &str = "-Ctarget-feature=+simd128";
 
+/// Ciphers and hashes as loops, not unrolled: they run once a sign-in, and code weighs.
+const COMPACT: [&str; 2] =
+    ["--cfg=aes_backend_soft=\"compact\"", "--cfg=sha2_backend_soft=\"compact\""];
+
 /// What stands between flags in Cargo's variable for them, so that they may hold blanks.
 const SEPARATOR: &str = "\x1f";
 
@@ -126,7 +130,8 @@ fn flags() -> String {
     let cargo = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo = cargo.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     let hidden = cargo.map(|cargo| format!("--remap-path-prefix={}=cargo", cargo.display()));
-    [FEATURES.to_owned()].into_iter().chain(hidden).collect::<Vec<_>>().join(SEPARATOR)
+    let flags = [FEATURES].into_iter().chain(COMPACT).map(str::to_owned);
+    flags.chain(hidden).collect::<Vec<_>>().join(SEPARATOR)
 }
 
 /// Builds it by whichever compiler there is.
