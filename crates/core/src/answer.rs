@@ -511,9 +511,9 @@ impl Collector {
             Verdict::Forbid => self.refuse_start(now, index, exchange, ending),
             Verdict::Reauthenticate => {
                 let lane = &mut self.lanes[index];
-                let (current, proven) = self.tokens.standing(exchange.generation);
+                let (current, proven_at) = self.tokens.standing(exchange.generation);
                 // The list is looked at before the next start, whatever this was.
-                match lane.forbidden.suspect(current, proven, true) {
+                match lane.forbidden.suspect(now.monotonic, current, proven_at, true) {
                     Suspicion::Feed => self.refuse_start(now, index, exchange, ending),
                     Suspicion::Test => self.fail_start(now, index, exchange, ending),
                     Suspicion::Replace => {

@@ -46,6 +46,8 @@ pub(crate) struct Forbidden {
     /// Tokens that pages or starts were refused with, and those that blobs were.
     tokens: u32,
     blob_tokens: u32,
+    /// When the first of these refusals came.
+    suspected_at: Option<Duration>,
     /// Until then no page is asked for.
     not_before: Duration,
 }
@@ -71,14 +73,22 @@ impl Forbidden {
         self.blob_tokens = 0;
     }
 
-    /// 401 for a page or a start. `current`: it was sent with the token that is used now; `proven`:
-    /// others have taken that token; `testable`: the list of subscriptions answers.
-    pub(crate) fn suspect(&mut self, current: bool, proven: bool, testable: bool) -> Suspicion {
+    /// 401 for a page or a start. `current`: it was sent with the token that is used now;
+    /// `proven_at`: when that token was last taken, by whatever; `testable`: the list of
+    /// subscriptions answers. A token that was good before may have been withdrawn since.
+    pub(crate) fn suspect(
+        &mut self,
+        now: Duration,
+        current: bool,
+        proven_at: Option<Duration>,
+        testable: bool,
+    ) -> Suspicion {
         if !current {
             return Suspicion::Replace;
         }
         self.tokens = self.tokens.saturating_add(1);
-        match (self.tokens, proven) {
+        let suspected_at = *self.suspected_at.get_or_insert(now);
+        match (self.tokens, proven_at.is_some_and(|proven_at| suspected_at < proven_at)) {
             (1, _) => Suspicion::Replace,
             (_, true) => Suspicion::Feed,
             (_, false) if testable => Suspicion::Test,
@@ -121,15 +131,17 @@ mod tests {
 
     #[test]
     fn one_feed_tests_the_token_once() {
+        let at = |seconds| Duration::from_secs(seconds);
         let mut feed = Forbidden::default();
-        assert_eq!(feed.suspect(true, true, true), Suspicion::Replace);
+        assert_eq!(feed.suspect(at(5), true, Some(at(4)), true), Suspicion::Replace);
         // What was under way with the old one says nothing of the new one.
-        assert_eq!(feed.suspect(false, true, true), Suspicion::Replace);
-        assert_eq!(feed.suspect(true, false, true), Suspicion::Test);
-        assert_eq!(feed.suspect(true, true, true), Suspicion::Feed);
-        assert_eq!(feed.suspect(true, false, false), Suspicion::Replace);
+        assert_eq!(feed.suspect(at(6), false, Some(at(5)), true), Suspicion::Replace);
+        // That it was good once does not show that it was not withdrawn.
+        assert_eq!(feed.suspect(at(7), true, Some(at(4)), true), Suspicion::Test);
+        assert_eq!(feed.suspect(at(9), true, Some(at(8)), true), Suspicion::Feed);
+        assert_eq!(feed.suspect(at(10), true, None, false), Suspicion::Replace);
         feed.accept_page();
-        assert_eq!(feed.suspect(true, true, true), Suspicion::Replace);
+        assert_eq!(feed.suspect(at(11), true, Some(at(11)), true), Suspicion::Replace);
     }
 
     #[test]

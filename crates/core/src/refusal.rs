@@ -116,9 +116,10 @@ impl Collector {
         self.want_webhook(now, index);
         let lane = &mut self.lanes[index];
         lane.subscription = Subscription::Unknown;
-        lane.start_answer = Some(match &ending.verdict {
-            Verdict::Accept => "the answer is no enabled subscription".into(),
-            _ => ending.reason.clone(),
+        lane.start_answer = Some(if ending.verdict == Verdict::Accept {
+            "the answer is no enabled subscription".into()
+        } else {
+            ending.reason.clone()
         });
         lane.starts_failed = lane.starts_failed.saturating_add(1);
         // What this one was answered is to be told, if the subscription is missing indeed.
@@ -140,10 +141,10 @@ impl Collector {
         exchange: &Exchange,
         ending: &Ending,
     ) {
-        let (current, proven) = self.tokens.standing(exchange.generation);
+        let (current, proven_at) = self.tokens.standing(exchange.generation);
         let testable = self.subscription_list_failures < MOUNTING;
         let lane = &mut self.lanes[index];
-        let rejection = match lane.forbidden.suspect(current, proven, testable) {
+        let rejection = match lane.forbidden.suspect(now.monotonic, current, proven_at, testable) {
             Suspicion::Replace => self.reject(now, index, exchange, ending),
             Suspicion::Test => {
                 lane.subscription = Subscription::Unknown;

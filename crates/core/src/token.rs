@@ -171,8 +171,8 @@ impl TokenMachine {
     }
 
     /// Takes what the driver presents. Answers what an operator should hear, and the request for a
-    /// token if that is what the credential was asked for. `now` is the service's time, or the local
-    /// clock's if no answer has told it yet: `certain` says which.
+    /// token if that is what the credential was asked for. `now` is the service's time, or the
+    /// local clock's if no answer has told it yet: `certain` says which.
     pub(crate) fn present(
         &mut self,
         presented: Presented,
@@ -202,8 +202,8 @@ impl TokenMachine {
         (events, Some(request(config, &self.resource, &self.credential, &presented.entropy, now)))
     }
 
-    /// What there is to say of a certificate's validity, by the service's time: what the local clock
-    /// says of it may be wrong, and is no reason not to try.
+    /// What there is to say of a certificate's validity, by the service's time: what the local
+    /// clock says of it may be wrong, and is no reason not to try.
     pub(crate) fn look_at_validity(&mut self, now: Utc) -> Option<Event> {
         self.expiry.look(&self.credential, now)
     }
@@ -285,10 +285,10 @@ impl TokenMachine {
         }
     }
 
-    /// Whether `generation` names the token that is used now, and whether the API has taken it.
-    pub(crate) fn standing(&self, generation: Generation) -> (bool, bool) {
+    /// Whether `generation` names the token that is used now, and when the API last took it.
+    pub(crate) fn standing(&self, generation: Generation) -> (bool, Option<Duration>) {
         let current = self.current.is_some() && generation == self.generation();
-        (current, current && self.proven_at.is_some())
+        (current, self.proven_at.filter(|_| current))
     }
 
     /// Tokens in a row that the API did not take.
@@ -315,7 +315,9 @@ impl TokenMachine {
                 TokenFailure::Foreign { answer } if updates => {
                     TokenFailure::Transient { reason: answer }
                 }
-                failure => failure,
+                failure @ (TokenFailure::Refused { .. }
+                | TokenFailure::Foreign { .. }
+                | TokenFailure::Transient { .. }) => failure,
             });
         };
         let lifetime = seconds(value.get("expires_in"))
