@@ -588,7 +588,11 @@ impl Ledger {
                 let written = entry.written && !once;
                 let beats = if once { QUIET_BEATS } else { 1 };
                 // An engine that can be seen, and does not wait, is at work on it.
-                let timed = once || self.last.waiting.is_none();
+                let timed = match self.last.waiting {
+                    Some(false) => false,
+                    Some(true) => once,
+                    None => true,
+                };
                 let waited = if timed { waited } else { Duration::ZERO };
                 if !followed && !written && !self.watch.proves(beats, entry.beats, waited) {
                     return None;

@@ -492,6 +492,25 @@ fn with_conditional_routes_the_engine_has_to_have_taken_all_of_a_batch() {
 }
 
 #[test]
+fn a_part_is_not_written_by_the_clock_while_the_engine_is_seen_to_work() {
+    let mut world = World::new(Signal::Counters);
+    world.reading.waiting = Some(true);
+    world.append(0, 5);
+    world.ring.clear();
+    world.engine_counts(10, 2 * BYTES); // Conditional routes.
+    assert_eq!(world.collect_after(100).0, []);
+    assert_eq!(world.collect_after(100).0, [0]);
+    world.append(1, 5);
+    world.ring.clear();
+    world.engine_counts(5, BYTES - 1);
+    world.reading.waiting = Some(false);
+    assert_eq!(world.collect_after(100).0, []);
+    assert_eq!(world.collect_after(3_600_000).0, [], "it may be in a filter for an hour");
+    world.reading.waiting = Some(true);
+    assert_eq!(world.collect_after(1_000).0, [1], "it has had time enough to take the whole");
+}
+
+#[test]
 fn what_is_not_counted_although_the_engine_waits_is_lost_after_five_seconds() {
     let mut world = World::new(Signal::Counters).warm();
     world.reading.waiting = Some(false);

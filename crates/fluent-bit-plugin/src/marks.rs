@@ -3,8 +3,8 @@
 //! The host counts batches in order, drops some uncounted, and shows sums only. A sum proves that
 //! all batches up to one were counted if no other way of counting gives it: with some of them
 //! dropped, and as many bytes of later ones in their place. So each batch gets a few bytes more
-//! where its size would allow that. Bytes alone decide: the host raises one counter after the other,
-//! and a reading may come in between.
+//! where its size would allow that. Bytes alone decide: the host raises one counter after the
+//! other, and a reading may come in between.
 
 /// Batches that may be uncounted at a time: what has to be excluded doubles with each.
 pub(crate) const WINDOW_MAX: usize = 8;

@@ -20,8 +20,8 @@ pub struct Batch {
     /// believes that a processor changes it.
     pub records: u32,
     /// The events, one after the other; see [`EventWriter`](crate::EventWriter). At most about
-    /// 1 MiB: a batch is never split, and Fluent Bit's chunks are meant to be 2 MB. Smaller ones are
-    /// joined. Headers of short texts in the first event may be written longer. Empty is
+    /// 1 MiB: a batch is never split, and Fluent Bit's chunks are meant to be 2 MB. Smaller ones
+    /// are joined. Headers of short texts in the first event may be written longer. Empty is
     /// allowed: such a batch settles as soon as all before it have.
     pub msgpack: Vec<u8>,
 }
@@ -49,7 +49,8 @@ pub struct Limits {
     /// Bytes in that queue. One batch may exceed it alone. Default 8 MiB. Besides, up to 1 MiB for
     /// each of 8 tags has left it to be joined.
     pub queue_bytes: usize,
-    /// Appends in the host's ring buffer, each of joined batches: from 1 to 8, which is the default.
+    /// Appends in the host's ring buffer, each of joined batches: from 1 to 8, which is the
+    /// default.
     /// More could not be told apart by the host's sums.
     pub in_flight_batches: usize,
     /// Bytes in the host's ring buffer, which it empties four times a second. One batch may exceed

@@ -1,9 +1,9 @@
 //! What shows that the engine has written a batch that it has counted. Pure.
 //!
-//! The engine raises `records_total`, then filters, then writes: a count alone proves nothing. Where
-//! its thread is seen to wait afterwards (`engine.rs`), that does. This is for where it is not: one
-//! thread does all of it, and also sets the gauges of the input's storage every 5 s. A gauge that
-//! was set after a count was seen, a *beat*, shows that the engine has come back since.
+//! The engine raises `records_total`, then filters, then writes: a count alone proves nothing.
+//! Where its thread is seen to wait afterwards (`engine.rs`), that does. This is for where it is
+//! not: one thread does all of it, and also sets the gauges of the input's storage every 5 s. A
+//! gauge that was set after a count was seen, a *beat*, shows that the engine has come back since.
 
 use std::time::Duration;
 
