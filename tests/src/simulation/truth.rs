@@ -22,6 +22,10 @@ pub(super) struct Truth<'a> {
     pub(super) wanted: Wanted,
     /// Where collection began.
     pub(super) begin_ms: i64,
+    /// What expired before this could not be had. A blob may expire some hours before it is seven
+    /// days old, as it counts from its first record: after a silence of a week nobody can see that
+    /// it existed, and the state cannot say so either.
+    pub(super) alive_ms: i64,
     pub(super) now_ms: i64,
 }
 
@@ -56,6 +60,7 @@ impl Truth<'_> {
             self.wanted.judge(owed) == Some(true)
                 && owed.available_ms <= owed.created_ms + ON_TIME_MS
                 && self.begin_ms <= owed.created_ms
+                && self.alive_ms <= owed.expires_ms
                 && !arrived.contains(&owed.key)
         };
         self.microsoft.owed().filter(missing).find_map(|owed| {

@@ -387,8 +387,9 @@ impl World {
 
     /// Nobody collects for a long time: what Microsoft does not keep for so long cannot arrive.
     fn be_silent(&mut self, collector: &mut Collector) -> Result<(), String> {
-        /// What is as old as this may be gone before it is its turn.
-        const EDGE_MS: i64 = 2 * HOUR_MS;
+        /// What is as old as this may be gone before it is its turn: at the least pace that is
+        /// drawn a week of content takes five hours, and the newest comes first.
+        const EDGE_MS: i64 = 6 * HOUR_MS;
         let hours = i64::try_from(self.scenario.silent_hours).unwrap_or(1);
         self.now_ms += hours * HOUR_MS;
         self.reach_ms = self.now_ms - 7 * 24 * HOUR_MS + EDGE_MS;
@@ -433,6 +434,7 @@ impl World {
             stored: &self.stored,
             wanted: self.scenario.wanted,
             begin_ms: self.begin_ms.saturating_add(SKEW_MS),
+            alive_ms: self.reach_ms.saturating_add(7 * 24 * HOUR_MS),
             now_ms: self.now_ms,
         };
         if let Some(what) = truth.contradiction() {
