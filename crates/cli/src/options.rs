@@ -102,7 +102,8 @@ fn toml_value(spec: &OptionSpec) -> String {
 fn fluent_bit() -> String {
     let mut text = String::from(
         "# Run: fluent-bit -e /opt/m365-audit/in_m365_audit.so -c fluent-bit.yaml\n\
-         # Events are safe in Fluent Bit across a stop or crash only with storage.type filesystem.\n\
+         # Events are safe in Fluent Bit across a stop or crash only with storage.type \
+         filesystem.\n\
          service:\n  storage.path: /var/lib/fluent-bit/storage\n\n\
          pipeline:\n  inputs:\n    - name: m365_audit\n      tag: m365\n      \
          storage.type: filesystem\n",

@@ -99,7 +99,7 @@ fn losses_can_be_acknowledged_beside_a_collector_at_work() {
         .run()
         .arg("--db")
         .arg(&db)
-        .args(["--log-level", "info"])
+        .args(["--log-level", "info", "--output", "/dev/null"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -14,6 +14,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use fluent_bit_plugin_harness::needs::skip;
 use m365_sim::{SimConfig, Span};
 use serde_json::Value;
 use support::{Running, World, assert_code, lines, program, text, world};
@@ -85,7 +86,7 @@ fn logrotate() -> Option<PathBuf> {
     let known = ["/usr/sbin/logrotate", "/usr/bin/logrotate"].map(PathBuf::from);
     let found = known.into_iter().find(|path| path.exists());
     if found.is_none() {
-        println!("SKIPPED: logrotate is not installed");
+        skip("logrotate is not installed");
     }
     found
 }
@@ -290,7 +291,7 @@ fn a_full_disk_counts_nothing_and_leaves_no_half_line_behind() {
         command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     };
     if !tmpfs("size=64k") {
-        println!("SKIPPED: no right to mount a small tmpfs");
+        skip("no right to mount a small tmpfs");
         return;
     }
     let unmount = Unmount(mount.clone());

@@ -65,9 +65,9 @@ impl Handle {
         true
     }
 
-    /// An output has less than what was confirmed. Told as an ERROR, and kept in the state as a loss
-    /// until somebody acknowledges it. To be called once for each shortness: the client does not
-    /// know whether it is told of the same bytes again.
+    /// An output has less than what was confirmed. Told as an ERROR, and kept in the state as a
+    /// loss until somebody acknowledges it. To be called once for each shortness: the client does
+    /// not know whether it is told of the same bytes again.
     pub fn output_short(&self, short: OutputShort) {
         self.send(Message::OutputShort(short));
     }

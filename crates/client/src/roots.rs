@@ -101,7 +101,8 @@ mod tests {
         assert!(problem.contains("in DER"), "{problem}");
         let command = "`openssl x509 -inform der -in DIR/root.cer -out DIR/root.cer.pem`";
         assert!(problem.contains(command), "{problem}");
-        let problem = read("root.p7b", b"-----BEGIN PKCS7-----\r\nMAA=\r\n").unwrap_err();
+        let p7b = b"-----BEGIN PKCS7-----\r\nMAA=\r\n-----END PKCS7-----\r\n";
+        let problem = read("root.p7b", p7b).unwrap_err();
         assert!(problem.contains("openssl pkcs7 -inform pem"), "{problem}");
         assert_eq!(read("text.pem", b"hello").unwrap_err(), "no certificate in the file");
     }

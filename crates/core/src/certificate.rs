@@ -1,6 +1,6 @@
 //! A certificate and its private key, from PEM. Knows what an operator must be told about them, and
-//! nothing of files and of PKCS#12, which packagings turn into PEM first. `key` reads keys and signs
-//! with them.
+//! nothing of files and of PKCS#12, which packagings turn into PEM first. `key` reads keys and
+//! signs with them.
 
 use std::fmt;
 

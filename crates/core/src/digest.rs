@@ -279,7 +279,7 @@ mod tests {
             Value::Array(list) => {
                 format!("[{}]", list.iter().map(reversed).collect::<Vec<_>>().join(","))
             }
-            other => other.to_string(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
         }
     }
 

@@ -313,8 +313,8 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
-    /// Records have the name of records that were delivered before, and say something else. They are
-    /// delivered.
+    /// Records have the name of records that were delivered before, and say something else. They
+    /// are delivered.
     RecordsRevised {
         /// The feed.
         content_type: ContentType,

@@ -21,8 +21,8 @@ use crate::token::Generation;
 const SMALL_BODY_BYTES_MAX: usize = 1 << 20;
 
 /// New blobs that are taken from a page at once. Pages of several thousand entries have been seen;
-/// one that has more is asked for again when these are read, so that no page decides how much memory
-/// it takes.
+/// one that has more is asked for again when these are read, so that no page decides how much
+/// memory it takes.
 const PAGE_BLOBS_MAX: usize = 20_000;
 
 /// The longest entry of a listing. Real ones have about half a kilobyte.

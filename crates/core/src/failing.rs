@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn what_passes_as_a_rule_is_told_when_it_does_not() {
         let mut failing = Failing::default();
-        let mut fail = |n: u64| failing.fail(Key(n.into()), "503", true, SECOND * (n as u32));
+        let mut fail = |n: u32| failing.fail(Key(n.into()), "503", true, SECOND * n);
         assert!((0..300).all(|n| !fail(n)));
         assert!(fail(300) && !fail(301));
     }

@@ -1,5 +1,5 @@
-//! Records as they are remembered: which one it is, and what it says. So a record that comes again is
-//! told from one that has the same name and says something else.
+//! Records as they are remembered: which one it is, and what it says. So a record that comes again
+//! is told from one that has the same name and says something else.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};

@@ -51,8 +51,9 @@ impl SeenContents {
     }
 
     /// Writes what has changed, and forgets what Microsoft has forgotten. `now` is Microsoft's time
-    /// and `local` that of this machine. Either may be wrong, so the earlier one counts; but not one
-    /// before the newest content: a local clock that is years back would have all kept for years.
+    /// and `local` that of this machine. Either may be wrong, so the earlier one counts; but not
+    /// one before the newest content: a local clock that is years back would have all kept for
+    /// years.
     pub(crate) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys, now: Utc, local: Utc) {
         let newest = self.hours.last_key_value().map_or(i64::MIN, |(hour, _)| *hour);
         let hour = now.hour().min(local.hour().max(newest));

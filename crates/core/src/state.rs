@@ -9,17 +9,17 @@
 //! | `lane/TYPE` | JSON: start of the look-back, intervals delivered completely, relisting |
 //! | `start/TYPE` | time of the last subscription start, milliseconds since the epoch |
 //! | `seen/TYPE/HOUR` | keys of the contents created in that hour, in base64 |
-//! | `records/TYPE/N` | keys of records in the order of their delivery, and digests of what they say, in base64 |
+//! | `records/TYPE/N` | keys of records as delivered, and digests of what they say, in base64 |
 //! | `blob/TYPE/KEY` | JSON: a blob that is delivered in part, or in quarantine |
-//! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, keys and digests |
+//! | `recent/TYPE/N`, `records/TYPE/N` | of activities: when the newest was stored, the same |
 //! | `walk/TYPE` | JSON: the search of the backlog, and where it goes on |
 //! | `search/TYPE` | the key of its filters, where a silence began, last times of relisting |
-//! | `loss/N` | JSON: what was lost ([`crate::losses`]); without it in some states of version 1 |
+//! | `loss/N` | JSON: what was lost ([`mod@crate::losses`]); missing in old states |
 //! | `acknowledged/N` | JSON: who has acknowledged it; written by somebody else |
 //!
-//! Version 1 had no digests. Records that it stored count as the same whatever they say, as they did
-//! then, and a blob that was delivered in part is read from its beginning: its records are known.
-//! What only knows version 1 refuses version 2, which it would take for damaged.
+//! Version 1 had no digests. Records that it stored count as the same whatever they say, as they
+//! did then, and a blob that was delivered in part is read from its beginning: its records are
+//! known. What only knows version 1 refuses version 2, which it would take for damaged.
 
 use std::collections::BTreeMap;
 

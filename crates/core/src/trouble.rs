@@ -1,6 +1,6 @@
 //! Tells of trouble, and of both sources alike: nothing answers, somebody else answers, tokens are
-//! refused, fewer requests are asked for, requests fail again and again. What follows from an answer
-//! otherwise is decided by whoever asked.
+//! refused, fewer requests are asked for, requests fail again and again. What follows from an
+//! answer otherwise is decided by whoever asked.
 
 use std::time::Duration;
 

@@ -76,8 +76,8 @@ impl Unread {
     }
 
     /// Adds to `missing` what blobs that are set aside keep from being delivered: the minute of
-    /// each, and if nothing newer than some has been delivered, all since the first of those. Answers
-    /// when that was.
+    /// each, and if nothing newer than some has been delivered, all since the first of those.
+    /// Answers when that was.
     pub(crate) fn missing(
         &self,
         newest_delivered: Option<Utc>,
@@ -145,11 +145,11 @@ mod tests {
     fn what_is_set_aside_is_missing() {
         let mut unread = Unread::default();
         let at = |minute: i64| Utc::from_millis(minute * MINUTE_MS);
-        let check = |unread: &Unread, newest: i64, since: Option<i64>, minutes: u64| {
+        let check = |unread: &Unread, newest: i64, since: Option<i64>, minutes: u32| {
             let mut missing = IntervalSet::default();
             assert_eq!(unread.missing(Some(at(newest)), at(100), &mut missing), since.map(at));
             let whole: Duration = missing.iter().map(|part| part.end.since(part.start)).sum();
-            assert_eq!(whole, SECOND * 60 * (minutes as u32));
+            assert_eq!(whole, SECOND * 60 * minutes);
         };
         check(&unread, 50, None, 0);
         for minute in [10, 10, 20, 60, 70] {

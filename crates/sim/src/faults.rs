@@ -152,7 +152,8 @@ faults! {
     BlobInvalid = "blob_invalid",
     /// A blob (drawn per blob) that fails `poison_times` times.
     PoisonBlob = "poison_blob",
-    /// A blob (drawn per blob) that is `[]` or `null` for `hollow_seconds` from when it is available.
+    /// A blob (drawn per blob) that is `[]` or `null` for `hollow_seconds` from when it is
+    /// available.
     HollowBlob = "hollow_blob",
     /// A blob (drawn per blob) that ends within its last record, until the world heals.
     CutBlob = "cut_blob",
@@ -190,8 +191,8 @@ faults! {
     /// Token endpoint: somebody else answers, with a sign-in page, a redirect to one, or the demand
     /// of a proxy. Reports of captive portals and of web filters; a wrong `login_url`.
     TokenForeign = "token_foreign",
-    /// Activities: another web server answers, with its page for what it does not have. What a wrong
-    /// address of the portal looks like.
+    /// Activities: another web server answers, with its page for what it does not have. What a
+    /// wrong address of the portal looks like.
     PortalForeign = "portal_foreign",
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test there is, and one line that sums up. Tests that skip say why on
-//! their output, in a line that begins with [`SKIPPED`]; the end repeats each reason with its count.
+//! their output, in a line that begins with [`SKIPPED`]; the end repeats each reason with its
+//! count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};

@@ -119,8 +119,8 @@ impl<W: Wire> Check<'_, W> {
             | Event::FeedDeniedError { .. } => {
                 return Err((Cause::Auth, event.to_string()));
             }
-            // The collector's own words for five failures in a row, for what answers in the place of
-            // Microsoft, and for a wait that nobody sits through.
+            // The collector's own words for five failures in a row, for what answers in the place
+            // of Microsoft, and for a wait that nobody sits through.
             Event::RetriesMounting { .. }
             | Event::ForeignAnswerError { .. }
             | Event::RequestPostponed { .. } => return Err((cause, event.to_string())),

@@ -56,7 +56,7 @@ fn chunks_in_memory_that_a_db_counts_on_are_named() {
         .set("batch_bytes", "5K")
         .set("buffer_bytes", "100K");
     let warning = "db is set and Fluent Bit keeps events in memory";
-    let in_files = config(&[section.clone()], &receiver.output("m365"));
+    let in_files = config(std::slice::from_ref(&section), &receiver.output("m365"));
     let fluent_bit = FluentBit::start(&executable, &in_files);
     complete(&server, tenant_id(&server), &ContentType::ALL, &receiver).assert_complete();
     assert!(!fluent_bit.log().contains(warning), "{}", fluent_bit.log());
@@ -72,19 +72,19 @@ fn a_stop_with_memory_storage_while_an_output_is_down_loses_nothing_that_is_youn
 {
     let Some(executable) = fluent_bit::find() else { return };
     let server = serve(history(24));
-    let down = Receiver::start();
-    down.shut(true);
+    // A receiver that takes connections and says nothing would hold up the stop of Fluent Bit's own
+    // output.
+    let down = Receiver::nobody("m365");
     let section = Section::new(&server, &tenant(&server, 0))
         .set("storage.type", "memory")
         .set("commit_delay", "10m");
     let sections = [section.clone()];
-    let mut fluent_bit = FluentBit::start(&executable, &config(&sections, &down.output("m365")));
+    let mut fluent_bit = FluentBit::start(&executable, &config(&sections, &down));
     let series = "fluentbit_input_records_total{name=\"m365_audit.0\"}";
     until("everything is in memory", || {
         fluent_bit.metric(series).is_some_and(|records| 1.0 <= records)
     });
     fluent_bit.stop();
-    assert_eq!(down.count(), 0, "the output was down");
     let up = Receiver::start();
     fluent_bit.configure(&config(&[section], &up.output("m365")));
     fluent_bit.restart();

@@ -65,11 +65,13 @@ impl Receiver {
 
     /// An output for everything that `tags` matches.
     pub(crate) fn output(&self, tags: &str) -> String {
-        format!(
-            "    - {{ name: forward, match: '{tags}', host: 127.0.0.1, port: {}, \
-             require_ack_response: on, retry_limit: no_limits, workers: 1 }}\n",
-            self.address.port()
-        )
+        output_to(self.address, tags)
+    }
+
+    /// An output to a port at which nobody listens any more.
+    pub(crate) fn nobody(tags: &str) -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        output_to(listener.local_addr().expect("it is bound"), tags)
     }
 
     /// Takes nothing until it is opened.
@@ -165,4 +167,12 @@ pub(crate) fn received(tag: &str, event: &Value) -> Received {
         metadata: event[0][1].clone(),
         body: event[1].clone(),
     }
+}
+
+fn output_to(address: SocketAddr, tags: &str) -> String {
+    format!(
+        "    - {{ name: forward, match: '{tags}', host: 127.0.0.1, port: {}, \
+         require_ack_response: on, retry_limit: no_limits, workers: 1 }}\n",
+        address.port()
+    )
 }

@@ -239,7 +239,7 @@ fn one_line_of_the_wasmtime_command_collects_a_part() {
     let Some(component) = component() else { return };
     let wasmtime = std::env::var_os("WASMTIME").unwrap_or_else(|| "wasmtime".into());
     if Command::new(&wasmtime).arg("--version").output().is_err() {
-        return println!("SKIPPED: examples/wasm-wasmtime-cli: no wasmtime in PATH or WASMTIME");
+        return skip("examples/wasm-wasmtime-cli: no wasmtime in PATH or WASMTIME");
     }
     // One call ends before it starts subscriptions, whose time has to be stored first.
     let scene = Scene::with(SimConfig { seed: 3, subscribed: true, ..SimConfig::default() });

@@ -22,9 +22,9 @@ whether db can be written and what it holds can be continued from. Where activit
 Cloud Apps are collected, it looks at their address, token and permission, and searches for some.
 Keeps no record, starts nothing, changes nothing, and may run beside a collector. Each line is ok,
 warn, `not checked` or fail, and says what to do: not checked is what nobody can know before
-something else is put right, or a subscription is started and has content. With a tenants_file every tenant of it is looked at, one after
-the other, or the one that --tenant-id names; a table with a mistake is a failure, and the others
-are looked at all the same.
+something else is put right, or a subscription is started and has content. With a tenants_file every
+tenant of it is looked at, one after the other, or the one that --tenant-id names; a table with a
+mistake is a failure, and the others are looked at all the same.
 
 Exit codes: 0 all was checked and nothing failed (there may be warnings), 1 something failed or
 could not be checked, 2 wrong configuration.

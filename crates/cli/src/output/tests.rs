@@ -107,8 +107,8 @@ impl Adversary {
         }
     }
 
-    /// While no collector runs. A file that is removed then cannot be told from one that is renamed,
-    /// compressed and removed: the start says at WARN that it is another one.
+    /// While no collector runs. A file that is removed then cannot be told from one that is
+    /// renamed, compressed and removed: the start says at WARN that it is another one.
     fn turn_at_night(&mut self) {
         let index = self.draw(self.deeds.len() as u64);
         match self.deeds[usize::try_from(index).unwrap()] {

@@ -19,7 +19,7 @@ fn pkcs12(issued: &Issued) -> Vec<u8> {
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
     let certificate = Certificate::from_der(&certificate).unwrap();
     let key = PrivateKey::from_der(key.secret_der()).unwrap();
-    let chain = PrivateKeyChain::new([1], key, [certificate]);
+    let chain = PrivateKeyChain::new(vec![1], key, [certificate]);
     let mut store = KeyStore::new();
     store.add_entry("app", KeyStoreEntry::PrivateKeyChain(chain));
     store.writer(PASSWORD).write().unwrap()

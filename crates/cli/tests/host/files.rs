@@ -2,9 +2,9 @@
 
 use std::fs::{self, OpenOptions};
 
+use fluent_bit_plugin_harness::needs::component;
 use serde_json::Value;
 
-use crate::component;
 use crate::support::{Running, World, assert_code, lines, program, text, world};
 
 #[test]

@@ -475,7 +475,7 @@ fn a_proxy_that_refuses_is_a_failure_to_connect() {
 fn a_proxy_that_lets_nothing_through_is_told_with_its_status() {
     for status in [403, 502] {
         let proxy = Peer::plain(move |connection| {
-            connection.answer_all(&format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n"));
+            connection.answer_all(format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n"));
         });
         let answer = World::new(&through(&proxy)).fetch(get("https://127.0.0.1:1/"), LONG);
         let text = failure(&answer, TransportErrorKind::Connect);

@@ -226,8 +226,8 @@ impl Collector {
         }
     }
 
-    /// Says so, once, when page after page of fresh searches fails alike. What cannot be read of the
-    /// past holds up nothing, and is told by itself.
+    /// Says so, once, when page after page of fresh searches fails alike. What cannot be read of
+    /// the past holds up nothing, and is told by itself.
     fn note_failing_page(
         &mut self,
         now: Now,

@@ -121,11 +121,10 @@ fn subject(name: &Name) -> Box<str> {
 }
 
 /// Only a wrong password fails at the decryption itself.
-const fn not_decrypted(error: &pkcs8::Error) -> CertificateError {
-    match error {
-        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) => {
-            CertificateError::PasswordWrong
-        }
-        _ => CertificateError::UnknownEncryption,
+fn not_decrypted(error: &pkcs8::Error) -> CertificateError {
+    if matches!(error, pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed)) {
+        CertificateError::PasswordWrong
+    } else {
+        CertificateError::UnknownEncryption
     }
 }

@@ -192,12 +192,12 @@ fn what_may_name_a_field_and_cannot_be_read_is_replaced_whole() {
 
 #[test]
 fn text_that_never_ends_to_be_json_does_not_take_for_ever() {
-    let started = std::time::Instant::now();
+    // Were it looked at anew from each of its beginnings, this would not end within hours.
     for piece in ["{", "[\"", "{\"a\":", "\\u005cu005c", "\"\\\"", "{\"Subject"] {
         let text = serde_json::to_string(&piece.repeat(20_000)).unwrap();
-        redact(&mut redactor("Subject"), &format!("{{\"Data\":{text}}}"));
+        let (record, _) = redact(&mut redactor("Subject"), &format!("{{\"Data\":{text}}}"));
+        assert!(record.starts_with("{\"Data\":\""), "{piece}");
     }
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What an operator hears of trouble: at once if it was never otherwise, once, and with true counts.
+//! What an operator hears of trouble: at once if it was never otherwise, once, and with true
+//! counts.
 
 use m365_audit_core::{Event, Level, Operation, Outcome, Request, Stored, TransportErrorKind};
 

@@ -8,8 +8,6 @@
 
 mod connection;
 mod events;
-#[cfg(fuzzing)]
-pub(crate) mod fuzzing;
 mod handshake;
 mod message;
 

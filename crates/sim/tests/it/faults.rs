@@ -14,6 +14,9 @@ fn touch_everything(world: &mut World) {
         world.post(&format!("subscriptions/stop?contentType={content_type}"));
         world.post(&format!("subscriptions/start?contentType={content_type}"));
     }
+    for _ in 0..2 {
+        world.get("subscriptions/list");
+    }
     let day = format!("startTime={}&endTime={}", stamp(NOW_MS - 24 * HOUR_MS), stamp(NOW_MS));
     for content_type in ContentType::ALL {
         let listed = world.get(&format!("subscriptions/content?contentType={content_type}&{day}"));
@@ -90,8 +93,15 @@ fn faults_of_the_field_can_be_overcome_without_an_illegal_request() {
 #[test]
 fn hostile_faults_can_be_overcome_without_an_illegal_request() {
     let mut faults = FaultPlan::hostile();
-    // The small client has no patience for what only healing cures, and believes what is hollow.
-    for fault in [Fault::PoisonBlobForever, Fault::CutBlob, Fault::HollowBlob] {
+    // The small client has no patience for what only healing cures, believes what is hollow, and
+    // goes to the address that it is given.
+    for fault in [
+        Fault::PoisonBlobForever,
+        Fault::CutBlob,
+        Fault::HollowBlob,
+        Fault::ForeignUri,
+        Fault::WrongPath,
+    ] {
         faults.rates.remove(&fault);
     }
     for seed in 0..4 {

@@ -92,7 +92,7 @@ fn refusals_say_what_to_do() {
     let outcome = |answer: Answer| run(list("", Some(5)), &[answer]).error().clone();
     for (answer, kind, code) in [
         (status(403, r#"{"detail":"No."}"#), CallErrorKind::Denied, "portal-denied"),
-        (status(404, "<html>"), CallErrorKind::Gone, "portal-not-found"),
+        (status(404, "<html>"), CallErrorKind::Unavailable, "portal-address"),
         (status(400, r#"{"detail":"Bad filters."}"#), CallErrorKind::Argument, "portal-refused"),
     ] {
         let error = outcome(answer);
