@@ -101,6 +101,7 @@ fn hostile_faults_can_be_overcome_without_an_illegal_request() {
         Fault::HollowBlob,
         Fault::ForeignUri,
         Fault::WrongPath,
+        Fault::ForeignPage,
     ] {
         faults.rates.remove(&fault);
     }
