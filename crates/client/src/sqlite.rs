@@ -143,14 +143,8 @@ pub fn amend(
     tenant: &str,
     change: impl FnOnce(&Stored) -> Commit,
 ) -> Result<Commit, StoreError> {
-    require_magic(path)?;
     let failed = |error: rusqlite::Error| explain(path, &error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    no_checkpoint_on_close(&connection, true).map_err(failed)?;
-    identify(&connection, path)?;
-    verify(&connection, path)?;
+    let mut connection = open_known(path)?;
     no_checkpoint_on_close(&connection, false).map_err(failed)?;
     connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
     let write = || -> rusqlite::Result<Commit> {
@@ -222,14 +216,8 @@ pub fn probe(options: &DbOptions, tenant: &str) -> Result<DbState, StoreError> {
             }),
         };
     }
-    require_magic(path)?;
     let failed = |error: rusqlite::Error| explain(path, &error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    no_checkpoint_on_close(&connection, true).map_err(failed)?;
-    identify(&connection, path)?;
-    verify(&connection, path)?;
+    let mut connection = open_known(path)?;
     // Begun for writing, and rolled back.
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -257,6 +245,20 @@ fn locate(path: &Path) -> Result<PathBuf, StoreError> {
         Err(error) => return Err(access(error)),
     }
     path.canonicalize().map_err(access)
+}
+
+/// Opens a state file that is there and that this version knows, for writing; as long as nothing is
+/// written, closing it changes nothing.
+fn open_known(path: &Path) -> Result<Connection, StoreError> {
+    require_magic(path)?;
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    no_checkpoint_on_close(&connection, true).map_err(failed)?;
+    identify(&connection, path)?;
+    verify(&connection, path)?;
+    Ok(connection)
 }
 
 /// Refuses a file that is neither empty nor begins as SQLite's do, before SQLite sees it.
