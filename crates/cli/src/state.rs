@@ -31,17 +31,22 @@ pub(crate) fn command() -> Command {
         .subcommands(copy::commands())
 }
 
+/// Which file.
+fn db(help: &'static str) -> Arg {
+    Arg::new("db")
+        .long("db")
+        .env(arguments::variable("db"))
+        .hide_env_values(true)
+        .value_name("PATH")
+        .value_parser(ValueParser::path_buf())
+        .required(true)
+        .help(help)
+}
+
 /// Which file, and which tenants in it.
 fn place() -> [Arg; 2] {
     [
-        Arg::new("db")
-            .long("db")
-            .env(arguments::variable("db"))
-            .hide_env_values(true)
-            .value_name("PATH")
-            .value_parser(ValueParser::path_buf())
-            .required(true)
-            .help("SQLite file that holds the state; it may be in use"),
+        db("SQLite file that holds the state; it may be in use"),
         Arg::new("tenant_id")
             .long("tenant-id")
             .value_name("GUID")

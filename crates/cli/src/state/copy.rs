@@ -7,7 +7,8 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, Command};
 use m365_audit_client::{Copied, StoreError, backup, restore};
 
-use crate::{COMPLETE, INCOMPLETE, arguments};
+use super::db;
+use crate::{COMPLETE, INCOMPLETE};
 
 const AFTER_BACKUP: &str = "\
 Collectors may be at work, unless db.locking is on. An earlier backup in FILE is replaced once the
@@ -28,17 +29,6 @@ Example:
 fn file(help: &'static str) -> Arg {
     Arg::new("file")
         .value_name("FILE")
-        .value_parser(ValueParser::path_buf())
-        .required(true)
-        .help(help)
-}
-
-fn db(help: &'static str) -> Arg {
-    Arg::new("db")
-        .long("db")
-        .env(arguments::variable("db"))
-        .hide_env_values(true)
-        .value_name("PATH")
         .value_parser(ValueParser::path_buf())
         .required(true)
         .help(help)
