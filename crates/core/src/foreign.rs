@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use crate::text::excerpt;
+
 /// How much is shown of what a body begins with.
 const OPENING_CHARS_MAX: usize = 100;
 
@@ -12,9 +14,6 @@ const NAME_CHARS_MAX: usize = 80;
 
 /// Members of an object that are named.
 const MEMBERS_MAX: usize = 8;
-
-/// An unbroken run of letters and digits longer than this may be a token, and is not shown.
-const WORD_CHARS_MAX: usize = 30;
 
 /// An answer that may be somebody else's.
 #[derive(Clone, Copy, Debug)]
@@ -63,13 +62,13 @@ impl Seen<'_> {
             Ok(Value::Object(members)) if members.is_empty() => words.push_str(", with {}"),
             Ok(Value::Object(members)) => {
                 let names = members.keys().take(MEMBERS_MAX);
-                let names: Vec<_> = names.map(|name| clean(name, NAME_CHARS_MAX)).collect();
+                let names: Vec<_> = names.map(|name| excerpt(name, NAME_CHARS_MAX)).collect();
                 words.push_str(", an object of ");
                 words.push_str(&names.join(", "));
             }
             Ok(_) => words.push_str(", JSON that is no object"),
             Err(_) => {
-                let opening = clean(body, OPENING_CHARS_MAX);
+                let opening = excerpt(body, OPENING_CHARS_MAX);
                 words.push_str(&format!(", it begins with \"{opening}\""));
             }
         }
@@ -87,12 +86,12 @@ impl Seen<'_> {
         let location = self.location.split(['?', '#']).next().unwrap_or_default();
         if (300..400).contains(&self.status) && !location.is_empty() {
             words.push_str(", a redirect to ");
-            words.push_str(&clean(location, NAME_CHARS_MAX));
+            words.push_str(&excerpt(location, NAME_CHARS_MAX));
         }
         let content_type = self.content_type.split(';').next().unwrap_or_default();
         if !content_type.trim().is_empty() {
             words.push_str(", ");
-            words.push_str(&clean(content_type, NAME_CHARS_MAX));
+            words.push_str(&excerpt(content_type, NAME_CHARS_MAX));
         }
         words
     }
@@ -101,44 +100,6 @@ impl Seen<'_> {
 /// The body as text, without a byte order mark.
 fn text(body: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
-}
-
-/// One line of bearable length, without what could be a token or could turn the text around.
-fn clean(text: &str, chars_max: usize) -> String {
-    let mut line = String::new();
-    let mut chars = 0;
-    for word in text.split_inclusive(|c: char| !is_of_token(c)) {
-        let (word, end) = match word.char_indices().next_back() {
-            Some((at, c)) if !is_of_token(c) => (&word[..at], Some(c)),
-            _ => (word, None),
-        };
-        let secret = word.chars().count() > WORD_CHARS_MAX;
-        line.push_str(if secret { "[…]" } else { word });
-        match end {
-            Some(c) if c.is_control() || c.is_whitespace() => {
-                if !line.ends_with(' ') {
-                    line.push(' ');
-                }
-            }
-            Some('\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-            | None => {}
-            Some(c) => line.push(c),
-        }
-        chars = line.chars().count();
-        if chars > chars_max {
-            break;
-        }
-    }
-    if chars > chars_max {
-        line = line.chars().take(chars_max).collect();
-        line.push('…');
-    }
-    line.trim().to_owned()
-}
-
-/// What tokens and secrets are made of.
-fn is_of_token(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '-' | '_' | '~' | '+')
 }
 
 #[cfg(test)]

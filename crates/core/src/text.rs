@@ -1,5 +1,8 @@
 //! Text from outside on its way to people.
 
+/// An unbroken run of letters and digits longer than this may be a token, and is not shown.
+const WORD_CHARS_MAX: usize = 30;
+
 /// `text` as one line that reads as it is written: control characters become spaces, and what would
 /// break the line or turn the order of its letters is spelt out, such as `\\u{202e}`.
 #[must_use]
@@ -8,19 +11,58 @@ pub fn one_line(text: &str) -> String {
     for letter in text.chars() {
         match letter {
             _ if letter.is_control() => line.push(' '),
-            // Marks, embeddings, overrides and isolates of the bidirectional algorithm; the
-            // separators of lines and paragraphs.
-            '\u{61c}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => {
-                line.extend(letter.escape_unicode());
-            }
+            _ if turns(letter) => line.extend(letter.escape_unicode()),
             _ => line.push(letter),
         }
     }
     line
+}
+
+/// One line of bearable length, without what could be a token or could turn the text around.
+pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
+    let mut line = String::new();
+    let mut chars = 0;
+    for word in text.split_inclusive(|c: char| !is_of_token(c)) {
+        let (word, end) = match word.char_indices().next_back() {
+            Some((at, c)) if !is_of_token(c) => (&word[..at], Some(c)),
+            _ => (word, None),
+        };
+        let secret = word.chars().count() > WORD_CHARS_MAX;
+        line.push_str(if secret { "[…]" } else { word });
+        match end {
+            Some(c) if c.is_control() || c.is_whitespace() => {
+                if !line.ends_with(' ') {
+                    line.push(' ');
+                }
+            }
+            Some(c) if turns(c) => {}
+            None => {}
+            Some(c) => line.push(c),
+        }
+        chars = line.chars().count();
+        if chars > chars_max {
+            break;
+        }
+    }
+    if chars > chars_max {
+        line = line.chars().take(chars_max).collect();
+        line.push('…');
+    }
+    line.trim().to_owned()
+}
+
+/// Marks, embeddings, overrides and isolates of the bidirectional algorithm; the separators of lines
+/// and paragraphs.
+const fn turns(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// What tokens and secrets are made of.
+fn is_of_token(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '~' | '+')
 }
 
 #[cfg(test)]
