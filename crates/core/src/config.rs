@@ -10,16 +10,16 @@ use std::time::Duration;
 pub use crate::activities::PORTAL_OPTIONS;
 use crate::activities::PortalConfig;
 use crate::activities::filter::Filters;
-use crate::batch::ContentType;
+use crate::audit::webhook;
+use crate::base::origin::Origin;
+use crate::base::secret::Secret;
 use crate::call::WebhookRequest;
-use crate::certificate::Certificate;
-use crate::credential::{Algorithm, Choice, Credential, CredentialKind, ManagedIdentity};
-use crate::filter::Filter;
+use crate::contract::batch::ContentType;
+use crate::identity::certificate::Certificate;
+use crate::identity::credential::{Algorithm, Choice, Credential, CredentialKind, ManagedIdentity};
 use crate::options::{self, Kind, OPTIONS};
-use crate::origin::Origin;
-use crate::redact::Redaction;
-use crate::secret::Secret;
-use crate::webhook;
+use crate::records::filter::Filter;
+use crate::records::redact::Redaction;
 
 /// The words of `source`.
 pub const MANAGEMENT: &str = "management_activity";

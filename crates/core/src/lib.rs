@@ -13,89 +13,44 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod access;
 pub mod activities;
-mod address;
-mod answer;
-mod assertion;
-mod batch;
-mod budget;
+mod audit;
+mod base;
 pub mod call;
-mod certificate;
 mod collector;
 pub mod config;
-mod contact;
-pub mod credential;
-mod digest;
-mod ending;
-mod enrich;
-mod event;
-mod exchange;
-mod expand;
-mod failing;
-mod filter;
-mod forbidden;
-mod foreign;
-mod hint;
-mod interval;
-mod io;
+mod contract;
+mod identity;
 pub mod json;
-mod judge;
-mod key;
-mod lane;
-mod ledger;
-mod line;
-mod losses;
-mod metrics;
-mod names;
 pub mod options;
-mod origin;
-mod plan;
-mod postponed;
-mod random;
-mod redact;
-mod refusal;
-mod relist;
-mod remedy;
-mod request;
-mod revision;
-mod samples;
-mod schedule;
-mod secret;
-mod seen;
-mod state;
-mod summary;
-mod text;
-mod time;
-mod token;
-mod trouble;
-mod unread;
-mod webhook;
-mod wire;
+mod records;
+mod source;
 
-pub use batch::{Batch, BatchId, ContentRef, ContentType, Record};
-pub use certificate::{Certificate, CertificateError};
+pub use audit::hint::{NOTIFIED_MAX, Notified};
+pub use base::origin::{Endpoint, Origin, OriginError};
+pub use base::secret::{Secret, Wipe};
+pub use base::text::one_line;
+pub use base::time::{Now, Utc};
+pub use collector::summary::{Hole, LaneSummary, Why, summarize};
 pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
-pub use credential::{Credential, CredentialKind, Presented};
-pub use enrich::Enrichment;
-pub use event::{Event, Level};
-pub use hint::{NOTIFIED_MAX, Notified};
-pub use io::{Input, Io, Machine, Output, OutputShort, run};
-pub use line::{LineLimits, LineWriter};
-pub use losses::{
-    ACKNOWLEDGED, Acknowledgement, KnownLoss, Loss, LossKind, acknowledge, losses, remember,
-};
-pub use metrics::{LaneMetrics, Metrics};
-pub use origin::{Endpoint, Origin, OriginError};
-pub use remedy::{KNOWN_ERRORS, KnownError, known_error};
-pub use request::{
+pub use contract::batch::{Batch, BatchId, ContentRef, ContentType, Record};
+pub use contract::event::{Event, Level};
+pub use contract::io::{Input, Io, Machine, Output, OutputShort, run};
+pub use contract::metrics::{LaneMetrics, Metrics};
+pub use contract::remedy::{KNOWN_ERRORS, KnownError, known_error};
+pub use contract::request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,
 };
-pub use samples::{
+pub use contract::samples::{
     CounterSpec, GaugeSpec, LANE_COUNTERS, LANE_GAUGES, LOSSES_UNACKNOWLEDGED, Sample, samples,
 };
-pub use secret::{Secret, Wipe};
-pub use state::{Commit, STATE_VERSION, StateError, Stored};
-pub use summary::{Hole, LaneSummary, Why, summarize};
-pub use text::one_line;
-pub use time::{Now, Utc};
+pub use contract::state::{Commit, STATE_VERSION, StateError, Stored};
+pub use identity::certificate::{Certificate, CertificateError};
+pub use identity::credential::{self, Credential, CredentialKind, Presented};
+pub use records::enrich::Enrichment;
+pub use records::line::{LineLimits, LineWriter};
+pub use source::losses::{
+    ACKNOWLEDGED, Acknowledgement, KnownLoss, Loss, LossKind, acknowledge, losses, remember,
+};

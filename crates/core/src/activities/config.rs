@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::filter::Filters;
+use crate::base::origin::Origin;
+use crate::base::secret::Secret;
 use crate::config::{ConfigError, Reader};
-use crate::origin::Origin;
-use crate::secret::Secret;
 
 /// What has to be known to collect activities.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::judge::Verdict;
+use crate::audit::judge::Verdict;
 
 /// The pause after a bare 429. A client of Microsoft's own waits as long.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -10,19 +10,19 @@ use super::config::PortalConfig;
 use super::plan::{self, Urgency};
 use super::seen::SeenActivities;
 use super::walk::{Cursor, NORMAL_RECORDS_MAX, PageId, Point, Walk, WalkId};
-use crate::batch::ContentType;
-use crate::budget::Budget;
+use crate::access::budget::Budget;
+use crate::access::contact::Contact;
+use crate::access::token::TokenMachine;
+use crate::base::interval::{Interval, IntervalSet};
+use crate::base::key::Key;
+use crate::base::time::{Now, Utc};
 use crate::config::Config;
-use crate::contact::Contact;
-use crate::failing::Failing;
-use crate::interval::{Interval, IntervalSet};
-use crate::key::Key;
-use crate::metrics::LaneMetrics;
-use crate::request::RequestId;
-use crate::revision::Revision;
-use crate::state::{self, Changes, LaneKeys, LaneRecord, StateError, Stored};
-use crate::time::{Now, Utc};
-use crate::token::TokenMachine;
+use crate::contract::batch::ContentType;
+use crate::contract::metrics::LaneMetrics;
+use crate::contract::request::RequestId;
+use crate::contract::state::{self, Changes, LaneKeys, LaneRecord, StateError, Stored};
+use crate::source::failing::Failing;
+use crate::source::revision::Revision;
 
 /// With so many failures in a row, what retention destroys counts as lost although its search is
 /// under way.
@@ -182,7 +182,7 @@ impl ActivityLane {
             seen: SeenActivities::load(stored, &keys, config.dedupe_records)?,
             ignored: vec![Ignored::default(); portal.filters.clauses().len()],
             metrics: LaneMetrics::new(ContentType::CloudAppActivities),
-            growing_gap_at: now.monotonic + crate::plan::GAP_REPORTED_EVERY,
+            growing_gap_at: now.monotonic + crate::audit::plan::GAP_REPORTED_EVERY,
             is_new,
             guessing: true,
             changed: is_new,
@@ -484,7 +484,7 @@ impl ActivityLane {
 
     // State.
 
-    /// Microsoft's clock is known, or known better. See [`crate::lane::Lane::correct_time`].
+    /// Microsoft's clock is known, or known better. See [`crate::audit::lane::Lane::correct_time`].
     pub(crate) fn correct_time(&mut self, lookback: Duration, now: Utc, born: Utc) {
         let begun_by_wrong_clock = self.is_new && self.covered.last_end().is_none();
         if begun_by_wrong_clock || now < self.begin {

@@ -8,13 +8,6 @@ mod answer;
 mod config;
 mod envelope;
 pub mod filter;
-mod filter_check;
-mod filter_json;
-mod filter_table;
-#[cfg(test)]
-mod filter_tests;
-mod filter_text;
-mod filter_value;
 mod judge;
 mod lane;
 mod plan;

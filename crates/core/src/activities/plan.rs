@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crate::interval::{Interval, IntervalSet};
-pub(super) use crate::plan::{FRESH_SPAN, OVERLAP, Urgency, horizon};
-use crate::time::Utc;
+pub(super) use crate::audit::plan::{FRESH_SPAN, OVERLAP, Urgency, horizon};
+use crate::base::interval::{Interval, IntervalSet};
+use crate::base::time::Utc;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::envelope::{Envelope, EnvelopeError, Verso};
 use super::record::know;
-use crate::batch::Record;
-use crate::digest::{DigestKey, Digester};
+use crate::base::time::Utc;
+use crate::contract::batch::Record;
 use crate::json::Item;
-use crate::revision::Revision;
-use crate::time::Utc;
+use crate::json::digest::{DigestKey, Digester};
+use crate::source::revision::Revision;
 
 /// Activities that are ready to be emitted together.
 #[derive(Debug, Default)]

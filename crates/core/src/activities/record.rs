@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::key::Key;
-use crate::time::Utc;
+use crate::base::key::Key;
+use crate::base::time::Utc;
 
 /// Of a member that occurs twice, the first counts; keys are compared as they are, case included.
 #[derive(Debug, Default)]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::plan::Urgency;
 use super::wire::{self, Credential};
+use crate::audit::exchange::Purpose;
+use crate::base::time::{Now, Utc};
 use crate::collector::Collector;
-use crate::event::Event;
-use crate::exchange::Purpose;
-use crate::losses::{Loss, LossKind};
-use crate::time::{Now, Utc};
+use crate::contract::event::Event;
+use crate::source::losses::{Loss, LossKind};
 
 impl Collector {
     /// Sends all that may be sent now; answers the moments at which to look again.
@@ -54,7 +54,7 @@ impl Collector {
     fn search(&mut self, now: Now, server_now: Utc, who: &Credential, wakes: &mut Vec<Duration>) {
         let room = self.has_room();
         if self.config.once && self.target.is_none() && self.clock.is_anchored() {
-            self.target = Some(crate::plan::horizon(server_now));
+            self.target = Some(crate::audit::plan::horizon(server_now));
         }
         let Some(lane) = &mut self.activities else { return };
         if now.monotonic < lane.denied_until {
@@ -110,7 +110,7 @@ impl Collector {
             if gap.end == oldest && !growing_too {
                 continue;
             }
-            lane.growing_gap_at = now.monotonic + crate::plan::GAP_REPORTED_EVERY;
+            lane.growing_gap_at = now.monotonic + crate::audit::plan::GAP_REPORTED_EVERY;
             lane.cover(gap);
             lane.metrics.listing_gaps += gap.end.since(gap.start);
             let feed = lane.metrics.content_type;

@@ -5,9 +5,9 @@
 use std::collections::VecDeque;
 
 use super::plan::REACH;
-use crate::revision::{self, Novelty, Revision, Revisions};
-use crate::state::{Changes, LaneKeys, StateError, Stored};
-use crate::time::Utc;
+use crate::base::time::Utc;
+use crate::contract::state::{Changes, LaneKeys, StateError, Stored};
+use crate::source::revision::{self, Novelty, Revision, Revisions};
 
 /// Activities of the last hours that are remembered at most: 150 MB of memory. Beyond it, less is
 /// searched again.
@@ -185,9 +185,9 @@ impl SeenActivities {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::ContentType;
-    use crate::digest::Digest;
-    use crate::key::Key;
+    use crate::base::key::Key;
+    use crate::contract::batch::ContentType;
+    use crate::json::digest::Digest;
     use std::time::Duration;
 
     const fn activity(key: u128) -> Revision {

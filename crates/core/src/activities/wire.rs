@@ -5,9 +5,9 @@ use serde_json::{Value as Json, json};
 use super::config::PortalConfig;
 use super::filter::Filters;
 use super::walk::{Cursor, Point};
+use crate::base::secret::Secret;
 use crate::call::{ActivityId, Feedback};
-use crate::request::{Method, Operation, Request};
-use crate::secret::Secret;
+use crate::contract::request::{Method, Operation, Request};
 
 /// Records of a page: what Microsoft allows in each mode.
 pub(crate) const LIMIT: u64 = 100;

@@ -4,20 +4,20 @@
 use crate::activities::filter::Filters;
 use crate::activities::{self, Cursor, EnvelopeError, PageId, PageReader, Point, Ready};
 use crate::activities::{Credential, NORMAL_RECORDS_MAX, Turn, Turned, Walk};
-use crate::batch::{ContentRef, ContentType, Record};
+use crate::audit::exchange::Body;
+use crate::audit::judge::Verdict;
+use crate::audit::plan::Urgency;
+use crate::base::key::KeySet;
+use crate::base::time::{Now, Utc};
 use crate::call::caller::{Caller, Flight, Task};
 use crate::call::ending::Ending;
 use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::{Call, Range, RangeError, Reply};
-use crate::event::Event;
-use crate::exchange::Body;
-use crate::io::Output;
+use crate::contract::batch::{ContentRef, ContentType, Record};
+use crate::contract::event::Event;
+use crate::contract::io::Output;
+use crate::contract::request::{Operation, Request};
 use crate::json::{Item, Splitter};
-use crate::judge::Verdict;
-use crate::key::KeySet;
-use crate::plan::Urgency;
-use crate::request::{Operation, Request};
-use crate::time::{Now, Utc};
 
 /// Activities that one search hands over: 16 bytes are kept of each, to know those that come again.
 const ACTIVITIES_MAX: usize = 5_000_000;

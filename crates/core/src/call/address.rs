@@ -1,10 +1,10 @@
 //! The address of a blob that somebody names: only one that the token may be sent to.
 
-use crate::batch::ContentType;
+use crate::audit::wire;
 use crate::call::{CallError, CallErrorKind};
 use crate::config::Config;
-use crate::request::Operation;
-use crate::wire;
+use crate::contract::batch::ContentType;
+use crate::contract::request::Operation;
 
 /// Ids have about 120 characters.
 const ID_CHARS_MAX: usize = 1_024;

@@ -7,30 +7,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::access::budget::Budget;
+use crate::access::token::{Generation, TokenMachine};
 use crate::activities::Credential;
-use crate::batch::{Batch, BatchId, ContentRef, ContentType, Record};
-use crate::budget::Budget;
+use crate::audit::exchange::{Body, Head};
+use crate::audit::expand::{Expanded, Progress};
+use crate::audit::wire;
+use crate::base::interval::Interval;
+use crate::base::key::Key;
+use crate::base::random::Random;
+use crate::base::secret::Secret;
+use crate::base::time::{Now, ServerClock, Utc};
 use crate::call::activities::Search;
 use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::reply::Reply;
 use crate::call::{Call, Claims, Pages, Range, RangeError};
 use crate::config::Config;
-use crate::credential::Presented;
-use crate::digest::DigestKey;
-use crate::event::Event;
-use crate::exchange::{Body, Head};
-use crate::expand::{Expanded, Progress};
-use crate::interval::Interval;
-use crate::io::{Input, Machine, Output};
-use crate::key::Key;
-use crate::metrics::Metrics;
-use crate::random::Random;
-use crate::redact::Redactor;
-use crate::request::{Headers, Operation, Request, RequestId};
-use crate::secret::Secret;
-use crate::time::{Now, ServerClock, Utc};
-use crate::token::{Generation, TokenMachine};
-use crate::wire;
+use crate::contract::batch::{Batch, BatchId, ContentRef, ContentType, Record};
+use crate::contract::event::Event;
+use crate::contract::io::{Input, Machine, Output};
+use crate::contract::metrics::Metrics;
+use crate::contract::request::{Headers, Operation, Request, RequestId};
+use crate::identity::credential::Presented;
+use crate::json::digest::DigestKey;
+use crate::records::redact::Redactor;
 
 /// A request that fails this often in a row ends its call. With the pauses between them, which
 /// double from half a second, that is about eight seconds of trouble.

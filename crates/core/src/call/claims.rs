@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::time::Utc;
+use crate::base::time::Utc;
 
 /// The claims of an access token, as far as they explain a refusal. Holds nothing secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

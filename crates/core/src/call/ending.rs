@@ -4,24 +4,26 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::answer::PAGES_PER_WINDOW_MAX;
+use crate::access::token::{Rejection, TokenFailure};
+use crate::audit::answer::PAGES_PER_WINDOW_MAX;
+use crate::audit::exchange::{Body, Head, PageBody};
+use crate::audit::expand::{ExpandError, Whole};
+use crate::audit::judge::{self, Answer, Verdict, judge};
+use crate::base::key::Key;
+use crate::base::origin;
+use crate::base::time::Now;
 use crate::call::caller::{ATTEMPTS_MAX, Ask, Caller, ENTRIES_MAX, Flight};
 use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::reply::{Reply, Subscription};
 use crate::call::{Call, Pages};
-use crate::event::Event;
-use crate::exchange::{Body, Head, PageBody};
-use crate::expand::{ExpandError, Whole};
-use crate::io::Output;
+use crate::contract::event::Event;
+use crate::contract::io::Output;
+use crate::contract::remedy::{FORBIDDEN, known_error, remedy};
+use crate::contract::request::{
+    CANNOT_CONNECT, Operation, REACH_REMEDY, TransportError, TransportErrorKind,
+};
 use crate::json::{Item, SplitError};
-use crate::judge::{self, Answer, Verdict, judge};
-use crate::key::Key;
-use crate::origin;
-use crate::redact;
-use crate::remedy::{FORBIDDEN, known_error, remedy};
-use crate::request::{CANNOT_CONNECT, Operation, REACH_REMEDY, TransportError, TransportErrorKind};
-use crate::time::Now;
-use crate::token::{Rejection, TokenFailure};
+use crate::records::redact;
 
 /// Waits between attempts.
 const RETRY_BASE: Duration = Duration::from_millis(500);

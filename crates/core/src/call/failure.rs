@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::request::Operation;
+use crate::contract::request::Operation;
 
 /// What kind of trouble a call is in. A bounded set, for whoever has to react.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

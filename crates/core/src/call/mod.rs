@@ -36,9 +36,9 @@ mod reply;
 mod tests;
 
 use crate::activities::filter::Filters;
-use crate::batch::ContentType;
-use crate::request::Operation;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::contract::batch::ContentType;
+use crate::contract::request::Operation;
 
 pub use activities::{ActivityId, Feedback};
 pub use address::BlobAddress;

@@ -1,9 +1,9 @@
 //! Ranges of time that somebody asks for, cut into windows that Microsoft takes. Pure.
 
 use crate::activities;
-use crate::interval::Interval;
-use crate::plan::{self, RETENTION, WINDOW_SPAN_MAX};
-use crate::time::Utc;
+use crate::audit::plan::{self, RETENTION, WINDOW_SPAN_MAX};
+use crate::base::interval::Interval;
+use crate::base::time::Utc;
 use std::time::Duration;
 
 /// "Seven days ago" is said some time before it is asked for.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// What a call answers.
 #[derive(Clone, Debug, PartialEq, Eq)]

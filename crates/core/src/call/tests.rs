@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::time::{Now, Utc};
 use crate::call::{
     ATTEMPTS_MAX, BlobAddress, Call, CallError, CallErrorKind, Caller, Pages, Range,
 };
 use crate::call::{Reply, WebhookRequest};
 use crate::config::{Config, RawOptions};
-use crate::credential::Presented;
-use crate::io::{Input, Machine, Output};
-use crate::request::{Headers, Request, TransportError, TransportErrorKind};
-use crate::time::{Now, Utc};
+use crate::contract::io::{Input, Machine, Output};
+use crate::contract::request::{Headers, Request, TransportError, TransportErrorKind};
+use crate::identity::credential::Presented;
 use crate::{ContentType, Secret};
 
 const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
@@ -76,7 +76,7 @@ fn run_with(config: Config, call: Call, answers: &[Answer]) -> Run {
     for _ in 0..10_000 {
         match caller.poll_output(now(monotonic)) {
             Output::Request { id, request, .. } => {
-                let answer = if request.operation == crate::request::Operation::Token {
+                let answer = if request.operation == crate::contract::request::Operation::Token {
                     ok(r#"{"access_token":"t0ken","expires_in":3599}"#)
                 } else {
                     requests.push(request);

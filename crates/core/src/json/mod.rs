@@ -10,6 +10,7 @@
 //!
 //! Nothing here changes a record, does I/O, or knows what the bytes are transcoded to.
 
+pub(crate) mod digest;
 mod edit;
 mod lift;
 mod line;
@@ -17,13 +18,13 @@ mod nest;
 mod number;
 mod simd;
 mod split;
-mod time;
 mod unescape;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::base::timestamp::{Timestamp, parse_timestamp};
 pub(crate) use edit::{Edit, Path, edit};
 pub(crate) use lift::string_end;
 pub use lift::{Field, LIFTED_FIELDS, Lifted, Token, TokenKind, lift_record};
@@ -32,7 +33,5 @@ pub(crate) use line::line_of;
 pub(crate) use nest::container_end;
 pub use number::Number;
 pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};
-pub(crate) use time::civil_date;
-pub use time::{Timestamp, parse_timestamp};
 pub(crate) use unescape::unescape;
 pub use walk::{DEPTH_MAX, NullVisitor, Text, Visit, WalkError, WalkFault, Walker, walk};

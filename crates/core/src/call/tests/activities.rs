@@ -6,7 +6,7 @@ use super::{Answer, NOW, Run, TENANT, run_with, status};
 use crate::activities::filter::Filters;
 use crate::call::{ATTEMPTS_MAX, ActivityId, Call, CallErrorKind, Feedback, Range, Reply};
 use crate::config::{Config, RawOptions};
-use crate::request::Method;
+use crate::contract::request::Method;
 
 const DETAIL: &str = r#"{"detail":"Request was throttled. Expected available in 17 seconds."}"#;
 

@@ -1,0 +1,284 @@
+//! What an answer means: one pure table from status and code to a verdict. Knows neither timers
+//! nor requests; whoever asks does what the verdict says.
+//!
+//! What is not in the table is retried: a retry costs time, a skip costs data.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::base::text::excerpt;
+use crate::contract::request::Operation;
+
+/// What to do about an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is what was asked for.
+    Accept,
+    /// The token is no good: get another, then ask again.
+    Reauthenticate,
+    /// The subscription is gone: look at the list, start it again.
+    Resubscribe,
+    /// The window or its page is no longer legal: plan anew.
+    Replan,
+    /// Fewer requests, please.
+    Throttle(Option<Duration>),
+    /// A start came too soon after another.
+    CoolDown(Option<Duration>),
+    /// The content is said not to exist (any more). Asked again until it expires.
+    Gone,
+    /// This app may not do this. Somebody has to act; asked again now and then.
+    Deny,
+    /// Refused without a code that says why: it may pass. After a few it counts as denied.
+    Forbid,
+    /// Ask again.
+    Retry(Option<Duration>),
+}
+
+/// An answer that may be an error, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) status: u16,
+    /// Microsoft's code (`AF…`), or one of ours for an answer without.
+    pub(crate) code: Option<Cow<'a, str>>,
+    pub(crate) retry_after: Option<Duration>,
+    /// For a start that came too soon, the wait that its message names.
+    pub(crate) named_wait: Option<Duration>,
+}
+
+/// Our name for the error of a tenant whose unified audit log is off, which has no code of its
+/// own: `… DataServiceException: Tenant <guid> does not exist …`.
+pub(crate) const AUDITING_OFF: &str = "auditing-off";
+
+/// Judges one answer.
+pub(crate) fn judge(answer: &Answer<'_>) -> Verdict {
+    let retry = Verdict::Retry(answer.retry_after);
+    let throttle = Verdict::Throttle(answer.retry_after);
+    if let Some(code) = &answer.code {
+        match &**code {
+            // A start that came too soon names its wait, whatever its code.
+            "AF429"
+                if answer.operation == Operation::StartSubscription
+                    && answer.named_wait.is_some() =>
+            {
+                return Verdict::CoolDown(answer.named_wait);
+            }
+            // Microsoft sends it with 403 and with 429; the code is what counts.
+            "AF429" => return throttle,
+            "AF10001" | "AF20010" | "AF20011" | "AF20012" | "AF20013" | "AF20020"
+            | AUDITING_OFF => return Verdict::Deny,
+            "AF20022" | "AF20023" => return Verdict::Resubscribe,
+            "AF20024" if answer.operation == Operation::StartSubscription => {
+                return Verdict::Accept;
+            }
+            "AF20030" | "AF20031" | "AF20055" => return Verdict::Replan,
+            "AF20050" | "AF20051" | "AF20052" => return Verdict::Gone,
+            // AF50000, AF50005, AF50006 and all that nobody has documented.
+            _ if !matches!(answer.status, 401 | 403 | 404 | 410 | 429) => return retry,
+            _ => {}
+        }
+    }
+    match answer.status {
+        200..=299 if answer.code.is_none() => Verdict::Accept,
+        401 => Verdict::Reauthenticate,
+        403 => Verdict::Forbid,
+        404 | 410 if answer.operation == Operation::GetBlob => Verdict::Gone,
+        429 if answer.operation == Operation::StartSubscription => {
+            Verdict::CoolDown(answer.named_wait.or(answer.retry_after))
+        }
+        429 => throttle,
+        _ => retry,
+    }
+}
+
+/// Finds the code of an error body. Bodies come with double or single quotes, with a code that is
+/// really a sentence, or as anything at all.
+pub(crate) fn code_of(body: &[u8]) -> Option<Cow<'static, str>> {
+    let text = String::from_utf8_lossy(body);
+    if text.contains("DataServiceException: Tenant") && text.contains("does not exist") {
+        return Some(AUDITING_OFF.into());
+    }
+    let from_json = serde_json::from_str::<serde_json::Value>(&text).ok().and_then(|value| {
+        let code = value.get("error")?.get("code")?.as_str()?;
+        Some(code.chars().take(CODE_CHARS_MAX).collect::<String>())
+    });
+    if let Some(code) = from_json {
+        return Some(code.into());
+    }
+    let lower = text.to_ascii_lowercase();
+    if lower.contains("too many requests. method=") {
+        return Some("AF429".into());
+    }
+    let at = text
+        .match_indices("AF")
+        .map(|(at, _)| at + 2)
+        .find(|&at| text[at..].bytes().take_while(u8::is_ascii_digit).count() >= 3)?;
+    let digits: String = text[at..].chars().take_while(char::is_ascii_digit).take(8).collect();
+    Some(format!("AF{digits}").into())
+}
+
+/// The words of an error body, for people: its first line, cut to a bearable length.
+pub(crate) fn message_of(body: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let message = value.get("error").and_then(|error| error.get("message"));
+    let message = message.or_else(|| value.get("Message")).or_else(|| value.get("detail"));
+    let message = message?.as_str()?;
+    let line = message.lines().next()?.trim();
+    let short: String = line.chars().take(MESSAGE_CHARS_MAX).collect();
+    (!short.is_empty()).then_some(short)
+}
+
+/// Messages are cut to this many characters.
+const MESSAGE_CHARS_MAX: usize = 300;
+
+/// So much of a body is looked at to say how it begins.
+const OPENING_BYTES_MAX: usize = 4_096;
+
+/// How a body without a message begins, for people: of a page its text, on one line, without what
+/// a terminal would obey. `None` for an empty one.
+pub(crate) fn opening_of(body: &[u8]) -> Option<String> {
+    let start = &body[..body.len().min(OPENING_BYTES_MAX)];
+    let text = String::from_utf8_lossy(start);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let bare = if text.starts_with('<') { without_tags(text) } else { String::new() };
+    let text = if bare.trim().is_empty() { text } else { &bare };
+    let opening = excerpt(text, MESSAGE_CHARS_MAX / 2);
+    (!opening.is_empty()).then_some(opening)
+}
+
+/// The text of a page of HTML.
+fn without_tags(html: &str) -> String {
+    let mut inside = false;
+    let mut text = String::new();
+    for c in html.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => {
+                inside = false;
+                text.push(' ');
+            }
+            _ if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Codes longer than this are sentences.
+const CODE_CHARS_MAX: usize = 80;
+
+/// `… Please retry again after 14m 56s` as a duration.
+pub(crate) fn named_wait(body: &[u8]) -> Option<Duration> {
+    let text = String::from_utf8_lossy(body);
+    let tail = text.split("again after ").nth(1)?;
+    let mut seconds = 0;
+    let mut found = false;
+    for word in tail.split_whitespace().take(3) {
+        let word = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match &word[digits.len()..] {
+            "h" => 3_600,
+            "m" => 60,
+            "s" => 1,
+            _ => break,
+        };
+        seconds += digits.parse::<u64>().ok()?.checked_mul(unit)?;
+        found = true;
+    }
+    found.then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(operation: Operation, status: u16, body: &str, expected: &Verdict) {
+        let answer = Answer {
+            operation,
+            status,
+            code: if (200..300).contains(&status) { None } else { code_of(body.as_bytes()) },
+            retry_after: None,
+            named_wait: named_wait(body.as_bytes()),
+        };
+        assert_eq!(judge(&answer), *expected, "{status} {body}");
+    }
+
+    #[test]
+    fn documented_and_observed_answers_are_judged() {
+        use Operation::{GetBlob, ListContent, StartSubscription};
+        let retry = Verdict::Retry(None);
+        let throttle = Verdict::Throttle(None);
+        check(ListContent, 200, "[]", &Verdict::Accept);
+        check(
+            StartSubscription,
+            400,
+            r#"{"error":{"code":"AF20024","message":"The subscription is already enabled."}}"#,
+            &Verdict::Accept,
+        );
+        check(
+            ListContent,
+            400,
+            r#"{"error":{"code":"AF20023","message":"The subscription was disabled."}}"#,
+            &Verdict::Resubscribe,
+        );
+        check(
+            GetBlob,
+            403,
+            "{'error':{'code':'AF429','message':'Too many requests. Method=GetBlob, \
+             PublisherId=00000000-0000-0000-0000-000000000000'}}",
+            &throttle,
+        );
+        check(ListContent, 429, "", &throttle);
+        check(
+            StartSubscription,
+            429,
+            "Too many frequent subscription start requests. Please retry again after 14m 56s",
+            &Verdict::CoolDown(Some(Duration::from_secs(896))),
+        );
+        check(
+            ListContent,
+            401,
+            r#"{"Message":"Authorization has been denied for this request."}"#,
+            &Verdict::Reauthenticate,
+        );
+        check(ListContent, 401, r#"{"error":{"code":"AF10001","message":""}}"#, &Verdict::Deny);
+        check(
+            StartSubscription,
+            400,
+            r#"{"error":{"code":"StartSubscription [CorrId=1][AppId","message":"x failed. Exception:
+               Microsoft.Office.Compliance.Audit.DataServiceException: Tenant 1 does not exist.\r\n"}}"#,
+            &Verdict::Deny,
+        );
+        check(ListContent, 400, r#"{"error":{"code":"AF20055"}}"#, &Verdict::Replan);
+        check(GetBlob, 404, "null", &Verdict::Gone);
+        check(ListContent, 404, "", &retry);
+        check(GetBlob, 500, r#"{"error":{"code":"AF50000"}}"#, &retry);
+        check(GetBlob, 503, "<html>busy</html>", &retry);
+        check(GetBlob, 302, "", &retry);
+        for body in ["", "<html>Access denied</html>", r#"{"Message":"no"}"#] {
+            check(ListContent, 403, body, &Verdict::Forbid);
+            check(StartSubscription, 401, body, &Verdict::Reauthenticate);
+        }
+        check(GetBlob, 400, r#"{"error":{"code":"AF99999"}}"#, &retry);
+        check(GetBlob, 404, r#"{"error":{"code":"ItemNotFound"}}"#, &Verdict::Gone);
+    }
+
+    #[test]
+    fn the_beginning_of_a_body_is_readable() {
+        let check = |body: &str, shown: Option<&str>| {
+            assert_eq!(opening_of(body.as_bytes()).as_deref(), shown);
+        };
+        check("", None);
+        check(" \r\n", None);
+        check(
+            "\u{feff}<!DOCTYPE html><html><head><title>Blocked</title></head>\r\n<body>by <b>policy",
+            Some("Blocked by policy"),
+        );
+        check("<br/>", Some("<br/>"));
+        check("no\u{1b}[31m \u{202e}route", Some("no [31m route"));
+        check(&"x ".repeat(5_000), Some(&format!("{}…", "x ".repeat(75))));
+        // It may be a token that somebody gives back.
+        check(&"x".repeat(10_000), Some("[…]"));
+    }
+}

@@ -1,0 +1,260 @@
+//! Decides which window to list next. Pure: knows no HTTP, no clock and no blob.
+//!
+//! The rules are Microsoft's ("Office 365 Management Activity API reference", list available
+//! content): `startTime` at most 7 days back, both times at most 24 hours apart.
+
+use std::time::Duration;
+
+use crate::base::interval::{Interval, IntervalSet};
+use crate::base::time::Utc;
+
+/// The longest window. Microsoft allows 24 h, but has been seen to refuse exactly that.
+pub(crate) const WINDOW_SPAN_MAX: Duration = Duration::from_secs(23 * 3_600);
+
+/// For how long Microsoft lists content after it was created.
+pub(crate) const RETENTION: Duration = Duration::from_secs(7 * 86_400);
+
+/// How much later than allowed a window starts, for a request that is long under way.
+pub(crate) const RETENTION_MARGIN: Duration = Duration::from_secs(5 * 60);
+
+/// How much later than the oldest legal moment a first run begins: time to sign in, to look at the
+/// subscriptions and to ask for the oldest window before it is gone.
+pub(crate) const BEGIN_MARGIN: Duration = Duration::from_secs(30 * 60);
+
+/// How often a gap is reported that still grows, because a feed is not listed at all.
+pub(crate) const GAP_REPORTED_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How far a window's end stays behind Microsoft's clock. Listings of the very last moments are
+/// unstable; whatever they miss is found by [`OVERLAP`]. More costs latency.
+pub(crate) const END_MARGIN: Duration = Duration::from_secs(1);
+
+/// How much of what was just listed is listed again with each fresh window.
+pub(crate) const OVERLAP: Duration = Duration::from_secs(10 * 60);
+
+/// How far back "fresh" reaches. An older gap waits its turn as backlog.
+pub(crate) const FRESH_SPAN: Duration = Duration::from_secs(3_600);
+
+/// What is this close to falling out of retention goes before all other backlog.
+pub(crate) const EXPIRING_SPAN: Duration = Duration::from_secs(2 * 3_600);
+
+/// The oldest moment that a window may start at.
+pub(crate) fn oldest(now: Utc) -> Utc {
+    now - (RETENTION - RETENTION_MARGIN)
+}
+
+/// Where collection begins when nothing is stored.
+pub(crate) fn begin(lookback: Duration, now: Utc) -> Utc {
+    (now - lookback).max(oldest(now) + BEGIN_MARGIN)
+}
+
+/// The latest moment that a window may end at.
+pub(crate) fn horizon(now: Utc) -> Utc {
+    now - END_MARGIN
+}
+
+/// Why a window is listed; also the order of urgency of what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Urgency {
+    /// The newest content.
+    Fresh,
+    /// Content that will soon be gone, and late content.
+    Soon,
+    /// All the rest.
+    Backlog,
+}
+
+/// The window that ends at the horizon: what is new, and a little of what was listed before.
+///
+/// `listed` is what is covered or under way. `None` if nothing can be new.
+pub(crate) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interval> {
+    let floor = begin.max(oldest(now));
+    let end = horizon(now);
+    let trailing = trailing_gap(listed, floor, end)?;
+    let start = trailing.start.max(end - FRESH_SPAN) - OVERLAP;
+    Interval::new(start.max(floor), end)
+}
+
+/// The next window of the backlog, of at most `span`: first what is about to expire, then the
+/// newest gap. Where it touches what is listed, a little of that is listed again: content may have
+/// come late to the last listing before a stop, however long ago that was.
+pub(crate) fn backlog(
+    listed: &IntervalSet,
+    begin: Utc,
+    oldest: Utc,
+    now: Utc,
+    span: Duration,
+) -> Option<(Interval, Urgency)> {
+    let floor = begin.max(oldest);
+    let end = horizon(now);
+    // The last hour of the trailing gap is what `fresh` asks for.
+    let until = trailing_gap(listed, floor, end).map_or(end, |gap| gap.start.max(end - FRESH_SPAN));
+    let gaps = listed.gaps(Interval::new(floor, until)?);
+    let (first, last) = (gaps.first()?, gaps.last()?);
+    let overlapping = |gap: &Interval| (gap.start - OVERLAP).max(floor);
+    if first.start < oldest + EXPIRING_SPAN / 2 {
+        let start = overlapping(first);
+        let end = first.end.min(oldest + EXPIRING_SPAN).min(start + span);
+        return Some((Interval::new(start, end)?, Urgency::Soon));
+    }
+    let start = overlapping(last).max(last.end - span);
+    Some((Interval::new(start, last.end)?, Urgency::Backlog))
+}
+
+/// The parts of the past that were never listed and now never can be, oldest first. One that ends
+/// at [`oldest`] still grows.
+pub(crate) fn lost(listed: &IntervalSet, begin: Utc, now: Utc) -> Vec<Interval> {
+    Interval::new(begin, oldest(now)).map(|range| listed.gaps(range)).unwrap_or_default()
+}
+
+fn trailing_gap(listed: &IntervalSet, floor: Utc, end: Utc) -> Option<Interval> {
+    listed.gaps(Interval::new(floor, end)?).last().copied().filter(|gap| gap.end == end)
+}
+
+/// Names what is listed again, to find content that came late: [`RECENT`], or a stretch of
+/// [`WINDOW_SPAN_MAX`] by its number, counted since the epoch. Content has been seen to come five
+/// days late.
+pub(crate) type Round = i64;
+
+/// [`WINDOW_SPAN_MAX`] in milliseconds.
+const STRETCH_MS: i64 = 23 * 3_600_000;
+
+/// The last [`WINDOW_SPAN_MAX`].
+pub(crate) const RECENT: Round = 0;
+
+/// How often [`RECENT`] is listed again.
+pub(crate) const RECENT_EVERY: Duration = Duration::from_secs(30 * 60);
+
+/// How often each other stretch of the retention is.
+pub(crate) const STRETCH_EVERY: Duration = Duration::from_secs(24 * 3_600);
+
+/// The stretches that reach into the time from `oldest` to `now`, oldest first.
+pub(crate) fn stretches(oldest: Utc, now: Utc) -> std::ops::RangeInclusive<Round> {
+    let stretch = |moment: Utc| moment.as_millis().div_euclid(STRETCH_MS);
+    stretch(oldest)..=stretch(now)
+}
+
+/// Where a stretch begins.
+pub(crate) fn stretch_start(round: Round) -> Utc {
+    Utc::from_millis(round.saturating_mul(STRETCH_MS))
+}
+
+/// When a round is due that was last made at `at`; `None` if it is not known. A stretch is first
+/// due when it has ended and [`RECENT`] does not reach over it any more.
+pub(crate) fn round_due(round: Round, at: Option<Utc>) -> Utc {
+    let every = if round == RECENT { RECENT_EVERY } else { STRETCH_EVERY };
+    at.unwrap_or_else(|| stretch_start(round)) + every
+}
+
+/// What a round lists, of what lies behind `floor`.
+pub(crate) fn round(round: Round, floor: Utc, now: Utc) -> Option<Interval> {
+    let horizon = horizon(now);
+    let start = if round == RECENT { horizon - WINDOW_SPAN_MAX } else { stretch_start(round) };
+    Interval::new(start.max(floor), horizon.min(start + WINDOW_SPAN_MAX))
+}
+
+/// What is left of `window` if retention reaches back to `oldest`.
+pub(crate) fn clamp(window: Interval, oldest: Utc) -> Option<Interval> {
+    Interval::new(window.start.max(oldest), window.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn hours(start: i64, end: i64) -> Interval {
+        Interval::new(Utc::from_millis(start * HOUR), Utc::from_millis(end * HOUR)).unwrap()
+    }
+
+    fn now() -> Utc {
+        Utc::from_millis(1_000 * HOUR) + END_MARGIN
+    }
+
+    fn legal(window: Interval, now: Utc) -> bool {
+        window.start >= oldest(now)
+            && window.end <= horizon(now)
+            && window.end.since(window.start) <= WINDOW_SPAN_MAX
+    }
+
+    #[test]
+    fn fresh_content_is_the_last_hour_with_some_overlap() {
+        let nothing = IntervalSet::default();
+        let window = fresh(&nothing, Utc::from_millis(0), now()).unwrap();
+        assert_eq!(window.start, Utc::from_millis(999 * HOUR) - OVERLAP);
+        assert_eq!(window.end, Utc::from_millis(1_000 * HOUR));
+    }
+
+    #[test]
+    fn the_newest_gap_comes_first_unless_another_is_about_to_expire() {
+        let begin = Utc::from_millis(0);
+        let listed: IntervalSet = [hours(700, 900), hours(950, 1_000)].into_iter().collect();
+        let backlog = |listed| backlog(listed, begin, oldest(now()), now(), WINDOW_SPAN_MAX);
+        assert_eq!(backlog(&listed), Some((hours(927, 950), Urgency::Backlog)));
+        let nothing = IntervalSet::default();
+        let (window, urgency) = backlog(&nothing).unwrap();
+        assert_eq!((window.start, urgency), (oldest(now()), Urgency::Soon));
+    }
+
+    #[test]
+    fn what_retention_destroyed_is_named() {
+        let covered: IntervalSet = [hours(0, 700), hours(900, 1_000)].into_iter().collect();
+        let lost = lost(&covered, Utc::from_millis(0), now());
+        assert_eq!(lost, [Interval { start: Utc::from_millis(700 * HOUR), end: oldest(now()) }]);
+    }
+
+    proptest! {
+        /// Listing what the planner asks for, until it asks for nothing, covers everything; every
+        /// window is legal, and a backlog window overlaps what is listed by [`OVERLAP`] at most: by
+        /// all of it where it closes a gap to what was listed before.
+        #[test]
+        fn no_gap_little_overlap_always_legal(
+            begin_h in 0i64..1_100,
+            span_m in 15u32..1_380,
+            covered in prop::collection::vec((800i64..1_000, 1i64..60), 0..6),
+        ) {
+            let now = now();
+            let begin = Utc::from_millis(begin_h * HOUR);
+            let mut listed: IntervalSet =
+                covered.into_iter().map(|(start, span)| hours(start, start + span)).collect();
+            if let Some(window) = fresh(&listed, begin, now) {
+                prop_assert!(legal(window, now));
+                listed.insert(window);
+            }
+            let mut windows = 0;
+            let span = Duration::from_secs(60) * span_m;
+            while let Some((window, _)) = backlog(&listed, begin, oldest(now), now, span) {
+                prop_assert!(legal(window, now), "{window:?}");
+                prop_assert!(window.end.since(window.start) <= span, "{window:?}");
+                let gaps = listed.gaps(window);
+                prop_assert_eq!(gaps.len(), 1);
+                prop_assert_eq!(gaps[0].end, window.end);
+                let overlap = gaps[0].start.since(window.start);
+                prop_assert!(overlap <= OVERLAP);
+                prop_assert!(
+                    overlap == OVERLAP
+                        || window.start == begin.max(oldest(now))
+                        || window.end.since(window.start) == span
+                );
+                listed.insert(window);
+                windows += 1;
+                prop_assert!(windows < 2_100);
+            }
+            if let Some(range) = Interval::new(begin.max(oldest(now)), horizon(now)) {
+                prop_assert_eq!(listed.gaps(range), vec![]);
+            }
+        }
+
+        #[test]
+        fn a_round_of_relisting_reaches_over_the_whole_retention(offset in 0i64..HOUR) {
+            let now = now() + Duration::from_millis(offset.unsigned_abs());
+            let round: IntervalSet = stretches(oldest(now), now)
+                .filter_map(|number| round(number, oldest(now), now))
+                .inspect(|window| assert!(legal(*window, now)))
+                .collect();
+            let range = Interval::new(oldest(now), horizon(now)).unwrap();
+            prop_assert_eq!(round.gaps(range), vec![]);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! 128-bit keys of contents and records. They are Microsoft's ids, hashed: equal ids give equal
+//! keys on every platform and in every version, since keys are stored.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::json::digest::Digest;
+use crate::json::{Field, Lifted, TokenKind};
+
+/// Stands for one content id, or for one record. At 128 bits two different ones never meet: with a
+/// billion of them the chance is about 10⁻²¹.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key(pub(crate) u128);
+
+/// Bytes of a key.
+const KEY_BYTES: usize = 16;
+
+impl Key {
+    /// The key of a content id.
+    pub(crate) fn of_content(id: &str) -> Self {
+        Self(xxh3_128(id.as_bytes()))
+    }
+
+    /// The key under which a record is recognised when Microsoft delivers it again, in another
+    /// blob and with its fields in another order. `None` without a usable `Id`: such a record is
+    /// never taken for another.
+    ///
+    /// `CreationTime` and `Operation` are part of it, so that records that share an `Id` by
+    /// mistake are all delivered: a duplicate is a nuisance, a loss is not.
+    pub(crate) fn of_record(record: &[u8], fields: &Lifted, scratch: &mut Vec<u8>) -> Option<Self> {
+        const NIL: &[u8] = b"00000000-0000-0000-0000-000000000000";
+        // `null` and the like name nobody, nor does a blank text.
+        let id = fields.token(Field::Id).filter(|id| id.kind != TokenKind::Other);
+        let id = id.and_then(|_| fields.raw(record, Field::Id));
+        let id = id.filter(|id| !id.trim_ascii().is_empty() && *id != NIL)?;
+        scratch.clear();
+        scratch.extend_from_slice(id);
+        for field in [Field::CreationTime, Field::Operation] {
+            scratch.push(0);
+            scratch.extend_from_slice(fields.raw(record, field).unwrap_or_default());
+        }
+        Some(Self(xxh3_128(scratch)))
+    }
+
+    /// Extends a digest of a sequence of records by one more, which says this.
+    pub(crate) fn chain(self, record: Digest) -> Self {
+        let mut link = [0; KEY_BYTES + 8];
+        link[..KEY_BYTES].copy_from_slice(&self.0.to_le_bytes());
+        link[KEY_BYTES..].copy_from_slice(&record.0.to_le_bytes());
+        Self(xxh3_128(&link))
+    }
+}
+
+/// Keys as they are stored: one behind the other, in base64. `None` if it is not that.
+pub(crate) fn decode(text: &str) -> Option<Vec<Key>> {
+    let bytes = STANDARD_NO_PAD.decode(text).ok()?;
+    let (keys, rest) = bytes.as_chunks::<KEY_BYTES>();
+    rest.is_empty().then(|| keys.iter().map(|key| Key(u128::from_le_bytes(*key))).collect())
+}
+
+/// The reverse of [`decode`].
+pub(crate) fn encode(keys: &[Key]) -> String {
+    let bytes: Vec<u8> = keys.iter().flat_map(|key| key.0.to_le_bytes()).collect();
+    STANDARD_NO_PAD.encode(bytes)
+}
+
+/// How many keys `text` holds, by its length.
+pub(crate) const fn count(text: &str) -> usize {
+    text.len() * 3 / 4 / KEY_BYTES
+}
+
+/// A set of keys. They are hashes already, so they are not hashed again.
+pub(crate) type KeySet = HashSet<Key, BuildHasherDefault<AlreadyHashed>>;
+
+/// Uses the low half of a key as its hash.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_do_not_change_between_versions() {
+        let key = Key::of_content("20231016001037495037203$20231016005646231021586$audit_general");
+        assert_eq!(format!("{:032x}", key.0), "d2b46aa33e42a22b7313b2e4a8b80d99");
+        assert_eq!(encode(&[key]), "mQ24qOSyE3MrokI+o2q00g");
+        for keys in [vec![], vec![key], vec![key; 2], vec![key; 100]] {
+            let text = encode(&keys);
+            assert_eq!(count(&text), keys.len());
+            assert_eq!(decode(&text), Some(keys));
+        }
+        for text in ["AAAA", "mQ24qOSyE3MrokI+o2q00g==", "\u{0}"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
+    }
+}

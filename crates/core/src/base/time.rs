@@ -1,0 +1,280 @@
+//! Wall-clock time as Microsoft means it, and the two clocks a driver shows to the core.
+//!
+//! Reads no clock: every `now` is an argument.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use crate::base::timestamp::{civil_date, parse_timestamp};
+
+/// Months as HTTP writes them.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// A moment in UTC, in whole milliseconds since 1970-01-01T00:00:00Z.
+///
+/// Microsoft's `contentCreated` has millisecond precision, so nothing finer is needed to plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Utc(i64);
+
+impl Utc {
+    /// The earliest moment that can be expressed; stands for "since ever".
+    pub const MIN: Self = Self(i64::MIN);
+
+    /// A moment from milliseconds since the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Parses an RFC 3339 timestamp, or one without a zone, which Microsoft means as UTC.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let timestamp = parse_timestamp(text.as_bytes())?;
+        Some(Self(timestamp.seconds * 1_000 + i64::from(timestamp.nanoseconds / 1_000_000)))
+    }
+
+    /// Parses the value of an HTTP `Date` header (RFC 9110, IMF-fixdate).
+    #[must_use]
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let (_weekday, rest) = text.split_once(", ")?;
+        let mut parts = rest.split(' ');
+        let [day, month, year, time] = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+        let month = MONTHS.iter().position(|name| *name == month)? + 1;
+        let whole = parts.next() == Some("GMT") && parts.next().is_none();
+        whole.then(|| Self::parse(&format!("{year}-{month:02}-{day}T{time}")))?
+    }
+
+    /// Whole hours since the epoch, rounded down: the bucket in which seen content is kept.
+    #[must_use]
+    pub const fn hour(self) -> i64 {
+        self.0.div_euclid(3_600_000)
+    }
+
+    /// The time from `earlier` to `self`; zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let millis = self.0.saturating_sub(earlier.0).max(0);
+        Duration::from_millis(millis.unsigned_abs())
+    }
+}
+
+impl Add<Duration> for Utc {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Utc {
+    type Output = Self;
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// `2026-07-15T20:45:11.875Z`: the form of Microsoft's descriptors, accepted in every query too.
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: i64 = 86_400_000;
+        let (year, month, day) = civil_date(self.0.div_euclid(DAY));
+        if !(0..=9_999).contains(&year) {
+            return f.write_str(if self.0 < 0 { "since ever" } else { "for ever" });
+        }
+        let millis = self.0.rem_euclid(DAY);
+        let [hour, minute] = [millis / 3_600_000, millis / 60_000 % 60];
+        let [second, millis] = [millis / 1_000 % 60, millis % 1_000];
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+/// What the driver's clocks read when it calls the core.
+///
+/// Two clocks, because each lies in its own way: timers run on `monotonic`, which never jumps, and
+/// `wall` is only the first guess of Microsoft's time until a response's `Date` header corrects it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Time since an arbitrary fixed moment of this process. Never goes back.
+    pub monotonic: Duration,
+    /// The machine's idea of UTC. May jump in both directions.
+    pub wall: Utc,
+}
+
+/// Microsoft's clock, inferred from the `Date` headers of its responses.
+///
+/// Windows are checked against the server's clock, so a wrong local clock would otherwise mean
+/// refused windows (AF20055) or content that is never asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerClock {
+    anchor: Option<Now>,
+    /// Headers in a row that contradict the anchor and agree with each other, and by how many
+    /// milliseconds the last did.
+    doubts: u32,
+    deviation: i64,
+}
+
+/// A `Date` header within this distance of the prediction confirms it. The header counts whole
+/// seconds and is as old as the response's way back.
+const CONFIRMED_EARLY_MS: i64 = 1_000;
+const CONFIRMED_LATE_MS: i64 = -3_000;
+
+/// One server of many may be wrong: only so many headers in a row move the clock.
+const DOUBTS_MAX: u32 = 3;
+
+/// A first answer without a date, or this far from the local clock, may be a stranger's, a proxy's
+/// perhaps: the second one decides.
+const STRANGE_MS: u64 = 3_600_000;
+
+impl ServerClock {
+    pub(crate) const fn new() -> Self {
+        Self { anchor: None, doubts: 0, deviation: 0 }
+    }
+
+    /// Microsoft's time at `now`; before any response, what the local clock says.
+    pub(crate) fn at(&self, now: Now) -> Utc {
+        match self.anchor {
+            // Once anchored, only the monotonic clock counts: a jump of the wall clock is harmless.
+            Some(anchor) => anchor.wall + now.monotonic.saturating_sub(anchor.monotonic),
+            None => now.wall,
+        }
+    }
+
+    /// Whether a response has been seen, so that [`Self::at`] is more than a guess.
+    pub(crate) const fn is_anchored(&self) -> bool {
+        self.anchor.is_some()
+    }
+
+    /// Whether a response has been seen that contradicts what is believed, or has no date.
+    pub(crate) const fn is_doubted(&self) -> bool {
+        self.doubts > 0
+    }
+
+    /// Learns from a response that arrived at `now` with this `Date` header. Answers by how many
+    /// seconds the local wall clock is ahead, if that changed what is believed.
+    pub(crate) fn observe(&mut self, now: Now, date: Option<Utc>) -> Option<i64> {
+        let predicted = self.at(now);
+        let server = date.unwrap_or(predicted);
+        if self.anchor.is_none() && self.doubts == 0 {
+            let deviation = server.as_millis().abs_diff(predicted.as_millis());
+            if date.is_none() || deviation > STRANGE_MS {
+                self.doubts = 1;
+                return None;
+            }
+        }
+        let deviation = server.as_millis().saturating_sub(predicted.as_millis());
+        let confirmed = (CONFIRMED_LATE_MS..=CONFIRMED_EARLY_MS).contains(&deviation);
+        if confirmed {
+            self.doubts = 0;
+            self.anchor.get_or_insert(now);
+            return None;
+        }
+        let repeated = deviation.abs_diff(self.deviation) <= CONFIRMED_LATE_MS.unsigned_abs();
+        self.doubts = if repeated { self.doubts + 1 } else { 1 };
+        self.deviation = deviation;
+        if self.anchor.is_some() && self.doubts < DOUBTS_MAX {
+            return None;
+        }
+        self.doubts = 0;
+        // The header counts whole seconds; half of one is the best guess.
+        let server = server + Duration::from_millis(500);
+        self.anchor = Some(Now { monotonic: now.monotonic, wall: server });
+        Some((now.wall.as_millis() - server.as_millis()) / 1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn now(monotonic_s: u64, wall_s: i64) -> Now {
+        Now { monotonic: Duration::from_secs(monotonic_s), wall: Utc::from_millis(wall_s * 1_000) }
+    }
+
+    #[test]
+    fn zone_less_times_are_utc() {
+        let zoned = Utc::parse("2026-07-15T20:45:11.875Z").unwrap();
+        assert_eq!(Utc::parse("2026-07-15T20:45:11.875"), Some(zoned));
+        assert_eq!(Utc::parse("2026-07-15T22:45:11.875+02:00"), Some(zoned));
+        assert_eq!(zoned.to_string(), "2026-07-15T20:45:11.875Z");
+        assert_eq!(Utc::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn the_date_header_is_understood() {
+        let date = Utc::parse_http_date("Wed, 15 Jul 2026 20:45:11 GMT").unwrap();
+        assert_eq!(date.to_string(), "2026-07-15T20:45:11.000Z");
+        for text in [
+            "",
+            "15 Jul 2026 20:45:11 GMT",
+            "Wed, 15 Foo 2026 20:45:11 GMT",
+            "Wed, 32 Jul 2026 20:45:11 GMT",
+            "Wed, 15 Jul 2026 20:45:11",
+            "Wed, 15 Jul 2026 20:45:11 CET",
+            "Wed, 15 Jul 2026 20:45:11 GMT GMT",
+        ] {
+            assert_eq!(Utc::parse_http_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_without_a_date_have_words() {
+        assert_eq!(Utc::MIN.to_string(), "since ever");
+        assert_eq!(Utc::from_millis(i64::MAX).to_string(), "for ever");
+        assert_eq!(Utc::from_millis(-62_167_219_200_001).to_string(), "since ever");
+        assert_eq!(Utc::from_millis(253_402_300_800_000).to_string(), "for ever");
+    }
+
+    proptest! {
+        #[test]
+        fn dates_agree_with_jiff(millis in -62_167_219_200_000_i64..253_402_207_200_000) {
+            let expected = jiff::Timestamp::from_millisecond(millis).unwrap();
+            let text = Utc::from_millis(millis).to_string();
+            prop_assert_eq!(&text, &format!("{expected:.3}"));
+            prop_assert_eq!(Utc::parse(&text), Some(Utc::from_millis(millis)));
+            let date = expected.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let whole = millis.div_euclid(1_000) * 1_000;
+            prop_assert_eq!(Utc::parse_http_date(&date), Some(Utc::from_millis(whole)));
+        }
+    }
+
+    #[test]
+    fn a_wrong_wall_clock_is_corrected_once() {
+        let mut clock = ServerClock::new();
+        let at = now(10, 1_000_000);
+        assert_eq!(clock.observe(at, Some(Utc::from_millis(900_000_000))), None);
+        assert!(!clock.is_anchored(), "so far off, one answer is not enough");
+        assert_eq!(clock.observe(at, Some(Utc::from_millis(900_000_000))), Some(99_999));
+        assert_eq!(clock.at(at), Utc::from_millis(900_000_500));
+        assert_eq!(clock.observe(now(20, 1_000_010), Some(Utc::from_millis(900_010_000))), None);
+    }
+
+    #[test]
+    fn a_jump_of_the_wall_clock_changes_nothing_once_anchored() {
+        let mut clock = ServerClock::new();
+        assert_eq!(clock.observe(now(0, 1_000), Some(Utc::from_millis(1_000_000))), None);
+        assert_eq!(clock.at(now(60, 999_999)), Utc::from_millis(1_060_000));
+    }
+
+    #[test]
+    fn one_wrong_header_is_not_believed_but_three_are() {
+        let mut clock = ServerClock::new();
+        let header = |second: i64| Some(Utc::from_millis(second * 1_000));
+        assert_eq!(clock.observe(now(0, 1_000), header(1_000)), None);
+        assert_eq!(clock.observe(now(10, 1_010), header(1_100)), None);
+        assert_eq!(clock.observe(now(20, 1_020), header(1_020)), None);
+        for second in [30, 40] {
+            let seen = now(second, 1_000 + i64::try_from(second).unwrap());
+            assert_eq!(clock.observe(seen, header(1_090 + i64::try_from(second).unwrap())), None);
+        }
+        assert_eq!(clock.observe(now(50, 1_050), header(1_140)), Some(-90));
+        assert_eq!(clock.at(now(50, 1_050)), Utc::from_millis(1_140_500));
+    }
+}

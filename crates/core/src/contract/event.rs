@@ -1,0 +1,886 @@
+//! What an operator should hear about, as values. Levels follow one rule: WARN means no data is
+//! lost, ERROR means data is lost or somebody must act.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::base::time::Utc;
+use crate::contract::batch::ContentType;
+use crate::contract::request::{CANNOT_CONNECT, Operation, REACH_REMEDY};
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Data is lost, or an operator must act.
+    Error,
+    /// Out of the ordinary; no data is lost.
+    Warn,
+    /// A start, a stop, a change.
+    Info,
+    /// For whoever looks into a problem.
+    Debug,
+}
+
+/// Something that happened. The text form is the log line; it never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The collector begins.
+    CollectorStarted {
+        /// The feeds it collects.
+        content_types: Vec<ContentType>,
+        /// Whether it continues from a stored state.
+        resumed: bool,
+    },
+    /// Entra ID gave a token.
+    TokenAcquired {
+        /// For how long it is valid.
+        lifetime: Duration,
+    },
+    /// Entra ID refused the credentials. Nothing can be collected until somebody acts.
+    TokenRefusedError {
+        /// `AADSTS…`, or the OAuth error where there is no number.
+        code: String,
+        /// Entra's first line.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// What answers is not the service that was asked: a proxy's page, a sign-in page, a redirect.
+    ForeignAnswerError {
+        /// The operation.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// What it is, and how it begins.
+        answer: String,
+        /// Our name for it.
+        code: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The API takes no token, however fresh.
+    TokensRejectedError {
+        /// The operation that was refused last.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// Tokens in a row.
+        tokens: u32,
+        /// The last answer.
+        answer: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// What the app signs in with.
+    SigningIn {
+        /// In words, without anything secret.
+        credential: String,
+        /// Whether `auth auto` has chosen it.
+        auto: bool,
+    },
+    /// Another credential has taken the place of the one before.
+    CredentialChanged {
+        /// In words, without anything secret.
+        credential: String,
+    },
+    /// The credential could not be read again; the one from before is used further.
+    CredentialUnreadable {
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// The certificate ends soon. Told 30, 7 and 1 days before.
+    CertificateExpiring {
+        /// Which one.
+        thumbprint: String,
+        /// Its end.
+        until: Utc,
+        /// Days until then, rounded up.
+        days: u64,
+    },
+    /// The certificate has ended: Entra ID will refuse it.
+    CertificateExpiredError {
+        /// Which one.
+        thumbprint: String,
+        /// Its end.
+        until: Utc,
+    },
+    /// The certificate is not valid yet: Entra ID will refuse it.
+    CertificateEarlyError {
+        /// Which one.
+        thumbprint: String,
+        /// Its beginning.
+        from: Utc,
+    },
+    /// A subscription was started.
+    SubscriptionStarted {
+        /// The feed.
+        content_type: ContentType,
+    },
+    /// A subscription was started that was there before and was stopped since. Microsoft gives no
+    /// access to what was published while it was stopped.
+    SubscriptionGapError {
+        /// The feed.
+        content_type: ContentType,
+        /// Up to here it was collected.
+        start: Utc,
+        /// When it was started.
+        end: Utc,
+    },
+    /// A subscription is missing and starting it was not allowed or must wait.
+    SubscriptionMissing {
+        /// The feed.
+        content_type: ContentType,
+        /// When it is tried next.
+        retry_in: Duration,
+        /// Whether this collector will start it.
+        starts: bool,
+        /// What the last start of it was answered, if it has failed.
+        answer: Option<String>,
+    },
+    /// Microsoft does not let this app read this feed. The others go on.
+    FeedDeniedError {
+        /// The feed.
+        content_type: ContentType,
+        /// Microsoft's code, or ours for an answer without.
+        code: String,
+        /// Microsoft's words, or how the answer begins; empty if it says no more.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A feed that was denied works again.
+    FeedRestored {
+        /// The feed.
+        content_type: ContentType,
+    },
+    /// One listing window was read to its last page.
+    WindowListed {
+        /// The feed.
+        content_type: ContentType,
+        /// First moment of the window.
+        start: Utc,
+        /// End of the window, exclusive.
+        end: Utc,
+        /// Blobs in the listing.
+        blobs: u64,
+        /// Blobs that were not known before.
+        new: u64,
+    },
+    /// Everything from the start of the look-back until now is delivered, or lost, or set aside.
+    BacklogDelivered {
+        /// The feed.
+        content_type: ContentType,
+        /// Blobs that are set aside, since they cannot be read.
+        quarantined: u64,
+    },
+    /// Microsoft asks for fewer requests.
+    Throttled {
+        /// The operation that was answered so.
+        operation: Operation,
+        /// Requests a minute from now on.
+        requests_per_minute: u32,
+        /// Nothing is sent for this long.
+        pause: Duration,
+        /// When the pause is over.
+        until: Utc,
+    },
+    /// A request failed and is repeated.
+    RequestRetried {
+        /// The operation.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// What went wrong.
+        reason: String,
+        /// When it is repeated.
+        retry_in: Duration,
+    },
+    /// The first sign-in did not get through: more often a mistake in the set-up than an outage. It
+    /// is repeated.
+    SignInUnreachable {
+        /// What went wrong.
+        reason: String,
+        /// When it is repeated.
+        retry_in: Duration,
+    },
+    /// Nothing has answered at the address of an API so far. It is tried on.
+    ApiUnreachable {
+        /// The operation.
+        operation: Operation,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A service has named a wait of more than a minute.
+    RequestPostponed {
+        /// The operation.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// Its answer.
+        reason: String,
+        /// When it is asked again.
+        until: Utc,
+    },
+    /// A service keeps failing. Collection goes on when it recovers.
+    RetriesMounting {
+        /// The operation.
+        operation: Operation,
+        /// The feed, if it belongs to one.
+        content_type: Option<ContentType>,
+        /// Failures in a row.
+        failures: u32,
+        /// The last failure.
+        reason: String,
+    },
+    /// Blobs could not be read several times. Each is retried on its own until it expires. Told
+    /// once a minute at the most.
+    BlobQuarantined {
+        /// The feed.
+        content_type: ContentType,
+        /// How many, since it was told last.
+        blobs: u64,
+        /// The first of them.
+        content_id: Box<str>,
+        /// Its last failure.
+        reason: String,
+        /// Until when it can be retried.
+        expiration: Utc,
+    },
+    /// Blob after blob of a feed fails alike, or page after page of searches, and none can be read.
+    FeedFailingError {
+        /// The feed.
+        content_type: ContentType,
+        /// Microsoft's code, or what happens.
+        code: String,
+        /// Microsoft's words, or how the answer begins; empty if it says no more.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// So many blobs cannot be read that no more can be set aside.
+    BlobsUnreadableError {
+        /// The feed.
+        content_type: ContentType,
+        /// How many are set aside.
+        blobs: u64,
+        /// Whether nothing is listed any more.
+        stopped: bool,
+    },
+    /// A quarantined blob was read and delivered after all.
+    BlobRecovered {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+    },
+    /// A blob expired before it could be read to its end; the rest of its records is lost.
+    ContentLostError {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// How many of its records, at its beginning, were delivered before.
+        records_delivered: u64,
+        /// The last failure.
+        reason: String,
+    },
+    /// A blob was an empty list each time that it was read, for long enough to be believed.
+    BlobEmpty {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// Since when.
+        since: Utc,
+    },
+    /// Content of this interval was never listed, and Microsoft no longer lists it.
+    ListingGapError {
+        /// The feed.
+        content_type: ContentType,
+        /// Start of the gap.
+        start: Utc,
+        /// End of the gap, exclusive.
+        end: Utc,
+    },
+    /// Records were dropped.
+    RecordsDroppedError {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Records have the name of records that were delivered before, and say something else. They
+    /// are delivered.
+    RecordsRevised {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+    },
+    /// Records could not be read for redaction: only their length and hash was handed over.
+    RecordsWithheldError {
+        /// The feed.
+        content_type: ContentType,
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+    },
+    /// Entries of a listing could not be read, so that their blobs are not known.
+    ListingEntriesDroppedError {
+        /// The feed.
+        content_type: ContentType,
+        /// How many.
+        count: u64,
+    },
+    /// Microsoft named a wrong address of a content or of a page: another host, or another path.
+    /// The one that follows from `api_url`, tenant and id is asked instead. Told once; the rest is
+    /// counted.
+    AddressDerived {
+        /// The feed.
+        content_type: ContentType,
+        /// The first wrong address, without its query; empty if there was none.
+        address: String,
+    },
+    /// Microsoft named an address outside the configured origin, and there is none to ask instead.
+    AddressRefusedError {
+        /// The feed.
+        content_type: ContentType,
+        /// The address, without its query.
+        address: String,
+    },
+    /// Microsoft notifies a webhook of a feed's content from now on.
+    WebhookSet {
+        /// The feed.
+        content_type: ContentType,
+        /// Where to.
+        address: String,
+    },
+    /// Microsoft did not accept a webhook. Content is polled, as always.
+    WebhookRefused {
+        /// The feed.
+        content_type: ContentType,
+        /// Where to.
+        address: String,
+        /// Microsoft's code, or what happened.
+        code: String,
+        /// What to do.
+        remedy: &'static str,
+        /// When it is tried again.
+        retry_in: Duration,
+    },
+    /// A subscription was started again, with the webhook that it had.
+    WebhookKept {
+        /// The feed.
+        content_type: ContentType,
+        /// Where to.
+        address: String,
+    },
+    /// A subscription could not be started with the webhook that it had, and goes on without.
+    WebhookLost {
+        /// The feed.
+        content_type: ContentType,
+        /// Where to.
+        address: String,
+        /// Microsoft's code.
+        code: String,
+    },
+    /// Content that a notification named cannot be read. It is left to polling.
+    HintForgotten {
+        /// The feed.
+        content_type: ContentType,
+        /// The last failure.
+        reason: String,
+    },
+    /// The local clock differs from Microsoft's; Microsoft's is used.
+    ClockCorrected {
+        /// Seconds by which the local clock is ahead (negative: behind).
+        seconds: i64,
+    },
+    /// A search for activities was read to its last page.
+    ActivitiesListed {
+        /// First moment of storing.
+        start: Utc,
+        /// End, exclusive.
+        end: Utc,
+        /// Pages that were read.
+        pages: u64,
+        /// Activities on them, those that were known included.
+        activities: u64,
+    },
+    /// The filters of activities are others than in the run before.
+    FiltersChanged,
+    /// The service does not apply a filter: activities that do not meet it were delivered.
+    FilterIgnored {
+        /// The condition.
+        filter: String,
+        /// How many activities since the last time this was told.
+        activities: u64,
+    },
+    /// Losses that were told earlier, and that nobody has acknowledged.
+    LossesUnacknowledged {
+        /// How many.
+        losses: u64,
+        /// When the oldest was told.
+        since: Utc,
+    },
+    /// Somebody has acknowledged losses while the collector is at work.
+    LossesAcknowledged {
+        /// How many.
+        losses: u64,
+        /// How many are left.
+        left: u64,
+    },
+    /// An output has less than what counts as delivered.
+    OutputShortError {
+        /// The output.
+        output: Box<str>,
+        /// How many bytes are missing.
+        missing_bytes: u64,
+    },
+    /// The host lost batches that it had been given; they are collected again.
+    BatchesReturned {
+        /// How many.
+        batches: u64,
+    },
+}
+
+impl Event {
+    /// What kind of event it is: its name here. Stable, for filters and alerts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::CollectorStarted { .. } => "CollectorStarted",
+            Self::TokenAcquired { .. } => "TokenAcquired",
+            Self::TokenRefusedError { .. } => "TokenRefusedError",
+            Self::ForeignAnswerError { .. } => "ForeignAnswerError",
+            Self::TokensRejectedError { .. } => "TokensRejectedError",
+            Self::SigningIn { .. } => "SigningIn",
+            Self::CredentialChanged { .. } => "CredentialChanged",
+            Self::CredentialUnreadable { .. } => "CredentialUnreadable",
+            Self::CertificateExpiring { .. } => "CertificateExpiring",
+            Self::CertificateExpiredError { .. } => "CertificateExpiredError",
+            Self::CertificateEarlyError { .. } => "CertificateEarlyError",
+            Self::SubscriptionStarted { .. } => "SubscriptionStarted",
+            Self::SubscriptionGapError { .. } => "SubscriptionGapError",
+            Self::SubscriptionMissing { .. } => "SubscriptionMissing",
+            Self::FeedDeniedError { .. } => "FeedDeniedError",
+            Self::FeedRestored { .. } => "FeedRestored",
+            Self::WindowListed { .. } => "WindowListed",
+            Self::BacklogDelivered { .. } => "BacklogDelivered",
+            Self::Throttled { .. } => "Throttled",
+            Self::RequestRetried { .. } => "RequestRetried",
+            Self::SignInUnreachable { .. } => "SignInUnreachable",
+            Self::ApiUnreachable { .. } => "ApiUnreachable",
+            Self::RequestPostponed { .. } => "RequestPostponed",
+            Self::RetriesMounting { .. } => "RetriesMounting",
+            Self::BlobQuarantined { .. } => "BlobQuarantined",
+            Self::FeedFailingError { .. } => "FeedFailingError",
+            Self::BlobsUnreadableError { .. } => "BlobsUnreadableError",
+            Self::BlobRecovered { .. } => "BlobRecovered",
+            Self::BlobEmpty { .. } => "BlobEmpty",
+            Self::ContentLostError { .. } => "ContentLostError",
+            Self::ListingGapError { .. } => "ListingGapError",
+            Self::RecordsDroppedError { .. } => "RecordsDroppedError",
+            Self::RecordsRevised { .. } => "RecordsRevised",
+            Self::RecordsWithheldError { .. } => "RecordsWithheldError",
+            Self::ListingEntriesDroppedError { .. } => "ListingEntriesDroppedError",
+            Self::AddressDerived { .. } => "AddressDerived",
+            Self::AddressRefusedError { .. } => "AddressRefusedError",
+            Self::WebhookSet { .. } => "WebhookSet",
+            Self::WebhookRefused { .. } => "WebhookRefused",
+            Self::WebhookKept { .. } => "WebhookKept",
+            Self::WebhookLost { .. } => "WebhookLost",
+            Self::HintForgotten { .. } => "HintForgotten",
+            Self::ClockCorrected { .. } => "ClockCorrected",
+            Self::ActivitiesListed { .. } => "ActivitiesListed",
+            Self::FiltersChanged => "FiltersChanged",
+            Self::FilterIgnored { .. } => "FilterIgnored",
+            Self::LossesUnacknowledged { .. } => "LossesUnacknowledged",
+            Self::LossesAcknowledged { .. } => "LossesAcknowledged",
+            Self::OutputShortError { .. } => "OutputShortError",
+            Self::BatchesReturned { .. } => "BatchesReturned",
+        }
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::TokenRefusedError { .. }
+            | Self::ForeignAnswerError { .. }
+            | Self::TokensRejectedError { .. }
+            | Self::CertificateExpiredError { .. }
+            | Self::CertificateEarlyError { .. }
+            | Self::FeedDeniedError { .. }
+            | Self::SubscriptionGapError { .. }
+            | Self::FeedFailingError { .. }
+            | Self::BlobsUnreadableError { .. }
+            | Self::ContentLostError { .. }
+            | Self::ListingGapError { .. }
+            | Self::RecordsDroppedError { .. }
+            | Self::RecordsWithheldError { .. }
+            | Self::ListingEntriesDroppedError { .. }
+            | Self::OutputShortError { .. }
+            | Self::AddressRefusedError { .. } => Level::Error,
+            Self::CredentialUnreadable { .. }
+            | Self::CertificateExpiring { .. }
+            | Self::SubscriptionMissing { .. }
+            | Self::BlobEmpty { .. }
+            | Self::AddressDerived { .. }
+            | Self::Throttled { .. }
+            | Self::SignInUnreachable { .. }
+            | Self::ApiUnreachable { .. }
+            | Self::RequestPostponed { .. }
+            | Self::RetriesMounting { .. }
+            | Self::BlobQuarantined { .. }
+            | Self::WebhookRefused { .. }
+            | Self::WebhookLost { .. }
+            | Self::FiltersChanged
+            | Self::FilterIgnored { .. }
+            | Self::ClockCorrected { .. }
+            | Self::LossesUnacknowledged { .. }
+            | Self::BatchesReturned { .. } => Level::Warn,
+            Self::CollectorStarted { .. }
+            | Self::SigningIn { .. }
+            | Self::CredentialChanged { .. }
+            | Self::SubscriptionStarted { .. }
+            | Self::FeedRestored { .. }
+            | Self::WebhookSet { .. }
+            | Self::WebhookKept { .. }
+            | Self::BacklogDelivered { .. }
+            | Self::LossesAcknowledged { .. }
+            | Self::BlobRecovered { .. } => Level::Info,
+            Self::TokenAcquired { .. }
+            | Self::WindowListed { .. }
+            | Self::HintForgotten { .. }
+            | Self::ActivitiesListed { .. }
+            | Self::RecordsRevised { .. }
+            | Self::RequestRetried { .. } => Level::Debug,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CollectorStarted { content_types, resumed } => {
+                let names: Vec<_> = content_types.iter().map(|ct| ct.as_str()).collect();
+                let how = if *resumed { "continuing" } else { "starting" };
+                write!(f, "{how} to collect {}", names.join(", "))
+            }
+            Self::TokenAcquired { lifetime } => {
+                write!(f, "signed in; the token is valid for {} s", lifetime.as_secs())
+            }
+            Self::TokenRefusedError { code, message, remedy } => {
+                write!(f, "sign-in refused: {code}: {message}; remedy: {remedy}")
+            }
+            Self::ForeignAnswerError { operation, content_type, answer, code, remedy } => {
+                name(f, *operation, *content_type)?;
+                write!(
+                    f,
+                    ": {code}: this is no answer of {}: {answer}; remedy: {remedy}",
+                    operation.service()
+                )
+            }
+            Self::TokensRejectedError { operation, content_type, tokens, answer, remedy } => {
+                name(f, *operation, *content_type)?;
+                write!(
+                    f,
+                    ": {} takes no token: {tokens} fresh ones in a row were refused, last: \
+                     {answer}; remedy: {remedy}",
+                    operation.service()
+                )
+            }
+            Self::SigningIn { credential, auto } => {
+                let how = if *auto { " (auth auto)" } else { "" };
+                write!(f, "signing in with {credential}{how}")
+            }
+            Self::CredentialChanged { credential } => {
+                write!(f, "the credential has changed: signing in with {credential} from now on")
+            }
+            Self::CredentialUnreadable { problem } => {
+                write!(f, "{problem}; the credential from before is used further")
+            }
+            Self::CertificateExpiring { thumbprint, until, days } => {
+                let unit = if *days == 1 { "day" } else { "days" };
+                write!(
+                    f,
+                    "certificate {thumbprint} ends in {days} {unit}, at {until}; remedy: register \
+                     a new one with the app and replace it"
+                )
+            }
+            Self::CertificateExpiredError { thumbprint, until } => write!(
+                f,
+                "certificate {thumbprint} has ended at {until}; remedy: register a new one with \
+                 the app and replace it"
+            ),
+            Self::CertificateEarlyError { thumbprint, from } => write!(
+                f,
+                "certificate {thumbprint} begins at {from} only; remedy: wait until then, or \
+                 register another one with the app"
+            ),
+            Self::SubscriptionStarted { content_type } => {
+                write!(f, "{content_type}: subscription started")
+            }
+            Self::SubscriptionGapError { content_type, start, end } => write!(
+                f,
+                "{content_type}: the subscription had been stopped; content published from {start} \
+                 to {end} may be lost, for Microsoft gives no access to it"
+            ),
+            Self::SubscriptionMissing { content_type, retry_in, starts: true, answer } => {
+                write!(f, "{content_type}: not collected: no enabled subscription, ")?;
+                match answer {
+                    Some(answer) => write!(f, "and the start of one failed: {answer}")?,
+                    None => f.write_str("and none may be started yet")?,
+                }
+                write!(f, "; looking again in {} s", retry_in.as_secs().max(1))
+            }
+            Self::SubscriptionMissing { content_type, .. } => write!(
+                f,
+                "{content_type}: not collected: no enabled subscription; remedy: start it: \
+                 `m365-audit subscriptions start {content_type}`, or set start_subscriptions on"
+            ),
+            Self::FeedDeniedError { content_type, code, message, remedy } => {
+                write!(f, "{content_type}: not collected: {code}")?;
+                if !message.is_empty() {
+                    write!(f, ": {message}")?;
+                }
+                write!(f, "; remedy: {remedy}")
+            }
+            Self::FeedRestored { content_type } => write!(f, "{content_type}: collected again"),
+            Self::WindowListed { content_type, start, end, blobs, new } => {
+                write!(f, "{content_type}: listed {start} to {end}: {blobs} blobs, {new} new")
+            }
+            Self::BacklogDelivered { content_type, quarantined: 0 } => {
+                write!(f, "{content_type}: the backlog is delivered")
+            }
+            Self::BacklogDelivered { content_type, quarantined } => write!(
+                f,
+                "{content_type}: the backlog is delivered, but for {quarantined} blobs that cannot \
+                 be read yet"
+            ),
+            Self::Throttled { operation, requests_per_minute, pause, until } => {
+                write!(
+                    f,
+                    "Microsoft throttles {}: {requests_per_minute} requests a minute from now on, \
+                     none for {} s",
+                    operation.as_str(),
+                    pause.as_secs()
+                )?;
+                if Duration::from_secs(60) < *pause {
+                    write!(f, ", until {until}")?;
+                }
+                Ok(())
+            }
+            Self::RequestRetried { operation, content_type, reason, retry_in } => {
+                name(f, *operation, *content_type)?;
+                write!(f, ": {reason}; again in {} ms", retry_in.as_millis())
+            }
+            Self::SignInUnreachable { reason, retry_in } => write!(
+                f,
+                "no answer to the first sign-in, again in {} s; {REACH_REMEDY}: {reason}",
+                retry_in.as_secs().max(1)
+            ),
+            Self::ApiUnreachable { operation, reason } => write!(
+                f,
+                "no answer from {} so far, trying on; {REACH_REMEDY}: {reason}",
+                operation.service()
+            ),
+            Self::RequestPostponed { operation, content_type, reason, until } => {
+                name(f, *operation, *content_type)?;
+                write!(f, ": {reason}; the answer names a long wait: again at {until}")
+            }
+            Self::RetriesMounting { operation, content_type, failures, reason } => {
+                name(f, *operation, *content_type)?;
+                write!(f, " failed {failures} times in a row, last: {reason}")?;
+                if reason.starts_with(CANNOT_CONNECT) {
+                    write!(f, "; {REACH_REMEDY}")?;
+                }
+                Ok(())
+            }
+            Self::BlobQuarantined { content_type, blobs: 1, content_id, reason, expiration } => {
+                write!(
+                    f,
+                    "{content_type}: blob {content_id} cannot be read: {reason}; retrying until \
+                     it expires at {expiration}"
+                )
+            }
+            Self::BlobQuarantined { content_type, blobs, content_id, reason, .. } => write!(
+                f,
+                "{content_type}: {blobs} blobs cannot be read, for instance {content_id}: \
+                 {reason}; retrying each until it expires"
+            ),
+            Self::FeedFailingError { content_type, code, message, remedy } => {
+                let activities = *content_type == ContentType::CloudAppActivities;
+                let what = if activities { "page of a search" } else { "blob" };
+                write!(
+                    f,
+                    "{content_type}: no {what} can be read, one after the other fails: {code}"
+                )?;
+                if !message.is_empty() {
+                    write!(f, ": {message}")?;
+                }
+                write!(f, "; what can be read later is collected then; remedy: {remedy}")
+            }
+            Self::BlobsUnreadableError { content_type, blobs, stopped } => {
+                let effect = if *stopped {
+                    "nothing more is listed until some can be read or have expired"
+                } else {
+                    "further ones keep their windows open"
+                };
+                write!(
+                    f,
+                    "{content_type}: {blobs} blobs cannot be read, and no more can be set aside: \
+                     {effect}; remedy: find out why they cannot be read, see the warnings before"
+                )
+            }
+            Self::BlobRecovered { content_type, content_id } => {
+                write!(f, "{content_type}: blob {content_id} was read after all")
+            }
+            Self::ContentLostError { content_type, content_id, records_delivered, reason } => {
+                if *records_delivered == 0 {
+                    write!(f, "{content_type}: blob {content_id} is lost, it expired unread")?;
+                } else {
+                    write!(
+                        f,
+                        "{content_type}: the rest of blob {content_id} is lost, behind its first \
+                         {records_delivered} records, which are delivered: it expired unread"
+                    )?;
+                }
+                write!(f, ": {reason}")
+            }
+            Self::BlobEmpty { content_type, content_id, since } => write!(
+                f,
+                "{content_type}: blob {content_id} has been an empty list at each reading since \
+                 {since}; it is taken for empty"
+            ),
+            Self::ListingGapError { content_type, start, end } => write!(
+                f,
+                "{content_type}: content from {start} to {end} ({} min) is lost: it was not \
+                 listed while Microsoft kept it ({})",
+                end.since(*start).as_secs().div_ceil(60),
+                if *content_type == ContentType::CloudAppActivities {
+                    "180 days"
+                } else {
+                    "7 days"
+                }
+            ),
+            Self::RecordsDroppedError { content_type, content_id, count, reason } => {
+                write!(f, "{content_type}: {count} records of blob {content_id} dropped: {reason}")
+            }
+            Self::RecordsRevised { content_type, content_id, count } => write!(
+                f,
+                "{content_type}: {count} records of blob {content_id} were delivered before and say \
+                 something else now; delivered again"
+            ),
+            Self::RecordsWithheldError { content_type, content_id, count } => write!(
+                f,
+                "{content_type}: {count} records of blob {content_id} withheld: they are no valid \
+                 JSON, so that redact cannot find what to replace; only length and hash went out"
+            ),
+            Self::ListingEntriesDroppedError { content_type, count } => {
+                write!(f, "{content_type}: {count} entries of a listing cannot be read")
+            }
+            Self::AddressDerived { content_type, address } => {
+                let address = if address.is_empty() { "no address" } else { address };
+                write!(
+                    f,
+                    "{content_type}: Microsoft names {address} for content that lies elsewhere; \
+                     reading it on the configured api_url, by its id. Further ones are counted \
+                     in addresses_derived_total"
+                )
+            }
+            Self::AddressRefusedError { content_type, address } => write!(
+                f,
+                "{content_type}: not following {address}, nor any other address there: it is not on the \
+                 configured api_url; remedy: check cloud and api_url"
+            ),
+            Self::WebhookSet { content_type, address } => {
+                write!(f, "{content_type}: Microsoft notifies {address} from now on")
+            }
+            Self::WebhookRefused { content_type, address, code, remedy, retry_in } => write!(
+                f,
+                "{content_type}: Microsoft does not accept the webhook {address}: {code}; content \
+                 is polled, asking again in {} min; remedy: {remedy}",
+                retry_in.as_secs().div_ceil(60)
+            ),
+            Self::WebhookKept { content_type, address } => write!(
+                f,
+                "{content_type}: the subscription keeps its webhook: Microsoft goes on notifying \
+                 {address}"
+            ),
+            Self::WebhookLost { content_type, address, code } => write!(
+                f,
+                "{content_type}: the subscription was disabled, and Microsoft does not take its \
+                 webhook {address} again: {code}; it is started without; remedy: if somebody needs \
+                 notifications, set it again: `m365-audit subscriptions start {content_type} \
+                 --webhook-address {address}`, with the auth id that it had"
+            ),
+            Self::HintForgotten { content_type, reason } => write!(
+                f,
+                "{content_type}: content that a notification names cannot be read: {reason}; \
+                 leaving it to polling"
+            ),
+            Self::ClockCorrected { seconds } => write!(
+                f,
+                "the local clock differs from Microsoft's by {seconds} s; using Microsoft's"
+            ),
+            Self::ActivitiesListed { start, end, pages, activities } => write!(
+                f,
+                "{}: searched {start} to {end}: {pages} pages, {activities} activities",
+                ContentType::CloudAppActivities
+            ),
+            Self::FiltersChanged => write!(
+                f,
+                "{}: activities_filter has changed; what was searched by the old one is not \
+                 searched again",
+                ContentType::CloudAppActivities
+            ),
+            Self::FilterIgnored { filter, activities } => write!(
+                f,
+                "{}: the service does not apply the filter {filter}: {activities} activities that \
+                 do not meet it were delivered",
+                ContentType::CloudAppActivities
+            ),
+            Self::LossesUnacknowledged { losses, since } => {
+                let are =
+                    if *losses == 1 { "loss of this state is" } else { "losses of this state are" };
+                write!(
+                    f,
+                    "{losses} {are} not acknowledged, the oldest told at {since}; remedy: look at \
+                     what was lost: `m365-audit state show`, then `m365-audit state acknowledge`"
+                )
+            }
+            Self::LossesAcknowledged { losses, left } => {
+                write!(f, "{losses} losses were acknowledged, {left} are left")
+            }
+            Self::OutputShortError { output, missing_bytes } => write!(
+                f,
+                "{output} is {missing_bytes} bytes shorter than what counts as delivered: somebody \
+                 has cut or replaced it; remedy: put back what is missing, or collect it again \
+                 with a new db while Microsoft keeps it (7 days)"
+            ),
+            Self::BatchesReturned { batches } => {
+                write!(f, "the host lost {batches} batches; collecting them again")
+            }
+        }
+    }
+}
+
+fn name(
+    f: &mut fmt::Formatter<'_>,
+    operation: Operation,
+    content_type: Option<ContentType>,
+) -> fmt::Result {
+    if let Some(content_type) = content_type {
+        write!(f, "{content_type}: ")?;
+    }
+    f.write_str(operation.as_str())
+}

@@ -1,0 +1,10 @@
+//! What the core and its driver say to each other. Plain data.
+
+pub(crate) mod batch;
+pub(crate) mod event;
+pub(crate) mod io;
+pub(crate) mod metrics;
+pub(crate) mod remedy;
+pub(crate) mod request;
+pub(crate) mod samples;
+pub(crate) mod state;

@@ -1,0 +1,5 @@
+//! Who the app is: credentials, and how they sign.
+
+pub(crate) mod assertion;
+pub(crate) mod certificate;
+pub mod credential;

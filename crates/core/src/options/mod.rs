@@ -1,0 +1,5 @@
+//! Options: what there is, and how they are read.
+
+mod table;
+
+pub use table::*;

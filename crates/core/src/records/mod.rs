@@ -1,0 +1,7 @@
+//! What is done to records before they leave.
+
+pub(crate) mod enrich;
+pub(crate) mod filter;
+pub(crate) mod line;
+pub(crate) mod names;
+pub(crate) mod redact;

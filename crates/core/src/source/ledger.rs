@@ -1,0 +1,232 @@
+//! What the host was given and has not answered for, in order.
+//!
+//! Progress follows the order of emission: an entry counts only when it and all before it are
+//! delivered. So a record that was left out because an earlier batch holds it is never counted
+//! before that batch is.
+
+use std::collections::VecDeque;
+
+use crate::activities::{PageId, WalkId};
+use crate::audit::expand::Progress;
+use crate::base::key::Key;
+use crate::base::time::Utc;
+use crate::contract::batch::BatchId;
+use crate::source::losses::LossKind;
+use crate::source::revision::Revision;
+
+/// Entries at the most, but for what requests under way still add.
+pub(crate) const ENTRIES_MAX: usize = 10_000;
+
+/// What an entry is a part of.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// Of a blob.
+    Blob {
+        /// Index of the lane.
+        lane: usize,
+        /// The blob.
+        key: Key,
+        /// How far into the blob this reaches.
+        progress: Progress,
+        /// Its records, where they have a name.
+        known: Vec<Revision>,
+    },
+    /// Of a page of activities.
+    Page {
+        /// The search.
+        walk: WalkId,
+        /// The page.
+        page: PageId,
+        /// Its activities, and when they were stored.
+        activities: Vec<(Revision, Utc)>,
+    },
+}
+
+/// One batch, or the end of a blob or page that had nothing more to emit.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: BatchId,
+    /// What it is a part of.
+    pub(crate) part: Part,
+    /// Whether it is the end of that blob or page.
+    pub(crate) last: bool,
+    /// Its number of records.
+    pub(crate) records: u64,
+    /// What was done to records.
+    pub(crate) treated: Treated,
+    /// Bytes of its records.
+    pub(crate) bytes: u64,
+    /// Whether the host has taken it. A mere end of a blob needs no taking.
+    pub(crate) delivered: bool,
+}
+
+/// What the options have done to the records of an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Treated {
+    /// Left out by the filter, beside those of the entry.
+    pub(crate) filtered: u64,
+    /// Handed over with values replaced.
+    pub(crate) redacted: u64,
+    /// Handed over as a length and a hash.
+    pub(crate) withheld: u64,
+    /// Left out because they are too large, beside those of the entry.
+    pub(crate) dropped: u64,
+    /// Handed over although they are no JSON.
+    pub(crate) malformed: u64,
+}
+
+impl Treated {
+    /// What of it is lost.
+    pub(crate) const fn lost(self) -> [(LossKind, u64); 2] {
+        [(LossKind::RecordsDropped, self.dropped), (LossKind::RecordsWithheld, self.withheld)]
+    }
+}
+
+/// Entries in the order of emission.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    entries: VecDeque<Entry>,
+    next_id: u64,
+    bytes: u64,
+    batches: u64,
+}
+
+impl Ledger {
+    /// The id of the next entry.
+    pub(crate) const fn next_id(&self) -> BatchId {
+        BatchId(self.next_id)
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        assert!(entry.id == self.next_id(), "entries are numbered in order");
+        self.next_id += 1;
+        self.bytes += entry.bytes;
+        self.batches += u64::from(!entry.delivered);
+        self.entries.push_back(entry);
+    }
+
+    /// Bytes that the host has not taken yet.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Batches that the host has not taken yet.
+    pub(crate) const fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    /// Whether no further entry should be made for now. Ends of empty blobs weigh nothing, so that
+    /// bytes alone would not bound their number.
+    pub(crate) fn is_full(&self, bytes_max: u64) -> bool {
+        self.bytes >= bytes_max || self.entries.len() >= ENTRIES_MAX
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How far into a blob the entries reach that are still here.
+    pub(crate) fn last_progress(&self, lane: usize, blob: Key) -> Option<Progress> {
+        self.entries.iter().rev().find_map(|entry| match &entry.part {
+            Part::Blob { lane: of, key, progress, .. } if *of == lane && *key == blob => {
+                Some(*progress)
+            }
+            Part::Blob { .. } | Part::Page { .. } => None,
+        })
+    }
+
+    /// The host has taken a batch. Ids that are not waited for are ignored: after a return, what
+    /// was under way may still be taken.
+    pub(crate) fn deliver(&mut self, id: BatchId) {
+        let index = self.entries.binary_search_by_key(&id, |entry| entry.id);
+        if let Some(entry) = index.ok().and_then(|index| self.entries.get_mut(index))
+            && !entry.delivered
+        {
+            entry.delivered = true;
+            self.bytes -= entry.bytes;
+            self.batches -= 1;
+        }
+    }
+
+    /// The next entry whose turn has come.
+    pub(crate) fn pop_delivered(&mut self) -> Option<Entry> {
+        self.entries.pop_front_if(|entry| entry.delivered)
+    }
+
+    /// The host has lost a batch: takes it and all after it out. It may be out already, by an
+    /// earlier loss; what was given since is lost all the same.
+    pub(crate) fn take_back(&mut self, id: BatchId) -> Vec<Entry> {
+        let from = self.entries.partition_point(|entry| entry.id < id);
+        let back: Vec<_> = self.entries.drain(from..).collect();
+        for entry in back.iter().filter(|entry| !entry.delivered) {
+            self.bytes -= entry.bytes;
+            self.batches -= 1;
+        }
+        back
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(ledger: &mut Ledger) {
+        ledger.push(Entry {
+            id: ledger.next_id(),
+            part: Part::Blob {
+                lane: 0,
+                key: Key(0),
+                progress: Progress::default(),
+                known: Vec::new(),
+            },
+            last: false,
+            records: 1,
+            treated: Treated::default(),
+            bytes: 10,
+            delivered: false,
+        });
+    }
+
+    fn ledger(entries: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        for _ in 0..entries {
+            push(&mut ledger);
+        }
+        ledger
+    }
+
+    fn popped(ledger: &mut Ledger) -> Vec<u64> {
+        std::iter::from_fn(|| ledger.pop_delivered()).map(|entry| entry.id.0).collect()
+    }
+
+    #[test]
+    fn nothing_counts_before_what_was_emitted_earlier() {
+        let mut ledger = ledger(3);
+        ledger.deliver(BatchId(1));
+        assert!(popped(&mut ledger).is_empty());
+        ledger.deliver(BatchId(0));
+        assert_eq!(popped(&mut ledger), [0, 1]);
+        assert_eq!((ledger.bytes(), ledger.batches()), (10, 1));
+    }
+
+    #[test]
+    fn it_is_full_by_bytes_or_by_number() {
+        assert!(!ledger(9).is_full(100));
+        assert!(ledger(10).is_full(100));
+        assert!(ledger(10_000).is_full(u64::MAX));
+    }
+
+    #[test]
+    fn a_return_takes_back_everything_after_it() {
+        let mut ledger = ledger(4);
+        ledger.deliver(BatchId(2));
+        assert_eq!(ledger.take_back(BatchId(1)).len(), 3);
+        ledger.deliver(BatchId(3));
+        ledger.deliver(BatchId(0));
+        assert_eq!(popped(&mut ledger), [0]);
+        assert_eq!((ledger.bytes(), ledger.batches()), (0, 0));
+        assert!(ledger.take_back(BatchId(1)).is_empty());
+        push(&mut ledger);
+        assert_eq!(ledger.take_back(BatchId(2)).len(), 1, "given after the loss");
+    }
+}
