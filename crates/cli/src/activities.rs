@@ -235,7 +235,7 @@ fn ids(session: &Session, matches: &ArgMatches) -> Result<Vec<ActivityId>, u8> {
     for text in matches.get_many::<String>("id").into_iter().flatten() {
         match ActivityId::parse(text) {
             Ok(id) => ids.push(id),
-            Err(error) => code = session.fail("", &error),
+            Err(error) => code = session.fail("", &error.into()),
         }
     }
     if code == COMPLETE { Ok(ids) } else { Err(code) }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use m365_audit_core::config::{
-    ACTIVITIES, MANAGEMENT, MANAGEMENT_OPTIONS, PORTAL_OPTIONS, Reader, Source,
+    ACTIVITIES, CredentialSource, MANAGEMENT, MANAGEMENT_OPTIONS, PORTAL_OPTIONS, Reader,
 };
 use m365_audit_core::credential::Choice;
 use m365_audit_core::options::{self, HOST_OPTIONS, OPTIONS, Scope};
@@ -76,15 +76,15 @@ impl Settings {
         // Without a choice there is no file; the core reports why.
         let file = Choice::of(&raw).ok().and_then(|choice| CredentialFile::of(&raw, choice));
         let source = match file.as_ref().map(|file| (file, file.read())) {
-            None => Source::Options,
+            None => CredentialSource::Options,
             Some((file, Ok(content))) => {
                 raw.insert(file.value_option().into(), content.text.expose().clone());
                 raw.remove(file.option());
-                Source::Given(content.credential)
+                CredentialSource::Given(content.credential)
             }
             Some((_, Err(error))) => {
                 errors.push(error);
-                Source::Broken
+                CredentialSource::Broken
             }
         };
         let native = NativeOptions::parse(&raw).map_err(|found| errors.extend(found));

@@ -6,16 +6,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::access::contact::Contact;
+use crate::access::expiry::ExpiryWatch;
 use crate::access::foreign::Seen;
+use crate::access::token_request::request;
 use crate::base::random::Random;
 use crate::base::secret::Secret;
 use crate::base::time::Utc;
-use crate::config::{Config, TokenEndpoint};
 use crate::contract::event::Event;
-use crate::contract::request::{Method, Operation, Request, RequestId};
-use crate::identity::credential::{
-    Credential, CredentialKind, Entropy, ExpiryWatch, Identity, ManagedIdentity, Presented,
-};
+use crate::contract::request::{Request, RequestId};
+use crate::identity::credential::{Credential, CredentialKind, Presented};
+use crate::identity::sign_in::SignIn;
 
 /// A token is renewed this long before its end, or after two thirds of its life if that is later.
 const RENEW_AHEAD: Duration = Duration::from_secs(300);
@@ -54,7 +54,7 @@ struct Valid {
 }
 
 /// Names one token among all that were had, so that a late 401 cannot discard its successor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Generation(u64);
 
 /// How a token request ended badly.
@@ -102,11 +102,7 @@ pub(crate) enum Rejection {
 
 impl TokenMachine {
     /// A machine for tokens of `resource`.
-    pub(crate) fn new(config: &Config, resource: &str) -> Self {
-        Self::with(config.sign_in.credential.clone(), resource)
-    }
-
-    fn with(credential: Credential, resource: &str) -> Self {
+    pub(crate) fn new(credential: Credential, resource: &str) -> Self {
         Self {
             credential,
             resource: resource.into(),
@@ -176,7 +172,7 @@ impl TokenMachine {
     pub(crate) fn present(
         &mut self,
         presented: Presented,
-        config: &Config,
+        sign_in: &SignIn,
         now: Utc,
         certain: bool,
     ) -> (Vec<Event>, Option<Request>) {
@@ -199,7 +195,7 @@ impl TokenMachine {
         if certain {
             events.extend(self.look_at_validity(now));
         }
-        (events, Some(request(config, &self.resource, &self.credential, &presented.entropy, now)))
+        (events, Some(request(sign_in, &self.resource, &self.credential, &presented.entropy, now)))
     }
 
     /// What there is to say of a certificate's validity, by the service's time: what the local
@@ -383,85 +379,6 @@ impl TokenMachine {
     }
 }
 
-/// The request for a token: the client credentials grant, or what a managed identity's service
-/// wants. `now` is the present time as Entra ID sees it.
-fn request(
-    config: &Config,
-    resource: &str,
-    credential: &Credential,
-    entropy: &Entropy,
-    now: Utc,
-) -> Request {
-    const JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    let path = match config.sign_in.endpoint {
-        TokenEndpoint::V1 => "oauth2/token",
-        TokenEndpoint::V2 => "oauth2/v2.0/token",
-    };
-    let url = format!("{}/{}/{path}", config.login.as_str(), config.tenant_id);
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("client_id", &config.client_id)
-        .append_pair("grant_type", "client_credentials");
-    match config.sign_in.endpoint {
-        TokenEndpoint::V1 => form.append_pair("resource", resource),
-        TokenEndpoint::V2 => form.append_pair("scope", &format!("{resource}/.default")),
-    };
-    match credential {
-        Credential::ClientSecret(secret) => form.append_pair("client_secret", secret.expose()),
-        Credential::Certificate(certificate) => {
-            let algorithm = config.sign_in.algorithm;
-            let jwt = certificate.assertion(algorithm, &config.client_id, &url, now, entropy);
-            form.append_pair("client_assertion_type", JWT)
-                .append_pair("client_assertion", jwt.expose())
-        }
-        Credential::FederatedToken(token) => form
-            .append_pair("client_assertion_type", JWT)
-            .append_pair("client_assertion", token.expose()),
-        Credential::ManagedIdentity(identity) => return ask_machine(identity, resource),
-    };
-    Request {
-        operation: Operation::Token,
-        method: Method::Post,
-        url,
-        bearer: None,
-        direct: false,
-        body: Some(Secret::new(form.finish())),
-        content_type: Some("application/x-www-form-urlencoded"),
-        headers: Vec::new(),
-    }
-}
-
-/// The request to a managed identity's service. The two kinds differ in the header, the version,
-/// and the names of what chooses between identities.
-fn ask_machine(managed: &ManagedIdentity, resource: &str) -> Request {
-    let (version, header, object, azure) = match &managed.header {
-        None => {
-            let header = ("Metadata", Secret::new("true".to_owned()));
-            ("2018-02-01", header, "object_id", "msi_res_id")
-        }
-        Some(value) => {
-            ("2019-08-01", ("X-IDENTITY-HEADER", value.clone()), "principal_id", "mi_res_id")
-        }
-    };
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("api-version", version).append_pair("resource", resource);
-    match &managed.identity {
-        Identity::System => &mut query,
-        Identity::Client(id) => query.append_pair("client_id", id),
-        Identity::Object(id) => query.append_pair(object, id),
-        Identity::Resource(id) => query.append_pair(azure, id),
-    };
-    Request {
-        operation: Operation::Token,
-        method: Method::Get,
-        url: format!("{}?{}", managed.endpoint.as_str(), query.finish()),
-        bearer: None,
-        headers: vec![header],
-        direct: true,
-        body: None,
-        content_type: None,
-    }
-}
-
 /// What an answer without a token says.
 fn failure_of(seen: &Seen<'_>) -> TokenFailure {
     let status = seen.status;
@@ -520,9 +437,10 @@ fn until(value: Option<&Value>, now: Utc) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::base::origin::Endpoint;
+    use crate::identity::credential::{Identity, ManagedIdentity};
 
     fn machine() -> TokenMachine {
-        TokenMachine::with(Credential::ClientSecret(Secret::new("s3cret".into())), "r")
+        TokenMachine::new(Credential::ClientSecret(Secret::new("s3cret".into())), "r")
     }
 
     const NOW: Utc = Utc::from_millis(1_000_000);

@@ -4,42 +4,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::envelope::EnvelopeError;
-use super::judge::judge;
-use super::plan::{RETENTION, Urgency, oldest};
-use super::reader::{PageReader, Ready};
-use super::walk::{PageId, Turn, Turned, WalkId};
 use crate::access::token::Rejection;
-use crate::audit::ending::NO_CODE_REMEDY;
-use crate::audit::exchange::{Body, Exchange};
-use crate::audit::judge::{Verdict, message_of, opening_of};
+use crate::activities::envelope::EnvelopeError;
+use crate::activities::exchange::{Body, Exchange, Purpose};
+use crate::activities::judge::judge;
+use crate::activities::lane::{Failed, PAGE_FAILURES_MAX};
+use crate::activities::plan::RETENTION;
+use crate::activities::reader::{PageReader, Ready};
+use crate::activities::walk::{Turn, Turned, WalkId};
+use crate::activities::{ActivitiesSource, Part};
 use crate::base::key::Key;
-use crate::base::time::{Now, Utc};
-use crate::collector::Collector;
-use crate::contract::batch::{Batch, ContentRef, ContentType};
+use crate::base::time::Now;
+use crate::contract::batch::{ContentRef, ContentType};
 use crate::contract::event::Event;
-use crate::contract::remedy::remedy;
-use crate::contract::request::{Operation, TransportError};
-use crate::source::ledger::{Entry, Part, Treated};
-use crate::source::losses::Loss;
-use crate::source::revision::{Novelty, Revision};
+use crate::contract::remedy::{NO_CODE_REMEDY, remedy};
+use crate::contract::request::Operation;
+use crate::source::Ended;
+use crate::source::desk::{Desk, Emission};
+use crate::source::exchange::Sent;
+use crate::source::trouble;
+use crate::source::urgency::Urgency;
+use crate::source::verdict::Verdict;
+use crate::source::words::{message_of, opening_of};
 
-/// Waits between attempts at a page.
-const PAGE_RETRY_BASE: Duration = Duration::from_secs(2);
-const PAGE_RETRY_MAX: Duration = Duration::from_secs(300);
-
-/// Attempts at a page of a fresh search before a newer one takes its place; refusals of the
-/// portal's token before it is believed to be of no use.
-const PAGE_FAILURES_MAX: u32 = 6;
-
-/// Waits between searches that fail.
-const WALK_RETRY_BASE: Duration = Duration::from_secs(5);
-const WALK_RETRY_MAX: Duration = Duration::from_secs(300);
-
-/// How often a source that is denied is tried again.
-const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
-
-const FEED: Option<ContentType> = Some(ContentType::CloudAppActivities);
+const FEED: ContentType = ContentType::CloudAppActivities;
 
 /// How a page ended.
 struct Ending {
@@ -62,18 +50,18 @@ impl Ending {
     }
 }
 
-impl Collector {
+impl ActivitiesSource {
     /// Reads the activities that have arrived. Answers whether the rest is not wanted.
-    pub(crate) fn read_activities(
+    pub(super) fn read_activities(
         &mut self,
+        desk: &mut Desk,
         now: Now,
-        walk: WalkId,
-        page: PageId,
+        purpose: Purpose,
         reader: &mut PageReader,
     ) -> bool {
         loop {
             match reader.step() {
-                Ok(Some(ready)) => self.emit_activities(now, walk, page, ready, false, 0),
+                Ok(Some(ready)) => self.emit(desk, now, purpose, ready, false, 0),
                 Ok(None) => return false,
                 // The error stays in the reader, and the end finds it there.
                 Err(_) => return true,
@@ -81,170 +69,116 @@ impl Collector {
         }
     }
 
-    /// Hands activities to the host, but for those that it was given before.
-    /// `dropped` says how many were too large for it.
-    fn emit_activities(
+    /// Hands activities to the host, but for those that it was given before. `dropped` says how
+    /// many were too large for it.
+    fn emit(
         &mut self,
+        desk: &mut Desk,
         now: Now,
-        walk: WalkId,
-        page: PageId,
+        purpose: Purpose,
         ready: Ready,
         last: bool,
         dropped: u64,
     ) {
-        let server_now = self.clock.at(now);
-        let (Some(lane), Some(portal)) = (&mut self.activities, &self.config.portal) else {
-            return;
-        };
-        let Some(window) = lane.walks.get(&walk).map(|walk| walk.window) else { return };
-        let before = ready.records.len();
-        let mut known = ready.known.into_iter();
-        let mut activities = Vec::new();
+        let Purpose { walk, page } = purpose;
+        let server_now = desk.server_time(now);
+        let Some(window) = self.lane.window(walk) else { return };
         let mut records = ready.records;
-        let mut revised = 0;
-        records.retain(|_| {
-            let Some((activity, created)) = known.next() else { return false };
-            let novelty = lane.seen.emit(activity);
-            revised += u64::from(novelty == Novelty::Revised);
-            let new = novelty != Novelty::Known;
-            if new {
-                activities.push((activity, created));
-            }
-            new
-        });
-        lane.metrics.records_deduplicated += (before - records.len()) as u64;
-        lane.metrics.records_revised += revised;
+        let (activities, revised) = self.lane.leave_out_known(&mut records, ready.known);
         for record in &records {
-            for mismatch in portal.filters.mismatches(&record.raw, server_now) {
-                if let Some(count) = lane.note_mismatch(mismatch.clause, now.monotonic) {
-                    let filter = portal.filters.clauses()[mismatch.clause].to_string();
-                    let event = Event::FilterIgnored { filter, activities: count };
-                    self.outputs.push_back(crate::Output::Event(event));
+            for mismatch in self.config.filters.mismatches(&record.raw, server_now) {
+                if let Some(count) = self.lane.note_mismatch(mismatch.clause, now.monotonic) {
+                    let filter = self.config.filters.clauses()[mismatch.clause].to_string();
+                    desk.tell(Event::FilterIgnored { filter, activities: count });
                 }
             }
         }
-        let url = format!("{}/api/v1/activities/", portal.url.as_str());
-        let treated = Treated { dropped, ..self.redact(&mut records) };
-        let content_id = format!("{}/{}/{}", window.start, window.end, page.0);
-        self.report_revised(ContentType::CloudAppActivities, &content_id, revised);
-        if 0 < treated.withheld {
-            self.event(Event::RecordsWithheldError {
-                content_type: ContentType::CloudAppActivities,
-                content_id: content_id.as_str().into(),
-                count: treated.withheld,
-            });
+        let content_id: Box<str> = format!("{}/{}/{}", window.start, window.end, page.0).into();
+        if 0 < revised {
+            let (content_type, content_id, count) = (FEED, content_id.clone(), revised);
+            desk.tell(Event::RecordsRevised { content_type, content_id, count });
         }
-        let bytes = records.iter().map(|record| record.raw.len() as u64).sum();
-        let id = self.ledger.next_id();
-        // Entered even if nothing is left: what was left out must be delivered before this counts.
-        self.ledger.push(Entry {
-            id,
-            part: Part::Page { walk, page, activities },
-            last,
-            records: records.len() as u64,
-            treated,
-            bytes,
-            delivered: records.is_empty(),
+        let content = Arc::new(ContentRef {
+            content_type: FEED,
+            id: content_id,
+            uri: format!("{}/api/v1/activities/", self.config.url.as_str()).into(),
+            created: server_now,
+            expiration: server_now + RETENTION.kept,
         });
-        if !records.is_empty() {
-            let content = Arc::new(ContentRef {
-                content_type: ContentType::CloudAppActivities,
-                id: content_id.into(),
-                uri: url.into(),
-                created: server_now,
-                expiration: server_now + RETENTION,
-            });
-            let tenant_id = self.config.tenant_id.clone();
-            self.outputs.push_back(crate::Output::Batch(Batch { id, tenant_id, content, records }));
-        }
-    }
-
-    /// The host has taken part of a page.
-    pub(crate) fn settle_page(
-        &mut self,
-        walk: WalkId,
-        page: PageId,
-        activities: &[(Revision, Utc)],
-        entry: &Entry,
-        now: Utc,
-    ) {
-        let Some(lane) = &mut self.activities else { return };
-        if let Some(window) = lane.walks.get(&walk).map(|walk| walk.window) {
-            let feed = ContentType::CloudAppActivities;
-            for (kind, count) in entry.treated.lost() {
-                let loss = Loss::of_time(kind, feed, window, now);
-                self.losses.add(Loss { count, ..loss });
-            }
-        }
-        lane.metrics.records_delivered += entry.records;
-        lane.metrics.records_redacted += entry.treated.redacted;
-        lane.metrics.records_withheld += entry.treated.withheld;
-        lane.metrics.records_malformed += entry.treated.malformed;
-        lane.metrics.bytes_delivered += entry.bytes;
-        lane.deliver(walk, page, entry.last, activities, &mut self.changes);
+        // The filters are of the other API's records.
+        let emission = Emission { content, records, last, dropped, filterable: false };
+        let batch = desk.emit(self.id, emission);
+        self.parts.push_back(Part { batch, walk, page, activities });
     }
 
     /// A page has ended, well or badly.
-    pub(crate) fn end_activities(
+    pub(super) fn end_page(
         &mut self,
+        desk: &mut Desk,
         now: Now,
-        id: WalkId,
-        page: PageId,
-        exchange: &mut Exchange,
-        result: Result<(), TransportError>,
+        mut exchange: Exchange,
+        ended: Ended,
     ) {
-        if let Err(error) = &result {
-            self.note_silence(exchange.operation, &error.to_string());
+        let Purpose { walk, .. } = exchange.purpose;
+        if let Err(error) = &ended.result {
+            let operation = exchange.sent.operation;
+            trouble::silence(&mut self.access, desk, operation, &error.to_string());
         }
-        let ending = self.end_page_body(now, id, page, exchange, result);
+        let stalled = ended.stalled;
+        let ending = self.judge_page(desk, now, &mut exchange, ended);
         if let Some(answer) = &ending.foreign {
-            return self.fail_foreign(now, id, exchange, answer);
+            return self.fail_foreign(desk, now, walk, answer);
         }
-        self.note_failing_page(now, id, page, exchange, &ending);
-        let Some(lane) = &mut self.activities else { return };
-        let Some(walk) = lane.walks.get_mut(&id) else { return };
-        walk.request = None;
+        self.note_failing(desk, now, &exchange, &ending, stalled);
+        if !self.lane.note_ended(walk) {
+            return;
+        }
         match ending.verdict {
             Verdict::Accept => {
                 if let Some(turn) = ending.turn {
-                    self.turn_activities(now, id, page, turn, exchange);
+                    self.turn(desk, now, &exchange, turn);
                 }
             }
-            Verdict::Throttle(wait) => self.throttle(now, exchange.operation, FEED, wait),
-            Verdict::Reauthenticate => self.reject_portal_token(now, id, exchange, &ending.reason),
-            Verdict::Deny | Verdict::Forbid => self.deny_activities(now, "HTTP status 403"),
+            Verdict::Throttle(wait) => {
+                let operation = exchange.sent.operation;
+                trouble::throttle(&mut self.access, desk, now, operation, Some(FEED), wait);
+            }
+            Verdict::Reauthenticate => {
+                self.reject_token(desk, now, walk, exchange.sent, &ending.reason);
+            }
+            Verdict::Deny | Verdict::Forbid => self.deny(desk, now, "HTTP status 403"),
             // What the cursor stands for is not known any more, or the filters are not liked.
-            Verdict::Replan => self.fail_walk(now, id, &ending.reason),
+            Verdict::Replan => self.fail_search(desk, now, walk, &ending.reason),
             // Our own back-pressure may have cost the connection: that is nobody's failure.
-            Verdict::Retry(None) if exchange.stalled => {}
+            Verdict::Retry(None) if stalled => {}
             Verdict::Retry(wait) | Verdict::CoolDown(wait) => {
-                self.fail_activities(now, id, wait, &ending.reason);
+                self.fail_page(desk, now, walk, wait, &ending.reason);
             }
             Verdict::Gone | Verdict::Resubscribe => {
-                self.fail_activities(now, id, None, &ending.reason);
+                self.fail_page(desk, now, walk, None, &ending.reason);
             }
         }
     }
 
     /// Says so, once, when page after page of fresh searches fails alike. What cannot be read of
     /// the past holds up nothing, and is told by itself.
-    fn note_failing_page(
+    fn note_failing(
         &mut self,
+        desk: &mut Desk,
         now: Now,
-        id: WalkId,
-        page: PageId,
         exchange: &Exchange,
         ending: &Ending,
+        stalled: bool,
     ) {
-        let Some(lane) = &mut self.activities else { return };
-        if lane.walks.get(&id).is_none_or(|walk| walk.urgency != Urgency::Fresh) {
+        let Purpose { walk, page } = exchange.purpose;
+        if self.lane.urgency(walk) != Some(Urgency::Fresh) {
             return;
         }
-        let content_type = ContentType::CloudAppActivities;
+        let content_type = FEED;
         let passes = match &ending.verdict {
             Verdict::Accept => {
-                if lane.failing.succeed() {
-                    self.event(Event::FeedRestored { content_type });
+                if self.lane.failing().succeed() {
+                    desk.tell(Event::FeedRestored { content_type });
                 }
                 return;
             }
@@ -254,40 +188,37 @@ impl Collector {
             | Verdict::Deny
             | Verdict::Forbid
             | Verdict::CoolDown(_) => return,
-            Verdict::Retry(None) if exchange.stalled => return,
+            Verdict::Retry(None) if stalled => return,
             Verdict::Retry(_) => true,
             Verdict::Replan | Verdict::Gone | Verdict::Resubscribe => false,
         };
         let key = Key(page.0.into());
-        if lane.failing.fail(key, &ending.reason, passes, now.monotonic) {
-            let words = match &exchange.body {
-                Body::Small(small) if self.config.redaction.is_none() => {
+        if self.lane.failing().fail(key, &ending.reason, passes, now.monotonic) {
+            let message = match &exchange.body {
+                Body::Small(small) if desk.treatment().may_show() => {
                     opening_of(small.bytes()).unwrap_or_default()
                 }
-                Body::Small(_) | Body::Page(_) | Body::Blob(_) | Body::Activities(_) => {
-                    String::new()
-                }
+                Body::Small(_) | Body::Page(_) => String::new(),
             };
-            self.event(Event::FeedFailingError {
+            desk.tell(Event::FeedFailingError {
                 content_type,
                 code: ending.reason.clone(),
-                message: words,
+                message,
                 remedy: if passes { NO_CODE_REMEDY } else { remedy("portal-refused") },
             });
         }
     }
 
     /// Judges how a page ended. What was read of it is emitted, however it ended.
-    fn end_page_body(
+    fn judge_page(
         &mut self,
+        desk: &mut Desk,
         now: Now,
-        id: WalkId,
-        page: PageId,
         exchange: &mut Exchange,
-        result: Result<(), TransportError>,
+        ended: Ended,
     ) -> Ending {
         let head = exchange.head.clone();
-        let redacted = self.config.redaction.is_some();
+        let may_show = desk.treatment().may_show();
         let judged = |opening: &[u8]| {
             let seen = head.with(opening);
             // Each tenant's own address has a search. Where it is not found, there is no tenant.
@@ -296,16 +227,16 @@ impl Collector {
                 && (seen.is_foreign() || matches!(head.status, 404 | 405 | 410));
             let said = match message_of(opening).filter(|_| !(200..300).contains(&head.status)) {
                 Some(words) => format!("HTTP status {}, {words}", head.status),
-                None if redacted => seen.describe_head(),
-                None => seen.describe(),
+                None if may_show => seen.describe(),
+                None => seen.describe_head(),
             };
             Ending { verdict, reason: said.clone(), foreign: foreign.then_some(said), turn: None }
         };
-        match (&mut exchange.body, result) {
-            (Body::Activities(reader), result) => {
+        match (&mut exchange.body, ended.result) {
+            (Body::Page(reader), result) => {
                 let finished = reader.finish();
                 let last = result.is_ok() && finished.is_ok();
-                let (ready, oversized) = (reader.take_ready(), reader.oversized);
+                let (ready, oversized) = (reader.take_ready(), reader.oversized());
                 let whole = match (result, finished) {
                     (Err(error), _) => Err(Ending::retry(error)),
                     (Ok(()), Ok(found)) => Ok(found),
@@ -313,85 +244,58 @@ impl Collector {
                     (Ok(()), Err(error)) => Err(Ending::retry(error)),
                 };
                 let dropped = if whole.is_ok() { oversized } else { 0 };
-                self.emit_activities(now, id, page, ready, last, dropped);
+                self.emit(desk, now, exchange.purpose, ready, last, dropped);
                 match whole {
                     Err(ending) => ending,
-                    Ok((verso, records)) => {
-                        self.report_oversized_activities(oversized);
+                    Ok((ends, records)) => {
+                        self.report_oversized(desk, oversized);
+                        let (has_next, next_filters) = (ends.has_next, ends.next_filters);
+                        let turn = Turn { records, has_next, next_filters };
                         Ending {
                             verdict: Verdict::Accept,
                             reason: String::new(),
                             foreign: None,
-                            turn: Some(Turn {
-                                records,
-                                has_next: verso.has_next,
-                                next_filters: verso.next_filters,
-                            }),
+                            turn: Some(turn),
                         }
                     }
                 }
             }
-            (_, Err(error)) => Ending::retry(error),
+            (Body::Small(_), Err(error)) => Ending::retry(error),
             (Body::Small(small), Ok(())) => judged(small.bytes()),
-            (Body::Page(_) | Body::Blob(_), Ok(())) => judged(b""),
         }
     }
 
-    fn turn_activities(
-        &mut self,
-        now: Now,
-        id: WalkId,
-        page: PageId,
-        turn: Turn,
-        exchange: &Exchange,
-    ) {
-        let Some(lane) = &mut self.activities else { return };
-        lane.tokens.prove(exchange.generation, now.monotonic);
-        lane.budget.note_success();
-        lane.contact.note_proof();
-        let restored = lane.denied.take().is_some();
-        let Some(walk) = lane.walks.get_mut(&id) else { return };
-        let urgency = walk.urgency;
-        let turned = walk.turn(page, turn);
-        let read = walk.is_read().then_some(Event::ActivitiesListed {
-            start: walk.window.start,
-            end: walk.window.end,
-            pages: walk.pages,
-            activities: walk.records,
-        });
-        lane.pages_read += u64::from(turned == Turned::On);
-        if turned == Turned::On {
-            lane.note_success(urgency);
-        }
+    /// A page was read to its end.
+    fn turn(&mut self, desk: &mut Desk, now: Now, exchange: &Exchange, turn: Turn) {
+        let Purpose { walk, page } = exchange.purpose;
+        self.access.prove(exchange.sent.generation, now.monotonic);
+        self.access.note_success();
+        self.access.contact().note_proof();
+        let restored = self.lane.restore();
+        let (turned, read) = self.lane.turn(walk, page, turn);
         if restored {
-            let content_type = ContentType::CloudAppActivities;
-            self.event(Event::FeedRestored { content_type });
+            desk.tell(Event::FeedRestored { content_type: FEED });
         }
         match turned {
-            Turned::On => {
-                if let Some(event) = read {
-                    self.event(event);
-                    if let Some(lane) = &mut self.activities {
-                        lane.note_read(id);
-                    }
-                }
-            }
+            Turned::On => read.into_iter().for_each(|event| desk.tell(event)),
             Turned::Again => {
                 let reason = "the answer says that there is more, and not how to go on";
-                self.fail_activities(now, id, None, reason);
+                self.fail_page(desk, now, walk, None, reason);
             }
-            Turned::Stuck => self.fail_walk(now, id, "the pages of the search go in circles"),
+            Turned::Stuck => {
+                self.fail_search(desk, now, walk, "the pages of the search go in circles");
+            }
         }
-        // The entry of the page may have been delivered before its turn was known.
-        self.settle(now);
-        self.note_activities_caught_up(now);
+        self.turned = true;
     }
 
-    fn report_oversized_activities(&mut self, count: u64) {
-        let Some(lane) = self.activities.as_mut().filter(|_| count > 0) else { return };
-        lane.metrics.records_dropped += count;
-        self.event(Event::RecordsDroppedError {
-            content_type: ContentType::CloudAppActivities,
+    fn report_oversized(&mut self, desk: &mut Desk, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.lane.note_dropped(count);
+        desk.tell(Event::RecordsDroppedError {
+            content_type: FEED,
             content_id: "activities".into(),
             count,
             reason: "larger than record_bytes_max",
@@ -399,57 +303,44 @@ impl Collector {
     }
 
     /// Somebody else answers at `portal_url`. After a while it is left alone.
-    fn fail_foreign(&mut self, now: Now, id: WalkId, exchange: &Exchange, answer: &str) {
-        self.note_foreign(exchange.operation, FEED, answer);
-        let Some(lane) = &mut self.activities else { return };
-        if let Some(walk) = lane.walks.get_mut(&id) {
-            walk.request = None;
-        }
-        if lane.contact.is_lost() {
-            lane.denied_until = now.monotonic + DENIED_RETRY;
-            lane.denied = Some("portal-address".into());
+    fn fail_foreign(&mut self, desk: &mut Desk, now: Now, walk: WalkId, answer: &str) {
+        let operation = Operation::ListActivities;
+        trouble::foreign(&mut self.access, desk, operation, Some(FEED), answer);
+        self.lane.note_ended(walk);
+        if self.access.is_lost() {
+            // Told as what it is.
+            self.lane.deny(now.monotonic, self.access.troubles().address);
         } else {
-            self.fail_activities(now, id, None, answer);
+            self.fail_page(desk, now, walk, None, answer);
         }
     }
 
-    fn reject_portal_token(&mut self, now: Now, id: WalkId, exchange: &Exchange, reason: &str) {
-        if self.config.portal.as_ref().is_some_and(|portal| portal.token.is_some()) {
+    fn reject_token(&mut self, desk: &mut Desk, now: Now, walk: WalkId, sent: Sent, reason: &str) {
+        if self.access.is_given() {
             // There is no other.
-            return self.fail_portal_token(now, id, reason);
+            return self.fail_given_token(desk, now, walk, reason);
         }
-        match self.reject_token(now, exchange, FEED, reason) {
-            Rejection::Discarded(wait) => {
-                let lane = self.activities.as_mut();
-                if let Some(walk) = lane.and_then(|lane| lane.walks.get_mut(&id)) {
-                    walk.not_before = now.monotonic + wait;
-                }
-            }
-            Rejection::NotTheToken => self.fail_activities(now, id, None, reason),
+        match trouble::reject(&mut self.access, desk, now, sent, Some(FEED), reason) {
+            Rejection::Discarded(wait) => self.lane.wait_until(walk, now.monotonic + wait),
+            Rejection::NotTheToken => self.fail_page(desk, now, walk, None, reason),
         }
     }
 
     /// One refusal may be a hiccup; several are not.
-    fn fail_portal_token(&mut self, now: Now, id: WalkId, reason: &str) {
-        let Some(walk) = self.activities.as_mut().and_then(|lane| lane.walks.get_mut(&id)) else {
-            return;
-        };
-        walk.refusals += 1;
-        if walk.refusals < PAGE_FAILURES_MAX {
-            self.fail_activities(now, id, None, reason);
+    fn fail_given_token(&mut self, desk: &mut Desk, now: Now, walk: WalkId, reason: &str) {
+        let Some(refusals) = self.lane.note_refusal(walk) else { return };
+        if refusals < PAGE_FAILURES_MAX {
+            self.fail_page(desk, now, walk, None, reason);
         } else {
-            self.deny_activities(now, "portal-token");
+            self.deny(desk, now, "portal-token");
         }
     }
 
     /// The source is denied: it is left alone for a while, and the others go on.
-    fn deny_activities(&mut self, now: Now, code: &str) {
-        let Some(lane) = &mut self.activities else { return };
-        lane.denied_until = now.monotonic + DENIED_RETRY;
-        if lane.denied.as_deref() != Some(code) {
-            lane.denied = Some(code.to_owned());
-            self.event(Event::FeedDeniedError {
-                content_type: ContentType::CloudAppActivities,
+    fn deny(&mut self, desk: &mut Desk, now: Now, code: &str) {
+        if self.lane.deny(now.monotonic, code) {
+            desk.tell(Event::FeedDeniedError {
+                content_type: FEED,
                 code: code.to_owned(),
                 message: String::new(),
                 remedy: remedy(if code == "portal-token" { code } else { "portal-denied" }),
@@ -457,63 +348,32 @@ impl Collector {
         }
     }
 
-    fn fail_activities(&mut self, now: Now, id: WalkId, wait: Option<Duration>, reason: &str) {
-        let Some(lane) = &mut self.activities else { return };
-        let Some(walk) = lane.walks.get_mut(&id) else { return };
-        if walk.is_stuck && walk.window.end <= oldest(self.clock.at(now)) {
-            // It is lost, and told.
-            lane.drop_walk(id, &mut self.changes);
-            return;
+    fn fail_page(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        walk: WalkId,
+        named: Option<Duration>,
+        reason: &str,
+    ) {
+        match self.lane.fail_page(desk, now, walk, named) {
+            Failed::Gone => {}
+            Failed::Search => self.fail_search(desk, now, walk, reason),
+            Failed::Page { in_a_row, wait } => {
+                desk.tell_wait(now, Operation::ListActivities, Some(FEED), reason, named);
+                tell_retry(desk, in_a_row, reason, wait);
+            }
         }
-        let was_stuck = walk.is_stuck;
-        let failures = walk.fail(lane.pages_read);
-        let (in_a_row, walk_urgency) = (walk.failed, walk.urgency);
-        // What is asked for is soon old. Any other search keeps what it has reached.
-        if walk.urgency == Urgency::Fresh && failures >= PAGE_FAILURES_MAX {
-            self.fail_walk(now, id, reason);
-            return;
-        }
-        let in_a_row = in_a_row.max(lane.note_failure(walk_urgency));
-        let Some(walk) = lane.walks.get_mut(&id) else { return };
-        let backoff = self.random.backoff(PAGE_RETRY_BASE, PAGE_RETRY_MAX, failures);
-        let named = wait;
-        let wait = wait.unwrap_or_default().max(backoff);
-        walk.not_before = now.monotonic + wait;
-        if walk.is_stuck && !was_stuck {
-            lane.set_aside(id, &mut self.changes);
-        }
-        self.report_wait(now, Operation::ListActivities, FEED, reason, named);
-        self.report_activity_retry(in_a_row, reason, wait);
     }
 
     /// Gives a search up; after a while the planner asks again for what it did not cover.
-    fn fail_walk(&mut self, now: Now, id: WalkId, reason: &str) {
-        let Some(lane) = &mut self.activities else { return };
-        let Some(urgency) = lane.walks.get(&id).map(|walk| walk.urgency) else { return };
-        lane.drop_walk(id, &mut self.changes);
-        lane.failures = lane.failures.saturating_add(1);
-        let failures = lane.failures;
-        let in_a_row = failures.max(lane.note_failure(urgency));
-        let wait = self.random.backoff(WALK_RETRY_BASE, WALK_RETRY_MAX, failures);
-        lane.not_before = now.monotonic + wait;
-        lane.next_fresh = lane.not_before;
-        lane.relist_not_before = now.monotonic + WALK_RETRY_MAX;
-        self.report_activity_retry(in_a_row, reason, wait);
-    }
-
-    fn report_activity_retry(&mut self, failures: u32, reason: &str, wait: Duration) {
-        self.report_retry(Operation::ListActivities, FEED, failures, reason, wait);
-    }
-
-    /// Says so, once, when the backlog is delivered.
-    fn note_activities_caught_up(&mut self, now: Now) {
-        let server_now = self.clock.at(now);
-        let Some(lane) = &mut self.activities else { return };
-        let recent = server_now - super::plan::FRESH_SPAN;
-        if !lane.caught_up && lane.is_settled_until(recent, server_now) {
-            lane.caught_up = true;
-            let content_type = ContentType::CloudAppActivities;
-            self.event(Event::BacklogDelivered { content_type, quarantined: 0 });
+    fn fail_search(&mut self, desk: &mut Desk, now: Now, walk: WalkId, reason: &str) {
+        if let Some((in_a_row, wait)) = self.lane.fail_search(desk, now.monotonic, walk) {
+            tell_retry(desk, in_a_row, reason, wait);
         }
     }
+}
+
+fn tell_retry(desk: &mut Desk, failures: u32, reason: &str, retry_in: Duration) {
+    desk.tell_retry(Operation::ListActivities, Some(FEED), failures, reason, retry_in);
 }

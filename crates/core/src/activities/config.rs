@@ -6,18 +6,19 @@ use std::time::Duration;
 use super::filter::Filters;
 use crate::base::origin::Origin;
 use crate::base::secret::Secret;
-use crate::config::{ConfigError, Reader};
+use crate::options::{ConfigError, Reader};
 
 /// What has to be known to collect activities.
 #[derive(Clone, Debug)]
-pub(crate) struct PortalConfig {
-    pub(crate) url: Origin,
+pub(crate) struct ActivitiesConfig {
+    pub url: Origin,
     /// A token that the portal made; `None`: tokens of Entra ID.
-    pub(crate) token: Option<Secret<String>>,
-    pub(crate) resource: Box<str>,
-    pub(crate) lookback: Duration,
-    pub(crate) filters: Filters,
-    pub(crate) requests_per_minute: u32,
+    pub token: Option<Secret<String>>,
+    pub resource: Box<str>,
+    pub lookback: Duration,
+    pub filters: Filters,
+    pub interval: Duration,
+    pub requests_per_minute: u32,
 }
 
 /// Options that are about activities alone and may not be set without them.
@@ -30,14 +31,14 @@ pub const PORTAL_OPTIONS: [&str; 6] = [
     "activities_requests_per_minute",
 ];
 
-impl PortalConfig {
+impl ActivitiesConfig {
     /// Reads the options of this source, whether it is collected or not: a mistake in one is told
     /// in any case. `None` if it is not, or if they do not do.
     pub(crate) fn read(reader: &mut Reader<'_>, collected: bool) -> Option<Self> {
         let url = read_url(reader, collected);
         let filters = read_filters(reader);
         let token = reader.optional("portal_token").map(Secret::new);
-        let resource = reader.text("portal_resource").into();
+        let resource = reader.text_or_default("portal_resource").into();
         let lookback = reader.duration("activities_lookback");
         let requests = reader.number("activities_requests_per_minute");
         collected.then_some(())?;
@@ -47,6 +48,7 @@ impl PortalConfig {
             resource,
             lookback,
             filters: filters?,
+            interval: reader.duration("interval_sec"),
             requests_per_minute: u32::try_from(requests).unwrap_or(u32::MAX),
         })
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::audit::judge::Verdict;
+use crate::source::verdict::Verdict;
 
 /// The pause after a bare 429. A client of Microsoft's own waits as long.
 const PAUSE: Duration = Duration::from_secs(5);

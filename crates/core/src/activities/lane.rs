@@ -1,28 +1,48 @@
-//! The lane of activities: what is covered, which searches are under way, what is remembered. Sends
+//! The feed of activities: what is covered, which searches are under way, what is remembered. Sends
 //! nothing; `schedule` asks it what to send, `answer` tells it what came of it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::config::PortalConfig;
-use super::plan::{self, Urgency};
-use super::seen::SeenActivities;
-use super::walk::{Cursor, NORMAL_RECORDS_MAX, PageId, Point, Walk, WalkId};
-use crate::access::budget::Budget;
-use crate::access::contact::Contact;
-use crate::access::token::TokenMachine;
+use crate::activities::config::ActivitiesConfig;
+use crate::activities::plan;
+use crate::activities::seen::SeenActivities;
+use crate::activities::state::{Notes, WalkRecord};
+use crate::activities::walk::{
+    Cursor, NORMAL_RECORDS_MAX, PageId, Point, Turn, Turned, Walk, WalkId,
+};
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
-use crate::config::Config;
-use crate::contract::batch::ContentType;
+use crate::contract::batch::{ContentType, Record};
+use crate::contract::event::Event;
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::RequestId;
-use crate::contract::state::{self, Changes, LaneKeys, LaneRecord, StateError, Stored};
+use crate::contract::state::{self, Changes, StateError, Stored};
+use crate::source::coverage::Coverage;
+use crate::source::desk::Desk;
 use crate::source::failing::Failing;
-use crate::source::revision::Revision;
+use crate::source::keys::LaneKeys;
+use crate::source::ledger::Entry;
+use crate::source::losses::Loss;
+use crate::source::retention::{FRESH_SPAN, horizon};
+use crate::source::revision::{Novelty, Revision};
+use crate::source::urgency::Urgency;
+
+/// How often a feed that is denied is tried again.
+const DENIED_RETRY: Duration = Duration::from_secs(10 * 60);
+
+/// Waits between attempts at a page.
+const PAGE_RETRY_BASE: Duration = Duration::from_secs(2);
+const PAGE_RETRY_MAX: Duration = Duration::from_secs(300);
+
+/// Attempts at a page of a fresh search before a newer one takes its place; refusals of a token that
+/// was given to us before it is believed to be of no use.
+pub(super) const PAGE_FAILURES_MAX: u32 = 6;
+
+/// Waits between searches that fail.
+const WALK_RETRY_BASE: Duration = Duration::from_secs(5);
+const WALK_RETRY_MAX: Duration = Duration::from_secs(300);
 
 /// With so many failures in a row, what retention destroys counts as lost although its search is
 /// under way.
@@ -30,43 +50,6 @@ const HOPELESS: u32 = 6;
 
 /// How often a filter that the service does not apply is told again.
 const MISMATCH_REPORTED_EVERY: Duration = Duration::from_secs(3_600);
-
-/// A search that is continued after a restart.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WalkRecord {
-    start: i64,
-    end: i64,
-    at: Point,
-}
-
-/// What is stored of how activities are searched for.
-#[derive(Debug)]
-struct Notes {
-    /// The key of the filters.
-    filters: String,
-    /// The end of what was covered before the last long silence. Of the day before it, which is
-    /// searched again, every `_id` is remembered until that is done.
-    seam: Utc,
-    /// When each span of [`plan::RELISTS`] was last searched again, all of it delivered.
-    relisted: [Utc; plan::RELISTS.len()],
-}
-
-impl Notes {
-    fn encode(&self) -> String {
-        let [seam, short, long] =
-            [self.seam, self.relisted[0], self.relisted[1]].map(Utc::as_millis);
-        format!("{} {seam} {short} {long}", self.filters)
-    }
-
-    fn decode(key: &str, text: &str) -> Result<Self, StateError> {
-        let mut parts = text.split(' ');
-        let mut part = || parts.next().unwrap_or_default();
-        let filters = part().to_owned();
-        let mut time = || state::decode_time(key, part());
-        Ok(Self { filters, seam: time()?, relisted: [time()?, time()?] })
-    }
-}
 
 /// A filter that was not applied.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,74 +60,65 @@ struct Ignored {
 
 /// The activities of one tenant.
 #[derive(Debug)]
-pub(crate) struct ActivityLane {
+pub(super) struct ActivityLane {
     keys: LaneKeys,
-    pub(super) begin: Utc,
-    covered: IntervalSet,
+    coverage: Coverage,
     notes: Notes,
     notes_changed: bool,
-    pub(crate) tokens: TokenMachine,
-    pub(crate) budget: Budget,
-    /// Whether this API was ever reached.
-    pub(crate) contact: Contact,
-    pub(super) walks: BTreeMap<WalkId, Walk>,
+    walks: BTreeMap<WalkId, Walk>,
     next_walk: u64,
     next_page: u64,
-    /// Why Microsoft denies this source, until it works again, and when it is tried again.
-    pub(crate) denied: Option<String>,
-    pub(super) denied_until: Duration,
+    /// Why Microsoft denies this feed, until it works again, and when it is tried again.
+    denied: Option<String>,
+    denied_until: Duration,
     /// Whether page after page fails.
-    pub(super) failing: Failing,
+    failing: Failing,
     /// Searches that failed in a row, and when the next may begin.
-    pub(super) failures: u32,
+    failures: u32,
     /// Requests that failed in a row, by the urgency of their search.
     failed: [u32; 3],
-    pub(super) not_before: Duration,
-    pub(super) next_fresh: Duration,
+    not_before: Duration,
+    next_fresh: Duration,
     /// Which span is searched again, and since when; and when that may be done next.
     relisting: Option<(usize, Utc)>,
-    pub(super) relist_not_before: Duration,
+    relist_not_before: Duration,
     /// For a run that ends: whether the last day is still to be searched again.
     final_round: bool,
     replan: bool,
     /// Pages of all searches that were read.
-    pub(super) pages_read: u64,
-    pub(super) caught_up: bool,
+    pages_read: u64,
+    caught_up: bool,
     /// Activities that the last fresh search brought: whether normal mode will do.
     fresh_records: u64,
-    pub(super) seen: SeenActivities,
+    seen: SeenActivities,
     ignored: Vec<Ignored>,
-    pub(crate) metrics: LaneMetrics,
-    pub(super) growing_gap_at: Duration,
-    is_new: bool,
+    metrics: LaneMetrics,
     /// Whether Microsoft's clock is not known yet: what is searched meanwhile shows it, and counts
     /// for nothing else.
     guessing: bool,
-    changed: bool,
     /// Whether the filters were others when this state was written.
-    pub(super) filters_changed: bool,
+    filters_changed: bool,
     /// Whether the stored search is not gone on with.
     walk_dropped: bool,
 }
 
 impl ActivityLane {
-    /// A lane that continues from `stored`, or begins at the look-back before `now`.
-    pub(crate) fn load(
-        portal: &PortalConfig,
-        config: &Config,
+    /// A lane that continues from `stored`, or begins at the look-back before `now`. `once`: the run
+    /// ends; `dedupe_records`: how many older ones are remembered.
+    pub(super) fn load(
+        config: &ActivitiesConfig,
+        once: bool,
+        dedupe_records: usize,
         stored: &Stored,
         now: Now,
     ) -> Result<Self, StateError> {
-        let keys = LaneKeys::new(ContentType::CloudAppActivities);
-        let name = keys.lane();
-        let begin = plan::begin(portal.lookback, now.wall);
-        let record = match stored.get(&name) {
-            Some(value) => state::decode::<LaneRecord>(&name, value)?,
-            None => LaneRecord::new(begin, &IntervalSet::default()),
-        };
-        let is_new = !stored.contains_key(&name);
+        let feed = ContentType::CloudAppActivities;
+        let keys = LaneKeys::new(feed);
+        let (coverage, _) =
+            Coverage::load(feed, &keys, stored, plan::RETENTION, config.lookback, now)?;
+        let is_new = coverage.is_new();
         let name = keys.search();
-        let filters = Key::of_content(&portal.filters.to_json().to_string());
+        let filters = Key::of_content(&config.filters.to_json().to_string());
         let filters = format!("{:032x}", filters.0);
         let mut notes = match stored.get(&name) {
             Some(value) => Notes::decode(&name, value)?,
@@ -157,11 +131,7 @@ impl ActivityLane {
         let filters_before = std::mem::replace(&mut notes.filters, filters);
         let known = notes.filters == filters_before;
         let mut lane = Self {
-            begin: record.begin(),
-            covered: record.covered(),
-            tokens: TokenMachine::new(config, &portal.resource),
-            budget: Budget::new(portal.requests_per_minute, now.monotonic),
-            contact: Contact::default(),
+            coverage,
             walks: BTreeMap::new(),
             next_walk: 0,
             next_page: 0,
@@ -174,18 +144,15 @@ impl ActivityLane {
             next_fresh: Duration::ZERO,
             relisting: None,
             relist_not_before: Duration::ZERO,
-            final_round: config.once && !is_new,
+            final_round: once && !is_new,
             replan: true,
             pages_read: 0,
             caught_up: false,
             fresh_records: 0,
-            seen: SeenActivities::load(stored, &keys, config.dedupe_records)?,
-            ignored: vec![Ignored::default(); portal.filters.clauses().len()],
-            metrics: LaneMetrics::new(ContentType::CloudAppActivities),
-            growing_gap_at: now.monotonic + crate::audit::plan::GAP_REPORTED_EVERY,
-            is_new,
+            seen: SeenActivities::load(stored, &keys, dedupe_records)?,
+            ignored: vec![Ignored::default(); config.filters.clauses().len()],
+            metrics: LaneMetrics::new(feed),
             guessing: true,
-            changed: is_new,
             filters_changed: !filters_before.is_empty() && !known,
             notes,
             notes_changed: !known,
@@ -208,6 +175,11 @@ impl ActivityLane {
         Ok(lane)
     }
 
+    /// Counters and gauges, as of the last measuring.
+    pub(super) const fn metrics(&self) -> &LaneMetrics {
+        &self.metrics
+    }
+
     // Searches.
 
     fn begin_walk(&mut self, window: Interval, urgency: Urgency, at: Point) {
@@ -225,7 +197,8 @@ impl ActivityLane {
     pub(super) fn plan(
         &mut self,
         urgency: Urgency,
-        config: &Config,
+        interval: Duration,
+        once: bool,
         target: Option<Utc>,
         now: Now,
         server_now: Utc,
@@ -241,15 +214,15 @@ impl ActivityLane {
                 if self.guessing {
                     // By a clock that is slow, all that there is may be covered. What is asked does
                     // not matter, but for the date of the answer; and the next one must come soon.
-                    self.next_fresh = now.monotonic + plan::GUESS_EVERY.min(config.interval);
+                    self.next_fresh = now.monotonic + plan::GUESS_EVERY.min(interval);
                     let window = plan::guess(server_now);
                     self.begin_walk(window, urgency, Point::new(window, Cursor::Skip(0)));
                     return Some(self.next_fresh);
                 }
-                self.next_fresh = now.monotonic + config.interval;
+                self.next_fresh = now.monotonic + interval;
                 let settled =
                     target.is_some_and(|target| self.is_settled_until(target, server_now));
-                let window = plan::fresh(&self.listed(u32::MAX), self.begin, server_now);
+                let window = self.coverage.fresh(&self.listed(u32::MAX), server_now);
                 if let Some(window) = window.filter(|_| !settled) {
                     let normal = self.fresh_records < NORMAL_RECORDS_MAX;
                     let cursor = if normal { Cursor::Skip(0) } else { Cursor::Scan(None) };
@@ -257,13 +230,13 @@ impl ActivityLane {
                 }
                 Some(self.next_fresh)
             }
-            Urgency::Soon if config.once && !self.final_round => None,
+            Urgency::Soon if once && !self.final_round => None,
             Urgency::Soon => self.plan_relist(now.monotonic, server_now),
             Urgency::Backlog => {
                 if !self.replan {
                     return None;
                 }
-                match plan::backlog(&self.listed(u32::MAX), self.begin, server_now) {
+                match plan::backlog(&self.listed(u32::MAX), self.coverage.begin(), server_now) {
                     Some(window) => {
                         let at = Point::new(window, Cursor::Scan(None));
                         self.begin_walk(window, urgency, at);
@@ -290,7 +263,7 @@ impl ActivityLane {
             }
             self.relisting = Some((slot, server_now));
             let since = self.seen.since();
-            if let Some(window) = plan::relist(span, self.begin, since, server_now) {
+            if let Some(window) = plan::relist(span, self.coverage.begin(), since, server_now) {
                 self.begin_walk(window, Urgency::Soon, Point::new(window, Cursor::Scan(None)));
                 return None;
             }
@@ -310,7 +283,7 @@ impl ActivityLane {
     /// What is covered, or under way with fewer failures in a row than so many. What is searched
     /// again is neither.
     fn listed(&self, failures_max: u32) -> IntervalSet {
-        let mut listed = self.covered.clone();
+        let mut listed = self.coverage.covered().clone();
         let counts = |walk: &&Walk| walk.urgency != Urgency::Soon && walk.failures < failures_max;
         for walk in self.walks.values().filter(counts) {
             listed.insert(walk.window);
@@ -322,22 +295,24 @@ impl ActivityLane {
     /// before it counts as not covered, once, for what was found since.
     pub(super) fn reopen(&mut self, now: Utc) {
         let (every, span) = plan::RELISTS[1];
-        if let Some(end) = self.covered.last_end()
+        if let Some(end) = self.coverage.covered().last_end()
             && self.notes.seam < end
             && end + every < now
         {
             self.notes.seam = end;
-            self.covered.forget_after((end - span).max(plan::oldest(now)));
-            (self.changed, self.notes_changed, self.replan) = (true, true, true);
+            self.coverage.forget_after((end - span).max(plan::RETENTION.oldest(now)));
+            (self.notes_changed, self.replan) = (true, true);
         }
     }
 
     /// Up to when all `_id`s of the time before are remembered: now, or where a silence began.
     fn edge(&self, now: Utc) -> Utc {
-        let end = self.covered.last_end().map_or(now, |end| end.min(now));
+        let end = self.coverage.covered().last_end().map_or(now, |end| end.min(now));
         let seam = self.notes.seam;
-        let start = (seam - plan::RELISTS[1].1).max(self.begin).max(plan::oldest(now));
-        let open = Interval::new(start, seam).is_some_and(|day| !self.covered.gaps(day).is_empty());
+        let start =
+            (seam - plan::RELISTS[1].1).max(self.coverage.begin()).max(plan::RETENTION.oldest(now));
+        let open = Interval::new(start, seam)
+            .is_some_and(|day| !self.coverage.covered().gaps(day).is_empty());
         if open { end.min(seam) } else { end }
     }
 
@@ -364,7 +339,7 @@ impl ActivityLane {
     }
 
     /// A search is given up: what it has not covered is planned anew.
-    pub(super) fn drop_walk(&mut self, id: WalkId, changes: &mut Changes) {
+    fn drop_walk(&mut self, id: WalkId, changes: &mut Changes) {
         if let Some(walk) = self.walks.remove(&id)
             && walk.is_stored()
         {
@@ -375,7 +350,7 @@ impl ActivityLane {
 
     /// All that is left of a search cannot be read: it is tried again from time to time beside what
     /// else there is to be searched, and the rest of it is settled.
-    pub(super) fn set_aside(&mut self, id: WalkId, changes: &mut Changes) {
+    fn set_aside(&mut self, id: WalkId, changes: &mut Changes) {
         let Some(stuck) = self.walks.remove(&id) else { return };
         if stuck.urgency == Urgency::Soon {
             return self.note_relisted();
@@ -395,19 +370,19 @@ impl ActivityLane {
     }
 
     /// A request of a search failed. Answers how many have, in a row.
-    pub(super) const fn note_failure(&mut self, urgency: Urgency) -> u32 {
+    const fn note_failure(&mut self, urgency: Urgency) -> u32 {
         let failed = &mut self.failed[urgency as usize];
         *failed = failed.saturating_add(1);
         *failed
     }
 
     /// A page of a search was read, and leads on.
-    pub(super) const fn note_success(&mut self, urgency: Urgency) {
+    const fn note_success(&mut self, urgency: Urgency) {
         self.failed[urgency as usize] = 0;
     }
 
     /// The last page of a search was read.
-    pub(super) fn note_read(&mut self, id: WalkId) {
+    fn note_read(&mut self, id: WalkId) {
         let Some(walk) = self.walks.get(&id) else { return };
         if walk.urgency == Urgency::Fresh {
             self.fresh_records = walk.records;
@@ -453,7 +428,7 @@ impl ActivityLane {
     }
 
     /// The host has lost activities, and all that came after. Answers the request to drop.
-    pub(crate) fn take_back(
+    pub(super) fn take_back(
         &mut self,
         id: WalkId,
         page: PageId,
@@ -464,10 +439,9 @@ impl ActivityLane {
     }
 
     /// Notes that an interval is settled.
-    pub(super) fn cover(&mut self, interval: Interval) {
-        self.covered.insert(interval);
+    fn cover(&mut self, interval: Interval) {
+        self.coverage.cover(interval);
         self.replan = true;
-        self.changed = true;
     }
 
     /// Notes records that do not meet a filter. Answers their number if it is to be told.
@@ -484,22 +458,14 @@ impl ActivityLane {
 
     // State.
 
-    /// Microsoft's clock is known, or known better. See [`crate::audit::lane::Lane::correct_time`].
-    pub(crate) fn correct_time(&mut self, lookback: Duration, now: Utc, born: Utc) {
-        let begun_by_wrong_clock = self.is_new && self.covered.last_end().is_none();
-        if begun_by_wrong_clock || now < self.begin {
-            self.begin = plan::begin(lookback, born);
-            self.changed = true;
-        }
+    /// Microsoft's clock is known, or known better. See [`Coverage::correct_time`].
+    pub(super) fn correct_time(&mut self, lookback: Duration, now: Utc, born: Utc) {
+        self.coverage.correct_time(lookback, now, born);
         self.notes.seam = self.notes.seam.min(now);
         for at in &mut self.notes.relisted {
             *at = (*at).min(now);
         }
-        let horizon = plan::horizon(now);
-        if self.covered.last_end().is_some_and(|end| horizon < end) {
-            self.covered.forget_after(horizon);
-            self.changed = true;
-        }
+        let horizon = horizon(now);
         let guessed = std::mem::take(&mut self.guessing);
         let kept = |walk: &Walk| {
             walk.window.end <= horizon && !(guessed && walk.urgency == Urgency::Fresh)
@@ -509,24 +475,22 @@ impl ActivityLane {
         self.replan = true;
     }
 
-    /// What retention has destroyed before it was searched.
-    pub(super) fn lost(&self, server_now: Utc) -> Vec<Interval> {
-        if self.begin < plan::oldest(server_now) {
-            plan::lost(&self.listed(HOPELESS), self.begin, server_now)
-        } else {
-            Vec::new()
+    /// Reports what retention has destroyed before it was searched.
+    pub(super) fn settle_retention(&mut self, desk: &mut Desk, now: Now, server_now: Utc) {
+        if !self.coverage.has_expired(server_now) {
+            return;
+        }
+        let listed = self.listed(HOPELESS);
+        let lost = self.coverage.settle_retention(&listed, desk, now, server_now);
+        if !lost.is_zero() {
+            self.metrics.listing_gaps += lost;
+            self.replan = true;
         }
     }
 
     /// Writes what has changed since the last time.
-    pub(crate) fn flush(&mut self, changes: &mut Changes, now: Utc) {
-        if std::mem::take(&mut self.changed) {
-            let oldest = plan::oldest(now);
-            if self.begin < oldest && plan::lost(&self.covered, self.begin, now).is_empty() {
-                self.begin = oldest;
-                self.covered.forget_before(oldest);
-            }
-            let record = LaneRecord::new(self.begin, &self.covered);
+    pub(super) fn flush(&mut self, changes: &mut Changes, now: Utc) {
+        if let Some(record) = self.coverage.take_changed(now) {
             changes.put(self.keys.lane(), state::encode(&record));
         }
         if std::mem::take(&mut self.walk_dropped) {
@@ -535,34 +499,261 @@ impl ActivityLane {
         if std::mem::take(&mut self.notes_changed) {
             changes.put(self.keys.search(), self.notes.encode());
         }
-        self.seen.flush(changes, &self.keys, now, self.edge(now));
+        let edge = self.edge(now);
+        self.seen.flush(changes, &self.keys, now, edge);
     }
 
     /// Brings the gauges up to date.
-    pub(crate) fn measure(&mut self, now: Utc) {
+    pub(super) fn measure(&mut self, now: Utc) {
         self.metrics.denied = self.denied.is_some();
         self.metrics.blobs_pending =
             self.walks.values().filter(|walk| walk.request.is_some()).count() as u64;
-        let range = Interval::new(self.begin.max(plan::oldest(now)), plan::horizon(now));
-        let gaps = range.map(|range| self.covered.gaps(range)).unwrap_or_default();
-        self.metrics.backlog = gaps.iter().map(|gap| gap.end.since(gap.start)).sum();
-        self.metrics.lag = now.since(self.covered.last_end().unwrap_or(self.begin));
+        let (missing, until) = self.coverage.missing(now);
+        self.metrics.backlog = missing.iter().map(|gap| gap.end.since(gap.start)).sum();
+        self.metrics.lag = now.since(until);
     }
 
     /// Whether everything between the start of the look-back and `target` is settled.
-    pub(crate) fn is_settled_until(&self, target: Utc, now: Utc) -> bool {
-        Interval::new(self.begin.max(plan::oldest(now)), target)
-            .is_none_or(|range| self.covered.gaps(range).is_empty())
+    fn is_settled_until(&self, target: Utc, now: Utc) -> bool {
+        self.coverage.is_settled_until(target, self.coverage.oldest(now))
     }
 
     /// Whether a run that ends has nothing left to do here.
-    pub(crate) fn is_done(&self, target: Utc, now: Utc) -> bool {
-        self.denied.is_some()
+    pub(super) fn is_done(&self, target: Utc, now: Utc) -> bool {
+        self.is_denied()
             || (self.is_settled_until(target, now) && !self.final_round && self.walks.is_empty())
     }
 
     /// Whether nothing was lost, nor denied.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.denied.is_none() && !self.tokens.is_hopeless() && !self.metrics.has_lost_data()
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_denied() && !self.metrics.has_lost_data()
     }
+
+    // What is denied.
+
+    pub(super) const fn is_denied(&self) -> bool {
+        self.denied.is_some()
+    }
+
+    /// Until then nothing is asked.
+    pub(super) const fn denied_until(&self) -> Duration {
+        self.denied_until
+    }
+
+    /// The feed is denied: it is left alone for a while, and others go on. Whether that is news.
+    pub(super) fn deny(&mut self, now: Duration, code: &str) -> bool {
+        self.denied_until = now + DENIED_RETRY;
+        let news = self.denied.as_deref() != Some(code);
+        if news {
+            self.denied = Some(code.to_owned());
+        }
+        news
+    }
+
+    /// A page was read: it is denied no more. Whether it was.
+    pub(super) fn restore(&mut self) -> bool {
+        self.denied.take().is_some()
+    }
+
+    // Pages.
+
+    /// Whether the filters were others when the state was written: told once.
+    pub(super) const fn take_filters_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.filters_changed, false)
+    }
+
+    /// What a search is about; `None`: it is not under way any more.
+    pub(super) fn window(&self, id: WalkId) -> Option<Interval> {
+        self.walks.get(&id).map(|walk| walk.window)
+    }
+
+    /// How urgent a search is.
+    pub(super) fn urgency(&self, id: WalkId) -> Option<Urgency> {
+        self.walks.get(&id).map(|walk| walk.urgency)
+    }
+
+    /// Where a search goes on.
+    pub(super) fn at(&self, id: WalkId) -> Option<&Point> {
+        self.walks.get(&id)?.at()
+    }
+
+    /// A page of a search was asked for.
+    pub(super) fn note_asked(&mut self, id: WalkId, request: RequestId, page: PageId) {
+        if let Some(walk) = self.walks.get_mut(&id) {
+            walk.request = Some((request, page));
+        }
+    }
+
+    /// The request for a page has ended. Whether its search is still under way.
+    pub(super) fn note_ended(&mut self, id: WalkId) -> bool {
+        let Some(walk) = self.walks.get_mut(&id) else { return false };
+        walk.request = None;
+        true
+    }
+
+    /// A search is not gone on with before.
+    pub(super) fn wait_until(&mut self, id: WalkId, moment: Duration) {
+        if let Some(walk) = self.walks.get_mut(&id) {
+            walk.not_before = moment;
+        }
+    }
+
+    /// The token that was given to us was refused. Answers how often, in a row.
+    pub(super) fn note_refusal(&mut self, id: WalkId) -> Option<u32> {
+        let walk = self.walks.get_mut(&id)?;
+        walk.refusals += 1;
+        Some(walk.refusals)
+    }
+
+    /// Whether page after page of fresh searches fails.
+    pub(super) const fn failing(&mut self) -> &mut Failing {
+        &mut self.failing
+    }
+
+    /// Sorts out activities that the host was given before. The rest counts as given. Answers which
+    /// they are, and how many say something else than one of their name did.
+    pub(super) fn leave_out_known(
+        &mut self,
+        records: &mut Vec<Record>,
+        known: Vec<(Revision, Utc)>,
+    ) -> (Vec<(Revision, Utc)>, u64) {
+        let before = records.len();
+        let mut known = known.into_iter();
+        let (mut activities, mut revised) = (Vec::new(), 0);
+        records.retain(|_| {
+            let Some((activity, created)) = known.next() else { return false };
+            let novelty = self.seen.emit(activity);
+            revised += u64::from(novelty == Novelty::Revised);
+            let new = novelty != Novelty::Known;
+            if new {
+                activities.push((activity, created));
+            }
+            new
+        });
+        self.metrics.records_deduplicated += (before - records.len()) as u64;
+        self.metrics.records_revised += revised;
+        (activities, revised)
+    }
+
+    /// Activities were left out because they are too large.
+    pub(super) const fn note_dropped(&mut self, count: u64) {
+        self.metrics.records_dropped += count;
+    }
+
+    /// The host has taken an entry: counts it, and remembers what of it is lost.
+    pub(super) fn count(&mut self, desk: &mut Desk, now: Now, id: WalkId, entry: &Entry) {
+        if let Some(window) = self.window(id) {
+            let (feed, told) = (ContentType::CloudAppActivities, desk.server_time(now));
+            for (kind, count) in entry.lost() {
+                let loss = Loss::of_time(kind, feed, window, told);
+                desk.lose(Loss { count, ..loss });
+            }
+        }
+        self.metrics.records_delivered += entry.records;
+        self.metrics.records_redacted += entry.treated.redacted;
+        self.metrics.records_withheld += entry.treated.withheld;
+        self.metrics.records_malformed += entry.treated.malformed;
+        self.metrics.bytes_delivered += entry.bytes;
+    }
+
+    /// A page was read to its end, and says `turn`. Answers what to tell if its search is read.
+    pub(super) fn turn(&mut self, id: WalkId, page: PageId, turn: Turn) -> (Turned, Option<Event>) {
+        let Some(walk) = self.walks.get_mut(&id) else { return (Turned::On, None) };
+        let urgency = walk.urgency;
+        let turned = walk.turn(page, turn);
+        let read = walk.is_read().then_some(Event::ActivitiesListed {
+            start: walk.window.start,
+            end: walk.window.end,
+            pages: walk.pages,
+            activities: walk.records,
+        });
+        if turned != Turned::On {
+            return (turned, None);
+        }
+        self.pages_read += 1;
+        self.note_success(urgency);
+        if read.is_some() {
+            self.note_read(id);
+        }
+        (turned, read)
+    }
+
+    /// A page could not be read; `named`: the wait that the answer has named. Answers what came of
+    /// it.
+    pub(super) fn fail_page(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        id: WalkId,
+        named: Option<Duration>,
+    ) -> Failed {
+        let server_now = desk.server_time(now);
+        let Some(walk) = self.walks.get_mut(&id) else { return Failed::Gone };
+        if walk.is_stuck && walk.window.end <= plan::RETENTION.oldest(server_now) {
+            // It is lost, and told.
+            self.drop_walk(id, desk.changes());
+            return Failed::Gone;
+        }
+        let was_stuck = walk.is_stuck;
+        let failures = walk.fail(self.pages_read);
+        let (in_a_row, urgency) = (walk.failed, walk.urgency);
+        // What is asked for is soon old. Any other search keeps what it has reached.
+        if urgency == Urgency::Fresh && failures >= PAGE_FAILURES_MAX {
+            return Failed::Search;
+        }
+        let in_a_row = in_a_row.max(self.note_failure(urgency));
+        let backoff = desk.backoff(PAGE_RETRY_BASE, PAGE_RETRY_MAX, failures);
+        let wait = named.unwrap_or_default().max(backoff);
+        let Some(walk) = self.walks.get_mut(&id) else { return Failed::Gone };
+        walk.not_before = now.monotonic + wait;
+        if walk.is_stuck && !was_stuck {
+            self.set_aside(id, desk.changes());
+        }
+        Failed::Page { in_a_row, wait }
+    }
+
+    /// Gives a search up; after a while the planner asks again for what it did not cover. Answers
+    /// how many failures in a row that makes, and the wait.
+    pub(super) fn fail_search(
+        &mut self,
+        desk: &mut Desk,
+        now: Duration,
+        id: WalkId,
+    ) -> Option<(u32, Duration)> {
+        let urgency = self.urgency(id)?;
+        self.drop_walk(id, desk.changes());
+        self.failures = self.failures.saturating_add(1);
+        let failures = self.failures;
+        let in_a_row = failures.max(self.note_failure(urgency));
+        let wait = desk.backoff(WALK_RETRY_BASE, WALK_RETRY_MAX, failures);
+        self.not_before = now + wait;
+        self.next_fresh = self.not_before;
+        self.relist_not_before = now + WALK_RETRY_MAX;
+        Some((in_a_row, wait))
+    }
+
+    /// Says so, once, when the backlog is delivered.
+    pub(super) fn note_caught_up(&mut self, server_now: Utc) -> Option<Event> {
+        if self.caught_up || !self.is_settled_until(server_now - FRESH_SPAN, server_now) {
+            return None;
+        }
+        self.caught_up = true;
+        let content_type = ContentType::CloudAppActivities;
+        Some(Event::BacklogDelivered { content_type, quarantined: 0 })
+    }
+}
+
+/// What came of a page that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// Its search is not under way any more.
+    Gone,
+    /// It is asked for again.
+    Page {
+        /// Failures in a row.
+        in_a_row: u32,
+        wait: Duration,
+    },
+    /// Its search is to be given up.
+    Search,
 }

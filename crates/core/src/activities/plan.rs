@@ -5,20 +5,18 @@
 
 use std::time::Duration;
 
-pub(super) use crate::audit::plan::{FRESH_SPAN, OVERLAP, Urgency, horizon};
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::Utc;
+use crate::source::retention::{self, Retention, horizon};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// For how long Microsoft keeps activities.
-pub(crate) const RETENTION: Duration = Duration::from_secs(180 * 86_400);
-
-/// How much later than that the oldest search begins.
-const RETENTION_MARGIN: Duration = Duration::from_secs(3_600);
-
-/// How much later again a first run begins.
-const BEGIN_MARGIN: Duration = Duration::from_secs(3_600);
+pub(crate) const RETENTION: Retention = Retention {
+    kept: Duration::from_secs(180 * 86_400),
+    margin: Duration::from_secs(3_600),
+    begin_margin: Duration::from_secs(3_600),
+};
 
 /// The longest interval of one search. Each search ends with a page that is not full, so few are
 /// better than many; but one that has to be given up is begun anew.
@@ -33,11 +31,6 @@ pub(super) const RELISTS: [(Duration, Duration); 2] = [
 /// For how long ids are remembered: longer than anything is searched again.
 pub(super) const REACH: Duration = Duration::from_secs(25 * 3_600);
 
-/// The oldest moment that a search may begin at.
-pub(super) fn oldest(now: Utc) -> Utc {
-    now - (RETENTION - RETENTION_MARGIN)
-}
-
 /// How often an answer is asked for that tells the time, until it is known.
 pub(super) const GUESS_EVERY: Duration = Duration::from_secs(10);
 
@@ -47,28 +40,13 @@ pub(super) fn guess(now: Utc) -> Interval {
     Interval::new(start, horizon(now)).expect("it begins a second before it ends")
 }
 
-/// Where collection begins when nothing is stored.
-pub(super) fn begin(lookback: Duration, now: Utc) -> Utc {
-    (now - lookback).max(oldest(now) + BEGIN_MARGIN)
-}
-
-/// The interval that ends at the horizon: what is new, and a little of what was searched before.
-pub(super) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interval> {
-    let floor = begin.max(oldest(now));
-    let end = horizon(now);
-    let gap = trailing_gap(listed, floor, end)?;
-    Interval::new((gap.start.max(end - FRESH_SPAN) - OVERLAP).max(floor), end)
-}
-
 /// The next interval of the backlog, newest gap first, but what is about to be gone before all
 /// else.
 pub(super) fn backlog(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interval> {
-    let floor = begin.max(oldest(now));
-    let end = horizon(now);
-    let until = trailing_gap(listed, floor, end).map_or(end, |gap| gap.start.max(end - FRESH_SPAN));
-    let gaps = listed.gaps(Interval::new(floor, until)?);
+    let floor = begin.max(RETENTION.oldest(now));
+    let gaps = retention::old_gaps(listed, floor, now);
     let (first, last) = (gaps.first()?, gaps.last()?);
-    if first.start < oldest(now) + DAY {
+    if first.start < RETENTION.oldest(now) + DAY {
         return Interval::new(first.start, first.end.min(first.start + SPAN_MAX));
     }
     Interval::new(last.start.max(last.end - SPAN_MAX), last.end)
@@ -77,21 +55,13 @@ pub(super) fn backlog(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Inte
 /// What is searched again: the last `span`, as far as ids are remembered since `remembered`.
 pub(super) fn relist(span: Duration, begin: Utc, remembered: Utc, now: Utc) -> Option<Interval> {
     let end = horizon(now);
-    Interval::new((end - span).max(begin).max(remembered).max(oldest(now)), end)
-}
-
-/// The parts of the past that were never searched and now never can be, oldest first.
-pub(super) fn lost(listed: &IntervalSet, begin: Utc, now: Utc) -> Vec<Interval> {
-    Interval::new(begin, oldest(now)).map(|range| listed.gaps(range)).unwrap_or_default()
-}
-
-fn trailing_gap(listed: &IntervalSet, floor: Utc, end: Utc) -> Option<Interval> {
-    listed.gaps(Interval::new(floor, end)?).last().copied().filter(|gap| gap.end == end)
+    Interval::new((end - span).max(begin).max(remembered).max(RETENTION.oldest(now)), end)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::retention::FRESH_SPAN;
     use proptest::prelude::*;
 
     const HOUR: i64 = 3_600_000;
@@ -111,19 +81,19 @@ mod tests {
             let begin = Utc::from_millis(begin_h * HOUR);
             let mut listed: IntervalSet =
                 covered.into_iter().map(|(start, span)| hours(start, start + span)).collect();
-            if let Some(window) = fresh(&listed, begin, now) {
-                prop_assert!(window.end <= horizon(now) && oldest(now) <= window.start);
+            if let Some(window) = RETENTION.fresh(&listed, begin, now) {
+                prop_assert!(window.end <= horizon(now) && RETENTION.oldest(now) <= window.start);
                 listed.insert(window);
             }
             let mut windows = 0;
             while let Some(window) = backlog(&listed, begin, now) {
-                prop_assert!(oldest(now) <= window.start && window.end <= horizon(now));
+                prop_assert!(RETENTION.oldest(now) <= window.start && window.end <= horizon(now));
                 prop_assert_eq!(listed.gaps(window), vec![window]);
                 listed.insert(window);
                 windows += 1;
                 prop_assert!(windows < 40);
             }
-            if let Some(range) = Interval::new(begin.max(oldest(now)), horizon(now)) {
+            if let Some(range) = Interval::new(begin.max(RETENTION.oldest(now)), horizon(now)) {
                 prop_assert_eq!(listed.gaps(range), vec![]);
             }
         }
@@ -133,7 +103,7 @@ mod tests {
     fn what_is_about_to_be_gone_comes_before_the_newest_gap() {
         let now = Utc::from_millis(10_000 * HOUR);
         let nothing = IntervalSet::default();
-        assert_eq!(backlog(&nothing, Utc::MIN, now).unwrap().start, oldest(now));
+        assert_eq!(backlog(&nothing, Utc::MIN, now).unwrap().start, RETENTION.oldest(now));
         let recent = Utc::from_millis(9_000 * HOUR);
         assert_eq!(backlog(&nothing, recent, now).unwrap().end, horizon(now) - FRESH_SPAN);
     }

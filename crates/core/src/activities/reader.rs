@@ -13,9 +13,9 @@ use crate::source::revision::Revision;
 /// Activities that are ready to be emitted together.
 #[derive(Debug, Default)]
 pub(crate) struct Ready {
-    pub(crate) records: Vec<Record>,
+    pub records: Vec<Record>,
     /// For each: which one it is and what it says, and when it was stored.
-    pub(crate) known: Vec<(Revision, Utc)>,
+    pub known: Vec<(Revision, Utc)>,
     bytes: u64,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct PageReader {
     batch_bytes: usize,
     digester: Digester,
     /// Activities dropped because they are too large.
-    pub(crate) oversized: u64,
+    oversized: u64,
     /// When an activity was stored that does not say: when it was searched for.
     searched: Utc,
 }
@@ -85,6 +85,11 @@ impl PageReader {
     /// The body has ended: what the page says, and how many activities it held.
     pub(crate) fn finish(&self) -> Result<(Verso, u64), EnvelopeError> {
         Ok((self.envelope.finish()?, self.envelope.records()))
+    }
+
+    /// Activities that were left out because they are too large.
+    pub(crate) const fn oversized(&self) -> u64 {
+        self.oversized
     }
 
     /// The rest, which may be nothing.

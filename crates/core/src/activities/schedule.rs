@@ -1,125 +1,82 @@
 //! Decides what to ask the Activities API next: a token, then pages of searches by urgency, within
 //! its own budget and the common limits in flight. Looks at answers never.
 
-use std::time::Duration;
-
-use super::plan::Urgency;
-use super::wire::{self, Credential};
-use crate::audit::exchange::Purpose;
-use crate::base::time::{Now, Utc};
-use crate::collector::Collector;
+use crate::access::Authorization;
+use crate::activities::ActivitiesSource;
+use crate::activities::exchange::{Body, Exchange, Purpose};
+use crate::activities::wire;
+use crate::base::time::Now;
 use crate::contract::event::Event;
-use crate::source::losses::{Loss, LossKind};
+use crate::source::desk::{Asker, Desk};
+use crate::source::exchange::{Head, Sent, SmallBody};
+use crate::source::urgency::{Urgency, Wake};
 
-impl Collector {
-    /// Sends all that may be sent now; answers the moments at which to look again.
-    pub(crate) fn schedule_activities(&mut self, now: Now, wakes: &mut Vec<Duration>) {
-        let (Some(lane), Some(portal)) = (&mut self.activities, &self.config.portal) else {
-            return;
-        };
-        let who = match &portal.token {
-            Some(token) => Credential::Portal(token.clone()),
-            None => match lane.tokens.wants_request(now.monotonic) {
-                Ok(()) => {
-                    lane.tokens.ask();
-                    self.outputs.push_back(crate::Output::Credential);
-                    return self.schedule_activities(now, wakes);
-                }
-                Err(due) => {
-                    wakes.extend(due);
-                    let Some((bearer, expires_at)) = lane.tokens.usable(now.monotonic) else {
-                        return;
-                    };
-                    wakes.push(expires_at);
-                    Credential::Bearer(bearer.clone())
-                }
-            },
-        };
-        let server_now = self.clock.at(now);
-        if self.clock.is_anchored() {
-            self.settle_activity_retention(now, server_now);
-            if let Some(lane) = &mut self.activities {
-                lane.reopen(server_now);
-                if std::mem::take(&mut lane.filters_changed) {
-                    self.outputs.push_back(crate::Output::Event(Event::FiltersChanged));
-                }
+impl ActivitiesSource {
+    pub(super) fn send_due(&mut self, desk: &mut Desk, now: Now, wake: &mut Wake) {
+        match self.access.asks(now.monotonic) {
+            Ok(()) => desk.ask_credential(),
+            Err(due) => due.into_iter().for_each(|due| wake.at(due)),
+        }
+        let Some((who, expires_at)) = self.access.authorization(now.monotonic) else { return };
+        expires_at.into_iter().for_each(|at| wake.at(at));
+        if let Some(server_now) = desk.server_now(now) {
+            self.lane.settle_retention(desk, now, server_now);
+            self.lane.reopen(server_now);
+            if self.lane.take_filters_changed() {
+                desk.tell(Event::FiltersChanged);
             }
-        } else if matches!(who, Credential::Bearer(_)) && !self.clock.is_doubted() {
+        } else if !self.access.is_given() && !desk.is_time_doubted() {
             // The answer that brought the token tells the time, but for a strange one.
             return;
         }
-        self.search(now, server_now, &who, wakes);
+        self.search(desk, now, &who, wake);
     }
 
-    fn search(&mut self, now: Now, server_now: Utc, who: &Credential, wakes: &mut Vec<Duration>) {
-        let room = self.has_room();
-        if self.config.once && self.target.is_none() && self.clock.is_anchored() {
-            self.target = Some(crate::audit::plan::horizon(server_now));
-        }
-        let Some(lane) = &mut self.activities else { return };
-        if now.monotonic < lane.denied_until {
-            wakes.push(lane.denied_until);
+    fn search(&mut self, desk: &mut Desk, now: Now, who: &Authorization, wake: &mut Wake) {
+        let (room, server_now) = (desk.has_room(), desk.server_time(now));
+        let target = desk.target(now);
+        if now.monotonic < self.lane.denied_until() {
+            wake.at(self.lane.denied_until());
             return;
         }
-        if self.config.once && lane.denied.is_some() {
+        if desk.is_once() && self.lane.is_denied() {
             return;
         }
         let all = [Urgency::Fresh, Urgency::Soon, Urgency::Backlog];
         // Until Microsoft's time is known, one search is enough to learn it.
-        let some = if self.clock.is_anchored() { &all[..] } else { &all[..1] };
-        for urgency in some.iter().copied() {
-            let Some(lane) = &mut self.activities else { return };
-            let (config, target) = (&self.config, self.target);
-            wakes.extend(lane.plan(urgency, config, target, now, server_now));
-            if !room || self.exchanges.len() >= self.in_flight_max(urgency) {
+        let known = desk.server_now(now).is_some();
+        for urgency in all.into_iter().take(if known { all.len() } else { 1 }) {
+            let (interval, once) = (self.config.interval, desk.is_once());
+            let due = self.lane.plan(urgency, interval, once, target, now, server_now);
+            due.into_iter().for_each(|due| wake.at(due));
+            if !room || !desk.has_place(urgency) {
                 continue;
             }
-            let Some(lane) = &mut self.activities else { return };
-            let id = match lane.next_walk(urgency, now.monotonic) {
-                Ok(id) => id,
+            let walk = match self.lane.next_walk(urgency, now.monotonic) {
+                Ok(walk) => walk,
                 Err(due) => {
-                    wakes.extend(due);
+                    due.into_iter().for_each(|due| wake.at(due));
                     continue;
                 }
             };
-            if let Err(at) = lane.budget.take(now.monotonic) {
-                wakes.push(at);
+            if let Err(at) = self.access.take(now.monotonic) {
+                wake.at(at);
                 return;
             }
-            let page = lane.new_page();
-            let (Some(walk), Some(portal)) = (lane.walks.get(&id), &self.config.portal) else {
-                continue;
+            let page = self.lane.new_page();
+            let Some(at) = self.lane.at(walk) else { continue };
+            let request = wire::search(&self.config, &self.config.filters, wire::LIMIT, at, who);
+            let operation = request.operation;
+            let id = desk.send(Asker::Source(self.id), request, urgency);
+            let generation = self.access.generation();
+            let exchange = Exchange {
+                sent: Sent { operation, generation, at: now.monotonic },
+                purpose: Purpose { walk, page },
+                head: Head::default(),
+                body: Body::Small(SmallBody::default()),
             };
-            let Some(at) = walk.at() else { continue };
-            let request = wire::search(portal, &portal.filters, wire::LIMIT, at, who);
-            let purpose = Purpose::ActivityPage { walk: id, page };
-            let sent = self.send(now, request, purpose, urgency);
-            if let Some(walk) = self.activities.as_mut().and_then(|lane| lane.walks.get_mut(&id)) {
-                walk.request = Some((sent, page));
-            }
-        }
-    }
-
-    /// Reports what retention has destroyed before it was searched, once; what still grows, with
-    /// its end or after a while.
-    fn settle_activity_retention(&mut self, now: Now, server_now: Utc) {
-        let Some(lane) = &mut self.activities else { return };
-        let growing_too = now.monotonic >= lane.growing_gap_at;
-        let oldest = super::plan::oldest(server_now);
-        for gap in lane.lost(server_now) {
-            if gap.end == oldest && !growing_too {
-                continue;
-            }
-            lane.growing_gap_at = now.monotonic + crate::audit::plan::GAP_REPORTED_EVERY;
-            lane.cover(gap);
-            lane.metrics.listing_gaps += gap.end.since(gap.start);
-            let feed = lane.metrics.content_type;
-            self.losses.add(Loss::of_time(LossKind::Gap, feed, gap, server_now));
-            self.outputs.push_back(crate::Output::Event(Event::ListingGapError {
-                content_type: lane.metrics.content_type,
-                start: gap.start,
-                end: gap.end,
-            }));
+            self.exchanges.insert(id, exchange);
+            self.lane.note_asked(walk, id, page);
         }
     }
 }

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use super::plan::REACH;
 use crate::base::time::Utc;
-use crate::contract::state::{Changes, LaneKeys, StateError, Stored};
+use crate::contract::state::{Changes, StateError, Stored};
+use crate::source::keys::LaneKeys;
 use crate::source::revision::{self, Novelty, Revision, Revisions};
 
 /// Activities of the last hours that are remembered at most: 150 MB of memory. Beyond it, less is

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Urgency;
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::key::{Key, KeySet};
 use crate::base::time::Utc;
 use crate::contract::request::RequestId;
+use crate::source::urgency::Urgency;
 
 /// Records that are searched for in normal mode, before it turns to scan mode: three pages.
 pub(crate) const NORMAL_RECORDS_MAX: u64 = 300;

@@ -2,33 +2,25 @@
 
 use serde_json::{Value as Json, json};
 
-use super::config::PortalConfig;
-use super::filter::Filters;
-use super::walk::{Cursor, Point};
+use crate::access::Authorization;
+use crate::activities::config::ActivitiesConfig;
+use crate::activities::filter::Filters;
+use crate::activities::id::{ActivityId, Feedback};
+use crate::activities::walk::{Cursor, Point};
 use crate::base::secret::Secret;
-use crate::call::{ActivityId, Feedback};
 use crate::contract::request::{Method, Operation, Request};
 
 /// Records of a page: what Microsoft allows in each mode.
 pub(crate) const LIMIT: u64 = 100;
 const SCAN_LIMIT: u64 = 5_000;
 
-/// How a request says who sends it.
-#[derive(Clone, Debug)]
-pub(crate) enum Credential {
-    /// An access token of Entra ID.
-    Bearer(Secret<String>),
-    /// A token that the portal made.
-    Portal(Secret<String>),
-}
-
 /// The page of a search at `point`. `limit` is of normal mode, at most [`LIMIT`].
 pub(crate) fn search(
-    portal: &PortalConfig,
+    config: &ActivitiesConfig,
     filters: &Filters,
     limit: u64,
     point: &Point,
-    who: &Credential,
+    who: &Authorization,
 ) -> Request {
     let own = || part_filters(filters, point).to_string();
     let (mode, filters) = match &point.cursor {
@@ -40,21 +32,21 @@ pub(crate) fn search(
     };
     let body =
         format!(r#"{{"sortField":"created","sortDirection":"asc",{mode},"filters":{filters}}}"#);
-    request(portal, Operation::ListActivities, Method::Post, "", Some(body), who)
+    request(config, Operation::ListActivities, Method::Post, "", Some(body), who)
 }
 
 /// One activity.
-pub(crate) fn get(portal: &PortalConfig, id: &ActivityId, who: &Credential) -> Request {
+pub(crate) fn get(config: &ActivitiesConfig, id: &ActivityId, who: &Authorization) -> Request {
     let tail = format!("{}/", id.as_str());
-    request(portal, Operation::GetActivity, Method::Get, &tail, None, who)
+    request(config, Operation::GetActivity, Method::Get, &tail, None, who)
 }
 
 /// A remark about an activity.
 pub(crate) fn send_feedback(
-    portal: &PortalConfig,
+    config: &ActivitiesConfig,
     id: &ActivityId,
     feedback: &Feedback,
-    who: &Credential,
+    who: &Authorization,
 ) -> Request {
     let mut body = json!({
         "feedbackValue": feedback.value,
@@ -65,7 +57,7 @@ pub(crate) fn send_feedback(
         body["contactEmail"] = json!(email);
     }
     let tail = format!("{}/feedback", id.as_str());
-    request(portal, Operation::SendFeedback, Method::Post, &tail, Some(body.to_string()), who)
+    request(config, Operation::SendFeedback, Method::Post, &tail, Some(body.to_string()), who)
 }
 
 /// The filters, confined to what is searched now. The interval is half-open, so that neighbours
@@ -86,16 +78,16 @@ fn part_filters(filters: &Filters, point: &Point) -> Json {
 }
 
 fn request(
-    portal: &PortalConfig,
+    config: &ActivitiesConfig,
     operation: Operation,
     method: Method,
     tail: &str,
     body: Option<String>,
-    who: &Credential,
+    who: &Authorization,
 ) -> Request {
     let (bearer, headers) = match who {
-        Credential::Bearer(token) => (Some(token.clone()), Vec::new()),
-        Credential::Portal(token) => {
+        Authorization::Bearer(token) => (Some(token.clone()), Vec::new()),
+        Authorization::Given(token) => {
             let value = Secret::new(format!("Token {}", token.expose()));
             (None, vec![("Authorization", value)])
         }
@@ -103,7 +95,7 @@ fn request(
     Request {
         operation,
         method,
-        url: format!("{}/api/v1/activities/{tail}", portal.url.as_str()),
+        url: format!("{}/api/v1/activities/{tail}", config.url.as_str()),
         bearer,
         direct: false,
         content_type: body.is_some().then_some("application/json; charset=utf-8"),

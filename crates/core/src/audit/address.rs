@@ -3,8 +3,8 @@
 //! id. Wrong ones have been seen: of another host, of another tenant, with a path of their own.
 //! The token goes to no other host.
 
+use crate::audit::config::AuditConfig;
 use crate::audit::wire;
-use crate::config::Config;
 use crate::contract::batch::{ContentRef, ContentType};
 
 /// Ids have about 120 characters.
@@ -24,7 +24,7 @@ pub(crate) enum Address {
 
 /// The address of `content` in a listing: that which it names, if it lies on the configured origin
 /// and names tenant and id. `None`: there is none that may be asked.
-pub(crate) fn of_entry(config: &Config, content: &ContentRef) -> Option<Address> {
+pub(crate) fn of_entry(config: &AuditConfig, content: &ContentRef) -> Option<Address> {
     let derived = derived(config, &content.id);
     let owned = config.api.owns(&content.uri);
     if owned && (derived.is_none() || names(config, &content.uri, &content.id)) {
@@ -35,7 +35,11 @@ pub(crate) fn of_entry(config: &Config, content: &ContentRef) -> Option<Address>
 
 /// The address at which a blob is asked for after so many failures. One that is not written as
 /// Microsoft's reference has it takes turns with the one that is.
-pub(crate) fn of_attempt(config: &Config, content: &ContentRef, failures: u32) -> Option<Address> {
+pub(crate) fn of_attempt(
+    config: &AuditConfig,
+    content: &ContentRef,
+    failures: u32,
+) -> Option<Address> {
     let address = of_entry(config, content)?;
     let usual = wire::is_blob_address(config, &content.uri, &content.id);
     match derived(config, &content.id) {
@@ -45,7 +49,11 @@ pub(crate) fn of_attempt(config: &Config, content: &ContentRef, failures: u32) -
 }
 
 /// The address of the next page of a listing of `content_type`.
-pub(crate) fn of_page(config: &Config, content_type: ContentType, named: &str) -> Option<Address> {
+pub(crate) fn of_page(
+    config: &AuditConfig,
+    content_type: ContentType,
+    named: &str,
+) -> Option<Address> {
     if config.api.owns(named) {
         return Some(Address::Named(named.to_owned()));
     }
@@ -66,7 +74,7 @@ pub(crate) fn of_page(config: &Config, content_type: ContentType, named: &str) -
 
 /// Whether the path of `address` is of this tenant (for which Microsoft has written `common` too),
 /// and ends with `id`, written one way or the other.
-fn names(config: &Config, address: &str, id: &str) -> bool {
+fn names(config: &AuditConfig, address: &str, id: &str) -> bool {
     let path = address.split(['?', '#']).next().unwrap_or_default();
     let (parents, last) = path.rsplit_once('/').unwrap_or_default();
     let ours = |part: &str| {
@@ -77,7 +85,7 @@ fn names(config: &Config, address: &str, id: &str) -> bool {
 }
 
 /// The address that follows from the id. `None` for an id that no path can end with.
-fn derived(config: &Config, id: &str) -> Option<String> {
+fn derived(config: &AuditConfig, id: &str) -> Option<String> {
     let legal = !id.is_empty() && id.len() <= ID_CHARS_MAX && id.chars().any(|c| c != '.');
     legal.then(|| wire::blob_address(config, &encoded(id)))
 }
@@ -97,22 +105,31 @@ fn encoded(id: &str) -> String {
     text
 }
 
+/// Addresses are cut to this many characters.
+const SHOWN_CHARS_MAX: usize = 400;
+
+/// An address as it is told: without its query, which may hold anything, and of bearable length.
+pub(crate) fn shown(address: &str) -> String {
+    address.split('?').next().unwrap_or_default().chars().take(SHOWN_CHARS_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::time::Utc;
-    use crate::config::RawOptions;
+    use crate::config::Config;
+    use crate::options::RawOptions;
 
     const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
     const ID: &str = "20231016001037495037203$20231016005646231021586$audit_general$\
                       Audit_General$na0018";
 
-    fn config() -> Config {
+    fn config() -> AuditConfig {
         let raw: RawOptions =
             [("tenant_id", TENANT), ("client_id", TENANT), ("client_secret", "s")]
                 .map(|(name, value)| (name.into(), value.into()))
                 .into();
-        Config::parse(&raw).unwrap()
+        Config::parse(&raw).unwrap().audit().clone()
     }
 
     fn usual(id: &str) -> String {

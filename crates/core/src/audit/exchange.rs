@@ -1,24 +1,14 @@
-//! One request under way: what it is for, and where its answer goes. Decides nothing.
+//! Requests of this source under way: what each is for, and where its answer goes. Decides nothing.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::access::foreign::Seen;
-use crate::access::token::Generation;
-use crate::activities::{PageId, PageReader, WalkId};
-use crate::audit::expand::{Expander, Progress};
-use crate::audit::lane::RunId;
-use crate::audit::plan::Urgency;
+use crate::audit::expand::Expander;
+use crate::audit::run::RunId;
 use crate::base::key::Key;
-use crate::base::time::Utc;
-use crate::config::Config;
-use crate::contract::request::{Headers, Operation};
-use crate::json::digest::DigestKey;
 use crate::json::{Item, SplitError, Splitter};
-
-/// The longest body of a token, of the list of subscriptions, or of an error that is kept.
-const SMALL_BODY_BYTES_MAX: usize = 1 << 20;
+use crate::source::exchange::SmallBody;
 
 /// New blobs that are taken from a page at once. Pages of several thousand entries have been seen;
 /// one that has more is asked for again when these are read, so that no page decides how much
@@ -28,16 +18,9 @@ const PAGE_BLOBS_MAX: usize = 20_000;
 /// The longest entry of a listing. Real ones have about half a kilobyte.
 const DESCRIPTOR_BYTES_MAX: usize = 64 << 10;
 
-/// A `Retry-After` beyond this is not believed.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
-
-/// What is kept of a header that is shown to people.
-const HEADER_CHARS_MAX: usize = 300;
-
-/// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    Token,
+/// What a request is for. `lane` is the place of a feed among those that are collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
     ListSubscriptions,
     StartSubscription {
         lane: usize,
@@ -49,87 +32,49 @@ pub(crate) enum Purpose {
     Page {
         lane: usize,
         run: RunId,
+        /// Where it was asked for.
+        address: Arc<str>,
     },
     Blob {
         lane: usize,
         key: Key,
     },
-    PortalToken,
-    ActivityPage {
-        walk: WalkId,
-        page: PageId,
-    },
 }
 
 /// Where the bytes of an answer go.
 #[derive(Debug)]
-pub(crate) enum Body {
+pub(super) enum Body {
     /// Kept whole.
     Small(SmallBody),
     /// Entries of a listing.
     Page(PageBody),
     /// Records of a blob.
     Blob(Box<Expander>),
-    /// A page of activities.
-    Activities(Box<PageReader>),
 }
 
 impl Body {
     /// What is kept of a body that is kept whole; nothing of any other.
-    pub(crate) fn small_bytes(&self) -> &[u8] {
+    pub(super) fn small_bytes(&self) -> &[u8] {
         match self {
             Self::Small(small) => small.bytes(),
-            Self::Page(_) | Self::Blob(_) | Self::Activities(_) => b"",
+            Self::Page(_) | Self::Blob(_) => b"",
         }
     }
 
-    pub(crate) const fn small() -> Self {
-        Self::Small(SmallBody { bytes: Vec::new() })
-    }
-
-    /// The page at `address`.
-    pub(crate) fn page(address: &str) -> Self {
-        Self::Page(PageBody {
-            splitter: Splitter::new(DESCRIPTOR_BYTES_MAX),
-            base: address.into(),
-            entries: 0,
-            news: 0,
-            bad_entries: 0,
-        })
-    }
-
-    pub(crate) fn activities(config: &Config, now: Utc, digest_key: DigestKey) -> Self {
-        let (batch_bytes, record_bytes_max) = (config.batch_bytes, config.record_bytes_max);
-        let reader = PageReader::new(batch_bytes, record_bytes_max, now, digest_key);
-        Self::Activities(Box::new(reader))
-    }
-
-    pub(crate) fn blob(resume: Progress, config: &Config, digest_key: DigestKey) -> Self {
-        let (batch_bytes, record_bytes_max) = (config.batch_bytes, config.record_bytes_max);
-        let expander =
-            Expander::new(resume, batch_bytes, record_bytes_max, config.enrich, digest_key);
-        Self::Blob(Box::new(expander))
+    /// Whether it is a page of a listing of which the rest is read later.
+    pub(super) const fn is_full_page(&self) -> bool {
+        match self {
+            Self::Page(page) => page.is_full(),
+            Self::Small(_) | Self::Blob(_) => false,
+        }
     }
 }
 
-/// A body that is kept whole.
-#[derive(Debug)]
-pub(crate) struct SmallBody {
-    bytes: Vec<u8>,
-}
+/// One request under way.
+pub(super) type Exchange = crate::source::exchange::Exchange<Purpose, Body>;
 
-impl SmallBody {
-    /// Keeps what fits. Answers whether nothing more is wanted.
-    pub(crate) fn extend(&mut self, chunk: &[u8]) -> bool {
-        let room = SMALL_BODY_BYTES_MAX - self.bytes.len();
-        self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        chunk.len() >= room
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
+/// All requests under way.
+pub(super) type Exchanges = crate::source::exchange::Exchanges<Purpose, Body>;
 
 /// A page of a listing.
 #[derive(Debug)]
@@ -138,13 +83,19 @@ pub(crate) struct PageBody {
     /// Where it was asked for.
     base: Box<str>,
     /// Entries that were read, and how many of them were news.
-    pub(crate) entries: u64,
-    pub(crate) news: usize,
+    entries: u64,
+    news: usize,
     /// Entries that cannot be read.
-    pub(crate) bad_entries: u64,
+    bad_entries: u64,
 }
 
 impl PageBody {
+    /// The page at `address`.
+    pub(crate) fn new(address: &str) -> Self {
+        let splitter = Splitter::new(DESCRIPTOR_BYTES_MAX);
+        Self { splitter, base: address.into(), entries: 0, news: 0, bad_entries: 0 }
+    }
+
     pub(crate) fn push(&mut self, chunk: Bytes) {
         self.splitter.push(chunk);
     }
@@ -158,6 +109,36 @@ impl PageBody {
         &self.base
     }
 
+    /// An entry was read.
+    pub(crate) const fn note_entry(&mut self) {
+        self.entries += 1;
+    }
+
+    /// It named a blob that was not known.
+    pub(crate) const fn note_news(&mut self) {
+        self.news += 1;
+    }
+
+    /// An entry cannot be read.
+    pub(crate) const fn note_bad(&mut self) {
+        self.bad_entries += 1;
+    }
+
+    /// Entries that were read.
+    pub(crate) const fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Blobs that it named and that were not known.
+    pub(crate) const fn news(&self) -> usize {
+        self.news
+    }
+
+    /// Entries that cannot be read.
+    pub(crate) const fn bad_entries(&self) -> u64 {
+        self.bad_entries
+    }
+
     /// Whether it has named so many new blobs that they are read before the rest of it is.
     pub(crate) const fn is_full(&self) -> bool {
         self.news >= PAGE_BLOBS_MAX
@@ -166,100 +147,5 @@ impl PageBody {
     /// The body has ended. Answers whether it was `null`.
     pub(crate) fn finish(&mut self) -> Result<bool, SplitError> {
         self.splitter.finish().map(|finish| finish.null)
-    }
-}
-
-/// What matters of the head of an answer. All empty until it arrives.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Head {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) next_page: Option<String>,
-    /// Of an answer that may be somebody else's: its type, and where it leads to.
-    content_type: Box<str>,
-    location: Box<str>,
-}
-
-impl Head {
-    pub(crate) fn read(status: u16, headers: &Headers) -> Self {
-        let next_page = headers.value("nextpageuri").map(str::trim);
-        let short = |name: &str| -> Box<str> {
-            let text = headers.value(name).unwrap_or_default();
-            text.chars().take(HEADER_CHARS_MAX).collect::<String>().into()
-        };
-        Self {
-            status,
-            retry_after: retry_after(headers).map(|wait| wait.min(RETRY_AFTER_MAX)),
-            next_page: next_page.filter(|address| !address.is_empty()).map(str::to_owned),
-            content_type: short("content-type"),
-            location: short("location"),
-        }
-    }
-
-    /// The answer with this body, or the beginning of one.
-    pub(crate) fn with<'a>(&'a self, body: &'a [u8]) -> Seen<'a> {
-        let (content_type, location) = (&self.content_type, &self.location);
-        Seen { status: self.status, content_type, location, body }
-    }
-}
-
-/// The wait that `Retry-After` names, in seconds or as a moment. The latter by the answer's own
-/// clock.
-fn retry_after(headers: &Headers) -> Option<Duration> {
-    let text = headers.value("retry-after")?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = Utc::parse_http_date(headers.value("date")?)?;
-    Some(Utc::parse_http_date(text)?.since(date))
-}
-
-/// One request under way.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) operation: Operation,
-    pub(crate) purpose: Purpose,
-    /// Where a page was asked for; of other requests nothing is kept.
-    pub(crate) address: Box<str>,
-    /// The token it was sent with.
-    pub(crate) generation: Generation,
-    /// On the monotonic clock.
-    pub(crate) sent_at: Duration,
-    pub(crate) urgency: Urgency,
-    pub(crate) head: Head,
-    pub(crate) body: Body,
-    /// Whether we have made it wait since its last bytes arrived.
-    pub(crate) stalled: bool,
-}
-
-impl Exchange {
-    pub(crate) fn new(
-        operation: Operation,
-        purpose: Purpose,
-        address: &str,
-        generation: Generation,
-        sent_at: Duration,
-        urgency: Urgency,
-    ) -> Self {
-        let is_page = matches!(purpose, Purpose::Page { .. });
-        Self {
-            operation,
-            purpose,
-            address: if is_page { address.into() } else { "".into() },
-            generation,
-            sent_at,
-            urgency,
-            head: Head::default(),
-            body: Body::small(),
-            stalled: false,
-        }
-    }
-
-    /// Whether it is a page of a listing of which the rest is read later.
-    pub(crate) const fn is_full_page(&self) -> bool {
-        match &self.body {
-            Body::Page(page) => page.is_full(),
-            Body::Small(_) | Body::Blob(_) | Body::Activities(_) => false,
-        }
     }
 }

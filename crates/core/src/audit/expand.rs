@@ -3,9 +3,10 @@
 
 use bytes::Bytes;
 
+use crate::audit::record;
 use crate::base::key::Key;
 use crate::contract::batch::Record;
-use crate::json::digest::{Digest, DigestKey, Digester};
+use crate::json::digest::{DigestKey, Digester};
 use crate::json::{Item, SplitError, Splitter};
 use crate::source::revision::Revision;
 
@@ -146,9 +147,9 @@ impl Expander {
         match item {
             Item::Record(split) => {
                 let (digest, is_json) = self.digester.digest(&split.raw);
-                self.at.digest = self.at.digest.chain(digest);
+                self.at.digest = self.at.digest.chain(digest.0);
                 if !resuming {
-                    let key = Key::of_record(&split.raw, &split.fields, &mut self.scratch);
+                    let key = record::key_of(&split.raw, &split.fields, &mut self.scratch);
                     self.ready.bytes += split.raw.len() as u64;
                     self.ready.known.push(key.map(|key| Revision::new(key, digest)));
                     self.ready.records.push(Record {
@@ -162,7 +163,7 @@ impl Expander {
                 }
             }
             Item::Oversized { bytes } => {
-                self.at.digest = self.at.digest.chain(Digest(bytes));
+                self.at.digest = self.at.digest.chain(bytes);
                 self.ready.oversized += u64::from(!resuming);
             }
         }

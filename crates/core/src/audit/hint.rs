@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::audit::config::AuditConfig;
 use crate::audit::wire;
 use crate::base::key::Key;
 use crate::base::time::Utc;
-use crate::config::Config;
 use crate::contract::batch::{ContentRef, ContentType};
 
 /// Entries of one notification that are looked at; Microsoft sends one or a few.
@@ -55,13 +55,13 @@ struct Entry<'a> {
     content_expiration: &'a str,
 }
 
-impl Config {
+impl AuditConfig {
     /// Reads the body of a notification, as Microsoft sends it to a webhook.
     ///
     /// # Errors
     /// What is wrong with it, if it is no list. Entries that are not for this collector are
     /// counted.
-    pub fn read_notification(&self, body: &[u8]) -> Result<Notified, &'static str> {
+    pub(crate) fn read_notification(&self, body: &[u8]) -> Result<Notified, &'static str> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let entries: Vec<serde_json::Value> =
             serde_json::from_slice(body).map_err(|_| "not a JSON list")?;
@@ -150,7 +150,7 @@ impl Hints {
 
 /// Whether the address is exactly the one at which this tenant's content of that id lies, and the
 /// id is one of that feed.
-pub(crate) fn is_own(config: &Config, content: &ContentRef) -> bool {
+pub(crate) fn is_own(config: &AuditConfig, content: &ContentRef) -> bool {
     let id = &*content.id;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '$' | '_' | '-' | '.');
     let named = |part: &str| ContentType::parse(&part.replace('_', "."));
@@ -173,7 +173,8 @@ pub(crate) fn is_timely(content: &ContentRef, now: Utc) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RawOptions;
+    use crate::config::Config;
+    use crate::options::RawOptions;
 
     const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
     const APP: &str = "5af4b3e9-0bd1-4f5b-8fd1-6a8a3a1c1d11";

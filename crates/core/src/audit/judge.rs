@@ -6,33 +6,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::base::text::excerpt;
 use crate::contract::request::Operation;
-
-/// What to do about an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is what was asked for.
-    Accept,
-    /// The token is no good: get another, then ask again.
-    Reauthenticate,
-    /// The subscription is gone: look at the list, start it again.
-    Resubscribe,
-    /// The window or its page is no longer legal: plan anew.
-    Replan,
-    /// Fewer requests, please.
-    Throttle(Option<Duration>),
-    /// A start came too soon after another.
-    CoolDown(Option<Duration>),
-    /// The content is said not to exist (any more). Asked again until it expires.
-    Gone,
-    /// This app may not do this. Somebody has to act; asked again now and then.
-    Deny,
-    /// Refused without a code that says why: it may pass. After a few it counts as denied.
-    Forbid,
-    /// Ask again.
-    Retry(Option<Duration>),
-}
+use crate::source::verdict::Verdict;
 
 /// An answer that may be an error, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,53 +90,6 @@ pub(crate) fn code_of(body: &[u8]) -> Option<Cow<'static, str>> {
         .find(|&at| text[at..].bytes().take_while(u8::is_ascii_digit).count() >= 3)?;
     let digits: String = text[at..].chars().take_while(char::is_ascii_digit).take(8).collect();
     Some(format!("AF{digits}").into())
-}
-
-/// The words of an error body, for people: its first line, cut to a bearable length.
-pub(crate) fn message_of(body: &[u8]) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let message = value.get("error").and_then(|error| error.get("message"));
-    let message = message.or_else(|| value.get("Message")).or_else(|| value.get("detail"));
-    let message = message?.as_str()?;
-    let line = message.lines().next()?.trim();
-    let short: String = line.chars().take(MESSAGE_CHARS_MAX).collect();
-    (!short.is_empty()).then_some(short)
-}
-
-/// Messages are cut to this many characters.
-const MESSAGE_CHARS_MAX: usize = 300;
-
-/// So much of a body is looked at to say how it begins.
-const OPENING_BYTES_MAX: usize = 4_096;
-
-/// How a body without a message begins, for people: of a page its text, on one line, without what
-/// a terminal would obey. `None` for an empty one.
-pub(crate) fn opening_of(body: &[u8]) -> Option<String> {
-    let start = &body[..body.len().min(OPENING_BYTES_MAX)];
-    let text = String::from_utf8_lossy(start);
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    let bare = if text.starts_with('<') { without_tags(text) } else { String::new() };
-    let text = if bare.trim().is_empty() { text } else { &bare };
-    let opening = excerpt(text, MESSAGE_CHARS_MAX / 2);
-    (!opening.is_empty()).then_some(opening)
-}
-
-/// The text of a page of HTML.
-fn without_tags(html: &str) -> String {
-    let mut inside = false;
-    let mut text = String::new();
-    for c in html.chars() {
-        match c {
-            '<' => inside = true,
-            '>' => {
-                inside = false;
-                text.push(' ');
-            }
-            _ if !inside => text.push(c),
-            _ => {}
-        }
-    }
-    text
 }
 
 /// Codes longer than this are sentences.
@@ -262,23 +190,5 @@ mod tests {
         }
         check(GetBlob, 400, r#"{"error":{"code":"AF99999"}}"#, &retry);
         check(GetBlob, 404, r#"{"error":{"code":"ItemNotFound"}}"#, &Verdict::Gone);
-    }
-
-    #[test]
-    fn the_beginning_of_a_body_is_readable() {
-        let check = |body: &str, shown: Option<&str>| {
-            assert_eq!(opening_of(body.as_bytes()).as_deref(), shown);
-        };
-        check("", None);
-        check(" \r\n", None);
-        check(
-            "\u{feff}<!DOCTYPE html><html><head><title>Blocked</title></head>\r\n<body>by <b>policy",
-            Some("Blocked by policy"),
-        );
-        check("<br/>", Some("<br/>"));
-        check("no\u{1b}[31m \u{202e}route", Some("no [31m route"));
-        check(&"x ".repeat(5_000), Some(&format!("{}…", "x ".repeat(75))));
-        // It may be a token that somebody gives back.
-        check(&"x".repeat(10_000), Some("[…]"));
     }
 }

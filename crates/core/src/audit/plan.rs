@@ -7,72 +7,22 @@ use std::time::Duration;
 
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::Utc;
+use crate::source::retention::{self, OVERLAP, Retention, horizon};
+use crate::source::urgency::Urgency;
 
 /// The longest window. Microsoft allows 24 h, but has been seen to refuse exactly that.
 pub(crate) const WINDOW_SPAN_MAX: Duration = Duration::from_secs(23 * 3_600);
 
-/// For how long Microsoft lists content after it was created.
-pub(crate) const RETENTION: Duration = Duration::from_secs(7 * 86_400);
-
-/// How much later than allowed a window starts, for a request that is long under way.
-pub(crate) const RETENTION_MARGIN: Duration = Duration::from_secs(5 * 60);
-
-/// How much later than the oldest legal moment a first run begins: time to sign in, to look at the
-/// subscriptions and to ask for the oldest window before it is gone.
-pub(crate) const BEGIN_MARGIN: Duration = Duration::from_secs(30 * 60);
-
-/// How often a gap is reported that still grows, because a feed is not listed at all.
-pub(crate) const GAP_REPORTED_EVERY: Duration = Duration::from_secs(3_600);
-
-/// How far a window's end stays behind Microsoft's clock. Listings of the very last moments are
-/// unstable; whatever they miss is found by [`OVERLAP`]. More costs latency.
-pub(crate) const END_MARGIN: Duration = Duration::from_secs(1);
-
-/// How much of what was just listed is listed again with each fresh window.
-pub(crate) const OVERLAP: Duration = Duration::from_secs(10 * 60);
-
-/// How far back "fresh" reaches. An older gap waits its turn as backlog.
-pub(crate) const FRESH_SPAN: Duration = Duration::from_secs(3_600);
+/// For how long Microsoft lists content after it was created. A first run begins half an hour later:
+/// time to sign in, to look at the subscriptions and to ask for the oldest window before it is gone.
+pub(crate) const RETENTION: Retention = Retention {
+    kept: Duration::from_secs(7 * 86_400),
+    margin: Duration::from_secs(5 * 60),
+    begin_margin: Duration::from_secs(30 * 60),
+};
 
 /// What is this close to falling out of retention goes before all other backlog.
 pub(crate) const EXPIRING_SPAN: Duration = Duration::from_secs(2 * 3_600);
-
-/// The oldest moment that a window may start at.
-pub(crate) fn oldest(now: Utc) -> Utc {
-    now - (RETENTION - RETENTION_MARGIN)
-}
-
-/// Where collection begins when nothing is stored.
-pub(crate) fn begin(lookback: Duration, now: Utc) -> Utc {
-    (now - lookback).max(oldest(now) + BEGIN_MARGIN)
-}
-
-/// The latest moment that a window may end at.
-pub(crate) fn horizon(now: Utc) -> Utc {
-    now - END_MARGIN
-}
-
-/// Why a window is listed; also the order of urgency of what it finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Urgency {
-    /// The newest content.
-    Fresh,
-    /// Content that will soon be gone, and late content.
-    Soon,
-    /// All the rest.
-    Backlog,
-}
-
-/// The window that ends at the horizon: what is new, and a little of what was listed before.
-///
-/// `listed` is what is covered or under way. `None` if nothing can be new.
-pub(crate) fn fresh(listed: &IntervalSet, begin: Utc, now: Utc) -> Option<Interval> {
-    let floor = begin.max(oldest(now));
-    let end = horizon(now);
-    let trailing = trailing_gap(listed, floor, end)?;
-    let start = trailing.start.max(end - FRESH_SPAN) - OVERLAP;
-    Interval::new(start.max(floor), end)
-}
 
 /// The next window of the backlog, of at most `span`: first what is about to expire, then the
 /// newest gap. Where it touches what is listed, a little of that is listed again: content may have
@@ -85,10 +35,7 @@ pub(crate) fn backlog(
     span: Duration,
 ) -> Option<(Interval, Urgency)> {
     let floor = begin.max(oldest);
-    let end = horizon(now);
-    // The last hour of the trailing gap is what `fresh` asks for.
-    let until = trailing_gap(listed, floor, end).map_or(end, |gap| gap.start.max(end - FRESH_SPAN));
-    let gaps = listed.gaps(Interval::new(floor, until)?);
+    let gaps = retention::old_gaps(listed, floor, now);
     let (first, last) = (gaps.first()?, gaps.last()?);
     let overlapping = |gap: &Interval| (gap.start - OVERLAP).max(floor);
     if first.start < oldest + EXPIRING_SPAN / 2 {
@@ -98,16 +45,6 @@ pub(crate) fn backlog(
     }
     let start = overlapping(last).max(last.end - span);
     Some((Interval::new(start, last.end)?, Urgency::Backlog))
-}
-
-/// The parts of the past that were never listed and now never can be, oldest first. One that ends
-/// at [`oldest`] still grows.
-pub(crate) fn lost(listed: &IntervalSet, begin: Utc, now: Utc) -> Vec<Interval> {
-    Interval::new(begin, oldest(now)).map(|range| listed.gaps(range)).unwrap_or_default()
-}
-
-fn trailing_gap(listed: &IntervalSet, floor: Utc, end: Utc) -> Option<Interval> {
-    listed.gaps(Interval::new(floor, end)?).last().copied().filter(|gap| gap.end == end)
 }
 
 /// Names what is listed again, to find content that came late: [`RECENT`], or a stretch of
@@ -169,11 +106,11 @@ mod tests {
     }
 
     fn now() -> Utc {
-        Utc::from_millis(1_000 * HOUR) + END_MARGIN
+        Utc::from_millis(1_000 * HOUR) + Duration::from_secs(1)
     }
 
     fn legal(window: Interval, now: Utc) -> bool {
-        window.start >= oldest(now)
+        window.start >= RETENTION.oldest(now)
             && window.end <= horizon(now)
             && window.end.since(window.start) <= WINDOW_SPAN_MAX
     }
@@ -181,7 +118,7 @@ mod tests {
     #[test]
     fn fresh_content_is_the_last_hour_with_some_overlap() {
         let nothing = IntervalSet::default();
-        let window = fresh(&nothing, Utc::from_millis(0), now()).unwrap();
+        let window = RETENTION.fresh(&nothing, Utc::from_millis(0), now()).unwrap();
         assert_eq!(window.start, Utc::from_millis(999 * HOUR) - OVERLAP);
         assert_eq!(window.end, Utc::from_millis(1_000 * HOUR));
     }
@@ -190,18 +127,22 @@ mod tests {
     fn the_newest_gap_comes_first_unless_another_is_about_to_expire() {
         let begin = Utc::from_millis(0);
         let listed: IntervalSet = [hours(700, 900), hours(950, 1_000)].into_iter().collect();
-        let backlog = |listed| backlog(listed, begin, oldest(now()), now(), WINDOW_SPAN_MAX);
+        let backlog =
+            |listed| backlog(listed, begin, RETENTION.oldest(now()), now(), WINDOW_SPAN_MAX);
         assert_eq!(backlog(&listed), Some((hours(927, 950), Urgency::Backlog)));
         let nothing = IntervalSet::default();
         let (window, urgency) = backlog(&nothing).unwrap();
-        assert_eq!((window.start, urgency), (oldest(now()), Urgency::Soon));
+        assert_eq!((window.start, urgency), (RETENTION.oldest(now()), Urgency::Soon));
     }
 
     #[test]
     fn what_retention_destroyed_is_named() {
         let covered: IntervalSet = [hours(0, 700), hours(900, 1_000)].into_iter().collect();
-        let lost = lost(&covered, Utc::from_millis(0), now());
-        assert_eq!(lost, [Interval { start: Utc::from_millis(700 * HOUR), end: oldest(now()) }]);
+        let lost = RETENTION.lost(&covered, Utc::from_millis(0), now());
+        assert_eq!(
+            lost,
+            [Interval { start: Utc::from_millis(700 * HOUR), end: RETENTION.oldest(now()) }]
+        );
     }
 
     proptest! {
@@ -218,13 +159,13 @@ mod tests {
             let begin = Utc::from_millis(begin_h * HOUR);
             let mut listed: IntervalSet =
                 covered.into_iter().map(|(start, span)| hours(start, start + span)).collect();
-            if let Some(window) = fresh(&listed, begin, now) {
+            if let Some(window) = RETENTION.fresh(&listed, begin, now) {
                 prop_assert!(legal(window, now));
                 listed.insert(window);
             }
             let mut windows = 0;
             let span = Duration::from_secs(60) * span_m;
-            while let Some((window, _)) = backlog(&listed, begin, oldest(now), now, span) {
+            while let Some((window, _)) = backlog(&listed, begin, RETENTION.oldest(now), now, span) {
                 prop_assert!(legal(window, now), "{window:?}");
                 prop_assert!(window.end.since(window.start) <= span, "{window:?}");
                 let gaps = listed.gaps(window);
@@ -234,14 +175,14 @@ mod tests {
                 prop_assert!(overlap <= OVERLAP);
                 prop_assert!(
                     overlap == OVERLAP
-                        || window.start == begin.max(oldest(now))
+                        || window.start == begin.max(RETENTION.oldest(now))
                         || window.end.since(window.start) == span
                 );
                 listed.insert(window);
                 windows += 1;
                 prop_assert!(windows < 2_100);
             }
-            if let Some(range) = Interval::new(begin.max(oldest(now)), horizon(now)) {
+            if let Some(range) = Interval::new(begin.max(RETENTION.oldest(now)), horizon(now)) {
                 prop_assert_eq!(listed.gaps(range), vec![]);
             }
         }
@@ -249,11 +190,11 @@ mod tests {
         #[test]
         fn a_round_of_relisting_reaches_over_the_whole_retention(offset in 0i64..HOUR) {
             let now = now() + Duration::from_millis(offset.unsigned_abs());
-            let round: IntervalSet = stretches(oldest(now), now)
-                .filter_map(|number| round(number, oldest(now), now))
+            let round: IntervalSet = stretches(RETENTION.oldest(now), now)
+                .filter_map(|number| round(number, RETENTION.oldest(now), now))
                 .inspect(|window| assert!(legal(*window, now)))
                 .collect();
-            let range = Interval::new(oldest(now), horizon(now)).unwrap();
+            let range = Interval::new(RETENTION.oldest(now), horizon(now)).unwrap();
             prop_assert_eq!(round.gaps(range), vec![]);
         }
     }

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use crate::audit::lane::{Lane, Run};
-use crate::audit::plan::{self, Round, Urgency, WINDOW_SPAN_MAX};
-use crate::audit::schedule::Wake;
+use crate::audit::plan::{self, RETENTION, Round, WINDOW_SPAN_MAX};
+use crate::audit::run::Run;
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::Utc;
+use crate::source::urgency::Wake;
 
-/// Older windows that fail become no shorter than this. Longer than [`plan::OVERLAP`], so that each
-/// lists something new.
+/// Older windows that fail become no shorter than this. Longer than
+/// [`OVERLAP`](crate::source::retention::OVERLAP), so that each lists something new.
 const SPAN_MIN: Duration = Duration::from_secs(15 * 60);
 
 /// Windows of one lane that are set aside at the most.
@@ -48,7 +48,7 @@ struct Aside {
 
 /// The account of a lane's older windows.
 #[derive(Clone, Debug)]
-pub(crate) struct Older {
+pub(super) struct Older {
     /// When each round was last made, by Microsoft's clock.
     made: Vec<(Round, i64)>,
     under_way: Option<UnderWay>,
@@ -58,15 +58,15 @@ pub(crate) struct Older {
     /// How long a window may be.
     span: Duration,
     /// Failures in a row, and when the next window may be listed.
-    pub(crate) failures: u32,
-    pub(crate) not_before: Duration,
+    failures: u32,
+    not_before: Duration,
     /// By how much retention is shorter than it should be, as was seen until when.
     edge: Duration,
     edge_until: Utc,
 }
 
 impl Older {
-    pub(crate) fn new(made: Vec<(Round, i64)>, minutes: u32) -> Self {
+    pub(super) fn new(made: Vec<(Round, i64)>, minutes: u32) -> Self {
         let stored = Duration::from_secs(60) * minutes;
         let span = if minutes == 0 { WINDOW_SPAN_MAX } else { stored };
         Self {
@@ -83,9 +83,9 @@ impl Older {
     }
 
     /// The oldest moment that a window may start at.
-    pub(crate) fn oldest(&self, now: Utc) -> Utc {
+    pub(super) fn oldest(&self, now: Utc) -> Utc {
         let edge = if now < self.edge_until { self.edge } else { Duration::ZERO };
-        plan::oldest(now) + edge
+        RETENTION.oldest(now) + edge
     }
 
     /// When a round was last made.
@@ -102,17 +102,13 @@ impl Older {
 
     /// How long a window may be, as it is stored: a process may not live for long enough to find
     /// it out again.
-    pub(crate) fn stored_span(&self) -> u32 {
+    pub(super) fn stored_span(&self) -> u32 {
         let minutes = u32::try_from(self.span.as_secs() / 60).unwrap_or_default();
         if self.span < WINDOW_SPAN_MAX { minutes } else { 0 }
     }
 
-    fn asides(&self) -> IntervalSet {
-        self.asides.iter().map(|aside| aside.window).collect()
-    }
-
     /// An older window was listed, a piece of `round` perhaps: the next may be a little longer.
-    pub(crate) fn succeeded(&mut self, window: Interval, round: Option<Round>) {
+    pub(super) fn succeeded(&mut self, window: Interval, round: Option<Round>) {
         if let Some(under_way) = self.under_way.filter(|under_way| Some(under_way.round) == round)
             && under_way.end <= under_way.next
         {
@@ -125,195 +121,211 @@ impl Older {
         }
     }
 
-    /// What was noted by a wrong clock counts no more.
-    pub(crate) fn correct_time(&mut self, now: Utc, horizon: Utc) {
-        self.made.retain(|(_, at)| *at <= now.as_millis());
-        self.asides.retain(|aside| aside.window.end <= horizon);
-        self.under_way = None;
-        self.look_at = Utc::MIN;
-        self.edge_until = Utc::MIN;
-    }
-}
+    // Failures.
 
-impl Lane {
-    /// For each round that is made and settled, when that was. One that is not must be made again
-    /// after a crash.
-    pub(crate) fn relisted(&mut self, now: Utc) -> Vec<(Round, i64)> {
-        let oldest = plan::oldest(now);
-        let first = *plan::stretches(oldest, oldest).start();
-        self.older.made.retain(|(round, _)| *round == plan::RECENT || *round >= first);
-        let asides = self.older.asides();
-        let open = |round: Round| {
-            self.runs.values().any(|run| run.round == Some(round))
-                || plan::round(round, oldest, now)
-                    .is_some_and(|window| asides.gaps(window) != [window])
-        };
-        self.older.made.iter().copied().filter(|(round, _)| !open(*round)).collect()
+    /// Whether an older window may be listed now.
+    pub(super) fn is_due(&self, wake: &mut Wake, now: Duration) -> bool {
+        wake.is_due(self.not_before, now)
     }
 
-    /// Begins the most urgent of what is old: what is about to expire, what was set aside, what is
-    /// due to be listed again. A run that ends, at `target`, lists all again since the last run.
-    pub(crate) fn plan_older(
+    /// Failures in a row.
+    pub(super) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// No older window is listed before.
+    pub(super) const fn wait_until(&mut self, moment: Duration) {
+        self.not_before = moment;
+    }
+
+    /// How long a window may be.
+    pub(super) const fn span(&self) -> Duration {
+        self.span
+    }
+
+    /// An older window was given up. Those that follow are shorter; if it could not be, it is tried
+    /// again by itself, at `again_at`. `whole_lane`: fresh windows fail as well. Answers how many
+    /// failures that makes, and whether it is to be stored.
+    pub(super) fn fail(
         &mut self,
-        target: Option<Utc>,
+        run: &Run,
+        refused: bool,
+        whole_lane: bool,
+        again_at: Duration,
+        now: Utc,
+    ) -> (u32, bool) {
+        let window = run.window;
+        self.failures = self.failures.saturating_add(1);
+        let span = window.end.since(window.start);
+        let mut aside = run.tries > 0;
+        let mut changed = false;
+        let edge = self.oldest(now).since(RETENTION.oldest(now));
+        if refused && window.start < self.oldest(now) + EDGE_SPAN && edge < EDGE_MAX {
+            self.edge = (edge * 2).clamp(EDGE_BASE, EDGE_MAX);
+            self.edge_until = now + EDGE_KEPT;
+        } else if !whole_lane && span > SPAN_MIN {
+            self.span = (span / 2).max(SPAN_MIN);
+            changed = true;
+        } else if !whole_lane && self.asides.len() < ASIDE_MAX {
+            aside = true;
+        }
+        let failures = run.tries.saturating_add(1);
+        if aside {
+            let round = run.round;
+            self.asides.push(Aside { window, round, failures, not_before: again_at });
+        } else if let Some(under_way) = &mut self.under_way
+            && run.round == Some(under_way.round)
+        {
+            under_way.next = window.start;
+        }
+        // One window among many that succeed mounts by itself.
+        (self.failures.max(failures), changed)
+    }
+
+    // What was set aside.
+
+    /// A window that was set aside and is due: what is left of it, what it lists again, and how
+    /// often it has failed. `Some(None)`: nothing is left of it.
+    pub(super) fn take_aside(
+        &mut self,
+        wake: &mut Wake,
         now: Duration,
         server_now: Utc,
-        wake: &mut Wake,
-    ) {
-        if self.is_listing(Urgency::Soon) || !wake.is_due(self.older.not_before, now) {
-            return;
-        }
-        if let Some((window, Urgency::Soon)) = self.next_gap(server_now) {
-            self.begin_run(window, Urgency::Soon);
-            return;
-        }
-        let oldest = self.older.oldest(server_now);
-        let due = self.older.asides.iter().position(|aside| wake.is_due(aside.not_before, now));
-        if let Some(at) = due {
-            let aside = self.older.asides.swap_remove(at);
-            if let Some(window) = plan::clamp(aside.window, oldest) {
-                self.begin_older(window, Urgency::Soon, aside.round, aside.failures);
-            }
-            return;
-        }
-        if self.older.under_way.is_none() {
-            if self.older.look_at <= server_now {
-                self.begin_round(target, server_now);
-            }
-            wake.at(now + self.older.look_at.since(server_now));
-        }
-        let asides = self.older.asides();
-        let Some(under_way) = &mut self.older.under_way else { return };
+    ) -> Option<Option<(Interval, Option<Round>, u32)>> {
+        let at = self.asides.iter().position(|aside| wake.is_due(aside.not_before, now))?;
+        let aside = self.asides.swap_remove(at);
+        let window = plan::clamp(aside.window, self.oldest(server_now));
+        Some(window.map(|window| (window, aside.round, aside.failures)))
+    }
+
+    /// Windows that are set aside.
+    pub(super) fn asides(&self) -> IntervalSet {
+        self.asides.iter().map(|aside| aside.window).collect()
+    }
+
+    // Rounds.
+
+    /// Whether a round is under way.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// No round is due before.
+    pub(super) const fn look_at(&self) -> Utc {
+        self.look_at
+    }
+
+    /// The next piece of the round under way, and whose it is. At its end the round counts as made,
+    /// which is to be stored: `Err`.
+    pub(super) fn next_piece(&mut self, server_now: Utc) -> Result<Option<(Interval, Round)>, ()> {
+        let (oldest, asides) = (self.oldest(server_now), self.asides());
+        let Some(under_way) = &mut self.under_way else { return Ok(None) };
         let UnderWay { round, begun, end, .. } = *under_way;
         let rest = Interval::new(under_way.next.max(oldest), end);
         let piece = rest.and_then(|rest| asides.gaps(rest).first().copied());
-        match piece.and_then(|Interval { start, end }| {
-            Interval::new(start, end.min(start + self.older.span))
-        }) {
+        match piece
+            .and_then(|Interval { start, end }| Interval::new(start, end.min(start + self.span)))
+        {
             Some(piece) => {
                 under_way.next = piece.end;
-                self.begin_older(piece, Urgency::Soon, Some(round), 0);
+                Ok(Some((piece, round)))
             }
             None => {
-                self.older.under_way = None;
-                self.older.make(round, begun);
-                self.changed = true;
+                self.under_way = None;
+                self.make(round, begun);
+                Err(())
             }
         }
     }
 
-    /// Begins the oldest round that is due, or the recent one if that waits for longer; or notes
-    /// when to look again.
-    fn begin_round(&mut self, target: Option<Utc>, now: Utc) {
+    /// Begins the oldest round of these that is due, or the recent one if that waits for longer; or
+    /// notes when to look again. `covered` is what was listed before; `ends`: this run ends. Whether
+    /// something is to be stored.
+    pub(super) fn begin_round(
+        &mut self,
+        rounds: Vec<(Round, Utc, Interval)>,
+        covered: &IntervalSet,
+        ends: bool,
+        now: Utc,
+    ) -> bool {
+        let mut changed = false;
         let mut first: Option<(Utc, UnderWay)> = None;
         let mut next = now + plan::RECENT_EVERY;
-        for (round, due, window) in self.rounds(target, now) {
+        for (round, due, window) in rounds {
             if due > now {
                 next = next.min(due);
-            } else if self.covered.gaps(window) == [window] {
+            } else if covered.gaps(window) == [window] {
                 // The backlog lists it. Later on, not all at the same time.
-                let spread = if target.is_none() { round.rem_euclid(8) } else { 0 };
+                let spread = if ends { 0 } else { round.rem_euclid(8) };
                 let spread = plan::STRETCH_EVERY / 8 * u32::try_from(spread).unwrap_or_default();
-                self.older.make(round, now - spread);
-                self.changed = true;
+                self.make(round, now - spread);
+                changed = true;
                 next = now;
             } else if first.is_none_or(|(first, _)| round == plan::RECENT && due < first) {
                 let under_way = UnderWay { round, begun: now, next: window.start, end: window.end };
                 first = Some((due, under_way));
             }
         }
-        self.older.under_way = first.map(|(_, under_way)| under_way);
-        self.older.look_at = next;
+        self.under_way = first.map(|(_, under_way)| under_way);
+        self.look_at = next;
+        changed
     }
 
-    /// All rounds: when they are due, and over what.
-    fn rounds(&self, target: Option<Utc>, now: Utc) -> Vec<(Round, Utc, Interval)> {
-        let oldest = self.older.oldest(now);
+    /// All rounds: when they are due, and over what of the time since `begin`. A run that ends, at
+    /// `target`, lists all again since the last run; `is_new`: there was none.
+    pub(super) fn rounds(
+        &self,
+        target: Option<Utc>,
+        begin: Utc,
+        is_new: bool,
+        now: Utc,
+    ) -> Vec<(Round, Utc, Interval)> {
+        let oldest = self.oldest(now);
         let recent = target.is_none().then_some(plan::RECENT);
         let mut rounds = Vec::new();
-        if target.is_some() && self.is_new {
+        if target.is_some() && is_new {
             return rounds;
         }
         for round in plan::stretches(oldest, now).chain(recent) {
-            let made = self.older.made(round);
+            let made = self.made(round);
             let due = match target {
                 None => plan::round_due(round, made),
                 Some(target) if made < Some(target) && plan::stretch_start(round) < target => now,
                 Some(_) => continue,
             };
-            let window = plan::round(round, self.begin.max(oldest), now);
+            let window = plan::round(round, begin.max(oldest), now);
             rounds.extend(window.map(|window| (round, due, window)));
         }
         rounds
     }
 
-    /// For a run that ends: whether all was listed again that was listed by an earlier one.
-    pub(crate) fn is_relisted(&self, target: Utc, now: Utc) -> bool {
+    /// For a run that ends: whether nothing is left of what was set aside or is under way.
+    pub(super) fn is_done(&self) -> bool {
         let given_up = |aside: &Aside| aside.failures >= ASIDE_FAILURES_MAX;
-        self.older.under_way.is_none()
-            && self.older.asides.iter().all(given_up)
-            && self.rounds(Some(target), now).is_empty()
+        self.under_way.is_none() && self.asides.iter().all(given_up)
     }
 
-    /// The next window of the backlog.
-    fn next_gap(&mut self, now: Utc) -> Option<(Interval, Urgency)> {
-        if !self.replan {
-            return None;
-        }
-        let mut listed: IntervalSet = self.listed();
-        for aside in &self.older.asides {
-            listed.insert(aside.window);
-        }
-        let oldest = self.older.oldest(now);
-        let gap = plan::backlog(&listed, self.begin, oldest, now, self.older.span);
-        self.replan = gap.is_some();
-        gap
+    /// For each round that is made and settled, when that was. One that is not must be made again
+    /// after a crash. `open`: rounds with windows under way.
+    pub(super) fn settled(&mut self, open: impl Fn(Round) -> bool, now: Utc) -> Vec<(Round, i64)> {
+        let oldest = RETENTION.oldest(now);
+        let first = *plan::stretches(oldest, oldest).start();
+        self.made.retain(|(round, _)| *round == plan::RECENT || *round >= first);
+        let asides = self.asides();
+        let open = |round: Round| {
+            open(round)
+                || plan::round(round, oldest, now)
+                    .is_some_and(|window| asides.gaps(window) != [window])
+        };
+        self.made.iter().copied().filter(|(round, _)| !open(*round)).collect()
     }
 
-    pub(crate) fn plan_backlog(&mut self, now: Duration, server_now: Utc, wake: &mut Wake) {
-        if !self.is_listing(Urgency::Backlog)
-            && !self.is_listing(Urgency::Soon)
-            && wake.is_due(self.older.not_before, now)
-            && let Some((window, urgency)) = self.next_gap(server_now)
-        {
-            self.begin_run(window, urgency);
-        }
-    }
-
-    /// An older window was given up. Those that follow are shorter; if it could not be, it is tried
-    /// again by itself, at `again_at`. Answers how many failures that makes.
-    pub(crate) fn fail_older(
-        &mut self,
-        run: &Run,
-        refused: bool,
-        again_at: Duration,
-        now: Utc,
-    ) -> u32 {
-        let (window, older) = (run.window, &mut self.older);
-        older.failures = older.failures.saturating_add(1);
-        let span = window.end.since(window.start);
-        let whole_lane = self.list_failures > 0;
-        let mut aside = run.tries > 0;
-        let edge = older.oldest(now).since(plan::oldest(now));
-        if refused && window.start < older.oldest(now) + EDGE_SPAN && edge < EDGE_MAX {
-            older.edge = (edge * 2).clamp(EDGE_BASE, EDGE_MAX);
-            older.edge_until = now + EDGE_KEPT;
-        } else if !whole_lane && span > SPAN_MIN {
-            older.span = (span / 2).max(SPAN_MIN);
-            self.changed = true;
-        } else if !whole_lane && older.asides.len() < ASIDE_MAX {
-            aside = true;
-        }
-        let failures = run.tries.saturating_add(1);
-        if aside {
-            let round = run.round;
-            older.asides.push(Aside { window, round, failures, not_before: again_at });
-        } else if let Some(under_way) = &mut older.under_way
-            && run.round == Some(under_way.round)
-        {
-            under_way.next = window.start;
-        }
-        // One window among many that succeed mounts by itself.
-        older.failures.max(failures)
+    /// What was noted by a wrong clock counts no more.
+    pub(super) fn correct_time(&mut self, now: Utc, horizon: Utc) {
+        self.made.retain(|(_, at)| *at <= now.as_millis());
+        self.asides.retain(|aside| aside.window.end <= horizon);
+        self.under_way = None;
+        self.look_at = Utc::MIN;
+        self.edge_until = Utc::MIN;
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::key::{self, Key, KeySet};
 use crate::base::time::Utc;
-use crate::contract::state::{Changes, LaneKeys, StateError, Stored};
+use crate::contract::state::{Changes, StateError, Stored};
+use crate::source::keys::LaneKeys;
 use crate::source::revision::{self, Novelty, Revision, Revisions};
 
 /// Content ids are kept this long after the content was created: longer than Microsoft lists it.

@@ -1,23 +1,17 @@
 //! The Management Activity API on the wire: addresses out, descriptors in. Nothing else in the core
 //! spells a URL or a field of Microsoft's JSON.
 
-use std::time::Duration;
-
-use serde_json::Value;
-
-use crate::audit::plan::RETENTION;
+use crate::audit::answers::WebhookRequest;
+use crate::audit::config::AuditConfig;
 use crate::base::interval::Interval;
 use crate::base::secret::Secret;
-use crate::base::time::Utc;
-use crate::call::{Subscription, WebhookRequest};
-use crate::config::Config;
-use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::batch::ContentType;
 use crate::contract::request::{Method, Operation, Request};
 
 const PUBLISHER: &str = "PublisherIdentifier";
 
 /// `GET /subscriptions/list`.
-pub(crate) fn list_subscriptions(config: &Config, token: &Secret<String>) -> Request {
+pub(crate) fn list_subscriptions(config: &AuditConfig, token: &Secret<String>) -> Request {
     let url = format!("{}/subscriptions/list?{PUBLISHER}={}", feed(config), config.publisher_id);
     get(Operation::ListSubscriptions, url, token)
 }
@@ -25,7 +19,7 @@ pub(crate) fn list_subscriptions(config: &Config, token: &Secret<String>) -> Req
 /// `POST /subscriptions/start`. Without a webhook the body is empty: a subscription that has one
 /// loses it, and so enabled ones are not started again.
 pub(crate) fn start_subscription(
-    config: &Config,
+    config: &AuditConfig,
     content_type: ContentType,
     webhook: Option<&WebhookRequest>,
     token: &Secret<String>,
@@ -56,7 +50,7 @@ pub(crate) fn start_subscription(
 
 /// `POST /subscriptions/stop`.
 pub(crate) fn stop_subscription(
-    config: &Config,
+    config: &AuditConfig,
     content_type: ContentType,
     token: &Secret<String>,
 ) -> Request {
@@ -74,7 +68,7 @@ pub(crate) fn stop_subscription(
 
 /// The first page of the attempts to notify of a window's content.
 pub(crate) fn list_notifications(
-    config: &Config,
+    config: &AuditConfig,
     content_type: ContentType,
     window: Interval,
     token: &Secret<String>,
@@ -91,7 +85,7 @@ pub(crate) fn list_notifications(
 
 /// `GET /resources/dlpSensitiveTypes`.
 pub(crate) fn list_dlp_types(
-    config: &Config,
+    config: &AuditConfig,
     language: Option<&str>,
     token: &Secret<String>,
 ) -> Request {
@@ -102,13 +96,13 @@ pub(crate) fn list_dlp_types(
 }
 
 /// The address of a blob of which only the id is known.
-pub(crate) fn blob_address(config: &Config, content_id: &str) -> String {
+pub(crate) fn blob_address(config: &AuditConfig, content_id: &str) -> String {
     format!("{}/audit/{content_id}", feed(config))
 }
 
 /// The address of a page of a listing on the configured origin, of which the query is known. The
 /// path stays if it is that of this tenant's listings; Microsoft writes the version in two ways.
-pub(crate) fn page_address(config: &Config, path: &str, query: &str) -> String {
+pub(crate) fn page_address(config: &AuditConfig, path: &str, query: &str) -> String {
     let usual = format!("{}/subscriptions/content", feed(config));
     let short = usual.replacen("/v1.0/", "/v1/", 1);
     let own = format!("{}{path}", config.api.as_str());
@@ -119,7 +113,7 @@ pub(crate) fn page_address(config: &Config, path: &str, query: &str) -> String {
 
 /// Whether `address` is that of this blob of this tenant, on the configured origin. Microsoft's
 /// documentation writes the version in two ways.
-pub(crate) fn is_blob_address(config: &Config, address: &str, content_id: &str) -> bool {
+pub(crate) fn is_blob_address(config: &AuditConfig, address: &str, content_id: &str) -> bool {
     let expected = blob_address(config, "");
     let short = expected.replacen("/v1.0/", "/v1/", 1);
     address.strip_suffix(content_id).is_some_and(|start| {
@@ -127,57 +121,9 @@ pub(crate) fn is_blob_address(config: &Config, address: &str, content_id: &str) 
     })
 }
 
-/// Whether the list of subscriptions shows this webhook, in order, for this feed. `None`: the list
-/// does not name the feed.
-pub(crate) fn has_webhook(
-    body: &[u8],
-    content_type: ContentType,
-    wanted: &WebhookRequest,
-) -> Option<bool> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let elements: Vec<serde_json::Value> = serde_json::from_slice(body).ok()?;
-    let text = |value: &serde_json::Value, name: &str| Some(value.get(name)?.as_str()?.to_owned());
-    let named = |element: &&serde_json::Value| {
-        let name = text(element, "contentType");
-        name.as_deref().and_then(ContentType::parse) == Some(content_type)
-    };
-    let webhook = elements.iter().find(named)?.get("webhook").unwrap_or(&serde_json::Value::Null);
-    let auth_id = wanted.auth_id.as_ref().map(|auth_id| auth_id.expose().clone());
-    let enabled =
-        text(webhook, "status").is_none_or(|status| status.eq_ignore_ascii_case("enabled"));
-    // An address that comes back with another slash at its end is the same.
-    let same = text(webhook, "address").is_some_and(|address| {
-        let bare = |address: &str| address.trim_end_matches('/').to_ascii_lowercase();
-        bare(&address) == bare(&wanted.address)
-    });
-    Some(enabled && same && text(webhook, "authId") == auth_id)
-}
-
-/// The webhook that the list of subscriptions shows for this feed, as a start would ask for it.
-/// `None` as well for one that has expired: it cannot be asked for again as it is.
-pub(crate) fn live_webhook(
-    body: &[u8],
-    content_type: ContentType,
-    now: Utc,
-) -> Option<WebhookRequest> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    // One entry that cannot be read must not hide the others.
-    let elements: Vec<serde_json::Value> = serde_json::from_slice(body).ok()?;
-    let known = elements.into_iter().find_map(|element| {
-        let known: Subscription = serde_json::from_value(element).ok()?;
-        (ContentType::parse(&known.content_type) == Some(content_type)).then_some(known)
-    });
-    let webhook = known?.webhook?;
-    let expiration = webhook.expiration.filter(|text| !text.trim().is_empty());
-    let expired = webhook.status.is_some_and(|status| status.eq_ignore_ascii_case("expired"))
-        || expiration.as_deref().and_then(Utc::parse).is_some_and(|end| end <= now);
-    let address = webhook.address.filter(|address| !address.is_empty() && !expired)?;
-    Some(WebhookRequest { address, auth_id: webhook.auth_id, expiration })
-}
-
 /// The first page of a window.
 pub(crate) fn list_content(
-    config: &Config,
+    config: &AuditConfig,
     content_type: ContentType,
     window: Interval,
     token: &Secret<String>,
@@ -195,7 +141,7 @@ pub(crate) fn list_content(
 /// An address that Microsoft gave: followed verbatim, with the publisher added where Microsoft
 /// leaves it out, since a request without one shares its quota with strangers.
 pub(crate) fn follow(
-    config: &Config,
+    config: &AuditConfig,
     operation: Operation,
     address: &str,
     token: &Secret<String>,
@@ -215,7 +161,7 @@ pub(crate) fn follow(
     get(operation, url, token)
 }
 
-fn feed(config: &Config) -> String {
+fn feed(config: &AuditConfig) -> String {
     format!("{}/api/v1.0/{}/activity/feed", config.api.as_str(), config.tenant_id)
 }
 
@@ -232,91 +178,20 @@ fn get(operation: Operation, url: String, token: &Secret<String>) -> Request {
     }
 }
 
-/// Times of a listing's entry that lie further from its window are none: content has been seen to
-/// be listed just before its window.
-const CREATED_BESIDE_MAX: Duration = Duration::from_secs(86_400);
-
-/// Reads one entry of a listing of `content_type`; says what is wrong with it otherwise. Only the
-/// id is indispensable. Without an address that can be read it has none; without a time it is taken
-/// to be from the end of the window, and to live as long as Microsoft's documentation says.
-pub(crate) fn descriptor(
-    json: &[u8],
-    content_type: ContentType,
-    window: Interval,
-) -> Result<ContentRef, String> {
-    // What is no JSON as a whole may have an id all the same.
-    let (entry, error) = match serde_json::from_slice::<Value>(json) {
-        Ok(entry) => (entry, None),
-        Err(error) => (found_members(json), Some(error.to_string())),
-    };
-    let text = |name: &str| match entry.get(name)? {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    let moment = |name: &str| text(name).and_then(|text| Utc::parse(&text));
-    let id = text("contentId").filter(|id| !id.is_empty());
-    let id = id.ok_or_else(|| error.unwrap_or_else(|| "no contentId".into()))?;
-    let near = window.start - CREATED_BESIDE_MAX..window.end + CREATED_BESIDE_MAX;
-    let created = moment("contentCreated").filter(|at| near.contains(at)).unwrap_or(window.end);
-    let expiration = moment("contentExpiration").filter(|at| created - CREATED_BESIDE_MAX < *at);
-    Ok(ContentRef {
-        content_type,
-        created,
-        expiration: expiration.unwrap_or(created + RETENTION),
-        id: id.into(),
-        uri: text("contentUri").unwrap_or_default().into(),
-    })
-}
-
-/// The id and the address in an entry that cannot be read as a whole.
-fn found_members(json: &[u8]) -> Value {
-    let json = String::from_utf8_lossy(json);
-    let member = |name: &str| {
-        let (_, rest) = json.split_once(&format!("\"{name}\""))?;
-        let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
-        let (text, _) = rest.split_once('"')?;
-        let plain = !text.contains(['\\', '\u{fffd}']);
-        plain.then(|| (name.to_owned(), Value::from(text)))
-    };
-    ["contentId", "contentUri"].into_iter().filter_map(member).collect()
-}
-
-/// Whether the answer to a start is a subscription that is not disabled.
-pub(crate) fn is_enabled(body: &[u8]) -> bool {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    serde_json::from_slice(body).is_ok_and(|element| enabled(&element).is_some())
-}
-
-/// The feed of a subscription, if it is enabled.
-fn enabled(subscription: &serde_json::Value) -> Option<ContentType> {
-    let content_type = ContentType::parse(subscription.get("contentType")?.as_str()?)?;
-    // Microsoft's own sample leaves the status out.
-    let status = subscription.get("status").and_then(serde_json::Value::as_str);
-    status.is_none_or(|status| status.eq_ignore_ascii_case("enabled")).then_some(content_type)
-}
-
-/// Reads the list of subscriptions: the feeds that are enabled.
-pub(crate) fn enabled_subscriptions(body: &[u8]) -> Result<Vec<ContentType>, String> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let elements: Vec<serde_json::Value> =
-        serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    // One by one: an element that makes no sense says nothing about the others.
-    Ok(elements.iter().filter_map(enabled).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RawOptions;
+    use crate::base::time::Utc;
+    use crate::config::Config;
+    use crate::options::RawOptions;
 
-    fn config() -> Config {
+    fn config() -> AuditConfig {
         let tenant = "41463f53-8812-40f4-890f-865bf6e35190";
         let raw: RawOptions =
             [("tenant_id", tenant), ("client_id", tenant), ("client_secret", "s")]
                 .map(|(name, value)| (name.into(), value.into()))
                 .into();
-        Config::parse(&raw).unwrap()
+        Config::parse(&raw).unwrap().audit().clone()
     }
 
     #[track_caller]
@@ -346,124 +221,5 @@ mod tests {
         assert!(request.url.contains(
             "content?contentType=DLP.All&startTime=1970-01-01T00:00:00.000Z&endTime=1970-01-01T00:00:00.001Z&"
         ), "{}", request.url);
-    }
-
-    #[test]
-    fn subscriptions_are_read_in_any_case() {
-        let body = br#"[{"contentType":"audit.general","status":"ENABLED","webhook":null},
-            {"contentType":"Audit.Exchange","status":"disabled"},{"contentType":"DLP.All"},
-            {"contentType":"Audit.Unheard"},{"contentType":null},7]"#;
-        assert_eq!(
-            enabled_subscriptions(body),
-            Ok(vec![ContentType::AuditGeneral, ContentType::DlpAll])
-        );
-        assert!(enabled_subscriptions(br#"{"error":{}}"#).is_err());
-    }
-
-    #[test]
-    fn a_webhook_that_lives_is_shown_as_a_start_asks_for_it() {
-        let now = Utc::parse("2026-11-22T12:00:00Z").unwrap();
-        let check = |webhook: &str| {
-            let list = format!(
-                "\u{feff}[7,{{\"contentType\":\"audit.general\",\"status\":\"disabled\"{webhook}}}]"
-            );
-            let shown = live_webhook(list.as_bytes(), ContentType::AuditGeneral, now);
-            assert_eq!(live_webhook(list.as_bytes(), ContentType::DlpAll, now), None);
-            shown.map(|shown| {
-                let auth_id = shown.auth_id.map(|auth_id| auth_id.expose().clone());
-                (shown.address, auth_id, shown.expiration)
-            })
-        };
-        let address = || "https://hook.example/".to_owned();
-        let end = || Some("2026-11-23T00:00:00.000Z".to_owned());
-        let webhook = |rest: &str| format!(",\"webhook\":{{\"address\":\"{}\"{rest}}}", address());
-        // One that Microsoft has disabled after failures comes back enabled.
-        assert_eq!(
-            check(&webhook(
-                r#","authId":"an id","status":"disabled","expiration":"2026-11-23T00:00:00.000Z""#
-            )),
-            Some((address(), Some("an id".into()), end()))
-        );
-        let none = webhook(r#","authId":null,"expiration":"","status":"enabled""#);
-        assert_eq!(check(&none), Some((address(), None, None)));
-        assert_eq!(check(&webhook("")), Some((address(), None, None)));
-        assert_eq!(check(&webhook(r#","status":"Expired""#)), None);
-        assert_eq!(check(&webhook(r#","expiration":"2026-11-22T12:00:00.000Z""#)), None);
-        assert_eq!(check(r#","webhook":null"#), None);
-        assert_eq!(check(r#","webhook":{}"#), None);
-        assert_eq!(check(""), None);
-    }
-
-    #[test]
-    fn a_webhook_is_there_if_it_is_enabled_and_as_it_was_asked_for() {
-        let wanted = WebhookRequest {
-            address: "https://audit.example/M365".into(),
-            auth_id: Some(Secret::new("an id".into())),
-            expiration: None,
-        };
-        let check = |webhook: &str, expected| {
-            let list = format!("[{{\"contentType\":\"Audit.General\"{webhook}}}]");
-            let found = has_webhook(list.as_bytes(), ContentType::AuditGeneral, &wanted);
-            assert_eq!(found, expected, "{webhook}");
-            assert_eq!(has_webhook(list.as_bytes(), ContentType::DlpAll, &wanted), None);
-        };
-        let webhook = |status: &str, address: &str, auth_id: &str| {
-            format!(
-                ",\"webhook\":{{\"status\":\"{status}\",\"address\":\"{address}\",\
-                 \"authId\":{auth_id}}}"
-            )
-        };
-        check(&webhook("Enabled", "https://audit.example/m365/", "\"an id\""), Some(true));
-        check(&webhook("disabled", "https://audit.example/m365", "\"an id\""), Some(false));
-        check(&webhook("enabled", "https://other.example/m365", "\"an id\""), Some(false));
-        check(&webhook("enabled", "https://audit.example/m365", "\"another\""), Some(false));
-        check(&webhook("enabled", "https://audit.example/m365", "null"), Some(false));
-        check(",\"webhook\":null", Some(false));
-        check("", Some(false));
-    }
-
-    #[track_caller]
-    fn check_entry(json: &str, id: &str, uri: &str, created: i64, lives: Duration) {
-        let window = Interval::new(Utc::from_millis(0), Utc::from_millis(5)).unwrap();
-        let content = descriptor(json.as_bytes(), ContentType::DlpAll, window).unwrap();
-        assert_eq!((&*content.id, &*content.uri), (id, uri), "{json}");
-        assert_eq!(content.created, Utc::from_millis(created), "{json}");
-        assert_eq!(content.expiration, content.created + lives, "{json}");
-    }
-
-    #[test]
-    fn an_entry_with_an_id_is_read_whatever_else_is_odd() {
-        let day = Duration::from_secs(86_400);
-        check_entry(
-            r#"{"contentUri":"y","contentId":"x","contentType":"DLP.All","contentCreated":"1970-01-01T00:00:00.002Z","contentExpiration":"1970-01-15T00:00:00.002Z"}"#,
-            "x",
-            "y",
-            2,
-            14 * day,
-        );
-        // Each member of another type, or with a value that makes no sense.
-        for odd in [
-            r#""contentUri":"y","contentCreated":null,"contentExpiration":"?""#,
-            r#""contentUri":"y","contentCreated":1697417806231,"contentExpiration":{"at":1}"#,
-            r#""contentUri":"y","contentCreated":[],"contentExpiration":true,"contentType":7"#,
-            r#""contentUri":"y","contentCreated":"9999-12-31T00:00:00Z""#,
-            r#""contentUri":"y","contentExpiration":"0001-01-01T00:00:00Z""#,
-            r#""contentUri":"z","contentUri":"y""#,
-            // No JSON.
-            r#""contentUri" : "y","contentCreated":NaN"#,
-        ] {
-            check_entry(&format!("{{\"contentId\":\"x\",{odd}}}"), "x", "y", 5, RETENTION);
-        }
-        check_entry(r#"{"contentId":"x"}"#, "x", "", 5, RETENTION);
-        check_entry(r#"{"contentId":"x","contentUri":{}}"#, "x", "", 5, RETENTION);
-        check_entry(r#"{"contentId":20231016001037}"#, "20231016001037", "", 5, RETENTION);
-    }
-
-    #[test]
-    fn an_entry_without_an_id_is_refused() {
-        let window = Interval::new(Utc::from_millis(0), Utc::from_millis(5)).unwrap();
-        for none in [r#"{"contentUri":"y"}"#, r#"{"contentId":""}"#, r#"{"contentId":null}"#, "7"] {
-            assert!(descriptor(none.as_bytes(), ContentType::DlpAll, window).is_err(), "{none}");
-        }
     }
 }

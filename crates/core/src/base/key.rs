@@ -8,9 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::json::digest::Digest;
-use crate::json::{Field, Lifted, TokenKind};
-
 /// Stands for one content id, or for one record. At 128 bits two different ones never meet: with a
 /// billion of them the chance is about 10⁻²¹.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,35 +19,19 @@ const KEY_BYTES: usize = 16;
 impl Key {
     /// The key of a content id.
     pub(crate) fn of_content(id: &str) -> Self {
-        Self(xxh3_128(id.as_bytes()))
+        Self::of_bytes(id.as_bytes())
     }
 
-    /// The key under which a record is recognised when Microsoft delivers it again, in another
-    /// blob and with its fields in another order. `None` without a usable `Id`: such a record is
-    /// never taken for another.
-    ///
-    /// `CreationTime` and `Operation` are part of it, so that records that share an `Id` by
-    /// mistake are all delivered: a duplicate is a nuisance, a loss is not.
-    pub(crate) fn of_record(record: &[u8], fields: &Lifted, scratch: &mut Vec<u8>) -> Option<Self> {
-        const NIL: &[u8] = b"00000000-0000-0000-0000-000000000000";
-        // `null` and the like name nobody, nor does a blank text.
-        let id = fields.token(Field::Id).filter(|id| id.kind != TokenKind::Other);
-        let id = id.and_then(|_| fields.raw(record, Field::Id));
-        let id = id.filter(|id| !id.trim_ascii().is_empty() && *id != NIL)?;
-        scratch.clear();
-        scratch.extend_from_slice(id);
-        for field in [Field::CreationTime, Field::Operation] {
-            scratch.push(0);
-            scratch.extend_from_slice(fields.raw(record, field).unwrap_or_default());
-        }
-        Some(Self(xxh3_128(scratch)))
+    /// The key of what is written so.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        Self(xxh3_128(bytes))
     }
 
-    /// Extends a digest of a sequence of records by one more, which says this.
-    pub(crate) fn chain(self, record: Digest) -> Self {
+    /// Extends a digest of a sequence by one more element, of which `digest` says what it is.
+    pub(crate) fn chain(self, digest: u64) -> Self {
         let mut link = [0; KEY_BYTES + 8];
         link[..KEY_BYTES].copy_from_slice(&self.0.to_le_bytes());
-        link[KEY_BYTES..].copy_from_slice(&record.0.to_le_bytes());
+        link[KEY_BYTES..].copy_from_slice(&digest.to_le_bytes());
         Self(xxh3_128(&link))
     }
 }

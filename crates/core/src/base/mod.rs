@@ -1,5 +1,6 @@
 //! Words that know nothing of Microsoft: time, intervals, keys, text.
 
+pub(crate) mod clock;
 pub(crate) mod interval;
 pub(crate) mod key;
 pub(crate) mod origin;

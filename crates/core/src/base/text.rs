@@ -65,6 +65,34 @@ fn is_of_token(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '~' | '+')
 }
 
+/// The one of `known` that is closest to `name`, if it is close enough to be a typing error.
+pub(crate) fn closest(
+    name: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
+    const TYPING_ERRORS_MAX: usize = 3;
+    known
+        .map(|known| (edit_distance(name, known), known))
+        .min()
+        .filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX.min(name.len() / 2))
+        .map(|(_, known)| known)
+}
+
+/// Levenshtein's distance. Quadratic; names are short.
+pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.chars().enumerate() {
+            let substitution = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

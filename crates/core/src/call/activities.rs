@@ -1,123 +1,39 @@
 //! The operations of the Activities API: a search over its pages, one activity, a remark. Follows a
 //! search as the collector does, with the same walk; what differs is that nothing is stored.
 
-use crate::activities::filter::Filters;
-use crate::activities::{self, Cursor, EnvelopeError, PageId, PageReader, Point, Ready};
-use crate::activities::{Credential, NORMAL_RECORDS_MAX, Turn, Turned, Walk};
-use crate::audit::exchange::Body;
-use crate::audit::judge::Verdict;
-use crate::audit::plan::Urgency;
-use crate::base::key::KeySet;
-use crate::base::time::{Now, Utc};
-use crate::call::caller::{Caller, Flight, Task};
+use crate::access::Authorization;
+use crate::activities::envelope::EnvelopeError;
+use crate::activities::plan::RETENTION;
+use crate::activities::reader::{PageReader, Ready};
+use crate::activities::walk::{Turn, Turned};
+use crate::activities::{judge, record, wire};
+use crate::base::time::Now;
+use crate::call::caller::Caller;
+use crate::call::calls::Call;
 use crate::call::ending::Ending;
 use crate::call::failure::{CallError, CallErrorKind};
-use crate::call::{Call, Range, RangeError, Reply};
+use crate::call::reply::Reply;
+use crate::call::search::ACTIVITIES_MAX;
+use crate::call::task::{Body, Flight, Task};
 use crate::contract::batch::{ContentRef, ContentType, Record};
-use crate::contract::event::Event;
 use crate::contract::io::Output;
 use crate::contract::request::{Operation, Request};
 use crate::json::{Item, Splitter};
-
-/// Activities that one search hands over: 16 bytes are kept of each, to know those that come again.
-const ACTIVITIES_MAX: usize = 5_000_000;
-
-/// Ids have about 60 characters.
-const ID_CHARS_MAX: usize = 512;
-
-/// The id of an activity: `_id` in its record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActivityId(Box<str>);
-
-impl ActivityId {
-    /// Reads an id.
-    ///
-    /// # Errors
-    /// If it cannot be one: it would not stay one part of an address.
-    pub fn parse(text: &str) -> Result<Self, CallError> {
-        let text = text.trim();
-        let legal =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | ':' | '$');
-        let dots = text.chars().all(|c| c == '.');
-        if !dots && text.len() <= ID_CHARS_MAX && text.chars().all(legal) {
-            return Ok(Self(text.into()));
-        }
-        let shown: String = text.chars().take(200).collect();
-        let (kind, remedy) = (CallErrorKind::Argument, "write the _id of an activity's record");
-        let message = format!("{shown:?} is no id of an activity");
-        Err(CallError::new(Operation::GetActivity, kind, message, remedy))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A remark about an activity, for Microsoft.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Feedback {
-    /// Microsoft's own example has `0`, and no document says what others mean.
-    pub value: String,
-    /// In words.
-    pub text: String,
-    /// Where Microsoft may ask back; `None`: nowhere.
-    pub contact_email: Option<String>,
-}
-
-/// A search under way.
-#[derive(Debug)]
-pub(super) struct Search {
-    walk: Walk,
-    pages: u64,
-    seen: KeySet,
-    limit: u64,
-    /// For each condition: how many activities came that do not meet it.
-    ignored: Vec<u64>,
-    turn: Option<Turn>,
-}
-
-impl Search {
-    /// `None` if there is nothing to search.
-    pub(super) fn plan(
-        filters: &Filters,
-        range: Range,
-        limit: Option<u64>,
-        now: Utc,
-    ) -> Result<Option<Self>, RangeError> {
-        let limit = limit.unwrap_or(u64::MAX);
-        let few = limit <= NORMAL_RECORDS_MAX;
-        let cursor = if few { Cursor::Skip(0) } else { Cursor::Scan(None) };
-        let window = range.of_activities(now)?.filter(|_| limit > 0);
-        Ok(window.map(|window| Self {
-            walk: Walk::new(window, Urgency::Fresh, Point::new(window, cursor)),
-            pages: 0,
-            seen: KeySet::default(),
-            limit,
-            ignored: vec![0; filters.clauses().len()],
-            turn: None,
-        }))
-    }
-
-    fn missing(&self) -> u64 {
-        self.limit.saturating_sub(self.seen.len() as u64)
-    }
-}
+use crate::source::verdict::Verdict;
 
 impl Caller {
     /// The next request of a call of this API.
-    pub(super) fn portal_request(&self, task: &Task, who: &Credential) -> Option<Request> {
-        let portal = self.config.portal.as_ref()?;
+    pub(super) fn portal_request(&self, task: &Task, who: &Authorization) -> Option<Request> {
+        let portal = self.config.activities()?;
         Some(match &task.call {
-            Call::GetActivity(id) => activities::get(portal, id, who),
+            Call::GetActivity(id) => wire::get(portal, id, who),
             Call::SendFeedback { activity, feedback } => {
-                activities::send_feedback(portal, activity, feedback, who)
+                wire::send_feedback(portal, activity, feedback, who)
             }
             Call::ListActivities { filters, .. } => {
                 let search = task.search.as_ref()?;
-                let limit = search.missing().clamp(1, activities::LIMIT);
-                activities::search(portal, filters, limit, search.walk.at()?, who)
+                let limit = search.missing().clamp(1, wire::LIMIT);
+                wire::search(portal, filters, limit, search.at()?, who)
             }
             Call::SignIn
             | Call::SignInToPortal
@@ -145,7 +61,7 @@ impl Caller {
 
     fn is_full(&self) -> bool {
         let search = self.task.as_ref().and_then(|task| task.search.as_ref());
-        search.is_some_and(|search| search.missing() == 0 || search.seen.len() >= ACTIVITIES_MAX)
+        search.is_some_and(|search| search.is_full())
     }
 
     /// Hands activities over, but for those that came before and those beyond the limit.
@@ -158,22 +74,22 @@ impl Caller {
         let known = ready.known.into_iter();
         let mut records: Vec<Record> = Vec::new();
         for (record, (activity, _)) in ready.records.into_iter().zip(known) {
-            if search.missing() > 0 && search.seen.insert(activity.key()) {
+            if search.takes(activity.key()) {
                 for mismatch in filters.mismatches(&record.raw, self.server_now) {
-                    search.ignored[mismatch.clause] += 1;
+                    search.note_mismatch(mismatch.clause);
                 }
                 records.push(record);
             }
         }
         if !records.is_empty() {
-            let window = search.walk.window();
+            let window = search.window();
             let name = format!("{}/{}", window.start, window.end);
             self.hand_over_activities(records, &name);
         }
     }
 
     fn hand_over_activities(&mut self, records: Vec<Record>, name: &str) {
-        let (Some(task), Some(portal)) = (&mut self.task, &self.config.portal) else { return };
+        let (Some(task), Some(portal)) = (&mut self.task, self.config.activities()) else { return };
         // It gets ahead: what failed before does not count any more.
         task.failures = 0;
         if let Reply::Activities { records: count, .. } = &mut task.reply {
@@ -185,7 +101,7 @@ impl Caller {
             id: name.into(),
             uri: format!("{}/api/v1/activities/", portal.url.as_str()).into(),
             created: self.server_now,
-            expiration: self.server_now + activities::RETENTION,
+            expiration: self.server_now + RETENTION.kept,
         };
         self.hand_over(records, bytes, content);
     }
@@ -194,7 +110,7 @@ impl Caller {
     pub(super) fn end_at_portal(&mut self, flight: &mut Flight) -> Ending {
         let (status, retry_after) = (flight.head.status, flight.head.retry_after);
         let judged = |opening: &[u8]| {
-            let verdict = activities::judge(status, opening, retry_after);
+            let verdict = judge::judge(status, opening, retry_after);
             let code = match &verdict {
                 Verdict::Deny => Some("portal-denied"),
                 Verdict::Replan => Some("portal-refused"),
@@ -219,8 +135,8 @@ impl Caller {
         };
         let ok = (200..300).contains(&status);
         match &mut flight.body {
-            Body::Small(small) if ok && flight.operation == Operation::GetActivity => {
-                match read_activity(small.bytes(), self.config.record_bytes_max) {
+            Body::Small(small) if ok && flight.sent.operation == Operation::GetActivity => {
+                match read_activity(small.bytes(), self.config.limits().record_bytes_max) {
                     Some(record) => {
                         self.hand_over_activities(vec![record], "activity");
                         Ending::accept(status)
@@ -240,13 +156,13 @@ impl Caller {
                 let finished = reader.finish();
                 let failed = match &finished {
                     Err(EnvelopeError::NoPage { opening }) => Some(
-                        self.foreign(flight.operation, &flight.head, opening)
+                        self.foreign(flight.sent.operation, &flight.head, opening)
                             .unwrap_or_else(|| judged(opening)),
                     ),
                     Err(error) => Some(Ending::retry(error.to_string())),
                     Ok(_) => None,
                 };
-                let oversized = reader.oversized;
+                let oversized = reader.oversized();
                 self.emit_activities(reader.take_ready());
                 if self.is_full() {
                     return Ending::accept(status);
@@ -257,12 +173,12 @@ impl Caller {
                     }
                     if let Some(search) = &mut task.search {
                         let (has_next, next_filters) = (verso.has_next, verso.next_filters);
-                        search.turn = Some(Turn { records, has_next, next_filters });
+                        search.note_turn(Turn { records, has_next, next_filters });
                     }
                 }
                 failed.unwrap_or_else(|| Ending::accept(status))
             }
-            Body::Page(_) | Body::Blob(_) => judged(b""),
+            Body::Entries(_) | Body::Blob(_) => judged(b""),
         }
     }
 
@@ -271,24 +187,14 @@ impl Caller {
         let full = self.is_full();
         let Some(task) = &mut self.task else { return };
         let Some(search) = &mut task.search else { return };
-        let turned = match search.turn.take().filter(|_| !full) {
-            None => Turned::On,
-            Some(turn) => {
-                search.pages += 1;
-                let page = PageId(search.pages);
-                let turned = search.walk.turn(page, turn);
-                // Whoever asks stores nothing, and begins anew if it is interrupted.
-                let _ = search.walk.deliver(page);
-                turned
-            }
-        };
+        let turned = search.turn(full);
         let limited = search.missing() == 0;
         match turned {
             Turned::On if full && !limited => {
                 let trouble = format!("there are more than {ACTIVITIES_MAX} activities");
-                self.fail_address(flight.operation, trouble);
+                self.fail_address(flight.sent.operation, trouble);
             }
-            Turned::On if full || search.walk.is_read() => {
+            Turned::On if full || search.is_read() => {
                 if let Reply::Activities { more, .. } = &mut task.reply {
                     *more = full;
                 }
@@ -302,14 +208,14 @@ impl Caller {
             }
             Turned::Stuck => {
                 let trouble = "the pages of the search go in circles";
-                self.fail_address(flight.operation, trouble.into());
+                self.fail_address(flight.sent.operation, trouble.into());
             }
         }
     }
 
     /// Says what came instead of an answer.
     fn unlike(&self, opening: &[u8]) -> String {
-        if self.config.redaction.is_some() {
+        if !self.config.treatment().may_show() {
             return "not an answer of this API (redact is on: what it is is not shown)".into();
         }
         let opening = &opening[..opening.len().min(200)];
@@ -328,11 +234,7 @@ impl Caller {
         else {
             return;
         };
-        let ignored = filters.clauses().iter().zip(&search.ignored).filter(|(_, n)| **n > 0);
-        let events = ignored.map(|(clause, activities)| Event::FilterIgnored {
-            filter: clause.to_string(),
-            activities: *activities,
-        });
+        let events = search.ignored(filters);
         self.outputs.extend(events.map(Output::Event));
     }
 }
@@ -346,7 +248,7 @@ fn read_activity(body: &[u8], record_bytes_max: usize) -> Option<Record> {
     splitter.push([b"[", body, b"]"].concat().into());
     let Ok(Some(Item::Record(split))) = splitter.poll() else { return None };
     Some(Record {
-        happened: activities::know(&split.raw).happened,
+        happened: record::know(&split.raw).happened,
         raw: split.raw,
         fields: split.fields,
         kind: split.kind,

@@ -26,14 +26,14 @@ impl BlobAddress {
             Err(CallError::new(Operation::GetBlob, CallErrorKind::Argument, message, remedy))
         };
         if text.contains("://") {
-            if config.api.owns(text) {
+            if config.api().owns(text) {
                 return Ok(Self { uri: text.to_owned() });
             }
             let shown: String =
                 text.split('?').next().unwrap_or_default().chars().take(200).collect();
             let message = format!(
                 "{shown} is not on {}: it is not read, and the token is not sent there",
-                config.api.as_str()
+                config.api().as_str()
             );
             return refuse(
                 message,
@@ -46,7 +46,7 @@ impl BlobAddress {
             let message = format!("{shown:?} is neither a content id nor an address");
             return refuse(message, "quote ids in single quotes: the shell reads $ in others");
         }
-        Ok(Self { uri: wire::blob_address(config, text) })
+        Ok(Self { uri: wire::blob_address(config.audit(), text) })
     }
 
     /// The content id, as it stands in the address.
@@ -65,7 +65,7 @@ impl BlobAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RawOptions;
+    use crate::options::RawOptions;
 
     fn config() -> Config {
         let tenant = "41463f53-8812-40f4-890f-865bf6e35190";

@@ -1,27 +1,25 @@
 //! The machine that makes calls: one at a time, one request at a time. Routes and sends; what an
 //! answer means is decided in `ending`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::access::budget::Budget;
-use crate::access::token::{Generation, TokenMachine};
-use crate::activities::Credential;
-use crate::audit::exchange::{Body, Head};
-use crate::audit::expand::{Expanded, Progress};
-use crate::audit::wire;
-use crate::base::interval::Interval;
-use crate::base::key::Key;
+use crate::access::{Access, Authorization};
+use crate::activities;
+use crate::activities::reader::PageReader;
+use crate::audit;
+use crate::audit::exchange::PageBody;
+use crate::audit::expand::{Expanded, Expander};
+use crate::base::clock::ServerClock;
 use crate::base::random::Random;
-use crate::base::secret::Secret;
-use crate::base::time::{Now, ServerClock, Utc};
-use crate::call::activities::Search;
+use crate::base::time::{Now, Utc};
+use crate::call::calls::Call;
+use crate::call::claims::Claims;
 use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::reply::Reply;
-use crate::call::{Call, Claims, Pages, Range, RangeError};
+use crate::call::task::{Body, Flight, Task};
 use crate::config::Config;
 use crate::contract::batch::{Batch, BatchId, ContentRef, ContentType, Record};
 use crate::contract::event::Event;
@@ -30,14 +28,8 @@ use crate::contract::metrics::Metrics;
 use crate::contract::request::{Headers, Operation, Request, RequestId};
 use crate::identity::credential::Presented;
 use crate::json::digest::DigestKey;
-use crate::records::redact::Redactor;
-
-/// A request that fails this often in a row ends its call. With the pauses between them, which
-/// double from half a second, that is about eight seconds of trouble.
-pub const ATTEMPTS_MAX: u32 = 5;
-
-/// A reply with more entries than this is not gathered: half a gigabyte of descriptors.
-pub const ENTRIES_MAX: usize = 1_000_000;
+use crate::records::treatment::Treatment;
+use crate::source::exchange::{Head, Sent, SmallBody};
 
 /// Makes single calls. See [`crate::call`].
 ///
@@ -49,12 +41,9 @@ pub struct Caller {
     pub(super) clock: ServerClock,
     pub(super) random: Random,
     digest_key: DigestKey,
-    tokens: TokenMachine,
-    /// Those of the Activities API.
-    portal_tokens: TokenMachine,
-    budget: Budget,
-    /// That of the Activities API.
-    portal_budget: Budget,
+    audit: Access,
+    /// Access to the Activities API; `None`: it is not configured.
+    activities: Option<Access>,
     pub(super) metrics: Metrics,
     pub(super) outputs: VecDeque<Output>,
     /// The call under way.
@@ -62,7 +51,7 @@ pub struct Caller {
     pub(super) outcome: Option<Result<Reply, CallError>>,
     flight: Option<Flight>,
     undelivered: BTreeMap<BatchId, u64>,
-    redactor: Option<Redactor>,
+    treatment: Treatment,
     next_request: u64,
     next_batch: u64,
     /// Microsoft's time, as of the last input.
@@ -71,158 +60,22 @@ pub struct Caller {
     skew: Option<i64>,
 }
 
-/// A call under way.
-#[derive(Debug)]
-pub(super) struct Task {
-    pub(super) call: Call,
-    /// What is left to ask, the first next. `None`: not planned yet.
-    pub(super) asks: Option<VecDeque<Ask>>,
-    pub(super) reply: Reply,
-    /// How many entries the reply had before the page under way.
-    pub(super) kept: usize,
-    /// Next pages that were followed.
-    pub(super) visited: BTreeSet<Key>,
-    /// Failures in a row, and tokens that were refused.
-    pub(super) failures: u32,
-    pub(super) rejections: u32,
-    pub(super) not_before: Duration,
-    /// How far into its blob the batches reach that were handed over.
-    pub(super) progress: Progress,
-    /// The search of [`Call::ListActivities`], once it is planned.
-    pub(super) search: Option<Box<Search>>,
-}
-
-/// One request that a call needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// The operation's only one.
-    Whole,
-    /// The first page of a window.
-    Window(Interval),
-    /// A page that another one named.
-    Page(String),
-}
-
-/// The request under way.
-#[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) id: RequestId,
-    pub(super) operation: Operation,
-    /// Where it was sent.
-    pub(super) address: Box<str>,
-    pub(super) generation: Generation,
-    pub(super) sent_at: Duration,
-    pub(super) head: Head,
-    pub(super) body: Body,
-    /// Whether nothing more is read until there is room.
-    stalled: bool,
-}
-
-impl Task {
-    fn new(call: Call) -> Self {
-        let reply = match &call {
-            Call::SignIn | Call::SignInToPortal => Reply::SignedIn,
-            Call::ListSubscriptions => Reply::Subscriptions(Vec::new()),
-            Call::StartSubscription { .. } => Reply::Unchanged,
-            Call::StopSubscription { .. } => Reply::Stopped,
-            Call::ListContent { .. } => Reply::Contents(Vec::new()),
-            Call::GetBlob(_) => Reply::Expanded { records: 0, dropped: 0 },
-            Call::ListNotifications { .. } => Reply::Notifications(Vec::new()),
-            Call::ListDlpTypes { .. } => Reply::DlpTypes(Vec::new()),
-            Call::ListActivities { .. } | Call::GetActivity(_) => {
-                Reply::Activities { records: 0, dropped: 0, more: false }
-            }
-            Call::SendFeedback { .. } => Reply::FeedbackSent,
-        };
-        Self {
-            call,
-            asks: None,
-            reply,
-            kept: 0,
-            visited: BTreeSet::new(),
-            failures: 0,
-            rejections: 0,
-            not_before: Duration::ZERO,
-            progress: Progress::default(),
-            search: None,
-        }
-    }
-
-    const fn range(&self) -> Option<Range> {
-        match self.call {
-            Call::ListContent { range, .. } | Call::ListNotifications { range, .. } => Some(range),
-            Call::SignIn
-            | Call::ListSubscriptions
-            | Call::StartSubscription { .. }
-            | Call::StopSubscription { .. }
-            | Call::GetBlob(_)
-            | Call::ListDlpTypes { .. }
-            | Call::SignInToPortal
-            | Call::ListActivities { .. }
-            | Call::GetActivity(_)
-            | Call::SendFeedback { .. } => None,
-        }
-    }
-
-    /// The feed that the call is about, for events.
-    pub(super) const fn content_type(&self) -> Option<ContentType> {
-        match self.call {
-            Call::StartSubscription { content_type, .. }
-            | Call::StopSubscription { content_type }
-            | Call::ListContent { content_type, .. }
-            | Call::ListNotifications { content_type, .. } => Some(content_type),
-            Call::ListActivities { .. } | Call::GetActivity(_) | Call::SendFeedback { .. } => {
-                Some(ContentType::CloudAppActivities)
-            }
-            Call::SignIn
-            | Call::SignInToPortal
-            | Call::ListSubscriptions
-            | Call::GetBlob(_)
-            | Call::ListDlpTypes { .. } => None,
-        }
-    }
-
-    /// What to ask, as of `now`.
-    fn plan(&mut self, now: Utc) -> Result<VecDeque<Ask>, RangeError> {
-        let Some(range) = self.range() else {
-            let mut nothing = matches!(self.call, Call::SignIn | Call::SignInToPortal);
-            if let Call::ListActivities { filters, range, limit } = &self.call {
-                self.search = Search::plan(filters, *range, *limit, now)?.map(Box::new);
-                nothing = self.search.is_none();
-            }
-            return Ok(if nothing { VecDeque::new() } else { VecDeque::from([Ask::Whole]) });
-        };
-        let windows = range.windows(now)?;
-        let newest_only = matches!(self.call, Call::ListContent { pages: Pages::First, .. });
-        let skipped = if newest_only { windows.len().saturating_sub(1) } else { 0 };
-        Ok(windows.into_iter().skip(skipped).map(Ask::Window).collect())
-    }
-}
-
 impl Caller {
     /// A caller with the credentials and addresses of `config`. `seed` is random, as that of a
     /// collector.
     #[must_use]
     pub fn new(config: Config, seed: u128, now: Now) -> Self {
         Self {
-            redactor: config.redaction.as_deref().cloned().map(Redactor::new),
+            treatment: Treatment::new(config.treatment()),
             clock: ServerClock::new(),
             random: Random::new(seed),
             digest_key: DigestKey::drawn(seed),
-            tokens: TokenMachine::new(&config, &config.resource),
-            portal_tokens: {
-                let portal = config.portal.as_ref();
-                let resource = portal.map_or(&config.resource, |portal| &portal.resource);
-                TokenMachine::new(&config, resource)
-            },
-            budget: Budget::new(config.requests_per_minute, now.monotonic),
-            portal_budget: {
-                let portal = config.portal.as_ref();
-                let limit = portal.map_or(1, |portal| portal.requests_per_minute);
-                Budget::new(limit, now.monotonic)
-            },
+            audit: audit::access(config.audit(), config.sign_in(), now),
+            activities: config
+                .activities()
+                .map(|own| activities::access(own, config.sign_in(), now)),
             metrics: Metrics {
-                requests_per_minute: config.requests_per_minute,
+                requests_per_minute: config.requests_per_minute(),
                 ..Metrics::default()
             },
             config,
@@ -260,13 +113,13 @@ impl Caller {
     /// What the present token says about itself; `None` without one, or if it cannot be read.
     #[must_use]
     pub fn claims(&self) -> Option<Claims> {
-        Claims::read(self.tokens.usable(Duration::ZERO)?.0.expose())
+        claims(&self.audit)
     }
 
     /// The same of the token for the Activities API.
     #[must_use]
     pub fn portal_claims(&self) -> Option<Claims> {
-        Claims::read(self.portal_tokens.usable(Duration::ZERO)?.0.expose())
+        claims(self.activities.as_ref()?)
     }
 
     /// By how many seconds the local clock is ahead of the service's, as of its last answer.
@@ -288,7 +141,7 @@ impl Caller {
             return Output::Wait(Some(task.not_before - now.monotonic));
         }
         let portal = task.call.is_of_portal();
-        if portal && self.config.portal.is_none() {
+        if portal && self.activities.is_none() {
             let error = no_portal(task.call.operation());
             return self.fail(error);
         }
@@ -311,12 +164,14 @@ impl Caller {
             return Output::Finished;
         };
         let request = self.task.as_ref().and_then(|task| match (portal, &who) {
-            (false, Credential::Bearer(bearer)) => Some(self.request(&task.call, ask, bearer)),
+            (false, Authorization::Bearer(bearer)) => {
+                Some(self.audit_request(&task.call, ask, bearer))
+            }
             (true, who) => self.portal_request(task, who),
-            (false, Credential::Portal(_)) => None,
+            (false, Authorization::Given(_)) => None,
         });
         let request = request.expect("what is asked was planned above");
-        if let Err(at) = self.budget().take(now.monotonic) {
+        if let Err(at) = self.access().take(now.monotonic) {
             return Output::Wait(Some(at.saturating_sub(now.monotonic)));
         }
         if let Some(task) = &mut self.task {
@@ -331,34 +186,24 @@ impl Caller {
         self.task.as_ref().is_some_and(|task| task.call.is_of_portal())
     }
 
-    /// The tokens of the API that the call under way is about.
-    pub(super) fn tokens(&mut self) -> &mut TokenMachine {
-        if self.is_at_portal() { &mut self.portal_tokens } else { &mut self.tokens }
-    }
-
-    /// The budget of the API that the call under way is about.
-    pub(super) fn budget(&mut self) -> &mut Budget {
-        if self.is_at_portal() { &mut self.portal_budget } else { &mut self.budget }
+    /// Access to the API that the call under way is about.
+    pub(super) fn access(&mut self) -> &mut Access {
+        match &mut self.activities {
+            Some(activities) if self.task.as_ref().is_some_and(|task| task.call.is_of_portal()) => {
+                activities
+            }
+            Some(_) | None => &mut self.audit,
+        }
     }
 
     /// What the next request is sent with, if there is something.
-    fn who(&self, now: Now) -> Option<Credential> {
-        let tokens = if !self.is_at_portal() {
-            &self.tokens
-        } else if let Some(token) = self.config.portal.as_ref()?.token.clone() {
-            return Some(Credential::Portal(token));
-        } else {
-            &self.portal_tokens
-        };
-        Some(Credential::Bearer(tokens.usable(now.monotonic)?.0.clone()))
+    fn who(&mut self, now: Now) -> Option<Authorization> {
+        Some(self.access().authorization(now.monotonic)?.0)
     }
 
     fn sign_in(&mut self, now: Now) -> Output {
-        match self.tokens().wants_request(now.monotonic) {
-            Ok(()) => {
-                self.tokens().ask();
-                Output::Credential
-            }
+        match self.access().asks(now.monotonic) {
+            Ok(()) => Output::Credential,
             Err(due) => Output::Wait(due.map(|due| due.saturating_sub(now.monotonic))),
         }
     }
@@ -366,58 +211,24 @@ impl Caller {
     fn handle_credential(&mut self, now: Now, presented: Presented) {
         let (server_now, certain) = (self.clock.at(now), self.clock.is_anchored());
         let credential = presented.credential.clone();
-        let (tokens, other) = if self.is_at_portal() {
-            (&mut self.portal_tokens, &mut self.tokens)
-        } else {
-            (&mut self.tokens, &mut self.portal_tokens)
+        let portal = self.is_at_portal();
+        let (one, other) = match &mut self.activities {
+            Some(activities) if portal => (activities, Some(&mut self.audit)),
+            other => (&mut self.audit, other.as_mut()),
         };
-        let (events, request) = tokens.present(presented, &self.config, server_now, certain);
-        if let Some(credential) = credential {
+        if let (Some(other), Some(credential)) = (other.and_then(Access::tokens), credential) {
             other.learn(credential);
         }
+        let Some(tokens) = one.tokens() else { return };
+        let (events, request) =
+            tokens.present(presented, self.config.sign_in(), server_now, certain);
         self.outputs.extend(events.into_iter().map(Output::Event));
         if let Some(request) = request.filter(|_| self.task.is_some()) {
             let (id, output) = self.send(now, request);
-            self.tokens().requested(id);
+            if let Some(tokens) = self.access().tokens() {
+                tokens.requested(id);
+            }
             self.outputs.push_back(output);
-        }
-    }
-
-    fn request(&self, call: &Call, ask: &Ask, bearer: &Secret<String>) -> Request {
-        let config = &self.config;
-        match (call, ask) {
-            (_, Ask::Page(address)) => wire::follow(config, call.operation(), address, bearer),
-            (Call::ListNotifications { content_type, .. }, Ask::Window(window)) => {
-                wire::list_notifications(config, *content_type, *window, bearer)
-            }
-            (Call::ListContent { content_type, .. }, Ask::Window(window)) => {
-                wire::list_content(config, *content_type, *window, bearer)
-            }
-            (Call::StartSubscription { content_type, webhook }, _) => {
-                wire::start_subscription(config, *content_type, webhook.as_ref(), bearer)
-            }
-            (Call::StopSubscription { content_type }, _) => {
-                wire::stop_subscription(config, *content_type, bearer)
-            }
-            (Call::GetBlob(address), _) => {
-                wire::follow(config, Operation::GetBlob, &address.uri, bearer)
-            }
-            (Call::ListDlpTypes { language }, _) => {
-                wire::list_dlp_types(config, language.as_deref(), bearer)
-            }
-            // What has windows is planned in windows; a sign-in asks nothing; what is of the
-            // other API goes there.
-            (
-                Call::ListSubscriptions
-                | Call::SignIn
-                | Call::SignInToPortal
-                | Call::ListActivities { .. }
-                | Call::GetActivity(_)
-                | Call::SendFeedback { .. }
-                | Call::ListContent { .. }
-                | Call::ListNotifications { .. },
-                _,
-            ) => wire::list_subscriptions(config, bearer),
         }
     }
 
@@ -427,15 +238,17 @@ impl Caller {
         self.metrics.requests[request.operation as usize] += 1;
         self.flight = Some(Flight {
             id,
-            operation: request.operation,
+            sent: Sent {
+                operation: request.operation,
+                generation: self.access().generation(),
+                at: now.monotonic,
+            },
             address: request.url.as_str().into(),
-            generation: self.tokens().generation(),
-            sent_at: now.monotonic,
             head: Head::default(),
-            body: Body::small(),
+            body: Body::Small(SmallBody::default()),
             stalled: false,
         });
-        (id, Output::Request { id, request, timeout: self.config.request_timeout })
+        (id, Output::Request { id, request, timeout: self.config.limits().request_timeout })
     }
 
     /// Ends the call.
@@ -449,22 +262,31 @@ impl Caller {
         let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) else { return };
         flight.head = Head::read(status, headers);
         if (200..300).contains(&status) {
-            flight.body = match flight.operation {
-                Operation::Token | Operation::StartSubscription | Operation::StopSubscription => {
-                    Body::small()
-                }
-                Operation::GetBlob => {
-                    let progress = self.task.as_ref().map(|task| task.progress);
-                    Body::blob(progress.unwrap_or_default(), &self.config, self.digest_key)
-                }
+            let limits = self.config.limits();
+            let (batch_bytes, record_bytes_max) = (limits.batch_bytes, limits.record_bytes_max);
+            flight.body = match flight.sent.operation {
+                Operation::Token
+                | Operation::StartSubscription
+                | Operation::StopSubscription
+                | Operation::GetActivity
+                | Operation::SendFeedback => Body::Small(SmallBody::default()),
+                Operation::GetBlob => Body::Blob(Box::new(Expander::new(
+                    self.task.as_ref().map(|task| task.progress).unwrap_or_default(),
+                    batch_bytes,
+                    record_bytes_max,
+                    self.config.audit().enrich,
+                    self.digest_key,
+                ))),
                 Operation::ListSubscriptions
                 | Operation::ListContent
                 | Operation::ListNotifications
-                | Operation::ListDlpTypes => Body::page(&flight.address),
-                Operation::ListActivities => {
-                    Body::activities(&self.config, self.clock.at(now), self.digest_key)
-                }
-                Operation::GetActivity | Operation::SendFeedback => Body::small(),
+                | Operation::ListDlpTypes => Body::Entries(PageBody::new(&flight.address)),
+                Operation::ListActivities => Body::Activities(Box::new(PageReader::new(
+                    batch_bytes,
+                    record_bytes_max,
+                    self.clock.at(now),
+                    self.digest_key,
+                ))),
             };
         }
         let date = headers.value("date").and_then(Utc::parse_http_date);
@@ -482,7 +304,7 @@ impl Caller {
         let Some(mut flight) = self.flight.take_if(|flight| flight.id == id) else { return };
         let enough = match &mut flight.body {
             Body::Small(small) => small.extend(&chunk),
-            Body::Page(page) => {
+            Body::Entries(page) => {
                 page.push(chunk);
                 self.read_page(page)
             }
@@ -513,7 +335,8 @@ impl Caller {
 
     /// Asks for the next chunk, now or when there is room for what it holds.
     fn read_on(&mut self) {
-        let room = self.undelivered.values().sum::<u64>() < self.config.buffer_bytes as u64;
+        let room =
+            self.undelivered.values().sum::<u64>() < self.config.limits().buffer_bytes as u64;
         let Some(flight) = &mut self.flight else { return };
         flight.stalled = matches!(flight.body, Body::Blob(_) | Body::Activities(_)) && !room;
         if !flight.stalled {
@@ -549,8 +372,8 @@ impl Caller {
 
     /// Hands records to the host, redacted if that is asked for.
     pub(super) fn hand_over(&mut self, mut records: Vec<Record>, bytes: u64, content: ContentRef) {
-        let redactor = self.redactor.as_mut();
-        let (_, withheld) = redactor.map_or((0, 0), |redactor| redactor.redact_all(&mut records));
+        // The filters are for what is collected; who asks for a blob gets all of it.
+        let withheld = self.treatment.treat(&mut records, false).withheld;
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
         self.undelivered.insert(id, bytes.max(1));
@@ -563,7 +386,7 @@ impl Caller {
         }
         self.outputs.push_back(Output::Batch(Batch {
             id,
-            tenant_id: Arc::clone(&self.config.tenant_id),
+            tenant_id: Arc::from(self.config.tenant_id()),
             content: Arc::new(content),
             records,
         }));
@@ -612,7 +435,7 @@ impl Machine for Caller {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        self.metrics.requests_per_minute = self.budget().rate();
+        self.metrics.requests_per_minute = self.access().rate();
         self.metrics.undelivered_batches = self.undelivered.len() as u64;
         self.metrics.undelivered_bytes = self.undelivered.values().sum();
         if self.flight.is_some() {
@@ -636,4 +459,12 @@ fn no_portal(operation: Operation) -> CallError {
 
 fn stopped(operation: Operation) -> CallError {
     CallError::new(operation, CallErrorKind::Stopped, "interrupted before it was done", "")
+}
+
+/// What the token says about itself that is sent now.
+fn claims(access: &Access) -> Option<Claims> {
+    match access.authorization(std::time::Duration::ZERO)?.0 {
+        Authorization::Bearer(token) => Claims::read(token.expose()),
+        Authorization::Given(_) => None,
+    }
 }

@@ -5,17 +5,19 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::access::token::{Rejection, TokenFailure};
-use crate::audit::answer::PAGES_PER_WINDOW_MAX;
-use crate::audit::exchange::{Body, Head, PageBody};
+use crate::audit::answers::Subscription;
+use crate::audit::exchange::PageBody;
 use crate::audit::expand::{ExpandError, Whole};
-use crate::audit::judge::{self, Answer, Verdict, judge};
+use crate::audit::judge::{self, Answer, judge};
+use crate::audit::windows::PAGES_PER_WINDOW_MAX;
 use crate::base::key::Key;
 use crate::base::origin;
 use crate::base::time::Now;
-use crate::call::caller::{ATTEMPTS_MAX, Ask, Caller, ENTRIES_MAX, Flight};
+use crate::call::caller::Caller;
+use crate::call::calls::{Call, Pages};
 use crate::call::failure::{CallError, CallErrorKind};
-use crate::call::reply::{Reply, Subscription};
-use crate::call::{Call, Pages};
+use crate::call::reply::Reply;
+use crate::call::task::{ATTEMPTS_MAX, Ask, Body, ENTRIES_MAX, Flight};
 use crate::contract::event::Event;
 use crate::contract::io::Output;
 use crate::contract::remedy::{FORBIDDEN, known_error, remedy};
@@ -23,7 +25,9 @@ use crate::contract::request::{
     CANNOT_CONNECT, Operation, REACH_REMEDY, TransportError, TransportErrorKind,
 };
 use crate::json::{Item, SplitError};
-use crate::records::redact;
+use crate::source::exchange::Head;
+use crate::source::verdict::Verdict;
+use crate::source::words::message_of;
 
 /// Waits between attempts.
 const RETRY_BASE: Duration = Duration::from_millis(500);
@@ -61,9 +65,11 @@ impl Caller {
             match page.poll() {
                 Ok(Some(Item::Record(entry))) => {
                     let Some(task) = &mut self.task else { return true };
-                    page.bad_entries += u64::from(!task.reply.push(&entry.raw));
+                    if !task.reply.push(&entry.raw) {
+                        page.note_bad();
+                    }
                 }
-                Ok(Some(Item::Oversized { .. })) => page.bad_entries += 1,
+                Ok(Some(Item::Oversized { .. })) => page.note_bad(),
                 Ok(None) => return false,
                 // The error stays in the page, and the end finds it there.
                 Err(_) => return true,
@@ -78,13 +84,14 @@ impl Caller {
         mut flight: Flight,
         result: Result<(), TransportError>,
     ) {
-        if flight.operation == Operation::Token {
+        if flight.sent.operation == Operation::Token {
             return self.end_token(now, &flight, result);
         }
         // A start may have been passed on all the same: its end tells.
-        let may_be = result.is_ok() && flight.operation != Operation::StartSubscription;
+        let may_be = result.is_ok() && flight.sent.operation != Operation::StartSubscription;
         let body = flight.body.small_bytes();
-        if let Some(ending) = self.foreign(flight.operation, &flight.head, body).filter(|_| may_be)
+        if let Some(ending) =
+            self.foreign(flight.sent.operation, &flight.head, body).filter(|_| may_be)
         {
             return self.conclude(now, &flight, ending);
         }
@@ -93,7 +100,7 @@ impl Caller {
             Ok(()) => self.ending(&mut flight),
             // Whether it took effect, nobody knows, and Microsoft wants 15 minutes between two.
             Err(error)
-                if flight.operation == Operation::StartSubscription
+                if flight.sent.operation == Operation::StartSubscription
                     && !matches!(
                         error.kind,
                         TransportErrorKind::Connect | TransportErrorKind::Tls
@@ -125,8 +132,11 @@ impl Caller {
         // An activity may be missing; a search is at every portal.
         let missing = matches!(head.status, 404 | 405) && operation == Operation::ListActivities;
         let code = if portal { "portal-address" } else { "api-address" };
-        let said =
-            if self.config.redaction.is_some() { seen.describe_head() } else { seen.describe() };
+        let said = if !self.config.treatment().may_show() {
+            seen.describe_head()
+        } else {
+            seen.describe()
+        };
         let foreign = (seen.is_foreign() && judge::code_of(seen.body).is_none()) || missing;
         foreign.then(|| Ending { code: Some(code.into()), ..Ending::retry(said) })
     }
@@ -137,13 +147,13 @@ impl Caller {
                 let ok = (200..300).contains(&flight.head.status);
                 let bytes = small.bytes();
                 let code = if ok { None } else { judge::code_of(bytes) };
-                return judged(flight.operation, &flight.head, code, bytes);
+                return judged(flight.sent.operation, &flight.head, code, bytes);
             }
-            Body::Page(page) => match page.finish() {
+            Body::Entries(page) => match page.finish() {
                 Ok(null) if null => return Ending::retry("the body is null".into()),
-                Ok(_) if 0 < page.bad_entries => {
+                Ok(_) if 0 < page.bad_entries() => {
                     let message =
-                        format!("{} entries of the answer cannot be read", page.bad_entries);
+                        format!("{} entries of the answer cannot be read", page.bad_entries());
                     return Ending::retry(message);
                 }
                 Ok(_) => Ok(()),
@@ -167,10 +177,10 @@ impl Caller {
             Ok(()) => Ending::accept(flight.head.status),
             Err(ExpandError::Body(SplitError::NotArray { first })) => {
                 match judge::code_of(&first) {
-                    Some(code) => judged(flight.operation, &flight.head, Some(code), &first),
+                    Some(code) => judged(flight.sent.operation, &flight.head, Some(code), &first),
                     None => self
-                        .foreign(flight.operation, &flight.head, &first)
-                        .unwrap_or_else(|| Ending::retry(redact::shown(&self.config, &first))),
+                        .foreign(flight.sent.operation, &flight.head, &first)
+                        .unwrap_or_else(|| Ending::retry(self.config.treatment().shown(&first))),
                 }
             }
             Err(ExpandError::Body(error)) => Ending::retry(error.to_string()),
@@ -201,7 +211,9 @@ impl Caller {
                 {
                     // About what was asked for: it would be refused again.
                     CallErrorKind::Argument
-                } else if flight.operation == Operation::StartSubscription && ending.status != 0 {
+                } else if flight.sent.operation == Operation::StartSubscription
+                    && ending.status != 0
+                {
                     return self.doubt(&ending.message);
                 } else {
                     return self.retry(now, flight, *retry_after, &ending);
@@ -213,18 +225,19 @@ impl Caller {
             Verdict::Gone => CallErrorKind::Gone,
             Verdict::Deny | Verdict::Forbid => CallErrorKind::Denied,
         };
-        self.fail(error(flight.operation, kind, ending));
+        self.fail(error(flight.sent.operation, kind, ending));
     }
 
     fn accept(&mut self, now: Now, flight: &Flight, ending: &Ending) {
-        self.tokens().prove(flight.generation, now.monotonic);
+        self.access().prove(flight.sent.generation, now.monotonic);
         let Some(task) = &mut self.task else { return };
         task.rejections = 0;
-        if flight.operation == Operation::ListActivities {
+        if flight.sent.operation == Operation::ListActivities {
             return self.turn_page(now, flight);
         }
         task.failures = 0;
-        if let (Operation::StartSubscription, Body::Small(small)) = (flight.operation, &flight.body)
+        if let (Operation::StartSubscription, Body::Small(small)) =
+            (flight.sent.operation, &flight.body)
             && ending.code.is_none()
         {
             let bytes = small.bytes();
@@ -242,7 +255,7 @@ impl Caller {
         let portal = task.call.is_of_portal();
         let Some(address) = flight.head.next_page.as_ref().filter(|_| !portal) else { return };
         let address = &origin::resolve(&flight.address, address);
-        let trouble = if !self.config.api.owns(address) {
+        let trouble = if !self.config.api().owns(address) {
             "the next page is on another host; the token was not sent there"
         } else if !task.visited.insert(Key::of_content(address)) {
             "the pages go in circles"
@@ -255,7 +268,7 @@ impl Caller {
             return;
         };
         let kind = CallErrorKind::Address;
-        self.fail(CallError::new(flight.operation, kind, trouble, "name a shorter range"));
+        self.fail(CallError::new(flight.sent.operation, kind, trouble, "name a shorter range"));
     }
 
     /// A start may or may not have taken effect.
@@ -292,7 +305,8 @@ impl Caller {
                 None if ending.message.starts_with(CANNOT_CONNECT) => REACH_REMEDY,
                 None => "try again later",
             };
-            let mut error = CallError::new(flight.operation, kind, ending.message.clone(), remedy);
+            let mut error =
+                CallError::new(flight.sent.operation, kind, ending.message.clone(), remedy);
             error.code = ending.code.as_deref().map(str::to_owned);
             self.fail(error);
             return;
@@ -300,7 +314,7 @@ impl Caller {
         task.not_before = now.monotonic + wait;
         let content_type = task.content_type();
         self.outputs.push_back(Output::Event(Event::RequestRetried {
-            operation: flight.operation,
+            operation: flight.sent.operation,
             content_type,
             reason: ending.message.clone(),
             retry_in: wait,
@@ -315,13 +329,13 @@ impl Caller {
         ending: &Ending,
     ) {
         self.metrics.throttled += 1;
-        let pause = self.budget().throttle(now.monotonic, retry_after).pause;
-        let requests_per_minute = self.budget().rate();
+        let pause = self.access().throttle(now.monotonic, retry_after).pause;
+        let requests_per_minute = self.access().rate();
         let Some(task) = &mut self.task else { return };
         task.failures += 1;
         if ATTEMPTS_MAX <= task.failures || PATIENCE < pause {
             let mut error = CallError::new(
-                flight.operation,
+                flight.sent.operation,
                 CallErrorKind::Throttled,
                 ending.message.clone(),
                 "try again in some minutes",
@@ -331,7 +345,7 @@ impl Caller {
             return;
         }
         task.not_before = now.monotonic + pause;
-        let operation = flight.operation;
+        let operation = flight.sent.operation;
         self.outputs.push_back(Output::Event(Event::Throttled {
             operation,
             requests_per_minute,
@@ -341,23 +355,21 @@ impl Caller {
     }
 
     fn reject_token(&mut self, now: Now, flight: &Flight, ending: &Ending) {
-        let portal = self.config.portal.as_ref().filter(|_| self.is_at_portal());
         // There is no other than that which the portal made.
-        let made = portal.is_some_and(|portal| portal.token.is_some());
-        let (code, remedy) = match (portal.is_some(), made) {
-            (false, _) => ("token-rejected", remedy("token-rejected")),
-            (true, false) => ("portal-rejected", remedy("portal-rejected")),
-            (true, true) => ("portal-token", remedy("portal-token")),
-        };
-        // Not through `tokens`, which borrows all.
+        let made = self.access().is_given();
+        let code = if made { "portal-token" } else { self.access().troubles().rejected };
+        let remedy = remedy(code);
+        // Not through `access`, which borrows all.
         let mut random = self.random.clone();
-        let (generation, sent_at) = (flight.generation, flight.sent_at);
+        let sent = flight.sent;
         let wait = match made {
             true => RETRY_BASE,
-            false => match self.tokens().reject(generation, sent_at, now.monotonic, &mut random) {
-                Rejection::Discarded(wait) => wait,
-                Rejection::NotTheToken => RETRY_BASE,
-            },
+            false => {
+                match self.access().reject(sent.generation, sent.at, now.monotonic, &mut random).0 {
+                    Rejection::Discarded(wait) => wait,
+                    Rejection::NotTheToken => RETRY_BASE,
+                }
+            }
         };
         self.random = random;
         let Some(task) = &mut self.task else { return };
@@ -365,7 +377,7 @@ impl Caller {
         if REJECTIONS_MAX < task.rejections {
             let message = format!("{}: the API does not take the token", ending.message);
             let kind = CallErrorKind::Credentials;
-            let mut error = CallError::new(flight.operation, kind, message, remedy);
+            let mut error = CallError::new(flight.sent.operation, kind, message, remedy);
             error.code = Some(code.to_owned());
             self.fail(error);
             return;
@@ -374,12 +386,14 @@ impl Caller {
     }
 
     fn end_token(&mut self, now: Now, flight: &Flight, result: Result<(), TransportError>) {
-        let outcome = match (&flight.body, result) {
-            (_, Err(error)) => Err(TokenFailure::Transient { reason: error.to_string() }),
-            (body, Ok(())) => {
-                let server_now = self.clock.at(now);
-                let seen = flight.head.with(body.small_bytes());
-                self.tokens().accept(&seen, now.monotonic, server_now)
+        // Not through `access`, which borrows all.
+        let (server_now, mut random) = (self.clock.at(now), self.random.clone());
+        let Some(tokens) = self.access().tokens() else { return };
+        let outcome = match result {
+            Err(error) => Err(TokenFailure::Transient { reason: error.to_string() }),
+            Ok(()) => {
+                let seen = flight.head.with(flight.body.small_bytes());
+                tokens.accept(&seen, now.monotonic, server_now)
             }
         };
         let failure = match outcome {
@@ -390,11 +404,11 @@ impl Caller {
                 self.outputs.push_back(Output::Event(Event::TokenAcquired { lifetime }));
                 return;
             }
-            Err(failure) => self.tokens().soften(failure),
+            Err(failure) => tokens.soften(failure),
         };
         let after = flight.head.retry_after;
-        let mut random = self.random.clone();
-        let (wait, _) = self.tokens().fail(&failure, after, now.monotonic, &mut random);
+        let (wait, _) = tokens.fail(&failure, after, now.monotonic, &mut random);
+        let code = tokens.address_code();
         self.random = random;
         match failure {
             TokenFailure::Refused { code, message } => {
@@ -405,7 +419,6 @@ impl Caller {
                 self.fail(error);
             }
             TokenFailure::Foreign { answer } => {
-                let code = self.tokens().address_code();
                 let ending = Ending { code: Some(code.into()), ..Ending::retry(answer) };
                 self.retry(now, flight, Some(wait), &ending);
             }
@@ -431,7 +444,7 @@ fn judged(
         named_wait: judge::named_wait(body),
     };
     let verdict = judge(&answer);
-    let message = match judge::message_of(body) {
+    let message = match message_of(body) {
         Some(message) => format!("{message} (HTTP status {status})"),
         None => format!("HTTP status {status}"),
     };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::activities::id::NoActivityId;
 use crate::contract::request::Operation;
 
 /// What kind of trouble a call is in. A bounded set, for whoever has to react.
@@ -72,3 +73,10 @@ impl fmt::Display for CallError {
 }
 
 impl std::error::Error for CallError {}
+
+impl From<NoActivityId> for CallError {
+    fn from(error: NoActivityId) -> Self {
+        let (kind, remedy) = (CallErrorKind::Argument, "write the _id of an activity's record");
+        Self::new(Operation::GetActivity, kind, error.to_string(), remedy)
+    }
+}

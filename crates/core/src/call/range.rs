@@ -61,10 +61,13 @@ impl Range {
         if until <= since {
             return Err(RangeError::Reversed { since, until });
         }
-        if since < now - RETENTION - LATE {
-            return Err(RangeError::TooOld { since, oldest: now - RETENTION });
+        if since < now - RETENTION.kept - LATE {
+            return Err(RangeError::TooOld { since, oldest: now - RETENTION.kept });
         }
-        let (since_legal, until) = (since.max(plan::oldest(now)), until.min(plan::horizon(now)));
+        let (since_legal, until) = (
+            since.max(plan::RETENTION.oldest(now)),
+            until.min(crate::source::retention::horizon(now)),
+        );
         if until <= since_legal {
             return match since_legal == since {
                 true => Err(RangeError::Future { since }),
@@ -90,7 +93,7 @@ impl Range {
         if now <= since {
             return Err(RangeError::Future { since });
         }
-        let oldest = now - activities::RETENTION;
+        let oldest = now - activities::plan::RETENTION.kept;
         if since < oldest - LATE {
             return Err(RangeError::ActivitiesTooOld { since, oldest });
         }

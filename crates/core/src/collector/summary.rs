@@ -1,12 +1,13 @@
 //! What a stored state says of each feed, for people: what is delivered, and what is not. Reads
 //! values and changes none.
 
+use crate::audit::state::BlobRecord;
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::Utc;
 use crate::contract::batch::ContentType;
-use crate::contract::state::{
-    self, BlobRecord, Changes, Found, LaneKeys, LaneRecord, StateError, Stored, check_version,
-};
+use crate::contract::state::{self, Changes, StateError, Stored, check_version};
+use crate::source::coverage::LaneRecord;
+use crate::source::keys::{Found, LaneKeys};
 use crate::source::losses::{KnownLoss, losses};
 
 /// What a stored state says about one feed.

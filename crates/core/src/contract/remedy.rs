@@ -3,6 +3,10 @@
 
 use crate::contract::event::Level;
 
+/// What to do about failures of which no code says why.
+pub(crate) const NO_CODE_REMEDY: &str =
+    "check the network, the proxy and Microsoft's service health";
+
 /// One known code.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownError {
@@ -785,8 +789,9 @@ pub(crate) fn remedy(code: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::judge::{Answer, Verdict, judge};
+    use crate::audit::judge::{Answer, judge};
     use crate::contract::request::Operation;
+    use crate::source::verdict::Verdict;
 
     #[test]
     fn the_severity_is_that_of_what_a_collector_does() {

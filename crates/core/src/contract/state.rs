@@ -25,11 +25,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::expand::Progress;
-use crate::base::interval::{Interval, IntervalSet};
-use crate::base::key::Key;
 use crate::base::time::Utc;
-use crate::contract::batch::{ContentRef, ContentType};
 use crate::json::digest::DigestKey;
 
 /// The version of the format that is written here. Version 1 is read as well.
@@ -142,182 +138,6 @@ pub(crate) fn digest_key(
     Ok(key)
 }
 
-/// The keys of one lane.
-#[derive(Clone, Debug)]
-pub(crate) struct LaneKeys {
-    name: &'static str,
-}
-
-/// One stored entry below a prefix: its key, the key's last part, its value.
-pub(crate) type Found<'a> = (&'a str, &'a str, &'a str);
-
-impl LaneKeys {
-    pub(crate) const fn new(content_type: ContentType) -> Self {
-        Self { name: content_type.as_str() }
-    }
-
-    pub(crate) fn lane(&self) -> String {
-        format!("lane/{}", self.name)
-    }
-
-    pub(crate) fn start(&self) -> String {
-        format!("start/{}", self.name)
-    }
-
-    pub(crate) fn seen(&self, hour: i64) -> String {
-        format!("seen/{}/{hour}", self.name)
-    }
-
-    pub(crate) fn records(&self, piece: u64) -> String {
-        format!("records/{}/{piece:016x}", self.name)
-    }
-
-    pub(crate) fn recent(&self, piece: u64) -> String {
-        format!("recent/{}/{piece:016x}", self.name)
-    }
-
-    pub(crate) fn walk(&self) -> String {
-        format!("walk/{}", self.name)
-    }
-
-    pub(crate) fn search(&self) -> String {
-        format!("search/{}", self.name)
-    }
-
-    pub(crate) fn recent_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
-        below(stored, format!("recent/{}/", self.name))
-    }
-
-    pub(crate) fn blob(&self, key: Key) -> String {
-        format!("blob/{}/{:032x}", self.name, key.0)
-    }
-
-    pub(crate) fn seen_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
-        below(stored, format!("seen/{}/", self.name))
-    }
-
-    pub(crate) fn records_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
-        below(stored, format!("records/{}/", self.name))
-    }
-
-    pub(crate) fn blobs_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
-        below(stored, format!("blob/{}/", self.name))
-    }
-}
-
-fn below(stored: &Stored, prefix: String) -> impl Iterator<Item = Found<'_>> {
-    let length = prefix.len();
-    stored
-        .range(prefix.clone()..)
-        .take_while(move |(key, _)| key.starts_with(&prefix))
-        .map(move |(key, value)| (key.as_str(), &key[length..], value.as_str()))
-}
-
-/// The stored part of a lane.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LaneRecord {
-    begin: i64,
-    covered: Vec<(i64, i64)>,
-    /// What stood here before `relisted` did. Not used.
-    sweep: u32,
-    /// What was listed again and settled, and when.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) relisted: Vec<(i64, i64)>,
-    /// How long a window may be, in minutes; 0: as long as ever.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) span: u32,
-}
-
-/// Whether a number need not be written.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-impl LaneRecord {
-    pub(crate) fn new(begin: Utc, covered: &IntervalSet) -> Self {
-        let pair = |interval: Interval| (interval.start.as_millis(), interval.end.as_millis());
-        Self {
-            begin: begin.as_millis(),
-            covered: covered.iter().map(pair).collect(),
-            sweep: 0,
-            relisted: Vec::new(),
-            span: 0,
-        }
-    }
-
-    pub(crate) const fn begin(&self) -> Utc {
-        Utc::from_millis(self.begin)
-    }
-
-    pub(crate) fn covered(&self) -> IntervalSet {
-        let interval = |(start, end): &(i64, i64)| {
-            Interval::new(Utc::from_millis(*start), Utc::from_millis(*end))
-        };
-        self.covered.iter().filter_map(interval).collect()
-    }
-}
-
-/// The stored part of a blob that is not delivered whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BlobRecord {
-    id: Box<str>,
-    uri: Box<str>,
-    created: i64,
-    expiration: i64,
-    records: u64,
-    digest: String,
-    quarantined: bool,
-    /// Since when it has been an empty list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    empty_since: Option<i64>,
-}
-
-impl BlobRecord {
-    pub(crate) fn new(
-        content: &ContentRef,
-        progress: Progress,
-        quarantined: bool,
-        empty_since: Option<Utc>,
-    ) -> Self {
-        Self {
-            id: content.id.clone(),
-            uri: content.uri.clone(),
-            created: content.created.as_millis(),
-            expiration: content.expiration.as_millis(),
-            records: progress.records,
-            digest: format!("{:032x}", progress.digest.0),
-            quarantined,
-            empty_since: empty_since.map(Utc::as_millis),
-        }
-    }
-
-    pub(crate) fn empty_since(&self) -> Option<Utc> {
-        self.empty_since.map(Utc::from_millis)
-    }
-
-    pub(crate) const fn quarantined(&self) -> bool {
-        self.quarantined
-    }
-
-    pub(crate) fn content(&self, content_type: ContentType) -> ContentRef {
-        ContentRef {
-            content_type,
-            id: self.id.clone(),
-            uri: self.uri.clone(),
-            created: Utc::from_millis(self.created),
-            expiration: Utc::from_millis(self.expiration),
-        }
-    }
-
-    pub(crate) fn progress(&self) -> Option<Progress> {
-        let digest = Key(u128::from_str_radix(&self.digest, 16).ok()?);
-        Some(Progress { records: self.records, digest })
-    }
-}
-
 /// Writes a value as JSON, in ASCII as all that is stored.
 pub(crate) fn encode<T: Serialize>(value: &T) -> String {
     let json =
@@ -424,34 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_was_stored_before_rounds_were_is_read() {
-        let old = r#"{"begin":5,"covered":[[5,9]],"sweep":3}"#;
-        let record: LaneRecord = decode("lane/x", old).unwrap();
-        assert_eq!(record.relisted, []);
-        let mut record = LaneRecord::new(record.begin(), &record.covered());
-        assert_eq!(encode(&record), r#"{"begin":5,"covered":[[5,9]],"sweep":0}"#);
-        record.relisted.push((7, 8));
-        record.span = 90;
-        let text = encode(&record);
-        assert_eq!(decode::<LaneRecord>("lane/x", &text), Ok(record), "{text}");
-    }
-
-    #[test]
     fn what_is_stored_is_ascii_whatever_it_says() {
         let text = encode(&["Protokolle/\u{e4}\u{1f4c4}\"\\"]);
         assert!(text.is_ascii(), "{text}");
         let back: Vec<String> = decode("x", &text).unwrap();
         assert_eq!(back, ["Protokolle/\u{e4}\u{1f4c4}\"\\"]);
-    }
-
-    #[test]
-    fn prefixes_do_not_catch_neighbours() {
-        let keys = LaneKeys::new(ContentType::AuditExchange);
-        let stored: Stored = [keys.seen(5), keys.seen(-1), keys.records(1), keys.lane()]
-            .into_iter()
-            .map(|key| (key, String::new()))
-            .collect();
-        let tails: Vec<_> = keys.seen_in(&stored).map(|found| found.1).collect();
-        assert_eq!(tails, ["-1", "5"]);
     }
 }

@@ -3,3 +3,4 @@
 pub(crate) mod assertion;
 pub(crate) mod certificate;
 pub mod credential;
+pub(crate) mod sign_in;

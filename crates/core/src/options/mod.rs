@@ -1,5 +1,9 @@
 //! Options: what there is, and how they are read.
 
+mod cloud;
+mod reader;
 mod table;
 
+pub use cloud::{CLOUDS, Cloud};
+pub use reader::{ConfigError, RawOptions, Reader, nearest, no_entries};
 pub use table::*;

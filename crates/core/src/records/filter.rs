@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 use std::str::Chars;
 
-use crate::config::{ConfigError, Reader, closest};
+use crate::base::text::closest;
 use crate::contract::batch::Record;
 use crate::json::{Field, RecordKind};
+use crate::options::{ConfigError, Reader};
 use crate::records::names;
 
 /// Patterns of one list at the most.
@@ -204,8 +205,8 @@ fn record_types(reader: &mut Reader<'_>, option: &str) -> Option<HashSet<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RawOptions;
     use crate::json::{Item, Splitter};
+    use crate::options::RawOptions;
     use bytes::Bytes;
     use expect_test::{Expect, expect};
     use proptest::prelude::*;

@@ -5,3 +5,4 @@ pub(crate) mod filter;
 pub(crate) mod line;
 pub(crate) mod names;
 pub(crate) mod redact;
+pub(crate) mod treatment;

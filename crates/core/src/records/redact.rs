@@ -12,11 +12,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::base::secret::Secret;
-use crate::config::{Config, ConfigError, Reader, no_entries};
 use crate::contract::batch::Record;
-use crate::json::{
-    DEPTH_MAX, Edit, Lifted, NullVisitor, Path, RecordKind, SplitError, Walker, edit,
-};
+use crate::json::{DEPTH_MAX, Edit, Lifted, NullVisitor, Path, RecordKind, Walker, edit};
+use crate::options::{ConfigError, Reader, no_entries};
 
 /// The field in which Microsoft puts what a DLP rule has matched, and the text around it.
 const DETECTED_VALUES: &str = "DetectedValues";
@@ -220,15 +218,6 @@ impl Edit for Redactor {
         self.above.truncate(before);
         self.written(text, revised)
     }
-}
-
-/// How a message tells the beginning of a body that should have held records and is no list of
-/// them. With redaction, that is not to be seen either.
-pub(crate) fn shown(config: &Config, first: &[u8]) -> String {
-    if config.redaction.is_some() {
-        return "the body is not a JSON array (redact is on: what it is is not shown)".into();
-    }
-    SplitError::NotArray { first: first.into() }.to_string()
 }
 
 impl Record {

@@ -6,79 +6,45 @@
 
 use std::collections::VecDeque;
 
-use crate::activities::{PageId, WalkId};
-use crate::audit::expand::Progress;
-use crate::base::key::Key;
-use crate::base::time::Utc;
 use crate::contract::batch::BatchId;
+use crate::records::treatment::Treated;
 use crate::source::losses::LossKind;
-use crate::source::revision::Revision;
 
 /// Entries at the most, but for what requests under way still add.
 pub(crate) const ENTRIES_MAX: usize = 10_000;
 
-/// What an entry is a part of.
-#[derive(Clone, Debug)]
-pub(crate) enum Part {
-    /// Of a blob.
-    Blob {
-        /// Index of the lane.
-        lane: usize,
-        /// The blob.
-        key: Key,
-        /// How far into the blob this reaches.
-        progress: Progress,
-        /// Its records, where they have a name.
-        known: Vec<Revision>,
-    },
-    /// Of a page of activities.
-    Page {
-        /// The search.
-        walk: WalkId,
-        /// The page.
-        page: PageId,
-        /// Its activities, and when they were stored.
-        activities: Vec<(Revision, Utc)>,
-    },
-}
+/// Names one source of a collector: its place among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SourceId(pub usize);
 
-/// One batch, or the end of a blob or page that had nothing more to emit.
+/// One batch, or the end of a blob or page that had nothing more to emit. What it is a part of, its
+/// source knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) id: BatchId,
-    /// What it is a part of.
-    pub(crate) part: Part,
-    /// Whether it is the end of that blob or page.
-    pub(crate) last: bool,
+    pub id: BatchId,
+    /// Whose it is.
+    pub source: SourceId,
+    /// Whether it is the end of its blob or page.
+    pub last: bool,
     /// Its number of records.
-    pub(crate) records: u64,
-    /// What was done to records.
-    pub(crate) treated: Treated,
+    pub records: u64,
+    /// What was done to its records.
+    pub treated: Treated,
+    /// Records left out because they are too large, beside those of the entry.
+    pub dropped: u64,
     /// Bytes of its records.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Whether the host has taken it. A mere end of a blob needs no taking.
-    pub(crate) delivered: bool,
+    pub delivered: bool,
 }
 
-/// What the options have done to the records of an entry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Treated {
-    /// Left out by the filter, beside those of the entry.
-    pub(crate) filtered: u64,
-    /// Handed over with values replaced.
-    pub(crate) redacted: u64,
-    /// Handed over as a length and a hash.
-    pub(crate) withheld: u64,
-    /// Left out because they are too large, beside those of the entry.
-    pub(crate) dropped: u64,
-    /// Handed over although they are no JSON.
-    pub(crate) malformed: u64,
-}
-
-impl Treated {
+impl Entry {
     /// What of it is lost.
-    pub(crate) const fn lost(self) -> [(LossKind, u64); 2] {
-        [(LossKind::RecordsDropped, self.dropped), (LossKind::RecordsWithheld, self.withheld)]
+    pub(crate) const fn lost(&self) -> [(LossKind, u64); 2] {
+        [
+            (LossKind::RecordsDropped, self.dropped),
+            (LossKind::RecordsWithheld, self.treated.withheld),
+        ]
     }
 }
 
@@ -125,16 +91,6 @@ impl Ledger {
         self.entries.is_empty()
     }
 
-    /// How far into a blob the entries reach that are still here.
-    pub(crate) fn last_progress(&self, lane: usize, blob: Key) -> Option<Progress> {
-        self.entries.iter().rev().find_map(|entry| match &entry.part {
-            Part::Blob { lane: of, key, progress, .. } if *of == lane && *key == blob => {
-                Some(*progress)
-            }
-            Part::Blob { .. } | Part::Page { .. } => None,
-        })
-    }
-
     /// The host has taken a batch. Ids that are not waited for are ignored: after a return, what
     /// was under way may still be taken.
     pub(crate) fn deliver(&mut self, id: BatchId) {
@@ -173,15 +129,11 @@ mod tests {
     fn push(ledger: &mut Ledger) {
         ledger.push(Entry {
             id: ledger.next_id(),
-            part: Part::Blob {
-                lane: 0,
-                key: Key(0),
-                progress: Progress::default(),
-                known: Vec::new(),
-            },
+            source: SourceId(0),
             last: false,
             records: 1,
             treated: Treated::default(),
+            dropped: 0,
             bytes: 10,
             delivered: false,
         });

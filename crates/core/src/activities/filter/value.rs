@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 
 use super::table::find;
 use super::{Clause, Entity, FILTERS, FilterError, FilterSpec, Kind, Operator, VALUES_MAX, Value};
+use crate::base::text::edit_distance;
 use crate::base::time::Utc;
-use crate::config::edit_distance;
 
 /// The days that the relative operators take: Microsoft keeps activities for 180.
 const DAYS_MAX: u32 = 180;

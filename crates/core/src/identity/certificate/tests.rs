@@ -19,8 +19,9 @@ use rsa::{PrivateKey, pkcs1v15, pss};
 use serde_json::Value;
 
 use super::*;
+use crate::access::expiry::ExpiryWatch;
 use crate::contract::event::{Event, Level};
-use crate::identity::credential::{Algorithm, Credential, ExpiryWatch};
+use crate::identity::credential::{Algorithm, Credential};
 
 const PASSWORD: &str = "correct horse";
 

@@ -1,8 +1,8 @@
 //! Redaction: what is replaced, by what, and that nothing else is.
 
 use super::*;
-use crate::config::RawOptions;
 use crate::json::Field;
+use crate::options::RawOptions;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 

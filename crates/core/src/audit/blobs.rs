@@ -1,0 +1,697 @@
+//! What became of each blob of one feed: which can be read, which failed, which are set aside.
+//! Knows windows by their names only, and answers which of them wait no more.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::expand::Progress;
+use crate::audit::hint::Hints;
+use crate::audit::run::RunId;
+use crate::audit::seen::SeenContents;
+use crate::audit::state::BlobRecord;
+use crate::audit::unread::Unread;
+use crate::base::interval::IntervalSet;
+use crate::base::key::Key;
+use crate::base::time::Utc;
+use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::event::Event;
+use crate::contract::metrics::LaneMetrics;
+use crate::contract::request::RequestId;
+use crate::contract::state::{self, Changes, StateError, Stored};
+use crate::source::failing::Failing;
+use crate::source::keys::LaneKeys;
+use crate::source::urgency::Urgency;
+
+/// No further page is listed while this many blobs wait to be read. A page has held several
+/// thousand; so many come on top.
+const BLOBS_READY_MAX: usize = 1_000;
+
+/// Blobs of one lane that are known and not settled, but for those set aside: beyond it only fresh
+/// content is listed. Blobs that fail for a while count here and not above.
+const BLOBS_KNOWN_MAX: usize = 20_000;
+
+/// The same for fresh content: beyond it nothing is listed any more.
+const BLOBS_FRESH_MAX: usize = 60_000;
+
+/// After this many failures in a row a blob is set aside, so that its window can be settled.
+const QUARANTINE_FAILURES: u32 = 5;
+
+/// Blobs that are set aside at the most. Further ones keep their windows open instead.
+const QUARANTINE_MAX: usize = 10_000;
+
+/// After so many failures in a row, content that only a hint names is left to polling. If Microsoft
+/// says that there is none, after the first.
+const HINT_FAILURES_MAX: u32 = 3;
+
+/// A blob that has read differently than before so often is not handed over in part any more.
+const BLOB_CHANGES_MAX: u32 = 3;
+
+/// One blob that is known and not settled.
+#[derive(Debug)]
+struct Blob {
+    content: Arc<ContentRef>,
+    urgency: Urgency,
+    stage: Stage,
+    failures: u32,
+    quarantined: bool,
+    /// Whether only a hint names it: until a listing does too, or it has yielded records.
+    hinted: bool,
+    /// What was handed to the host. A new attempt continues here.
+    emitted: Progress,
+    /// What the host has taken.
+    delivered: Progress,
+    /// How often it has read differently than before.
+    changes: u32,
+    /// Since when it has been an empty list, each time that it could be read.
+    empty_since: Option<Utc>,
+    /// The windows that wait for it.
+    waiters: Vec<RunId>,
+    stored: bool,
+}
+
+impl Blob {
+    fn new(content: Arc<ContentRef>, urgency: Urgency) -> Self {
+        Self {
+            content,
+            urgency,
+            stage: Stage::Ready,
+            failures: 0,
+            quarantined: false,
+            hinted: false,
+            emitted: Progress::default(),
+            delivered: Progress::default(),
+            changes: 0,
+            empty_since: None,
+            waiters: Vec::new(),
+            stored: false,
+        }
+    }
+
+    /// As it is stored.
+    fn record(&self) -> BlobRecord {
+        BlobRecord::new(&self.content, self.delivered, self.quarantined, self.empty_since)
+    }
+}
+
+/// What is happening to a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It can be read.
+    Ready,
+    /// It failed and is read again then.
+    Waiting(Duration),
+    /// It is being read.
+    Reading(RequestId),
+    /// It was read to its end; the host has not taken all of it.
+    Emitted,
+}
+
+/// Whether too many blobs cannot be read, as far as that was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Unreadable {
+    Bearable,
+    /// No more can be set aside.
+    Full,
+    /// Nothing is listed any more.
+    Stopped,
+}
+
+/// What an entry of a listing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// Whether its window waits for it.
+    pub waits: bool,
+    /// Whether it was not known.
+    pub news: bool,
+}
+
+/// What came of a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It is no blob of this feed any more.
+    Unknown,
+    /// Only a hint named it, and it is forgotten.
+    Forgotten,
+    /// It has expired, and cannot be had any more; how many failures in a row that makes.
+    Expired(u32),
+    /// It is tried again; how many failures in a row that makes.
+    Again(u32),
+}
+
+/// A blob that is settled.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub content: Arc<ContentRef>,
+    /// How many of its records were delivered.
+    pub records: u64,
+    pub quarantined: bool,
+    /// The windows that waited for it.
+    pub waiters: Vec<RunId>,
+}
+
+/// Counters, as [`LaneMetrics`] has them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    listed: u64,
+    delivered: u64,
+    failures: u64,
+    lost: u64,
+    quarantined: u64,
+}
+
+/// All blobs of one feed that are known and not settled, and which ones are.
+#[derive(Debug)]
+pub(super) struct Blobs {
+    content_type: ContentType,
+    keys: LaneKeys,
+    blobs: HashMap<Key, Blob>,
+    ready: BTreeSet<(Urgency, Reverse<Utc>, Key)>,
+    hints: Hints,
+    waiting: BTreeSet<(Duration, Key)>,
+    seen: SeenContents,
+    /// What was told of blobs that cannot be read.
+    unreadable: Unreadable,
+    unread: Unread,
+    /// Whether blob after blob fails.
+    failing: Failing,
+    newest_delivered: Option<Utc>,
+    counts: Counts,
+}
+
+impl Blobs {
+    pub(super) fn load(content_type: ContentType, stored: &Stored) -> Result<Self, StateError> {
+        let keys = LaneKeys::new(content_type);
+        let mut all = Self {
+            content_type,
+            blobs: HashMap::new(),
+            ready: BTreeSet::new(),
+            hints: Hints::default(),
+            waiting: BTreeSet::new(),
+            seen: SeenContents::load(stored, &keys)?,
+            unreadable: Unreadable::Bearable,
+            unread: Unread::default(),
+            failing: Failing::default(),
+            newest_delivered: None,
+            counts: Counts::default(),
+            keys,
+        };
+        for (name, _, value) in all.keys.blobs_in(stored) {
+            let record: BlobRecord = state::decode(name, value)?;
+            let progress = record
+                .progress()
+                .ok_or_else(|| StateError::damaged(name, "the digest is no number"))?;
+            let content = Arc::new(record.content(content_type));
+            let key = Key::of_content(&content.id);
+            if record.quarantined() {
+                all.unread.hold(&content, None);
+                all.counts.quarantined += 1;
+            }
+            all.ready.insert((Urgency::Soon, Reverse(content.created), key));
+            let blob = Blob {
+                quarantined: record.quarantined(),
+                emitted: progress,
+                delivered: progress,
+                empty_since: record.empty_since(),
+                stored: true,
+                ..Blob::new(content, Urgency::Soon)
+            };
+            all.blobs.insert(key, blob);
+        }
+        Ok(all)
+    }
+
+    // What is known.
+
+    /// What a blob is; `None`: it is not known, or settled.
+    pub(super) fn content(&self, key: Key) -> Option<&Arc<ContentRef>> {
+        self.blobs.get(&key).map(|blob| &blob.content)
+    }
+
+    /// How urgent a blob is.
+    pub(super) fn urgency(&self, key: Key) -> Option<Urgency> {
+        self.blobs.get(&key).map(|blob| blob.urgency)
+    }
+
+    /// Failures of a blob in a row.
+    pub(super) fn failures(&self, key: Key) -> u32 {
+        self.blobs.get(&key).map_or(0, |blob| blob.failures)
+    }
+
+    /// Where an attempt to read a blob goes on.
+    pub(super) fn resume(&self, key: Key) -> Progress {
+        self.blobs.get(&key).map(|blob| blob.emitted).unwrap_or_default()
+    }
+
+    /// The most urgent blob that can be read.
+    pub(super) fn first_ready(&self) -> Option<(Urgency, Key)> {
+        self.ready.first().map(|(urgency, _, key)| (*urgency, *key))
+    }
+
+    /// What only a hint names and has waited longest.
+    pub(super) fn first_hint(&self) -> Option<Key> {
+        self.hints.first()
+    }
+
+    /// Whether so few blobs wait that more of this urgency may be listed.
+    pub(super) fn may_list(&self, urgency: Urgency) -> bool {
+        let ready = match urgency {
+            // What is older must not keep fresh content from being seen.
+            Urgency::Fresh => {
+                let fresh = self.ready.iter().take_while(|blob| blob.0 == urgency);
+                fresh.take(BLOBS_READY_MAX).count()
+            }
+            Urgency::Soon | Urgency::Backlog => self.ready.len(),
+        };
+        let known_max = if urgency == Urgency::Fresh { BLOBS_FRESH_MAX } else { BLOBS_KNOWN_MAX };
+        ready < BLOBS_READY_MAX && self.known() < known_max
+    }
+
+    /// Blobs that are not settled, but for those set aside and those that only hints name.
+    fn known(&self) -> usize {
+        let quarantined = usize::try_from(self.counts.quarantined).unwrap_or(usize::MAX);
+        self.blobs.len().saturating_sub(quarantined.saturating_add(self.hints.known()))
+    }
+
+    /// Whether no blob is left but those set aside and those that only hints name.
+    pub(super) fn is_done(&self) -> bool {
+        self.blobs.values().all(|blob| blob.quarantined || blob.hinted)
+    }
+
+    /// Blobs that are set aside.
+    pub(super) const fn quarantined(&self) -> u64 {
+        self.counts.quarantined
+    }
+
+    // Listings.
+
+    /// Notes one entry of a window's listing, or what a hint names.
+    pub(super) fn list(
+        &mut self,
+        content: ContentRef,
+        run: Option<RunId>,
+        urgency: Urgency,
+    ) -> Listed {
+        let key = Key::of_content(&content.id);
+        if self.seen.contains(key) {
+            return Listed::default();
+        }
+        let Some(blob) = self.blobs.get_mut(&key) else {
+            self.add(key, content, run, urgency);
+            return Listed { waits: run.is_some(), news: true };
+        };
+        // What is known already is not for a hint to change.
+        let Some(run) = run else { return Listed::default() };
+        // What a listing says counts, and not what a notification said; and the newest address,
+        // which is of the configured cloud at last perhaps.
+        if blob.hinted || blob.content.uri != content.uri {
+            if blob.stage == Stage::Ready {
+                let urgency = if blob.hinted { urgency } else { blob.urgency };
+                self.ready.remove(&(blob.urgency, Reverse(blob.content.created), key));
+                self.ready.insert((urgency, Reverse(content.created), key));
+            }
+            blob.content = Arc::new(content);
+        }
+        if std::mem::take(&mut blob.hinted) {
+            blob.urgency = urgency;
+            self.hints.remove(key);
+            self.counts.listed += 1;
+        }
+        // A blob that was set aside holds no window open.
+        let waits = !blob.quarantined && !blob.waiters.contains(&run);
+        if waits {
+            blob.waiters.push(run);
+        }
+        Listed { waits, news: false }
+    }
+
+    fn add(&mut self, key: Key, content: ContentRef, run: Option<RunId>, urgency: Urgency) {
+        match run {
+            Some(_) => {
+                self.ready.insert((urgency, Reverse(content.created), key));
+                self.counts.listed += 1;
+            }
+            None => self.hints.add(key),
+        }
+        let blob = Blob {
+            hinted: run.is_none(),
+            waiters: run.into_iter().collect(),
+            ..Blob::new(Arc::new(content), urgency)
+        };
+        self.blobs.insert(key, blob);
+    }
+
+    /// Notes what a hint names, if there is room. Answers whether it is news.
+    pub(super) fn take_hint(&mut self, content: ContentRef) -> bool {
+        self.hints.has_room()
+            && self.blobs.len() < BLOBS_KNOWN_MAX
+            && self.list(content, None, Urgency::Fresh).news
+    }
+
+    /// Sets a blob aside whose address must not be followed, for as long as it lives: a later
+    /// listing may name a better one. False if there is no room for it.
+    pub(super) fn set_aside(
+        &mut self,
+        content: ContentRef,
+        until: Duration,
+        changes: &mut Changes,
+    ) -> bool {
+        let key = Key::of_content(&content.id);
+        if self.seen.contains(key) {
+            return true;
+        }
+        if self.counts.quarantined >= QUARANTINE_MAX as u64 {
+            return false;
+        }
+        let record = BlobRecord::new(&content, Progress::default(), true, None);
+        changes.put(self.keys.blob(key), state::encode(&record));
+        self.counts.listed += 1;
+        self.counts.quarantined += 1;
+        // Its address was told of.
+        self.unread.hold(&content, None);
+        self.waiting.insert((until, key));
+        let blob = Blob {
+            stage: Stage::Waiting(until),
+            quarantined: true,
+            stored: true,
+            ..Blob::new(Arc::new(content), Urgency::Backlog)
+        };
+        self.blobs.insert(key, blob);
+        true
+    }
+
+    /// A window has become part of another one. Answers for how many blobs that one waits now
+    /// beside its own.
+    pub(super) fn merge_waiters(&mut self, from: RunId, into: RunId) -> u32 {
+        let mut more = 0;
+        for blob in self.blobs.values_mut() {
+            if let Some(at) = blob.waiters.iter().position(|waiter| *waiter == from) {
+                if blob.waiters.contains(&into) {
+                    blob.waiters.swap_remove(at);
+                } else {
+                    blob.waiters[at] = into;
+                    more += 1;
+                }
+            }
+        }
+        more
+    }
+
+    // Reading.
+
+    /// Makes blobs ready whose wait is over; answers when the next one is.
+    pub(super) fn wake(&mut self, now: Duration) -> Option<Duration> {
+        while let Some((at, key)) = self.waiting.first().copied() {
+            if at > now {
+                return Some(at);
+            }
+            self.set_stage(key, Stage::Ready);
+        }
+        None
+    }
+
+    /// Moves a blob to another stage, and to the queue that belongs to it.
+    pub(super) fn set_stage(&mut self, key: Key, stage: Stage) {
+        let Some(blob) = self.blobs.get_mut(&key) else { return };
+        let place = (blob.urgency, Reverse(blob.content.created), key);
+        match blob.stage {
+            Stage::Ready if blob.hinted => self.hints.take(key),
+            Stage::Ready => {
+                self.ready.remove(&place);
+            }
+            Stage::Waiting(at) => {
+                self.waiting.remove(&(at, key));
+            }
+            Stage::Reading(_) | Stage::Emitted => {}
+        }
+        blob.stage = stage;
+        match stage {
+            Stage::Ready if blob.hinted => self.hints.push(key),
+            Stage::Ready => {
+                self.ready.insert(place);
+            }
+            Stage::Waiting(at) => {
+                self.waiting.insert((at, key));
+            }
+            Stage::Reading(_) | Stage::Emitted => {}
+        }
+    }
+
+    /// A blob was read up to `progress`. Answers its content.
+    pub(super) fn note_progress(
+        &mut self,
+        key: Key,
+        progress: Progress,
+    ) -> Option<Arc<ContentRef>> {
+        let blob = self.blobs.get_mut(&key)?;
+        if blob.emitted.records < progress.records {
+            // It gets ahead, however slowly: what failed before does not count any more.
+            blob.failures = 0;
+            // Microsoft has it: it is no mere hint any more.
+            if std::mem::take(&mut blob.hinted) {
+                self.hints.remove(key);
+            }
+        }
+        blob.emitted = progress;
+        Some(blob.content.clone())
+    }
+
+    /// A blob has read differently than before: it is read from its beginning.
+    pub(super) fn start_over(&mut self, key: Key) {
+        if let Some(blob) = self.blobs.get_mut(&key) {
+            blob.emitted = Progress::default();
+            blob.changes = blob.changes.saturating_add(1);
+        }
+    }
+
+    /// Whether what is read whole of a blob may be handed over although the rest cannot be read:
+    /// of one that is another at each attempt would come again and again what has no Id in it.
+    pub(super) fn is_steady(&self, key: Key) -> bool {
+        self.blobs.get(&key).is_some_and(|blob| blob.changes < BLOB_CHANGES_MAX)
+    }
+
+    /// Since when a blob has been an empty list at each reading; `None` if it is one for the first
+    /// time, or records were in it once.
+    pub(super) fn empty_since(&self, key: Key) -> Option<Utc> {
+        let blob = self.blobs.get(&key)?;
+        blob.empty_since.filter(|_| blob.delivered.records == 0)
+    }
+
+    /// Notes since when a blob has been an empty list each time that it could be read.
+    pub(super) fn note_empty(&mut self, key: Key, since: Option<Utc>, changes: &mut Changes) {
+        let Some(blob) = self.blobs.get_mut(&key) else { return };
+        if blob.empty_since != since {
+            blob.empty_since = since;
+            if blob.stored {
+                changes.put(self.keys.blob(key), state::encode(&blob.record()));
+            }
+        }
+    }
+
+    // Failures.
+
+    /// A blob could not be read; `gone`: Microsoft says that there is none. Counts the failure.
+    pub(super) fn note_failure(
+        &mut self,
+        key: Key,
+        gone: bool,
+        server_now: Utc,
+        changes: &mut Changes,
+    ) -> Failure {
+        let Some(blob) = self.blobs.get_mut(&key) else { return Failure::Unknown };
+        blob.failures = blob.failures.saturating_add(1);
+        let failures = blob.failures;
+        let expired = server_now >= blob.content.expiration;
+        if blob.hinted && (expired || gone || failures >= HINT_FAILURES_MAX) {
+            self.forget_hint(key, changes);
+            return Failure::Forgotten;
+        }
+        if expired && (gone || failures >= QUARANTINE_FAILURES) {
+            return Failure::Expired(failures);
+        }
+        Failure::Again(failures)
+    }
+
+    /// Forgets what only a hint names: it is not remembered as done, so that a listing can name it.
+    fn forget_hint(&mut self, key: Key, changes: &mut Changes) {
+        // Takes it out of its queue.
+        self.set_stage(key, Stage::Emitted);
+        if let Some(blob) = self.blobs.remove(&key) {
+            self.hints.remove(key);
+            if blob.stored {
+                changes.delete(self.keys.blob(key));
+            }
+        }
+    }
+
+    /// A blob is tried again at `retry_at`. After several failures it is set aside, and windows
+    /// wait for it no more: these.
+    #[must_use]
+    pub(super) fn retry(
+        &mut self,
+        key: Key,
+        reason: &str,
+        retry_at: Duration,
+        changes: &mut Changes,
+    ) -> Vec<RunId> {
+        self.counts.failures += 1;
+        self.set_stage(key, Stage::Waiting(retry_at));
+        let room = self.counts.quarantined < QUARANTINE_MAX as u64;
+        let Some(blob) = self.blobs.get_mut(&key) else { return Vec::new() };
+        if blob.quarantined || blob.failures < QUARANTINE_FAILURES || !room {
+            return Vec::new();
+        }
+        blob.quarantined = true;
+        blob.stored = true;
+        changes.put(self.keys.blob(key), state::encode(&blob.record()));
+        let reason = match blob.emitted.records {
+            0 => reason.to_owned(),
+            records => format!("{reason} (the first {records} records are handed over)"),
+        };
+        self.unread.hold(&blob.content, Some(&reason));
+        self.counts.quarantined += 1;
+        std::mem::take(&mut blob.waiters)
+    }
+
+    /// Whether blob after blob fails.
+    pub(super) const fn failing(&mut self) -> &mut Failing {
+        &mut self.failing
+    }
+
+    /// Says once that too many blobs cannot be read, and again when nothing is listed any more.
+    pub(super) fn note_unreadable(&mut self) -> Option<Event> {
+        let quarantined = self.counts.quarantined;
+        let now = if self.known() >= BLOBS_FRESH_MAX && quarantined >= QUARANTINE_MAX as u64 {
+            Unreadable::Stopped
+        } else if quarantined >= QUARANTINE_MAX as u64 {
+            Unreadable::Full
+        } else if quarantined < QUARANTINE_MAX as u64 / 2 {
+            Unreadable::Bearable
+        } else {
+            return None;
+        };
+        let worse = now > self.unreadable;
+        if worse || now == Unreadable::Bearable {
+            self.unreadable = now;
+        }
+        worse.then(|| Event::BlobsUnreadableError {
+            content_type: self.content_type,
+            blobs: quarantined,
+            stopped: now == Unreadable::Stopped,
+        })
+    }
+
+    /// When there is something to tell of blobs that were set aside.
+    pub(super) fn tells_at(&self) -> Option<Duration> {
+        self.unread.tells_at()
+    }
+
+    /// What there is to tell of them.
+    pub(super) fn tell(&mut self, now: Duration) -> Option<Event> {
+        self.unread.tell(now)
+    }
+
+    // Settling.
+
+    /// The host has taken a blob's records up to `progress`. Answers the blob if that is all.
+    pub(super) fn deliver(
+        &mut self,
+        key: Key,
+        progress: Progress,
+        last: bool,
+        changes: &mut Changes,
+    ) -> Option<Settled> {
+        let blob = self.blobs.get_mut(&key)?;
+        blob.delivered = progress;
+        if !last {
+            blob.stored = true;
+            changes.put(self.keys.blob(key), state::encode(&blob.record()));
+            return None;
+        }
+        let settled = self.settle(key, changes)?;
+        self.counts.delivered += 1;
+        self.newest_delivered = self.newest_delivered.max(Some(settled.content.created));
+        Some(settled)
+    }
+
+    /// The host has lost what it was given of a blob; `remaining` says how far entries reach that
+    /// it may still take. Answers the request to drop.
+    pub(super) fn take_back(&mut self, key: Key, remaining: Option<Progress>) -> Option<RequestId> {
+        let blob = self.blobs.get_mut(&key)?;
+        blob.emitted = remaining.unwrap_or(blob.delivered);
+        match blob.stage {
+            Stage::Reading(id) => {
+                self.set_stage(key, Stage::Ready);
+                Some(id)
+            }
+            Stage::Emitted => {
+                self.set_stage(key, Stage::Ready);
+                None
+            }
+            Stage::Ready | Stage::Waiting(_) => None,
+        }
+    }
+
+    /// A blob expired unread.
+    pub(super) fn lose(&mut self, key: Key, changes: &mut Changes) -> Option<Settled> {
+        let settled = self.settle(key, changes)?;
+        self.counts.lost += 1;
+        Some(settled)
+    }
+
+    /// Settles a blob for good.
+    fn settle(&mut self, key: Key, changes: &mut Changes) -> Option<Settled> {
+        // Takes it out of its queue.
+        self.set_stage(key, Stage::Emitted);
+        let blob = self.blobs.remove(&key)?;
+        if blob.hinted {
+            self.hints.remove(key);
+        }
+        if blob.stored {
+            changes.delete(self.keys.blob(key));
+        }
+        if blob.quarantined {
+            self.counts.quarantined -= 1;
+            self.unread.release(&blob.content);
+        }
+        self.seen.insert(key, blob.content.created);
+        Some(Settled {
+            content: blob.content,
+            records: blob.delivered.records,
+            quarantined: blob.quarantined,
+            waiters: blob.waiters,
+        })
+    }
+
+    // State.
+
+    /// Writes what has changed since the last time. `local` is what this machine's clock says.
+    pub(super) fn flush(&mut self, changes: &mut Changes, now: Utc, local: Utc) {
+        self.seen.flush(changes, &self.keys, now, local);
+    }
+
+    /// Whether none is set aside.
+    pub(super) fn is_all_read(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// Adds to `missing` what blobs that are set aside keep from being delivered. Answers since
+    /// when nothing is.
+    pub(super) fn missing(&self, horizon: Utc, missing: &mut IntervalSet) -> Option<Utc> {
+        // After a restart, what is remembered of earlier ones stands for it.
+        let before = self.seen.newest().filter(|_| self.newest_delivered.is_none());
+        self.unread.missing(self.newest_delivered.max(before), horizon, missing)
+    }
+
+    /// Brings counters and gauges up to date.
+    pub(super) fn measure(&self, metrics: &mut LaneMetrics) {
+        metrics.blobs_listed = self.counts.listed;
+        metrics.blobs_delivered = self.counts.delivered;
+        metrics.blob_failures = self.counts.failures;
+        metrics.blobs_lost = self.counts.lost;
+        metrics.blobs_quarantined = self.counts.quarantined;
+        metrics.blobs_pending = (self.blobs.len() - self.hints.known()) as u64;
+        metrics.newest_content = self.newest_delivered;
+    }
+}

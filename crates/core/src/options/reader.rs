@@ -1,0 +1,317 @@
+//! Reads options as somebody wrote them, with every mistake reported at once. Reads no file and no
+//! environment; packagings resolve those first.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::table::{Kind, OPTIONS, find};
+use crate::base::origin::Origin;
+use crate::base::secret::Secret;
+use crate::base::text::closest;
+
+/// Options as somebody wrote them: name to text. Names are those of [`OPTIONS`].
+pub type RawOptions = BTreeMap<String, String>;
+
+/// One mistake in a configuration: which option, what it says, what is wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The option's name.
+    pub option: String,
+    /// Its value as written; `None` if it is missing or secret.
+    pub value: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl ConfigError {
+    /// A mistake in `option`. A secret's value is left out, and what may be a password in an
+    /// address: all before its last `@`.
+    #[must_use]
+    pub fn new(option: &str, value: Option<&str>, problem: &str, remedy: &str) -> Self {
+        let value = match (find(option).map(|spec| spec.kind), value) {
+            (Some(Kind::Secret), _) => None,
+            (Some(Kind::Url), Some(text)) => Some(match text.rfind('@') {
+                Some(at) => format!("[redacted]{}", &text[at..]),
+                None => text.into(),
+            }),
+            (_, value) => value.map(Into::into),
+        };
+        Self { option: option.into(), value, problem: problem.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{} = {value:?}", self.option)?,
+            None => f.write_str(&self.option)?,
+        }
+        write!(f, ": {}; {}", self.problem, self.remedy)
+    }
+}
+
+/// Reads options one by one and gathers mistakes, so that all are told at once.
+///
+/// Packagings use it for the options of their own scopes.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    raw: &'a RawOptions,
+    errors: Vec<ConfigError>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of `raw`.
+    #[must_use]
+    pub const fn new(raw: &'a RawOptions) -> Self {
+        Self { raw, errors: Vec::new() }
+    }
+
+    /// Adds a mistake that the caller found.
+    pub fn report(&mut self, error: ConfigError) {
+        self.errors.push(error);
+    }
+
+    /// The mistakes so far, without a look at unknown names: for a second reader of the same
+    /// options.
+    ///
+    /// # Errors
+    /// Every mistake that was found, in the order of [`OPTIONS`].
+    pub fn finish_known(mut self) -> Result<(), Vec<ConfigError>> {
+        let place = |error: &ConfigError| OPTIONS.iter().position(|spec| spec.name == error.option);
+        self.errors.sort_by_key(|error| place(error).unwrap_or(usize::MAX));
+        // An option of two parts is read by both.
+        self.errors.dedup();
+        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+
+    /// The mistakes so far, and names that do not exist.
+    ///
+    /// # Errors
+    /// Every mistake that was found.
+    pub fn finish(mut self) -> Result<(), Vec<ConfigError>> {
+        for name in self.raw.keys().filter(|name| find(name).is_none()) {
+            let remedy = match nearest(name) {
+                Some(known) => format!("did you mean {known}?"),
+                None => "see the list of options in the README".into(),
+            };
+            self.errors.push(ConfigError::new(name, None, "no such option", &remedy));
+        }
+        self.finish_known()
+    }
+
+    /// The text of an option, trimmed; `None` if absent or empty.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        let text = self.raw.get(name)?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// Refuses options that are set and of which nothing is read, because `source` does not name
+    /// what they are about. Whoever sets one believes that it does something.
+    pub(crate) fn refuse_unused(&mut self, names: &[&str], source: &str) {
+        for name in names {
+            if let Some(value) = self.optional(name) {
+                let problem = format!("without effect, because source does not name {source}");
+                let remedy = format!("add {source} to source, or leave {name} out");
+                self.errors.push(ConfigError::new(name, Some(&value), &problem, &remedy));
+            }
+        }
+    }
+
+    /// The words of `text`, the value of the list `name`. One that is set and has none is a
+    /// mistake: it is neither the default nor a way to ask for nothing.
+    pub(crate) fn words<'t>(&mut self, name: &str, text: &'t str) -> Vec<&'t str> {
+        let words: Vec<_> = text.split([',', ' ']).filter(|word| !word.is_empty()).collect();
+        if words.is_empty() && !text.is_empty() {
+            self.errors.push(no_entries(name, text));
+        }
+        words
+    }
+
+    /// The text of an option, or its default.
+    pub(crate) fn text_or_default(&self, name: &str) -> String {
+        let default = find(name).and_then(|spec| spec.default).unwrap_or_default();
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A value that its kind does not take.
+    pub(crate) fn refuse(&mut self, name: &str, value: &str) {
+        let kind = find(name).map(|spec| spec.kind.describe()).unwrap_or_default();
+        self.errors.push(ConfigError::new(
+            name,
+            Some(value),
+            "not a value of this option",
+            &format!("allowed: {kind}"),
+        ));
+    }
+
+    /// An option of [`Kind::Choice`], in lower case.
+    pub fn word(&mut self, name: &str) -> String {
+        let written = self.text_or_default(name);
+        let text = written.to_ascii_lowercase();
+        if let Some(Kind::Choice(words)) = find(name).map(|spec| spec.kind)
+            && !words.contains(&&*text)
+        {
+            self.refuse(name, &written);
+        }
+        text
+    }
+
+    /// An option of [`Kind::Boolean`].
+    pub fn boolean(&mut self, name: &str) -> bool {
+        let text = self.text_or_default(name);
+        match &*text.to_ascii_lowercase() {
+            "on" | "true" | "yes" => true,
+            "off" | "false" | "no" => false,
+            _ => {
+                self.refuse(name, &text);
+                false
+            }
+        }
+    }
+
+    /// An option of [`Kind::Duration`].
+    pub fn duration(&mut self, name: &str) -> Duration {
+        Duration::from_secs(self.number(name))
+    }
+
+    /// An option of [`Kind::Integer`], [`Kind::Duration`] (in seconds) or [`Kind::Size`] (in
+    /// bytes).
+    pub fn number(&mut self, name: &str) -> u64 {
+        let text = self.text_or_default(name);
+        let spec = find(name).map(|spec| spec.kind);
+        let (units, min, max): (&[(&str, u64)], u64, u64) = match spec {
+            Some(Kind::Integer { min, max }) => (&[], min, max),
+            Some(Kind::Duration { min, max }) => {
+                (&[("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)], min, max)
+            }
+            Some(Kind::Size { min, max }) => (
+                &[
+                    ("kb", 1_000),
+                    ("mb", 1_000_000),
+                    ("gb", 1_000_000_000),
+                    ("k", 1_000),
+                    ("m", 1_000_000),
+                    ("g", 1_000_000_000),
+                ],
+                min,
+                max,
+            ),
+            _ => (&[], 0, u64::MAX),
+        };
+        match parse_with_unit(&text, units) {
+            Some(value) if (min..=max).contains(&value) => value,
+            _ => {
+                self.refuse(name, &text);
+                min
+            }
+        }
+    }
+
+    pub(crate) fn guid(&mut self, name: &str, required: bool) -> Option<String> {
+        let Some(text) = self.optional(name) else {
+            if required {
+                self.errors.push(ConfigError::new(
+                    name,
+                    None,
+                    "required and missing",
+                    "write the GUID that the Entra admin center shows for it",
+                ));
+            }
+            return None;
+        };
+        if !is_guid(&text) {
+            self.errors.push(ConfigError::new(
+                name,
+                Some(&text),
+                "not a GUID",
+                "write it like 00000000-0000-0000-0000-000000000000",
+            ));
+        }
+        Some(text.to_ascii_lowercase())
+    }
+
+    pub(crate) fn secret(&mut self, name: &str) -> Option<Secret<String>> {
+        let secret = self.optional(name).map(Secret::new);
+        if secret.is_none() {
+            self.errors.push(ConfigError::new(
+                name,
+                None,
+                "required and missing",
+                "set it to the value itself: files are not read here",
+            ));
+        }
+        secret
+    }
+
+    pub(crate) fn origin(&mut self, name: &str, default: &str) -> Origin {
+        let text = self.optional(name).unwrap_or_else(|| default.to_owned());
+        match Origin::parse(&text) {
+            Ok(origin) => origin,
+            Err(problem) => {
+                let problem = problem.to_string();
+                self.errors.push(ConfigError::new(
+                    name,
+                    Some(&text),
+                    &problem,
+                    "write https://HOST (http:// only to 127.0.0.1, [::1] or localhost)",
+                ));
+                Origin::unusable()
+            }
+        }
+    }
+}
+
+/// A list that is set and holds nothing.
+#[must_use]
+pub fn no_entries(name: &str, value: &str) -> ConfigError {
+    ConfigError::new(name, Some(value), "0 entries", "write one or more, or leave it out")
+}
+
+/// `90`, `10m`, `512K`: a whole number and, if there are any, one of `units`.
+fn parse_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let text = text.to_ascii_lowercase();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[digits.len()..].trim();
+    let number: u64 = digits.trim().parse().ok()?;
+    if unit.is_empty() {
+        return Some(number);
+    }
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*factor)
+}
+
+fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(i, byte)| match i {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// The option whose name is closest to `name`, if it is close enough to be a typing error, or
+/// else the only one that begins with it.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let names = || OPTIONS.iter().map(|option| option.name);
+    closest(name, names()).or_else(|| {
+        let mut longer = names().filter(|known| known.starts_with(name));
+        longer.next().filter(|_| longer.next().is_none())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_those_of_fluent_bit() {
+        const SIZES: &[(&str, u64)] = &[("k", 1_000), ("m", 1_000_000)];
+        assert_eq!(parse_with_unit("512K", SIZES), Some(512_000));
+        assert_eq!(parse_with_unit("10x", SIZES), None);
+        assert_eq!(parse_with_unit("", SIZES), None);
+        assert_eq!(parse_with_unit("18446744073709551615k", SIZES), None);
+    }
+}

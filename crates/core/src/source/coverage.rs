@@ -1,0 +1,243 @@
+//! Which time of a feed is settled: where the look-back began, what is covered, what retention has
+//! destroyed. The same account for every feed. Plans nothing.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::interval::{Interval, IntervalSet};
+use crate::base::time::{Now, Utc};
+use crate::contract::batch::ContentType;
+use crate::contract::event::Event;
+use crate::contract::state::{self, StateError, Stored};
+use crate::source::desk::Desk;
+use crate::source::keys::LaneKeys;
+use crate::source::losses::{Loss, LossKind};
+use crate::source::retention::{GAP_REPORTED_EVERY, Retention, horizon};
+
+/// The stored part of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LaneRecord {
+    begin: i64,
+    covered: Vec<(i64, i64)>,
+    /// What stood here before `relisted` did. Not used.
+    sweep: u32,
+    /// What was listed again and settled, and when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relisted: Vec<(i64, i64)>,
+    /// How long a window may be, in minutes; 0: as long as ever.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub span: u32,
+}
+
+/// Whether a number need not be written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl LaneRecord {
+    pub(crate) fn new(begin: Utc, covered: &IntervalSet) -> Self {
+        let pair = |interval: Interval| (interval.start.as_millis(), interval.end.as_millis());
+        Self {
+            begin: begin.as_millis(),
+            covered: covered.iter().map(pair).collect(),
+            sweep: 0,
+            relisted: Vec::new(),
+            span: 0,
+        }
+    }
+
+    pub(crate) const fn begin(&self) -> Utc {
+        Utc::from_millis(self.begin)
+    }
+
+    pub(crate) fn covered(&self) -> IntervalSet {
+        let interval = |(start, end): &(i64, i64)| {
+            Interval::new(Utc::from_millis(*start), Utc::from_millis(*end))
+        };
+        self.covered.iter().filter_map(interval).collect()
+    }
+}
+
+/// The account of one feed.
+#[derive(Clone, Debug)]
+pub(crate) struct Coverage {
+    feed: ContentType,
+    retention: Retention,
+    begin: Utc,
+    covered: IntervalSet,
+    /// Whether nothing was stored when it was loaded.
+    is_new: bool,
+    /// Whether it is to be stored.
+    changed: bool,
+    /// When a gap is reported that still grows.
+    growing_gap_at: Duration,
+}
+
+impl Coverage {
+    /// One that continues from `stored`, or begins `lookback` before `now`; and what is stored
+    /// beside it.
+    pub(crate) fn load(
+        feed: ContentType,
+        keys: &LaneKeys,
+        stored: &Stored,
+        retention: Retention,
+        lookback: Duration,
+        now: Now,
+    ) -> Result<(Self, LaneRecord), StateError> {
+        let name = keys.lane();
+        let found = stored.get(&name);
+        let record = match found {
+            Some(value) => state::decode::<LaneRecord>(&name, value)?,
+            None => LaneRecord::new(retention.begin(lookback, now.wall), &IntervalSet::default()),
+        };
+        let coverage = Self {
+            feed,
+            retention,
+            begin: record.begin(),
+            covered: record.covered(),
+            is_new: found.is_none(),
+            changed: found.is_none(),
+            growing_gap_at: now.monotonic + GAP_REPORTED_EVERY,
+        };
+        Ok((coverage, record))
+    }
+
+    /// Where the look-back began, or what has been settled since.
+    pub(crate) const fn begin(&self) -> Utc {
+        self.begin
+    }
+
+    /// Whether nothing was stored when it was loaded.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// The oldest moment that can still be asked for.
+    pub(crate) fn oldest(&self, now: Utc) -> Utc {
+        self.retention.oldest(now)
+    }
+
+    /// What is covered.
+    pub(crate) const fn covered(&self) -> &IntervalSet {
+        &self.covered
+    }
+
+    /// Notes that an interval is settled.
+    pub(crate) fn cover(&mut self, interval: Interval) {
+        self.covered.insert(interval);
+        self.changed = true;
+    }
+
+    /// What is after `moment` counts as not covered.
+    pub(crate) fn forget_after(&mut self, moment: Utc) {
+        self.covered.forget_after(moment);
+        self.changed = true;
+    }
+
+    /// Something is to be stored that stands beside it.
+    pub(crate) const fn note_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// The window of what is new, if `listed` is covered or under way.
+    pub(crate) fn fresh(&self, listed: &IntervalSet, now: Utc) -> Option<Interval> {
+        self.retention.fresh(listed, self.begin, now)
+    }
+
+    /// Whether retention may have destroyed something since the beginning.
+    pub(crate) fn has_expired(&self, now: Utc) -> bool {
+        self.begin < self.oldest(now)
+    }
+
+    /// Reports what retention has destroyed before it was asked for, once: of what is neither
+    /// covered nor in `listed`. A gap that still grows waits for its end, so that it is reported
+    /// whole, but not for ever. Answers how long what is lost was.
+    pub(crate) fn settle_retention(
+        &mut self,
+        listed: &IntervalSet,
+        desk: &mut Desk,
+        now: Now,
+        server_now: Utc,
+    ) -> Duration {
+        let oldest = self.oldest(server_now);
+        let growing_too = now.monotonic >= self.growing_gap_at;
+        let mut lost = Duration::ZERO;
+        for gap in self.retention.lost(listed, self.begin, server_now) {
+            if gap.end == oldest && !growing_too {
+                continue;
+            }
+            self.growing_gap_at = now.monotonic + GAP_REPORTED_EVERY;
+            self.cover(gap);
+            lost += gap.end.since(gap.start);
+            desk.lose(Loss::of_time(LossKind::Gap, self.feed, gap, server_now));
+            desk.tell(Event::ListingGapError {
+                content_type: self.feed,
+                start: gap.start,
+                end: gap.end,
+            });
+        }
+        lost
+    }
+
+    /// The service's clock is known, or known better: what was noted by a wrong one and lies in the
+    /// future is taken back. `born` is when this collector began, by that clock.
+    pub(crate) fn correct_time(&mut self, lookback: Duration, now: Utc, born: Utc) {
+        let begun_by_wrong_clock = self.is_new && self.covered.last_end().is_none();
+        if begun_by_wrong_clock || now < self.begin {
+            self.begin = self.retention.begin(lookback, born);
+            self.changed = true;
+        }
+        let horizon = horizon(now);
+        if self.covered.last_end().is_some_and(|end| horizon < end) {
+            self.forget_after(horizon);
+        }
+    }
+
+    /// What is to be stored, if it has changed since the last time.
+    pub(crate) fn take_changed(&mut self, now: Utc) -> Option<LaneRecord> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let oldest = self.oldest(now);
+        // Everything before is settled: delivered, or reported as lost.
+        if self.begin < oldest && self.retention.lost(&self.covered, self.begin, now).is_empty() {
+            self.begin = oldest;
+            self.covered.forget_before(oldest);
+        }
+        Some(LaneRecord::new(self.begin, &self.covered))
+    }
+
+    /// What is not covered up to the horizon, and up to when it is.
+    pub(crate) fn missing(&self, now: Utc) -> (IntervalSet, Utc) {
+        let range = Interval::new(self.begin.max(self.oldest(now)), horizon(now));
+        let gaps = range.map(|range| self.covered.gaps(range)).unwrap_or_default();
+        (gaps.into_iter().collect(), self.covered.last_end().unwrap_or(self.begin))
+    }
+
+    /// Whether everything between the start of the look-back, or `oldest`, and `target` is settled.
+    pub(crate) fn is_settled_until(&self, target: Utc, oldest: Utc) -> bool {
+        Interval::new(self.begin.max(oldest), target)
+            .is_none_or(|range| self.covered.gaps(range).is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_was_stored_before_rounds_were_is_read() {
+        let old = r#"{"begin":5,"covered":[[5,9]],"sweep":3}"#;
+        let record: LaneRecord = state::decode("lane/x", old).unwrap();
+        assert_eq!(record.relisted, []);
+        let mut record = LaneRecord::new(record.begin(), &record.covered());
+        assert_eq!(state::encode(&record), r#"{"begin":5,"covered":[[5,9]],"sweep":0}"#);
+        record.relisted.push((7, 8));
+        record.span = 90;
+        let text = state::encode(&record);
+        assert_eq!(state::decode::<LaneRecord>("lane/x", &text), Ok(record), "{text}");
+    }
+}
