@@ -38,6 +38,12 @@ xflags::xflags! {
             /// Leave the tests out.
             optional --without-tests
         }
+        /// Show how the imports of each crate stand: modules, imports, those against the direction,
+        /// circles. With a name also each import that its rows do not allow.
+        cmd layers {
+            /// The folder of a crate below `crates`, such as core.
+            optional name: String
+        }
         /// Run worlds of the simulation ring: crashes, faults, failing sinks, clock jumps.
         cmd sim {
             /// How many. Default: 2000.

@@ -11,6 +11,7 @@ mod component;
 mod demo;
 mod dist;
 mod fluent_bit;
+mod layers;
 mod options;
 mod proc;
 mod shell;
@@ -46,6 +47,7 @@ fn run(arguments: Xtask) -> anyhow::Result<()> {
         }),
         XtaskCmd::Test(_) => test::run(),
         XtaskCmd::Ci(ci) => ci::run(ci.without_tests),
+        XtaskCmd::Layers(layers) => layers::show(layers.name.as_deref()),
         XtaskCmd::Options(options) => options::run(options.check),
         XtaskCmd::Bench(bench) => bench::run(bench.name.as_deref()),
         XtaskCmd::Component(component) => component::run(component.toolchain.unwrap_or_default()),
