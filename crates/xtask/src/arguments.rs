@@ -51,6 +51,14 @@ xflags::xflags! {
             /// The first seed. Default: 0.
             optional --start start: u64
         }
+        /// Change what decides about data, a little at a time: the tests have to notice each change.
+        ///
+        /// Parts: sdk, store, core. Default: all, some hours on two cores. Needs cargo-mutants.
+        cmd mutants {
+            optional part: String
+            /// Only files of this name, for instance ledger.rs.
+            optional --file file: String
+        }
         /// Measure what is promised of speed, memory and latency, against rivals in the same run.
         ///
         /// Names: expand, fluent-bit-cpu, memory, budget, latency, webhook, activities, tenants,

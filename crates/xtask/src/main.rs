@@ -12,6 +12,7 @@ mod demo;
 mod dist;
 mod fluent_bit;
 mod layers;
+mod mutants;
 mod options;
 mod proc;
 mod shell;
@@ -52,6 +53,9 @@ fn run(arguments: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Bench(bench) => bench::run(bench.name.as_deref()),
         XtaskCmd::Component(component) => component::run(component.toolchain.unwrap_or_default()),
         XtaskCmd::Dist(_) => dist::run(),
+        XtaskCmd::Mutants(mutants) => {
+            mutants::run(mutants.part.as_deref(), mutants.file.as_deref())
+        }
         XtaskCmd::Sim(sim) => sim::run(sim.seeds.unwrap_or(2_000), sim.start.unwrap_or(0)),
     }
 }
