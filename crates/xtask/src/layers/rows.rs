@@ -16,7 +16,9 @@ pub(super) struct Layered {
     pub(super) is_held: bool,
 }
 
-pub(super) const CRATES: [Layered; 1] = [Layered {
+pub(super) const CRATES: [Layered; 2] = [CORE, CLIENT];
+
+const CORE: Layered = Layered {
     name: "core",
     rows: &[
         &["base"],
@@ -33,4 +35,31 @@ pub(super) const CRATES: [Layered; 1] = [Layered {
     exceptions: &[],
     // Its modules are on their way into these folders.
     is_held: false,
-}];
+};
+
+const CLIENT: Layered = Layered {
+    name: "client",
+    rows: &[
+        &[
+            "clocks",
+            "credentials",
+            "environment",
+            "files",
+            "handle",
+            "proxy",
+            "restart",
+            "runtime",
+            "tls",
+            "toml_text",
+        ],
+        &["failure", "roots", "store", "webhook"],
+        &["error", "settings", "sink"],
+        &["http", "tenants"],
+        &["driver"],
+        &["client"],
+        &["calls", "fleet"],
+    ],
+    sources: &[],
+    exceptions: &[],
+    is_held: true,
+};

@@ -12,10 +12,10 @@ use m365_audit_core::{Commit, Stored};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
+use super::error::{DbState, StoreError};
+use super::lock::TenantLock;
+use super::options::DbOptions;
 use crate::files::{open_private, refuse_link};
-use crate::lock::TenantLock;
-use crate::settings::DbOptions;
-use crate::store::{DbState, StoreError};
 
 /// `M365` in ASCII: marks a file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i64 = 0x4D33_3635;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use m365_audit_core::{Stored, summarize};
 use rusqlite::{Connection, OpenFlags};
 
+use super::error::StoreError;
+use super::lock::TenantLock;
+use super::sqlite::{BUSY_TIMEOUT, Identity, explain, identify, inspect, require_magic, verify};
 use crate::files::{open_private, refuse_link, sync_directory};
-use crate::lock::TenantLock;
-use crate::sqlite::{BUSY_TIMEOUT, Identity, explain, identify, inspect, require_magic, verify};
-use crate::store::StoreError;
 
 /// What SQLite keeps beside a file. A log that is left over would be written into a file that is
 /// put into the place of the one that it belongs to.
@@ -180,9 +180,9 @@ fn failed(path: &Path, error: &io::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::DbOptions;
+    use super::super::sqlite::SqliteStore;
     use super::*;
-    use crate::settings::DbOptions;
-    use crate::sqlite::SqliteStore;
     use m365_audit_core::Commit;
 
     const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
