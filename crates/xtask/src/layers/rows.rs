@@ -16,7 +16,7 @@ pub(super) struct Layered {
     pub(super) is_held: bool,
 }
 
-pub(super) const CRATES: [Layered; 2] = [CORE, CLIENT];
+pub(super) const CRATES: [Layered; 3] = [CORE, CLIENT, HOST];
 
 const CORE: Layered = Layered {
     name: "core",
@@ -58,6 +58,22 @@ const CLIENT: Layered = Layered {
         &["driver"],
         &["client"],
         &["calls", "fleet"],
+    ],
+    sources: &[],
+    exceptions: &[],
+    is_held: true,
+};
+
+const HOST: Layered = Layered {
+    name: "host",
+    rows: &[
+        &["bindings", "limits", "logger", "stop"],
+        &["allow", "sink", "state", "stdio"],
+        &["forward", "http"],
+        &["sandbox", "settings"],
+        &["component"],
+        &["guest"],
+        &["host"],
     ],
     sources: &[],
     exceptions: &[],
