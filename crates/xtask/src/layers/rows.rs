@@ -16,7 +16,7 @@ pub(super) struct Layered {
     pub(super) is_held: bool,
 }
 
-pub(super) const CRATES: [Layered; 3] = [CORE, CLIENT, HOST];
+pub(super) const CRATES: [Layered; 4] = [CORE, CLIENT, HOST, CLI];
 
 const CORE: Layered = Layered {
     name: "core",
@@ -74,6 +74,20 @@ const HOST: Layered = Layered {
         &["component"],
         &["guest"],
         &["host"],
+    ],
+    sources: &[],
+    exceptions: &[],
+    is_held: true,
+};
+
+const CLI: Layered = Layered {
+    name: "cli",
+    rows: &[
+        &["arguments", "config_file", "exit", "memory"],
+        &["log", "options", "sources"],
+        &["calls", "output", "state"],
+        &["activities", "content", "dlp_types", "doctor", "errors", "run", "subscriptions"],
+        &["host", "notifications"],
     ],
     sources: &[],
     exceptions: &[],
