@@ -490,7 +490,7 @@ impl Ledger {
         let counted = self.entries.range(uncounted..).rposition(|entry| entry.mark.is(reading));
         if let Some(counted) = counted.map(|last| uncounted + last) {
             self.reach(uncounted..counted + 1, now);
-            self.trust.fits(self.pending() == 1 && !self.entries[self.ingested].dropped);
+            self.trust.fits(self.pending() == 1);
             return None;
         }
         if self.floor.is(reading) {
