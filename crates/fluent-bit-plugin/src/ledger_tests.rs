@@ -1,6 +1,7 @@
 //! What the ledger promises, against a small model of the engine.
 
 use super::*;
+use crate::terms::LOST_AFTER;
 use crate::trust::{DOUBTS_MAX, MISMATCHES_MAX};
 
 #[path = "ledger_edges.rs"]
@@ -133,7 +134,7 @@ impl World {
             assert!(!self.ledger.has_room(BYTES), "what was lost may still turn up");
             self.beat();
             self.collect_after(1_000);
-            if self.ledger.quiet.is_none() {
+            if !self.ledger.quiet.is_awaited() {
                 return;
             }
         }

@@ -16,7 +16,7 @@ pub(super) struct Layered {
     pub(super) is_held: bool,
 }
 
-pub(super) const CRATES: [Layered; 4] = [CORE, CLIENT, HOST, CLI];
+pub(super) const CRATES: [Layered; 5] = [CORE, CLIENT, HOST, CLI, SDK];
 
 const CORE: Layered = Layered {
     name: "core",
@@ -88,6 +88,24 @@ const CLI: Layered = Layered {
         &["calls", "output", "state"],
         &["activities", "content", "dlp_types", "doctor", "errors", "run", "subscriptions"],
         &["host", "notifications"],
+    ],
+    sources: &[],
+    exceptions: &[],
+    is_held: true,
+};
+
+const SDK: Layered = Layered {
+    name: "fluent-bit-plugin",
+    rows: &[
+        &[
+            "engine", "given", "level", "marks", "msgpack", "options", "proof", "reading",
+            "storage", "terms", "trust", "widen",
+        ],
+        &["abi", "entry", "event", "outbox", "quiet"],
+        &["failure", "ledger", "log", "metrics", "parcel", "properties"],
+        &["input"],
+        &["instance"],
+        &["start"],
     ],
     sources: &[],
     exceptions: &[],
