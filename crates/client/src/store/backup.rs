@@ -253,6 +253,45 @@ mod tests {
         assert_eq!(open(&db).unwrap().load().unwrap()["x"], "one");
     }
 
+    #[test]
+    fn nothing_is_put_back_under_a_collector_of_another_tenant() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, file) = (dir.path().join("state.db"), dir.path().join("backup.db"));
+        put(&mut open(&db).unwrap(), "one");
+        backup(&db, &file).unwrap();
+        put(&mut open(&db).unwrap(), "two");
+        let lock = TenantLock::acquire(&db.canonicalize().unwrap(), "another").unwrap();
+        let refused = restore(&file, &db).unwrap_err();
+        assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+        assert_eq!(x(&db), "two");
+        drop(lock);
+        restore(&file, &db).unwrap();
+        assert_eq!(x(&db), "one");
+    }
+
+    #[test]
+    fn nothing_is_put_back_beside_a_log_that_cannot_be_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, file) = (dir.path().join("state.db"), dir.path().join("backup.db"));
+        put(&mut open(&db).unwrap(), "one");
+        backup(&db, &file).unwrap();
+        put(&mut open(&db).unwrap(), "two");
+        fs::create_dir(beside(&db, "-journal")).unwrap();
+        let refused = restore(&file, &db).unwrap_err();
+        assert!(matches!(refused, StoreError::Access { .. }), "{refused}");
+        fs::remove_dir(beside(&db, "-journal")).unwrap();
+        assert_eq!(x(&db), "two");
+    }
+
+    #[test]
+    fn a_copy_into_a_missing_directory_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("state.db");
+        put(&mut open(&db).unwrap(), "one");
+        let refused = backup(&db, &dir.path().join("none").join("backup.db")).unwrap_err();
+        assert!(matches!(refused, StoreError::NoDirectory { .. }), "{refused}");
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_copy_is_for_its_owner_alone() {

@@ -86,3 +86,32 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
+
+    #[test]
+    fn a_file_and_memory_hold_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = DbOptions {
+            path: dir.path().canonicalize().unwrap().join("state.db"),
+            synchronous: "full".into(),
+            journal_mode: "wal".into(),
+            exclusive: false,
+        };
+        for (db, name) in [(None, "memory"), (Some(&options), options.path.to_str().unwrap())] {
+            let mut store = Store::open(db, TENANT).unwrap();
+            assert_eq!(store.name(), name);
+            assert_eq!(store.load().unwrap(), Stored::new());
+            let pairs = [("a/1", "x"), ("a/2", "y"), ("b", "z")];
+            let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let changes = pairs.clone().map(|(key, value)| (key, Some(value)));
+            store.commit(Commit { changes: changes.into_iter().collect() }).unwrap();
+            assert_eq!(store.load().unwrap(), Stored::from(pairs), "{name}");
+            assert_eq!(store.keys_below("a/").unwrap(), ["a/1", "a/2"], "{name}");
+        }
+    }
+}
