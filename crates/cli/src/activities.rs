@@ -11,8 +11,8 @@ use m365_audit_core::call::{ActivityId, Call, Feedback, Range, Reply};
 use m365_audit_core::{Batch, BatchId, Level, LineWriter, Utc};
 
 use crate::calls::{self, Session, code_of, moment, print, say};
+use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::{Log, now};
-use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 
 /// How far back is looked unless something says otherwise.
 const SINCE_DEFAULT: Duration = Duration::from_secs(86_400);

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::calls::table::table;
 use crate::calls::{self, Session, code_of, moment, named_types, print};
+use crate::exit::{COMPLETE, INCOMPLETE};
 use crate::log::Log;
-use crate::{COMPLETE, INCOMPLETE};
 
 /// Blobs that one command reads; a list of ids on stdin ends there.
 const BLOBS_MAX: usize = 1_000_000;

@@ -4,9 +4,9 @@ use clap::{Arg, ArgMatches, Command};
 use m365_audit_core::call::{Call, Reply};
 use serde_json::{Value, json};
 
-use crate::COMPLETE;
 use crate::calls::table::table;
 use crate::calls::{self, Session, print};
+use crate::exit::COMPLETE;
 
 const ABOUT: &str = "\
 DLP records name sensitive information types by id (SensitiveType); these are their names.

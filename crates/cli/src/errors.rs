@@ -6,7 +6,7 @@ use m365_audit_core::{KNOWN_ERRORS, KnownError, Level};
 use serde_json::{Value, json};
 
 use crate::calls::{print, say};
-use crate::{COMPLETE, MISCONFIGURED};
+use crate::exit::{COMPLETE, MISCONFIGURED};
 
 const AFTER_HELP: &str = "\
 ERROR: somebody must act. WARN: out of the ordinary, no data is lost. DEBUG: overcome by itself.

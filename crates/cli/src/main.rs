@@ -10,6 +10,7 @@ mod content;
 mod dlp_types;
 mod doctor;
 mod errors;
+mod exit;
 mod host;
 mod log;
 mod memory;
@@ -24,13 +25,6 @@ mod subscriptions;
 use std::process::ExitCode;
 
 use clap::Command;
-
-/// Everything that was asked for is done.
-const COMPLETE: u8 = 0;
-/// Something failed, or was left undone.
-const INCOMPLETE: u8 = 1;
-/// The configuration is wrong; nothing was done. clap uses the same code.
-const MISCONFIGURED: u8 = 2;
 
 const EXAMPLES: &str = "\
 Examples:

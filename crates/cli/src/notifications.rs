@@ -4,10 +4,10 @@ use clap::{ArgMatches, Command};
 use m365_audit_core::call::{Call, Reply};
 use serde_json::Value;
 
-use crate::COMPLETE;
 use crate::calls::table::table;
 use crate::calls::{self, Session, moment, named_types, print};
 use crate::content;
+use crate::exit::COMPLETE;
 
 const ABOUT: &str = "\
 One line for each attempt; the same content comes several times if attempts failed. Without a

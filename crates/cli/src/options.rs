@@ -8,8 +8,8 @@ use clap::{Arg, ArgMatches, Command};
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
 use m365_audit_core::{LANE_COUNTERS, LANE_GAUGES};
 
-use crate::COMPLETE;
 use crate::arguments::{flag, specs, variable};
+use crate::exit::COMPLETE;
 
 /// Columns of a comment in a sample.
 const COMMENT_COLUMNS: usize = 96;

@@ -2,18 +2,17 @@
 
 mod acknowledge;
 mod copy;
+mod file;
 mod text;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use m365_audit_client::inspect;
-use m365_audit_core::{KnownLoss, LaneSummary, StateError, Stored, losses, summarize};
+use m365_audit_core::{Stored, losses, summarize};
 
-use crate::{COMPLETE, INCOMPLETE, arguments};
+use self::file::{place, read};
+use self::text::Tenant;
+use crate::exit::{COMPLETE, INCOMPLETE};
 
 pub(crate) fn command() -> Command {
     let show = Command::new("show")
@@ -29,29 +28,6 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .subcommands([show, acknowledge::command()])
         .subcommands(copy::commands())
-}
-
-/// Which file.
-fn db(help: &'static str) -> Arg {
-    Arg::new("db")
-        .long("db")
-        .env(arguments::variable("db"))
-        .hide_env_values(true)
-        .value_name("PATH")
-        .value_parser(ValueParser::path_buf())
-        .required(true)
-        .help(help)
-}
-
-/// Which file, and which tenants in it.
-fn place() -> [Arg; 2] {
-    [
-        db("SQLite file that holds the state; it may be in use"),
-        Arg::new("tenant_id")
-            .long("tenant-id")
-            .value_name("GUID")
-            .help("Only this tenant [default: all in the file]"),
-    ]
 }
 
 /// Prints, and answers the exit code.
@@ -75,29 +51,6 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
             INCOMPLETE
         }
     }
-}
-
-/// What one tenant has stored.
-struct Tenant {
-    id: String,
-    keys: usize,
-    bytes: usize,
-    /// What was lost, acknowledged or not.
-    losses: Vec<KnownLoss>,
-    /// Why it cannot be read, if so.
-    lanes: Result<Vec<LaneSummary>, StateError>,
-}
-
-/// The file, and what it holds of the tenants that are meant.
-fn read(matches: &ArgMatches) -> anyhow::Result<(&PathBuf, BTreeMap<String, Stored>)> {
-    let path = matches.get_one::<PathBuf>("db").expect("clap requires it");
-    let mut tenants = inspect(path)?;
-    if let Some(tenant) = matches.get_one::<String>("tenant_id") {
-        let tenant = tenant.to_ascii_lowercase();
-        tenants.retain(|name, _| *name == tenant);
-        anyhow::ensure!(!tenants.is_empty(), "{}: no tenant {tenant}", path.display());
-    }
-    Ok((path, tenants))
 }
 
 /// What is stored, and what is wrong with it. One tenant's damage hides no other tenant.

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::calls::table::{paragraph, table};
 use crate::calls::{self, Session, moment, named_types, print, say};
+use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::now;
-use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 
 const ABOUT_START: &str = "\
 Subscriptions belong to an application: another client_id neither sees nor changes them. An enabled

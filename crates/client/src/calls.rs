@@ -5,9 +5,11 @@ use std::time::Instant;
 use m365_audit_core::call::{Call, CallError, CallErrorKind, Caller, Claims, Reply};
 use m365_audit_core::{Config, Machine, Metrics};
 
-use crate::client::{OpenError, RunError, seed};
+use crate::client::seed;
+use crate::clocks::Clocks;
 use crate::credentials::Presenter;
-use crate::driver::{Clocks, Driver, Inbox};
+use crate::driver::{Driver, Inbox};
+use crate::error::{OpenError, RunError};
 use crate::handle::Handle;
 use crate::http::{Clients, Http};
 use crate::runtime::Runtime;

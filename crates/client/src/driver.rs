@@ -1,17 +1,18 @@
 //! The native [`Io`]: connects one run of a machine to the wire, the store and the sink.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use m365_audit_core::{
     ACKNOWLEDGED, Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, OutputShort, Presented,
-    Request, RequestId, Utc,
+    Request, RequestId,
 };
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::timeout as within;
 
-use crate::client::RunError;
+use crate::clocks::Clocks;
 use crate::credentials::Presenter;
+use crate::error::RunError;
 use crate::handle::{Handle, Message};
 use crate::http::Http;
 use crate::runtime::Runtime;
@@ -27,27 +28,6 @@ const ACKNOWLEDGED_LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// Most inputs that one wait answers, so that deliveries are written out in between.
 const INPUTS_PER_WAIT_MAX: usize = 256;
-
-/// Both clocks of this process.
-#[derive(Debug)]
-pub(crate) struct Clocks {
-    start: Instant,
-}
-
-impl Clocks {
-    pub(crate) fn new() -> Self {
-        Self { start: Instant::now() }
-    }
-
-    pub(crate) fn now(&self) -> Now {
-        let wall = SystemTime::now();
-        let millis = match wall.duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |m| -m),
-        };
-        Now { monotonic: self.start.elapsed(), wall: Utc::from_millis(millis) }
-    }
-}
 
 /// What outlives a run, apart from the store and the sink.
 #[derive(Debug)]

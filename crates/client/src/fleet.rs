@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use m365_audit_core::{ContentRef, Level, Outcome};
 
-use crate::client::{Client, OpenError, warn};
+use crate::client::{Client, warn};
+use crate::error::OpenError;
 use crate::handle::Handle;
 use crate::http::Clients;
 use crate::restart::RestartPause;

@@ -32,36 +32,35 @@
 
 #![forbid(unsafe_code)]
 
-mod backup;
 mod calls;
 mod client;
+mod clocks;
 mod credentials;
 mod driver;
 mod environment;
+mod error;
 mod failure;
 mod files;
 mod fleet;
 mod handle;
 mod http;
-mod lock;
 mod proxy;
 mod restart;
 mod roots;
 mod runtime;
 mod settings;
 mod sink;
-mod sqlite;
 mod store;
 mod tenants;
 mod tls;
 mod toml_text;
 mod webhook;
 
-pub use backup::{Copied, backup, restore};
 pub use calls::Calls;
-pub use client::{Client, OpenError, RunError};
+pub use client::Client;
 pub use credentials::CredentialFile;
 pub use environment::complete as complete_from_environment;
+pub use error::{OpenError, RunError};
 pub use failure::{classify, explain};
 pub use files::{open_private, refuse_link, sync_directory};
 pub use fleet::{Fleet, FleetHandle, FleetHost, FleetOutcome};
@@ -71,9 +70,11 @@ pub use proxy::Proxy;
 pub use restart::RestartPause;
 pub use roots::read_roots;
 pub use runtime::Runtime;
-pub use settings::{DbOptions, NativeOptions, Settings, drop_unused, in_order};
+pub use settings::{NativeOptions, Settings, drop_unused, in_order};
 pub use sink::{SINK_KEYS, Sink};
-pub use store::{DbState, Store, StoreError, amend, inspect, probe};
+pub use store::{
+    Copied, DbOptions, DbState, Store, StoreError, amend, backup, inspect, probe, restore,
+};
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile};
 pub use tls::client_config as tls_config;
 pub use toml_text::toml_text;

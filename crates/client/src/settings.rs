@@ -3,7 +3,7 @@
 //! Reads the files that options name (credentials, `ca_file`), no environment and no other
 //! configuration: the packagings do that.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use m365_audit_core::config::{
     ACTIVITIES, CredentialSource, MANAGEMENT, MANAGEMENT_OPTIONS, PORTAL_OPTIONS, Reader,
@@ -16,6 +16,7 @@ use rustls::pki_types::CertificateDer;
 use crate::credentials::{CredentialFile, read_secret};
 use crate::proxy::Proxy;
 use crate::roots::read_roots;
+use crate::store::DbOptions;
 use crate::webhook::WebhookOptions;
 
 /// Everything a [`Client`](crate::Client) needs to know.
@@ -47,19 +48,6 @@ pub struct NativeOptions {
     pub in_flight_max: usize,
     /// Where Microsoft's notifications are received; `None`: nowhere.
     pub webhook: Option<WebhookOptions>,
-}
-
-/// Where and how the state is stored.
-#[derive(Clone, Debug)]
-pub struct DbOptions {
-    /// The SQLite file.
-    pub path: PathBuf,
-    /// SQLite's `synchronous`: one of the words of `db.sync`.
-    pub synchronous: Box<str>,
-    /// SQLite's `journal_mode`: one of the words of `db.journal_mode`.
-    pub journal_mode: Box<str>,
-    /// Whether the file is locked against every other process.
-    pub exclusive: bool,
 }
 
 impl Settings {
@@ -129,7 +117,7 @@ pub fn drop_unused(raw: &mut RawOptions) {
 impl NativeOptions {
     fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader::new(raw);
-        let db = db_options(&mut reader);
+        let db = DbOptions::parse(&mut reader);
         let proxy = reader.optional("proxy_url").map(|text| Proxy::parse(&text)).transpose();
         let proxy = proxy.unwrap_or_else(|error| {
             reader.report(error);
@@ -160,29 +148,6 @@ impl NativeOptions {
         let in_flight_max = usize::try_from(in_flight_max).unwrap_or(usize::MAX);
         Ok(Self { db, proxy, roots, verify_tls, in_flight_max, webhook })
     }
-}
-
-fn db_options(reader: &mut Reader<'_>) -> Option<DbOptions> {
-    let path = reader.optional("db");
-    let synchronous = reader.word("db.sync").into();
-    let journal_mode = reader.word("db.journal_mode").into();
-    let exclusive = reader.boolean("db.locking");
-    let text = path?;
-    let path = PathBuf::from(&text);
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut refuse = |problem: &str, remedy: &str| {
-        reader.report(ConfigError::new("db", Some(&text), problem, remedy));
-    };
-    if path.is_dir() {
-        refuse("a directory", "name a file in it");
-    } else if !directory.is_dir() {
-        let directory = directory.display();
-        refuse(&format!("there is no directory {directory}"), "create it, or name another file");
-    }
-    Some(DbOptions { path, synchronous, journal_mode, exclusive })
 }
 
 /// Puts the key into `redact_key` that `redact_key_file` holds.

@@ -8,44 +8,40 @@
 mod answer;
 mod guests;
 mod limits;
+mod metrics;
 mod options;
+mod shared;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use m365_audit_core::{Config, Level, Secret};
+use m365_audit_core::Config;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::handle::{Handle, Message};
+use crate::handle::Handle;
 use crate::runtime::Runtime;
-use guests::{Guests, Room};
-use limits::{Bucket, Quiet};
+
+use self::guests::{Guests, Room};
+use self::limits::{Bucket, Quiet};
+use self::metrics::Counts;
+use self::shared::{Patience, Shared};
+
+pub use self::metrics::{REFUSALS, Refusal, WebhookMetrics};
+pub use self::options::WebhookOptions;
 
 /// Connections at once. Microsoft uses a few. When there are more, the oldest is closed of those
 /// that have not brought the authentication id yet; only if all have is the new one.
 const CONNECTIONS_MAX: usize = 256;
-
-/// How long callers may take.
-#[derive(Clone, Copy, Debug)]
-struct Patience {
-    /// For a TLS handshake, and for a request's head. Also how long a connection may wait for its
-    /// next request.
-    head: Duration,
-    /// For a body. Microsoft waits about five seconds for an answer.
-    body: Duration,
-    /// The longest a connection may live.
-    connection: Duration,
-}
 
 const PATIENCE: Patience = Patience {
     head: Duration::from_secs(10),
@@ -63,72 +59,6 @@ const CALLS_BURST: u32 = 500;
 /// Pause after a failed accept, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What to listen with.
-#[derive(Clone, Debug)]
-pub struct WebhookOptions {
-    /// Where.
-    pub listen: SocketAddr,
-    /// What every call must bring along.
-    pub auth_id: Secret<String>,
-    /// The certificate to show; `None`: plain HTTP.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-}
-
-/// What calls there were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WebhookMetrics {
-    /// Notifications that were accepted.
-    pub notifications: u64,
-    /// Contents in them that were handed on as hints.
-    pub hints: u64,
-    /// Entries in them for somebody else, of other feeds, or beyond what can wait.
-    pub ignored: u64,
-    /// Validations by Microsoft that were answered.
-    pub validations: u64,
-    /// Calls that were refused, in the order of [`REFUSALS`].
-    pub refused: [u64; REFUSALS.len()],
-}
-
-impl WebhookMetrics {
-    /// Adds those of another webhook.
-    pub fn add(&mut self, other: &Self) {
-        self.notifications += other.notifications;
-        self.hints += other.hints;
-        self.ignored += other.ignored;
-        self.validations += other.validations;
-        for (sum, count) in self.refused.iter_mut().zip(other.refused) {
-            *sum += count;
-        }
-    }
-}
-
-/// Why calls are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Without the right `Webhook-AuthID`.
-    Forged,
-    /// Too large.
-    Oversized,
-    /// Not complete in time.
-    Slow,
-    /// Neither a notification nor a validation.
-    Malformed,
-    /// Too many, or too many connections.
-    Flood,
-    /// Not a POST: a health probe, a browser. Nobody need hear of it.
-    Method,
-}
-
-/// Every reason, with its name in metrics.
-pub const REFUSALS: [(Refusal, &str); 6] = [
-    (Refusal::Forged, "forged"),
-    (Refusal::Oversized, "oversized"),
-    (Refusal::Slow, "slow"),
-    (Refusal::Malformed, "malformed"),
-    (Refusal::Flood, "flood"),
-    (Refusal::Method, "method"),
-];
-
 /// A receiver that listens for as long as its runtime lives.
 #[derive(Debug)]
 pub(crate) struct Receiver {
@@ -142,28 +72,6 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// What all connections share.
-#[derive(Debug)]
-struct Shared {
-    config: Config,
-    auth_id: Secret<String>,
-    handle: Handle,
-    counts: Counts,
-    calls: Bucket,
-    quiet: Quiet,
-    patience: Patience,
-}
-
-/// [`WebhookMetrics`], as they are counted.
-#[derive(Debug, Default)]
-struct Counts {
-    notifications: AtomicU64,
-    hints: AtomicU64,
-    ignored: AtomicU64,
-    validations: AtomicU64,
-    refused: [AtomicU64; REFUSALS.len()],
 }
 
 impl Receiver {
@@ -215,39 +123,7 @@ impl Receiver {
 
     /// What calls there were.
     pub(crate) fn metrics(&self) -> WebhookMetrics {
-        let counts = &self.shared.counts;
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        WebhookMetrics {
-            notifications: read(&counts.notifications),
-            hints: read(&counts.hints),
-            ignored: read(&counts.ignored),
-            validations: read(&counts.validations),
-            refused: counts.refused.each_ref().map(read),
-        }
-    }
-}
-
-impl Shared {
-    /// Counts a refusal, and says so now and then.
-    fn refuse(&self, refusal: Refusal) {
-        let count = &self.counts.refused[refusal as usize];
-        count.fetch_add(1, Ordering::Relaxed);
-        if let Some(calls) = self.quiet.note(refusal, Instant::now()) {
-            let (level, why) = match refusal {
-                Refusal::Forged => (Level::Warn, "without the right Webhook-AuthID"),
-                Refusal::Oversized => (Level::Warn, "that were too large"),
-                Refusal::Slow => (Level::Warn, "that took too long"),
-                Refusal::Malformed => {
-                    (Level::Warn, "that were neither notification nor validation")
-                }
-                Refusal::Flood => (Level::Warn, "beyond the limits of rate or connections"),
-                // A load balancer asks several times a minute, for ever.
-                Refusal::Method => (Level::Debug, "that were no POST"),
-            };
-            let line =
-                format!("webhook: refused {calls} calls {why}; nothing is lost, content is polled");
-            self.handle.send(Message::Log(level, line));
-        }
+        self.shared.counts.read()
     }
 }
 

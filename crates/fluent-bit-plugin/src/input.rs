@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::abi::Host;
 use crate::failure::Failure;
-use crate::ledger::LOST_AFTER;
 use crate::log::Logger;
 use crate::metrics::{Counter, Gauge, Metric, Registry};
 use crate::options::OptionSpec;
 use crate::outbox::{Limits, Outbox};
 use crate::properties::Properties;
+use crate::terms::{LOST_AFTER, Terms};
 
 /// A Fluent Bit input. One value of the type is one `[INPUT]` section.
 ///
@@ -50,13 +50,22 @@ pub trait Input: Send + Sized + 'static {
 /// An instance that is starting: its options, log and metrics, and how it wants to be served.
 #[derive(Debug)]
 pub struct Setup<'a> {
-    pub(crate) host: &'a Host,
-    pub(crate) options: &'static [OptionSpec],
+    host: &'a Host,
+    options: &'static [OptionSpec],
+    logger: Logger,
+    registry: Registry,
+    limits: Limits,
+    commit_delay: Duration,
+    lost_after: Duration,
+    memory_warning: Option<&'static str>,
+}
+
+/// What an author's `new` left behind, without the borrow of the host.
+pub(crate) struct Plan {
     pub(crate) logger: Logger,
     pub(crate) registry: Registry,
     pub(crate) limits: Limits,
-    pub(crate) commit_delay: Duration,
-    pub(crate) lost_after: Duration,
+    pub(crate) terms: Terms,
     pub(crate) memory_warning: Option<&'static str>,
 }
 
@@ -71,6 +80,23 @@ impl<'a> Setup<'a> {
             commit_delay: Duration::ZERO,
             lost_after: LOST_AFTER,
             memory_warning: None,
+        }
+    }
+
+    /// What it has come to.
+    pub(crate) fn finish(self) -> Plan {
+        let Limits { in_flight_batches, in_flight_bytes, .. } = self.limits;
+        Plan {
+            logger: self.logger,
+            registry: self.registry,
+            limits: self.limits,
+            terms: Terms {
+                commit_delay: self.commit_delay,
+                lost_after: self.lost_after,
+                in_flight_batches,
+                in_flight_bytes,
+            },
+            memory_warning: self.memory_warning,
         }
     }
 

@@ -1,22 +1,25 @@
 //! One running instance: carries batches from the worker to the host and notices back, on the
 //! input thread. Never blocks for long: pause and exit wait for it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::abi::{self, Host};
+use crate::abi::{self, Host, Served};
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::input::Setup;
-use crate::ledger::{Ledger, Reading, Signal, Terms, UNSETTLED_MAX};
-use crate::log::{Level, Logger};
+use crate::given::Given;
+use crate::input::{Plan, Setup};
+use crate::ledger::{Ledger, UNSETTLED_MAX};
+use crate::level::Level;
+use crate::log::Logger;
 use crate::metrics::{Counter, Gauge, Registry};
 use crate::outbox::{self, Inbox, Outbox};
 use crate::parcel::{Packer, Parcel};
+use crate::reading::Reading;
 use crate::storage::Storage;
+use crate::terms::Signal;
 use crate::widen;
 
 /// How long one collect goes on taking batches. Pause and exit are messages to the same thread.
@@ -30,7 +33,7 @@ const HANDOVER_BYTES_MAX: usize = 4 << 20;
 /// How long an exit waits for the worker.
 const WORKER_STOP_MAX: Duration = Duration::from_secs(5);
 
-type Work = Box<dyn FnOnce(Outbox) -> Result<(), Failure> + Send>;
+pub(crate) type Work = Box<dyn FnOnce(Outbox) -> Result<(), Failure> + Send>;
 
 enum Worker {
     /// Starts with the first collect: by then the whole pipeline is up.
@@ -44,45 +47,22 @@ enum Worker {
 
 /// Numbers about delivery that every input shows.
 #[derive(Debug)]
-struct Gauges {
+pub(crate) struct Gauges {
     settled: Counter,
     returned: Counter,
     unsettled: Gauge,
     queued_bytes: Gauge,
 }
 
-/// What the host was given and is not settled: numbers for the ledger, tickets for the author.
-#[derive(Debug, Default)]
-struct Given {
-    next: u64,
-    /// Number, the ticket to begin again with, and what settles.
-    parcels: VecDeque<(u64, u64, Vec<u64>)>,
-    /// Tickets in them.
-    batches: usize,
-}
-
-impl Given {
-    fn push(&mut self, first: u64, tickets: Vec<u64>) -> u64 {
-        let number = self.next;
-        self.next += 1;
-        self.batches += tickets.len();
-        self.parcels.push_back((number, first, tickets));
-        number
-    }
-
-    fn settled(&mut self, number: u64) -> Vec<u64> {
-        let Some((oldest, _, tickets)) = self.parcels.pop_front() else { return Vec::new() };
-        debug_assert_eq!(oldest, number, "the ledger settles in order");
-        self.batches -= tickets.len();
-        tickets
-    }
-
-    /// Forgets all from this number on. The ticket to begin again with.
-    fn lost_from(&mut self, number: u64) -> Option<u64> {
-        let at = self.parcels.partition_point(|(known, ..)| *known < number);
-        let lost = self.parcels.split_off(at);
-        self.batches -= lost.iter().map(|(.., tickets)| tickets.len()).sum::<usize>();
-        lost.front().map(|(_, first, _)| *first)
+impl Gauges {
+    /// Creates them, while an instance is set up.
+    pub(crate) fn new(setup: &mut Setup<'_>) -> Self {
+        Self {
+            settled: setup.counter("batches_settled_total", "Batches safe in Fluent Bit."),
+            returned: setup.counter("batches_returned_total", "Times that Fluent Bit lost some."),
+            unsettled: setup.gauge("batches_unsettled", "Batches handed over, not yet safe."),
+            queued_bytes: setup.gauge("queued_bytes", "Bytes that wait to be handed over."),
+        }
     }
 }
 
@@ -119,42 +99,8 @@ impl fmt::Debug for Instance {
     }
 }
 
-/// What an author's `new` left behind, without the borrow of the host.
-pub(crate) struct Plan {
-    logger: Logger,
-    registry: Registry,
-    gauges: Gauges,
-    limits: outbox::Limits,
-    terms: Terms,
-    memory_warning: Option<&'static str>,
-}
-
-impl Plan {
-    pub(crate) fn new(mut setup: Setup<'_>) -> Self {
-        let gauges = Gauges {
-            settled: setup.counter("batches_settled_total", "Batches safe in Fluent Bit."),
-            returned: setup.counter("batches_returned_total", "Times that Fluent Bit lost some."),
-            unsettled: setup.gauge("batches_unsettled", "Batches handed over, not yet safe."),
-            queued_bytes: setup.gauge("queued_bytes", "Bytes that wait to be handed over."),
-        };
-        Self {
-            logger: setup.logger,
-            registry: setup.registry,
-            gauges,
-            limits: setup.limits,
-            memory_warning: setup.memory_warning,
-            terms: Terms {
-                commit_delay: setup.commit_delay,
-                lost_after: setup.lost_after,
-                in_flight_batches: setup.limits.in_flight_batches,
-                in_flight_bytes: setup.limits.in_flight_bytes,
-            },
-        }
-    }
-}
-
 impl Instance {
-    pub(crate) fn new(host: Host, plan: Plan, work: Work) -> Self {
+    pub(crate) fn new(host: Host, plan: Plan, gauges: Gauges, work: Work) -> Self {
         let signal = if host.can_count() { Signal::Counters } else { Signal::Time };
         plan.logger.debug(format_args!("batches settle by {signal:?}"));
         let drain_max = if host.is_threaded() { DRAIN_MAX } else { DRAIN_ON_ENGINE_MAX };
@@ -163,7 +109,7 @@ impl Instance {
             host,
             logger: plan.logger,
             registry: plan.registry,
-            gauges: plan.gauges,
+            gauges,
             worker: Worker::Ready(work, outbox),
             inbox,
             engine: Engine::find(),
@@ -185,84 +131,6 @@ impl Instance {
         self.started.elapsed()
     }
 
-    /// The pipeline is up: the worker may start.
-    pub(crate) fn start(&mut self) {
-        if !matches!(self.worker, Worker::Ready(..)) || self.stopped {
-            return;
-        }
-        let Worker::Ready(work, outbox) = std::mem::replace(&mut self.worker, Worker::Gone) else {
-            return;
-        };
-        let (ending, ended) = mpsc::channel();
-        let logger = self.logger.clone();
-        // Linux cuts a thread's name at 15 bytes.
-        let name = format!("w-{}", self.host.plugin());
-        let spawned = thread::Builder::new().name(name).spawn(move || {
-            let stopping = outbox.clone();
-            match abi::contain(|| work(outbox)) {
-                Ok(Ok(())) if stopping.is_stopped() => {}
-                Ok(Err(failure)) if failure.is_stop() => {}
-                Ok(Ok(())) => logger.info("finished: nothing more to collect"),
-                Ok(Err(failure)) => logger.error(format_args!("stopped collecting: {failure}")),
-                Err(panic) => logger.error(format_args!("stopped collecting: panic: {panic}")),
-            }
-            // Nobody listens if the exit gave up waiting.
-            let _ = ending.send(());
-        });
-        match spawned {
-            Ok(thread) => self.worker = Worker::Running { thread, ended },
-            Err(error) => self.logger.error(format_args!("cannot start a thread: {error}")),
-        }
-    }
-
-    /// Once a collect: settles, then hands over what is queued.
-    pub(crate) fn tick(&mut self) {
-        self.start();
-        if !self.stopped {
-            self.follow_pauses();
-            let wanted = self.ledger.wants_reading(self.now());
-            let reading = if wanted { self.read() } else { None };
-            self.observe(reading);
-            self.watch_storage(reading);
-            if !self.paused && self.host.can_append() {
-                self.drain(reading);
-            }
-        }
-        self.publish();
-    }
-
-    /// For hosts without an append of our own: what the host shall append. The host reads it until
-    /// [`Instance::clean_up`].
-    pub(crate) fn hand_over(&mut self) -> Option<&[u8]> {
-        if self.stopped || self.paused || self.host.can_append() {
-            return None;
-        }
-        let before = self.host.counters().unwrap_or_default();
-        let now = self.now();
-        let mut handed = Vec::new();
-        while let Some(mut parcel) = self.packer.next(&self.inbox, Duration::ZERO) {
-            let full =
-                !handed.is_empty() && handed.len() + parcel.msgpack.len() > HANDOVER_BYTES_MAX;
-            if full || !self.make_room(&mut parcel) {
-                self.packer.keep(parcel);
-                break;
-            }
-            self.given(now, &mut parcel, before);
-            if self.host.can_count() {
-                // What the host appends at once it counts at once: no batch would prove another.
-                handed = parcel.msgpack;
-                break;
-            }
-            if handed.is_empty() {
-                handed = parcel.msgpack;
-            } else {
-                handed.extend_from_slice(&parcel.msgpack);
-            }
-        }
-        self.handed = (!handed.is_empty()).then_some(handed);
-        self.handed.as_deref()
-    }
-
     /// The counters, and then whether the engine waits for events.
     fn read(&self) -> Option<Reading> {
         let reading = self.host.counters()?;
@@ -273,8 +141,8 @@ impl Instance {
     /// from others.
     fn make_room(&self, parcel: &mut Parcel) -> bool {
         let bytes = parcel.msgpack.len();
-        let unsettled = self.given.batches + parcel.tickets.len();
-        if !self.ledger.has_room(bytes) || (0 < self.given.batches && UNSETTLED_MAX < unsettled) {
+        let unsettled = self.given.batches() + parcel.tickets.len();
+        if !self.ledger.has_room(bytes) || (0 < self.given.batches() && UNSETTLED_MAX < unsettled) {
             return false;
         }
         if parcel.padded {
@@ -295,17 +163,6 @@ impl Instance {
         self.ledger.appended(now, (number, parcel.records, parcel.msgpack.len()), before);
     }
 
-    /// The host has copied what [`Instance::hand_over`] gave it.
-    pub(crate) fn clean_up(&mut self) {
-        self.handed = None;
-    }
-
-    /// The host has paused or resumed this instance.
-    pub(crate) fn pause_changed(&mut self) {
-        self.follow_pauses();
-        self.publish();
-    }
-
     /// With `threaded off` a pause may come while an append of ours is running, when nothing can
     /// be done about it but to remember it.
     fn follow_pauses(&mut self) {
@@ -315,38 +172,6 @@ impl Instance {
             self.observe(None);
             self.paused = paused;
         }
-    }
-
-    /// The engine waits for this thread, so the counters are final. Safe to repeat.
-    pub(crate) fn stop(&mut self) {
-        if self.stopped {
-            return;
-        }
-        self.follow_pauses();
-        self.stopped = true;
-        let now = self.now();
-        self.ledger.close(now, self.host.counters(), self.paused);
-        self.settle(now);
-        self.inbox.stop();
-        self.packer.clear();
-        if let Worker::Running { thread, ended } = std::mem::replace(&mut self.worker, Worker::Gone)
-        {
-            match ended.recv_timeout(WORKER_STOP_MAX) {
-                // The thread has nothing left to do but to end; its panics were contained.
-                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => drop(thread.join()),
-                Err(mpsc::RecvTimeoutError::Timeout) => self.logger.error(format_args!(
-                    "the worker did not stop within {} s and was left behind",
-                    WORKER_STOP_MAX.as_secs()
-                )),
-            }
-        }
-        self.publish();
-    }
-
-    /// The exit callback: nothing of the host is touched afterwards.
-    pub(crate) fn exit(mut self) {
-        self.stop();
-        self.host.release();
     }
 
     fn observe(&mut self, reading: Option<Reading>) {
@@ -430,14 +255,137 @@ impl Instance {
     /// Metrics and log lines, which only this thread may hand to the host.
     #[allow(clippy::cast_precision_loss)] // Gauges are doubles.
     fn publish(&mut self) {
-        self.gauges.unsettled.set(self.given.batches as f64);
+        self.gauges.unsettled.set(self.given.batches() as f64);
         self.gauges.queued_bytes.set(self.inbox.queued().1 as f64);
         self.registry.push(&self.host);
         self.logger.print(&self.host);
     }
+}
+
+impl Served for Instance {
+    /// The pipeline is up: the worker may start.
+    fn start(&mut self) {
+        if !matches!(self.worker, Worker::Ready(..)) || self.stopped {
+            return;
+        }
+        let Worker::Ready(work, outbox) = std::mem::replace(&mut self.worker, Worker::Gone) else {
+            return;
+        };
+        let (ending, ended) = mpsc::channel();
+        let logger = self.logger.clone();
+        // Linux cuts a thread's name at 15 bytes.
+        let name = format!("w-{}", self.host.plugin());
+        let spawned = thread::Builder::new().name(name).spawn(move || {
+            let stopping = outbox.clone();
+            match abi::contain(|| work(outbox)) {
+                Ok(Ok(())) if stopping.is_stopped() => {}
+                Ok(Err(failure)) if failure.is_stop() => {}
+                Ok(Ok(())) => logger.info("finished: nothing more to collect"),
+                Ok(Err(failure)) => logger.error(format_args!("stopped collecting: {failure}")),
+                Err(panic) => logger.error(format_args!("stopped collecting: panic: {panic}")),
+            }
+            // Nobody listens if the exit gave up waiting.
+            let _ = ending.send(());
+        });
+        match spawned {
+            Ok(thread) => self.worker = Worker::Running { thread, ended },
+            Err(error) => self.logger.error(format_args!("cannot start a thread: {error}")),
+        }
+    }
+
+    /// Once a collect: settles, then hands over what is queued.
+    fn tick(&mut self) {
+        self.start();
+        if !self.stopped {
+            self.follow_pauses();
+            let wanted = self.ledger.wants_reading(self.now());
+            let reading = if wanted { self.read() } else { None };
+            self.observe(reading);
+            self.watch_storage(reading);
+            if !self.paused && self.host.can_append() {
+                self.drain(reading);
+            }
+        }
+        self.publish();
+    }
+
+    /// For hosts without an append of our own: what the host shall append. The host reads it until
+    /// [`Served::clean_up`].
+    fn hand_over(&mut self) -> Option<&[u8]> {
+        if self.stopped || self.paused || self.host.can_append() {
+            return None;
+        }
+        let before = self.host.counters().unwrap_or_default();
+        let now = self.now();
+        let mut handed = Vec::new();
+        while let Some(mut parcel) = self.packer.next(&self.inbox, Duration::ZERO) {
+            let full =
+                !handed.is_empty() && handed.len() + parcel.msgpack.len() > HANDOVER_BYTES_MAX;
+            if full || !self.make_room(&mut parcel) {
+                self.packer.keep(parcel);
+                break;
+            }
+            self.given(now, &mut parcel, before);
+            if self.host.can_count() {
+                // What the host appends at once it counts at once: no batch would prove another.
+                handed = parcel.msgpack;
+                break;
+            }
+            if handed.is_empty() {
+                handed = parcel.msgpack;
+            } else {
+                handed.extend_from_slice(&parcel.msgpack);
+            }
+        }
+        self.handed = (!handed.is_empty()).then_some(handed);
+        self.handed.as_deref()
+    }
+
+    /// The host has copied what [`Served::hand_over`] gave it.
+    fn clean_up(&mut self) {
+        self.handed = None;
+    }
+
+    /// The host has paused or resumed this instance.
+    fn pause_changed(&mut self) {
+        self.follow_pauses();
+        self.publish();
+    }
+
+    /// The engine waits for this thread, so the counters are final. Safe to repeat.
+    fn stop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        self.follow_pauses();
+        self.stopped = true;
+        let now = self.now();
+        self.ledger.close(now, self.host.counters(), self.paused);
+        self.settle(now);
+        self.inbox.stop();
+        self.packer.clear();
+        if let Worker::Running { thread, ended } = std::mem::replace(&mut self.worker, Worker::Gone)
+        {
+            match ended.recv_timeout(WORKER_STOP_MAX) {
+                // The thread has nothing left to do but to end; its panics were contained.
+                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => drop(thread.join()),
+                Err(mpsc::RecvTimeoutError::Timeout) => self.logger.error(format_args!(
+                    "the worker did not stop within {} s and was left behind",
+                    WORKER_STOP_MAX.as_secs()
+                )),
+            }
+        }
+        self.publish();
+    }
+
+    /// The exit callback: nothing of the host is touched afterwards.
+    fn exit(mut self: Box<Self>) {
+        self.stop();
+        self.host.release();
+    }
 
     /// A callback panicked: says so. What it was doing is retried by the next one.
-    pub(crate) fn panicked(&mut self, callback: &str, panic: &str) {
+    fn panicked(&mut self, callback: &str, panic: &str) {
         self.logger.log(Level::Error, format_args!("panic in {callback}: {panic}"));
         self.logger.print(&self.host);
     }

@@ -12,21 +12,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::entry::{Entry, Mark};
 use crate::marks;
-use crate::proof::Watch;
+use crate::proof::{EMPTIED_AFTER, QUIET_BEATS, Watch};
+use crate::quiet::Quiet;
+use crate::reading::Reading;
+use crate::terms::{Signal, Terms};
 use crate::trust::{Room, Trust};
-
-/// Counts that do not move for so long, while the host is not paused, mean that the rest is lost.
-/// The default.
-pub(crate) const LOST_AFTER: Duration = Duration::from_secs(30);
-
-/// Beats without a count after which the ring buffer is empty: the engine looks into it 20 times
-/// between two.
-const QUIET_BEATS: u64 = 2;
-
-/// When the engine, seen to wait, has emptied the ring buffer since a batch was handed over: twice
-/// the interval at which it does so, and it does not wait while one is over.
-const EMPTIED_AFTER: Duration = Duration::from_millis(500);
 
 /// When what was not counted is lost, although the engine was seen to wait: it has emptied the ring
 /// buffer since.
@@ -41,103 +33,6 @@ const BELIEVED_AFTER: Duration = Duration::from_secs(10);
 
 /// Batches that are not settled, whatever they wait for (`commit_delay` included). Small entries.
 pub(crate) const UNSETTLED_MAX: usize = 65_536;
-
-/// How the host shows that a batch is in a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    /// Its counters reach the batch's mark.
-    Counters,
-    /// Nothing: time has to pass.
-    Time,
-}
-
-/// What the author asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    /// How long after it is in a chunk a batch settles.
-    pub(crate) commit_delay: Duration,
-    /// How long counters may rest before what is in flight is lost.
-    pub(crate) lost_after: Duration,
-    pub(crate) in_flight_batches: usize,
-    pub(crate) in_flight_bytes: usize,
-}
-
-/// The host's counters at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reading {
-    /// `fluentbit_input_records_total`: records taken out of the ring buffer.
-    pub(crate) records: u64,
-    /// `fluentbit_input_bytes_total`: their bytes.
-    pub(crate) bytes: Option<u64>,
-    /// `fluentbit_input_ring_buffer_writes_total` (4.1+): batches put into the ring buffer.
-    pub(crate) writes: Option<u64>,
-    /// When the engine last set `fluentbit_input_storage_chunks`.
-    pub(crate) pulse: Option<u64>,
-    /// Whether the engine was seen to wait for events after all that was read, if it can be seen.
-    pub(crate) waiting: Option<bool>,
-}
-
-/// Counts between two batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Mark {
-    records: u64,
-    bytes: u64,
-}
-
-impl Mark {
-    fn of(reading: Reading) -> Self {
-        Self { records: reading.records, bytes: reading.bytes.unwrap_or_default() }
-    }
-
-    fn is(self, reading: Reading) -> bool {
-        self.records == reading.records && reading.bytes.is_none_or(|bytes| bytes == self.bytes)
-    }
-
-    fn after(self, records: u32, bytes: usize) -> Self {
-        Self { records: self.records + u64::from(records), bytes: self.bytes + bytes as u64 }
-    }
-}
-
-#[derive(Debug)]
-struct Entry {
-    ticket: u64,
-    records: u32,
-    size: u64,
-    /// In the ring buffer; 0 when it has left it.
-    bytes: usize,
-    /// The counts when this batch and all before it were taken.
-    mark: Mark,
-    /// `records_total` when it was appended.
-    base: u64,
-    /// Entries that the ring buffer had been given before it.
-    writes: Option<u64>,
-    /// Nothing else was under way when it was appended.
-    alone: bool,
-    /// Processors dropped all of it: there is nothing to wait for but its predecessors.
-    dropped: bool,
-    /// The host was paused while it was under way.
-    paused: bool,
-    /// On the clock of unpaused time.
-    appended: Duration,
-    /// When its count was first seen.
-    reached: Option<Duration>,
-    /// Beats as of the reading after that.
-    beats: Option<u64>,
-    /// The counts when the engine was seen to wait, having taken all of it.
-    still: Option<Mark>,
-    /// The engine was seen to wait after it had counted it.
-    written: bool,
-    /// When it was known to be in a chunk.
-    ingested: Option<Duration>,
-}
-
-/// Waiting for the ring buffer to be empty.
-#[derive(Debug)]
-struct Quiet {
-    /// On the clock of unpaused time.
-    since: Duration,
-    beats: Option<u64>,
-}
 
 /// The batches that were handed to the host and are not settled, oldest first.
 #[derive(Debug)]
@@ -170,7 +65,7 @@ pub(crate) struct Ledger {
     watch: Watch,
     trust: Trust,
     /// Batches were returned; they may still turn up, so the next one waits.
-    quiet: Option<Quiet>,
+    quiet: Quiet,
 }
 
 impl Ledger {
@@ -193,7 +88,7 @@ impl Ledger {
             moved: Duration::ZERO,
             watch: Watch::default(),
             trust: Trust::new(),
-            quiet: None,
+            quiet: Quiet::default(),
         }
     }
 
@@ -230,7 +125,7 @@ impl Ledger {
 
     /// Whether counters have to be read now.
     pub(crate) fn wants_reading(&self, now: Duration) -> bool {
-        if self.signal != Signal::Counters || (self.quiet.is_none() && !self.is_waiting()) {
+        if self.signal != Signal::Counters || (!self.quiet.is_awaited() && !self.is_waiting()) {
             return false;
         }
         let mut pending = self.entries.range(self.ingested..);
@@ -242,7 +137,7 @@ impl Ledger {
 
     /// Whether the host may be given a batch of this size.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        if self.entries.len() >= UNSETTLED_MAX || self.quiet.is_some() {
+        if self.entries.len() >= UNSETTLED_MAX || self.quiet.is_awaited() {
             return false;
         }
         let in_ring = self.entries.len() - self.uncounted();
@@ -298,24 +193,10 @@ impl Ledger {
         self.unchecked += 1;
         let start = if self.is_altered() { Mark::of(before) } else { self.target() };
         self.ring_bytes += bytes;
-        self.entries.push_back(Entry {
-            ticket,
-            records,
-            size: bytes as u64,
-            bytes,
-            mark: start.after(records, bytes),
-            base: before.records,
-            writes: before.writes,
-            alone,
-            dropped: bytes == 0,
-            paused: false,
-            appended: self.active,
-            reached: None,
-            beats: None,
-            still: None,
-            written: false,
-            ingested: None,
-        });
+        let mut entry = Entry::new((ticket, records, bytes), start, before);
+        entry.alone = alone;
+        entry.appended = self.active;
+        self.entries.push_back(entry);
         self.ingest_dropped(now);
     }
 
@@ -342,9 +223,7 @@ impl Ledger {
     ) -> Option<u64> {
         if paused {
             self.entries.range_mut(self.ingested..).for_each(|entry| entry.paused = true);
-            if self.quiet.is_some() {
-                self.quiet = Some(Quiet { since: self.active, beats: None });
-            }
+            self.quiet.begin_again(self.active);
         } else {
             self.active += now.saturating_sub(self.observed);
         }
@@ -440,7 +319,7 @@ impl Ledger {
         }
         self.last = reading;
         self.read = now;
-        self.wait_for_quiet(moved, reading.waiting);
+        self.quiet.look(self.active, moved, reading.waiting, &self.watch);
         let beats = self.watch.beats();
         for entry in self.entries.range_mut(self.ingested..) {
             if entry.reached.is_some() {
@@ -490,7 +369,7 @@ impl Ledger {
         let counted = self.entries.range(uncounted..).rposition(|entry| entry.mark.is(reading));
         if let Some(counted) = counted.map(|last| uncounted + last) {
             self.reach(uncounted..counted + 1, now);
-            self.trust.fits(self.pending() == 1 && !self.entries[self.ingested].dropped);
+            self.trust.fits(self.pending() == 1);
             return None;
         }
         if self.floor.is(reading) {
@@ -525,15 +404,8 @@ impl Ledger {
     /// Whether counts are just those of some of what is under way: the host has dropped the others,
     /// and nothing changes what is counted.
     fn is_loss(&self, reading: Reading) -> bool {
-        let mut sums = vec![self.floor];
-        for entry in self.entries.range(self.uncounted()..).filter(|entry| !entry.dropped) {
-            let with = |sum: &Mark| Mark {
-                records: sum.records + u64::from(entry.records),
-                bytes: sum.bytes + entry.size,
-            };
-            sums.extend(sums.clone().iter().map(with));
-        }
-        reading.bytes.is_some() && sums.iter().any(|sum| sum.is(reading))
+        let uncounted = self.entries.range(self.uncounted()..).filter(|entry| !entry.dropped);
+        reading.bytes.is_some() && self.floor.with_some_of(uncounted).any(|sum| sum.is(reading))
     }
 
     /// Counts tell only that they rose: one batch at most is not counted yet, and it was that one.
@@ -562,18 +434,13 @@ impl Ledger {
         }
     }
 
-    /// With conditional routes a batch is counted once for its routes and once as a whole. Whether
-    /// what was counted may be the routes alone.
-    fn may_be_a_part(&self, entry: &Entry) -> bool {
-        let risen = self.last.records.saturating_sub(entry.base);
-        let is_whole = self.last.bytes.is_some() && entry.mark.is(self.last);
-        self.is_altered() && risen <= u64::from(entry.records) && !is_whole
-    }
-
     /// The whole is dropped if the routes pause the input. Whether it was cannot be told then,
     /// unless a batch has shown that it is a processor that changes what is counted.
     fn is_ambiguous(&self, entry: &Entry) -> bool {
-        entry.paused && !self.trust.is_probed() && self.may_be_a_part(entry)
+        entry.paused
+            && !self.trust.is_probed()
+            && self.is_altered()
+            && entry.may_be_a_part(self.last)
     }
 
     fn ingest_proven(&mut self, now: Duration) -> Option<u64> {
@@ -584,7 +451,7 @@ impl Ledger {
                 let followed = later.any(|later| !later.dropped && later.reached.is_some());
                 let waited = now.saturating_sub(reached);
                 // Up to 5.1.0 the whole is an entry of the ring buffer of its own.
-                let once = self.trust.is_multiplied() && self.may_be_a_part(entry);
+                let once = self.trust.is_multiplied() && entry.may_be_a_part(self.last);
                 let written = entry.written && !once;
                 let beats = if once { QUIET_BEATS } else { 1 };
                 // An engine that can be seen, and does not wait, is at work on it.
@@ -643,24 +510,8 @@ impl Ledger {
         self.unchecked = 0;
         self.trust.forget_mismatches();
         self.anchored = false;
-        self.quiet = Some(Quiet { since: self.active, beats: None });
+        self.quiet.begin(self.active);
         Some(ticket)
-    }
-
-    fn wait_for_quiet(&mut self, moved: bool, waiting: Option<bool>) {
-        let Some(quiet) = &mut self.quiet else { return };
-        if moved || quiet.beats.is_none() {
-            quiet.beats = Some(self.watch.beats());
-        }
-        if moved {
-            quiet.since = self.active;
-        }
-        let waited = self.active.saturating_sub(quiet.since);
-        let emptied = waiting == Some(true) && 2 * EMPTIED_AFTER <= waited;
-        let waited = if waiting.is_none() { waited } else { Duration::ZERO };
-        if emptied || self.watch.proves(QUIET_BEATS, quiet.beats, waited) {
-            self.quiet = None;
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::terms::LOST_AFTER;
 
 /// What becomes of a batch in the ring buffer.
 #[derive(Clone, Copy, Debug)]

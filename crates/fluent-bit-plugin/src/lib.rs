@@ -100,11 +100,14 @@
 #[doc(hidden)]
 pub mod abi;
 mod engine;
+mod entry;
 mod event;
 mod failure;
+mod given;
 mod input;
 mod instance;
 mod ledger;
+mod level;
 mod log;
 mod marks;
 mod metrics;
@@ -114,7 +117,12 @@ mod outbox;
 mod parcel;
 mod proof;
 pub mod properties;
+mod quiet;
+mod reading;
+#[doc(hidden)]
+pub mod start;
 mod storage;
+mod terms;
 mod trust;
 mod widen;
 
@@ -124,7 +132,8 @@ pub use fluent_bit_plugin_sys as sys;
 pub use event::{EventTime, EventWriter};
 pub use failure::Failure;
 pub use input::{Input, Setup};
-pub use log::{Level, Logger};
+pub use level::Level;
+pub use log::Logger;
 pub use metrics::{Counter, Gauge};
 pub use options::{Kind, OptionSpec};
 pub use outbox::{Batch, Limits, Notice, Outbox, Stopped, TrySendError};
@@ -157,7 +166,7 @@ macro_rules! register_input {
                 def: *mut $crate::sys::flb_plugin_proxy_def,
             ) -> c_int {
                 // SAFETY: called by the host.
-                unsafe { exports::register::<$input>(def) }
+                unsafe { exports::register(def, &$crate::start::registered::<$input>()) }
             }
 
             #[unsafe(no_mangle)]
@@ -171,8 +180,9 @@ macro_rules! register_input {
             pub unsafe extern "C" fn FLBPluginInit(
                 plugin: *mut $crate::sys::flbgo_input_plugin,
             ) -> c_int {
+                let name = <$input as $crate::Input>::NAME;
                 // SAFETY: called by the host.
-                unsafe { exports::init::<$input>(plugin) }
+                unsafe { exports::init(plugin, name, $crate::start::start::<$input>) }
             }
 
             #[unsafe(no_mangle)]

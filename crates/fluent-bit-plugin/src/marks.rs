@@ -36,8 +36,6 @@ pub(crate) fn padding(window: &[u64], bytes: u64, least: u64, most: u64) -> Opti
     for other in taken {
         if other == size {
             size += 1;
-        } else if size < other {
-            break;
         }
     }
     u64::try_from(size - i128::from(bytes)).ok().filter(|padding| *padding <= most)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::abi::{Host, HostMetric, LabelValues};
+use crate::abi::{Host, HostMetric, LabelValues, MetricKind};
 
 /// A number that never falls.
 #[derive(Clone, Debug, Default)]
@@ -48,13 +48,6 @@ impl Gauge {
     pub fn value(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
-}
-
-/// What the host has to create.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MetricKind {
-    Counter,
-    Gauge,
 }
 
 #[derive(Debug)]

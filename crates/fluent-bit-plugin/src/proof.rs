@@ -7,6 +7,14 @@
 
 use std::time::Duration;
 
+/// Beats without a count after which the ring buffer is empty: the engine looks into it 20 times
+/// between two.
+pub(crate) const QUIET_BEATS: u64 = 2;
+
+/// When the engine, seen to wait, has emptied the ring buffer since a batch was handed over: twice
+/// the interval at which it does so, and it does not wait while one is over.
+pub(crate) const EMPTIED_AFTER: Duration = Duration::from_millis(500);
+
 /// Without beats: how long after its count a batch counts as written, at least.
 const WRITTEN_AFTER: Duration = Duration::from_secs(10);
 

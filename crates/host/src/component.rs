@@ -13,7 +13,7 @@ use wasmtime::component::{Component as Compiled, Linker};
 use wasmtime::{Config, Engine, EngineWeak};
 
 use crate::bindings::LogSourcePre;
-use crate::guest::State;
+use crate::sandbox::State;
 
 /// What a component exports, without its version.
 const INTERFACE: &str = "m365-audit:source/source";

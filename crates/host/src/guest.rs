@@ -3,69 +3,15 @@
 //!
 //! A guest that has failed once is spent: whoever calls it drops it and makes another.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use m365_audit_core::{Level, Secret};
+use m365_audit_core::Secret;
 use tokio::time::error::Elapsed;
 use wasmtime::Store;
-use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::allow::AllowList;
 use crate::bindings::{self, Batch, Failure, LogSource, Resume};
 use crate::component::{Component, words};
-use crate::http::{Clients, GuestHttp};
-use crate::limits::Limits;
-use crate::logger::Logger;
-use crate::stdio::GuestOutput;
-
-/// What guests are given.
-#[derive(Clone, Debug)]
-pub struct Sandbox {
-    /// The ways to the network; `None` for none.
-    pub clients: Option<Clients>,
-    /// Where it may lead.
-    pub allowed: Arc<AllowList>,
-    /// Most bytes of linear memory.
-    pub memory_bytes_max: usize,
-    /// Most bytes of records that a call of `poll` is asked to return. Of a batch that is delivered
-    /// and not recorded yet, all is delivered again after a crash.
-    pub batch_bytes_max: u32,
-    /// Longest time of one call of `poll` or `describe`, instantiation included.
-    pub call_timeout: Duration,
-    /// Longest time of one call of `check`, which makes two requests.
-    pub check_timeout: Duration,
-    /// Where stdout, stderr and denials go.
-    pub logger: Logger,
-}
-
-/// What hosts of instances share with them. Opaque.
-pub(crate) struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    http_context: WasiHttpCtx,
-    http: GuestHttp,
-    limits: Limits,
-    outputs: [GuestOutput; 2],
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl WasiHttpView for State {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            hooks: &mut self.http,
-            table: &mut self.table,
-            ctx: &mut self.http_context,
-        }
-    }
-}
+use crate::sandbox::{Sandbox, State};
 
 /// Why a call has failed. The guest is spent.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +42,7 @@ impl Guest {
     /// It traps, or does not come to an end.
     pub async fn new(component: &Component, sandbox: &Sandbox) -> Result<Self, CallError> {
         let mut store = Store::new(component.engine(), State::new(sandbox));
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| state.limits());
         // A guest that computes gives way at every tick: to its own requests, to its deadline.
         store.epoch_deadline_async_yield_and_update(1);
         let _running = component.running();
@@ -162,7 +108,7 @@ impl Guest {
     /// Bytes of linear memory that it has taken.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.store.data().limits.memory_bytes()
+        self.store.data().memory_bytes()
     }
 
     fn finish<T>(
@@ -170,8 +116,7 @@ impl Guest {
         limit: Duration,
         result: Result<wasmtime::Result<T>, Elapsed>,
     ) -> Result<T, CallError> {
-        // A panic's last words may lack a line feed.
-        self.store.data().outputs.iter().for_each(GuestOutput::finish);
+        self.store.data().finish_outputs();
         ended(limit, result)
     }
 }
@@ -194,29 +139,6 @@ fn check_contract(batch: &Batch) -> Result<(), String> {
         return Err(format!("a batch has {lines} lines and says {}", batch.count));
     }
     Ok(())
-}
-
-impl State {
-    fn new(sandbox: &Sandbox) -> Self {
-        let output = |level| GuestOutput::new(sandbox.logger.clone(), level);
-        let [stdout, stderr] = [output(Level::Info), output(Level::Warn)];
-        // Nothing is inherited: no environment, no arguments, no files, no sockets, no stdin.
-        let wasi = WasiCtx::builder()
-            .stdout(stdout.clone())
-            .stderr(stderr.clone())
-            .allow_tcp(false)
-            .allow_udp(false)
-            .build();
-        let allowed = Arc::clone(&sandbox.allowed);
-        Self {
-            wasi,
-            table: ResourceTable::new(),
-            http_context: WasiHttpCtx::new(),
-            http: GuestHttp::new(sandbox.clients.clone(), allowed, sandbox.logger.clone()),
-            limits: Limits::new(sandbox.memory_bytes_max),
-            outputs: [stdout, stderr],
-        }
-    }
 }
 
 impl std::fmt::Debug for Guest {

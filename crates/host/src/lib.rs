@@ -19,6 +19,7 @@ mod host;
 mod http;
 mod limits;
 mod logger;
+mod sandbox;
 mod settings;
 mod sink;
 mod state;
@@ -30,10 +31,11 @@ pub use bindings::{
     Batch, Cause, Failure, Label, Level as NoteLevel, Metric, MetricKind, Note, Outcome,
 };
 pub use component::{Component, LoadError};
-pub use guest::{CallError, Guest, Sandbox};
+pub use guest::{CallError, Guest};
 pub use host::{Host, OpenError, Patience, RunError};
 pub use http::Clients;
 pub use logger::Logger;
+pub use sandbox::Sandbox;
 pub use settings::{HostSettings, SinkOptions};
 pub use sink::{Lines, Sink, SinkError};
 pub use stop::Stop;

@@ -38,12 +38,26 @@ xflags::xflags! {
             /// Leave the tests out.
             optional --without-tests
         }
+        /// Show how the imports of each crate stand: modules, imports, those against the direction,
+        /// circles. With a name also each import that its rows do not allow.
+        cmd layers {
+            /// The folder of a crate below `crates`, such as core.
+            optional name: String
+        }
         /// Run worlds of the simulation ring: crashes, faults, failing sinks, clock jumps.
         cmd sim {
             /// How many. Default: 2000.
             optional --seeds seeds: u64
             /// The first seed. Default: 0.
             optional --start start: u64
+        }
+        /// Change what decides about data, a little at a time: the tests have to notice each change.
+        ///
+        /// Parts: sdk, store, core. Default: all, some hours on two cores. Needs cargo-mutants.
+        cmd mutants {
+            optional part: String
+            /// Only files of this name, for instance ledger.rs.
+            optional --file file: String
         }
         /// Measure what is promised of speed, memory and latency, against rivals in the same run.
         ///

@@ -11,6 +11,8 @@ mod component;
 mod demo;
 mod dist;
 mod fluent_bit;
+mod layers;
+mod mutants;
 mod options;
 mod proc;
 mod shell;
@@ -46,10 +48,14 @@ fn run(arguments: Xtask) -> anyhow::Result<()> {
         }),
         XtaskCmd::Test(_) => test::run(),
         XtaskCmd::Ci(ci) => ci::run(ci.without_tests),
+        XtaskCmd::Layers(layers) => layers::show(layers.name.as_deref()),
         XtaskCmd::Options(options) => options::run(options.check),
         XtaskCmd::Bench(bench) => bench::run(bench.name.as_deref()),
         XtaskCmd::Component(component) => component::run(component.toolchain.unwrap_or_default()),
         XtaskCmd::Dist(_) => dist::run(),
+        XtaskCmd::Mutants(mutants) => {
+            mutants::run(mutants.part.as_deref(), mutants.file.as_deref())
+        }
         XtaskCmd::Sim(sim) => sim::run(sim.seeds.unwrap_or(2_000), sim.start.unwrap_or(0)),
     }
 }

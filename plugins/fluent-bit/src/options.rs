@@ -94,10 +94,11 @@ impl Settings {
         let mut reader = Reader::new(&raw);
         let tags = tags(&mut reader);
         let commit_delay = reader.duration("commit_delay");
-        // The core has the say over this option and reports its mistakes.
-        let buffer_bytes = Reader::new(&raw).number("buffer_bytes");
         let mut errors = reader.finish_known().err().unwrap_or_default();
-        if !commit_delay.is_zero() && Who::read(&raw).is_ok() {
+        // The core has the say over this option: what is wrong with it stays, to be told.
+        let mut reader = Reader::new(&raw);
+        let buffer_bytes = reader.number("buffer_bytes");
+        if !commit_delay.is_zero() && reader.finish_known().is_ok() {
             let bytes = buffer_bytes.max(DELAYED_BYTES_MAX);
             raw.insert("buffer_bytes".into(), bytes.to_string());
         }
@@ -171,6 +172,11 @@ const fn kind(kind: core::Kind) -> Kind {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::process::Command;
+    use std::thread;
+
     use super::*;
 
     const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
@@ -210,6 +216,38 @@ mod tests {
         let tag = settings.tags.of(ContentType::AuditExchange);
         assert_eq!(tag.as_deref(), Some("m365.Audit.Exchange"));
         assert_eq!(parse(&[]).unwrap().tags.of(ContentType::AuditExchange), None);
+    }
+
+    /// Who gives a secret through a pipe gives it once, and a file may change between two looks.
+    #[test]
+    fn files_are_read_once_with_a_commit_delay_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let [pipe, empty] = ["pipe", "empty"].map(|name| dir.path().join(name));
+        fs::write(&empty, "").unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let path = pipe.clone();
+        let giver = thread::spawn(move || {
+            // Waits for whoever reads; the next one finds the empty file.
+            let mut writer = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            fs::rename(empty, path).unwrap();
+            writer.write_all(b"s3cret").unwrap();
+        });
+        let raw = [
+            ("tenant_id", TENANT),
+            ("client_id", TENANT),
+            ("client_secret_file", pipe.to_str().unwrap()),
+            ("commit_delay", "60"),
+        ];
+        let raw = raw.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::parse(raw.into());
+        giver.join().unwrap();
+        assert!(settings.is_ok(), "{:?}", settings.err());
+    }
+
+    #[test]
+    fn a_mistake_in_what_a_commit_delay_raises_is_told() {
+        let errors = parse(&[("commit_delay", "60"), ("buffer_bytes", "1")]).unwrap_err();
+        assert!(errors.starts_with("buffer_bytes = \"1\": "), "{errors}");
     }
 
     #[test]

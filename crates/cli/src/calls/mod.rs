@@ -13,8 +13,9 @@ use m365_audit_client::{Calls, Settings, Sink};
 use m365_audit_core::call::{Call, CallError, CallErrorKind, Reply};
 use m365_audit_core::{Batch, ContentType, Level};
 
+use crate::exit::{INCOMPLETE, MISCONFIGURED};
 use crate::log::{Format, Log};
-use crate::{INCOMPLETE, MISCONFIGURED, arguments, sources};
+use crate::{arguments, sources};
 
 /// Options that decide how the API is reached: what `--help` of these commands shows.
 const SHOWN: &[&str] = &[

@@ -1,10 +1,10 @@
 //! The checks of the second source, Defender for Cloud Apps. Made only where it is collected.
 
 use m365_audit_client::Sink;
-use m365_audit_core::call::{Call, Claims, Range, Reply};
+use m365_audit_core::call::{Call, Claims, Reply};
 use m365_audit_core::{Batch, BatchId, Level, Origin};
 
-use super::checks::LOOK;
+use super::look::{HOURS, last_hours};
 use super::report::Report;
 use crate::calls::Session;
 use crate::log::{Log, now};
@@ -107,17 +107,15 @@ fn missing(claims: &Claims, report: &mut Report) {
 fn search(session: &mut Session, url: &Origin, report: &mut Report) {
     const LIMIT: u64 = 20;
     let filters = session.calls.config().activities_filter().cloned().unwrap_or_default();
-    let until = now();
-    let range = Range { since: until - LOOK, until };
+    let range = last_hours(now());
     let filtered = if filters.is_empty() { "" } else { " with activities_filter" };
     let call = Call::ListActivities { filters, range, limit: Some(LIMIT) };
     let mut listener = Listener { log: &session.log, taken: Vec::new(), warnings: Vec::new() };
     match session.calls.call(call, &mut listener) {
         Ok(Reply::Activities { records, .. }) => {
-            let hours = LOOK.as_secs() / 3_600;
             let found = if records > 0 { "there are some" } else { "there is nothing" };
             let detail =
-                format!("activities can be searched{filtered}; {found} in the last {hours} h");
+                format!("activities can be searched{filtered}; {found} in the last {HOURS} h");
             report.ok("search", detail);
             for warning in listener.warnings {
                 report.warn("search", warning, "leave the filter out, or tell Microsoft");

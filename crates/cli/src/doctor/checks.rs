@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use m365_audit_client::{DbState, Settings, inspect, probe};
-use m365_audit_core::call::{Call, CallError, Claims, Pages, Range, Reply, Subscription};
+use m365_audit_core::call::{Call, CallError, Claims, Pages, Reply, Subscription};
 use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc};
 
 use crate::calls::Session;
+use crate::doctor::look::{HOURS, last_hours};
 use crate::doctor::report::Report;
 use crate::doctor::{activities, coverage, output};
 use crate::log::{Log, now};
-
-/// How far back content is looked for: within one window.
-pub(super) const LOOK: Duration = Duration::from_secs(22 * 3_600);
 
 /// A clock this wrong is worth mending; one beyond the other bound spoils sign-in by certificate,
 /// since assertions are valid for minutes.
@@ -263,8 +261,7 @@ fn content(
                         format!("{content_type} can be listed, with content of {newest}")
                     }
                     None => {
-                        let hours = LOOK.as_secs() / 3_600;
-                        format!("{content_type} can be listed; nothing in the last {hours} h")
+                        format!("{content_type} can be listed; nothing in the last {HOURS} h")
                     }
                 };
                 found = found.or_else(|| newest.map(|_| *content_type));
@@ -302,8 +299,7 @@ fn first_page(
     session: &mut Session,
     content_type: ContentType,
 ) -> Result<Option<String>, CallError> {
-    let until = microsofts_time(session);
-    let range = Range { since: until - LOOK, until };
+    let range = last_hours(microsofts_time(session));
     let call = Call::ListContent { content_type, range, pages: Pages::First };
     match session.call(call) {
         Ok(Reply::Contents(contents)) => {

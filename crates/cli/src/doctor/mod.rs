@@ -3,6 +3,7 @@
 mod activities;
 mod checks;
 mod coverage;
+mod look;
 mod output;
 mod report;
 
@@ -10,11 +11,12 @@ use clap::{ArgMatches, Command};
 use m365_audit_client::{TenantMistake, Tenants, TenantsFile};
 use serde_json::json;
 
+use crate::arguments;
 use crate::calls::{self, Session, print, say};
 use crate::doctor::report::{Report, Status};
+use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::Log;
 use crate::sources::{Plan, plan};
-use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, arguments};
 
 const AFTER_HELP: &str = "\
 Signs in, looks at the token, lists the subscriptions and the content of the last hours, and tries

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use clap::ArgMatches;
 use m365_audit_client::{Runtime, Settings, Store, direct_client, http_client};
+use m365_audit_core::options::{HOST_OPTIONS, OptionSpec};
 use m365_audit_core::{Level, RawOptions, Secret};
 use m365_audit_host::forward::ForwardSink;
 use m365_audit_host::{
@@ -13,11 +14,12 @@ use m365_audit_host::{
     RunError, Sandbox, SinkOptions,
 };
 
+use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::host::sink::{HostSink, Target};
 use crate::log::Log;
 use crate::output::{Memory, SharedOutput, lock};
 use crate::run::signals::Signals;
-use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, run, sources};
+use crate::{arguments, run, sources};
 
 /// The word for the component inside this program.
 const BUILTIN: &str = "builtin";
@@ -113,6 +115,12 @@ struct Prepared {
     refresh: Box<dyn Fn() -> Option<Secret<String>>>,
 }
 
+/// The options that this command has, those of collection first.
+fn specs() -> Vec<&'static OptionSpec> {
+    let specs = arguments::specs().filter(|spec| !arguments::receives(spec.name));
+    specs.chain(HOST_OPTIONS).collect()
+}
+
 /// Reads everything, tells every mistake at once, and does `what`.
 fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
     let (log, progress) = run::shown(matches);
@@ -121,7 +129,7 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
         Ok(output) => (Some(output), None),
         Err(error) => (None, Some(error)),
     };
-    let specs = super::specs();
+    let specs = specs();
     let read = sources::with_more(matches, &specs, unusable, HostSettings::parse);
     let (settings, host, output) = match (read, output) {
         (Ok((settings, host)), Some(output)) => (settings, host, output),
@@ -189,7 +197,7 @@ fn refresh(
 ) -> Box<dyn Fn() -> Option<Secret<String>>> {
     let matches = matches.clone();
     Box::new(move || {
-        let read = sources::with_more(&matches, &super::specs(), None, HostSettings::parse);
+        let read = sources::with_more(&matches, &specs(), None, HostSettings::parse);
         read.ok().map(|(settings, _)| config_json(&settings, once, metadata))
     })
 }

@@ -10,7 +10,7 @@ mod sink;
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, Command};
-use m365_audit_core::options::{HOST_OPTIONS, OptionSpec};
+use m365_audit_core::options::HOST_OPTIONS;
 
 use crate::{arguments, run};
 
@@ -77,13 +77,6 @@ pub(crate) fn command() -> Command {
         ])
 }
 
-/// The options that this command has, those of collection first.
-#[cfg_attr(not(feature = "host"), allow(dead_code, reason = "only the host reads them"))]
-fn specs() -> Vec<&'static OptionSpec> {
-    let specs = arguments::specs().filter(|spec| !arguments::receives(spec.name));
-    specs.chain(HOST_OPTIONS).collect()
-}
-
 /// Does what is asked, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     #[cfg(feature = "host")]
@@ -101,5 +94,5 @@ fn absent(_: &ArgMatches) -> u8 {
         b"this program was built without the WASM host; remedy: take a released one, or build it \
           with `cargo build --release --package m365-audit --features host`\n",
     ));
-    crate::MISCONFIGURED
+    crate::exit::MISCONFIGURED
 }

@@ -10,7 +10,7 @@ mod tests;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -286,9 +286,4 @@ pub(crate) struct Missing {
     pub(crate) output: Box<str>,
     /// How many bytes.
     pub(crate) bytes: u64,
-}
-
-/// The file that is on stdout, if it is one with a name.
-fn path_of_stdout() -> Option<PathBuf> {
-    fs::read_link("/proc/self/fd/1").ok()
 }

@@ -70,7 +70,7 @@ impl Stream {
         if self.kind != Kind::File {
             return None;
         }
-        let path = super::path_of_stdout()?;
+        let path = path_of_stdout()?;
         let (named, open) = (fs::metadata(&path).ok()?, self.file.metadata().ok()?);
         ((named.dev(), named.ino()) == (open.dev(), open.ino())).then_some(path)
     }
@@ -135,6 +135,11 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// The file that is on stdout, if it is one with a name.
+fn path_of_stdout() -> Option<PathBuf> {
+    fs::read_link("/proc/self/fd/1").ok()
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use m365_audit_client::{Fleet, FleetHost, FleetOutcome, Handle, Tenant, Tenants, TenantsFile};
 use m365_audit_core::Level;
 
+use crate::exit::{COMPLETE, INCOMPLETE};
+use crate::run::last_words::losses_words;
+use crate::run::place::Place;
 use crate::run::signals::Signals;
 use crate::run::sink::NdjsonSink;
-use crate::run::{Place, losses_words};
-use crate::{COMPLETE, INCOMPLETE};
 
 /// What the fleet writes to.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
 //! `m365-audit run`: collects into a file or stdout, as NDJSON.
 
 mod board;
+mod last_words;
 mod many;
+mod place;
 pub(crate) mod progress;
 pub(crate) mod signals;
 mod sink;
@@ -13,18 +15,21 @@ use std::sync::{Arc, Mutex};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::MultiProgress;
-use m365_audit_client::{Client, Handle, RunError, Settings};
+use m365_audit_client::{Client, RunError, Settings};
 use m365_audit_core::{ConfigError, Level, Outcome};
 
-use crate::arguments::words;
+use crate::arguments::{self, words};
+use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::{Format, Log};
-use crate::output::{Output, SharedOutput};
+use crate::output::Output;
 use crate::run::board::Board;
+use crate::run::place::Place;
 use crate::run::progress::Progress;
 use crate::run::signals::Signals;
 use crate::run::sink::NdjsonSink;
 use crate::sources::{self, Plan};
-use crate::{COMPLETE, INCOMPLETE, MISCONFIGURED, arguments};
+
+pub(crate) use crate::run::last_words::{INCOMPLETE_WORDS, losses_words};
 
 const AFTER_HELP: &str = "\
 A flag comes before its variable, a variable before the file, the file before the default.
@@ -109,22 +114,6 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     }
 }
 
-/// Where records and lines for people go.
-#[derive(Clone, Debug)]
-struct Place {
-    output: SharedOutput,
-    metadata: bool,
-    log: Log,
-    board: Board,
-}
-
-impl Place {
-    fn sink(&self, handle: Handle) -> NdjsonSink {
-        let Self { output, metadata, log, board } = self.clone();
-        NdjsonSink::new(output, metadata, handle, log, board)
-    }
-}
-
 fn one(mut settings: Settings, once: bool, place: &Place) -> u8 {
     settings.config = settings.config.once(once);
     match Client::open(settings, |handle| place.sink(handle)) {
@@ -177,22 +166,6 @@ fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
     let (code, level, message) = verdict(&result, once, signals.came(), losses);
     log.write(level, &message);
     code
-}
-
-/// What a run that ends by itself and lacks something says at last.
-pub(crate) const INCOMPLETE_WORDS: &str = "incomplete: the sign-in was refused, or some \
-    content was denied, has no subscription, is lost or could not be read yet; see WARN and ERROR \
-    above";
-
-/// What last words say of losses that nobody has acknowledged, those of earlier runs included.
-pub(crate) fn losses_words(losses: u64) -> String {
-    match losses {
-        0 => String::new(),
-        _ => format!(
-            "; not acknowledged losses: {losses}; look at them: `m365-audit state show`, then \
-             `m365-audit state acknowledge`"
-        ),
-    }
 }
 
 /// The exit code and the last words.

@@ -12,7 +12,7 @@ use m365_audit_core::Level;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator;
 
-use crate::INCOMPLETE;
+use crate::exit::INCOMPLETE;
 use crate::log::Log;
 use crate::output::{SharedOutput, lock};
 

@@ -11,9 +11,10 @@ use m365_audit_core::{
     Acknowledgement, Commit, ContentType, KnownLoss, Stored, acknowledge, losses,
 };
 
+use super::file::{place, read};
 use super::text::loss_text;
+use crate::exit::{COMPLETE, INCOMPLETE};
 use crate::log::now;
-use crate::{COMPLETE, INCOMPLETE};
 
 const AFTER_HELP: &str = "\
 Without numbers, --content-type and --all it lists what is not acknowledged, and changes nothing.
@@ -32,7 +33,7 @@ pub(super) fn command() -> Command {
     Command::new("acknowledge")
         .about("Acknowledge losses, so that nobody is told of them any more")
         .after_help(AFTER_HELP)
-        .args(super::place())
+        .args(place())
         .args([
             Arg::new("number")
                 .value_name("NUMBER")
@@ -121,7 +122,7 @@ fn open(stored: &Stored) -> anyhow::Result<Vec<KnownLoss>> {
 /// Answers what to print, and how many losses are left.
 fn run(matches: &ArgMatches) -> anyhow::Result<(String, usize)> {
     let meant = Meant::parse(matches)?;
-    let (path, tenants) = super::read(matches)?;
+    let (path, tenants) = read(matches)?;
     ensure!(
         meant.numbers.is_empty() || tenants.len() < 2,
         "{} holds {} tenants, each with numbers of its own; remedy: name one with --tenant-id",

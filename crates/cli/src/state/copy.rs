@@ -7,8 +7,8 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, Command};
 use m365_audit_client::{Copied, StoreError, backup, restore};
 
-use super::db;
-use crate::{COMPLETE, INCOMPLETE};
+use super::file::db;
+use crate::exit::{COMPLETE, INCOMPLETE};
 
 const AFTER_BACKUP: &str = "\
 Collectors may be at work, unless db.locking is on. An earlier backup in FILE is replaced once the

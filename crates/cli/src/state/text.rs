@@ -1,9 +1,18 @@
 //! What a state holds, written for people and for programs.
 
-use m365_audit_core::{ContentType, Hole, KnownLoss, LaneSummary, LossKind, Utc, Why};
+use m365_audit_core::{ContentType, Hole, KnownLoss, LaneSummary, LossKind, StateError, Utc, Why};
 use serde_json::{Value, json};
 
-use super::Tenant;
+/// What one tenant has stored.
+pub(super) struct Tenant {
+    pub(super) id: String,
+    pub(super) keys: usize,
+    pub(super) bytes: usize,
+    /// What was lost, acknowledged or not.
+    pub(super) losses: Vec<KnownLoss>,
+    /// Why it cannot be read, if so.
+    pub(super) lanes: Result<Vec<LaneSummary>, StateError>,
+}
 
 pub(super) fn as_text(tenants: &[Tenant]) -> String {
     let mut text = String::new();

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 
-use super::{Refusal, Shared};
+use super::metrics::Refusal;
+use super::shared::Shared;
 
 /// Bytes of a body: room for a thousand entries.
 const BODY_BYTES_MAX: usize = 512 << 10;
@@ -90,7 +91,7 @@ async fn judge(
         if validation.validation_code.as_bytes() != code.as_bytes() {
             return Err(malformed);
         }
-        shared.counts.validations.fetch_add(1, Ordering::Relaxed);
+        shared.counts.validated();
         return Ok(());
     }
     let notified = shared.config.read_notification(&body).map_err(|_| malformed)?;
@@ -99,9 +100,7 @@ async fn judge(
     for content in notified.contents {
         hints += u64::from(shared.handle.hint(content));
     }
-    shared.counts.notifications.fetch_add(1, Ordering::Relaxed);
-    shared.counts.hints.fetch_add(hints, Ordering::Relaxed);
-    shared.counts.ignored.fetch_add(notified.others + named - hints, Ordering::Relaxed);
+    shared.counts.notified(hints, notified.others + named - hints);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{REFUSALS, Refusal};
+use super::metrics::{REFUSALS, Refusal};
 
 /// How often a line about one kind of refusal is written, at the most.
 const LINE_EVERY: Duration = Duration::from_secs(60);

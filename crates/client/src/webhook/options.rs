@@ -11,11 +11,21 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::WebhookOptions;
 use crate::credentials::read_bounded;
 
 /// The largest certificate chain or key that is read.
 const PEM_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What to listen with.
+#[derive(Clone, Debug)]
+pub struct WebhookOptions {
+    /// Where.
+    pub listen: SocketAddr,
+    /// What every call must bring along.
+    pub auth_id: Secret<String>,
+    /// The certificate to show; `None`: plain HTTP.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
 
 impl WebhookOptions {
     /// Reads the options; `None` without `webhook_listen`. Mistakes stay in `reader`.

@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 
-use m365_audit_core::RawOptions;
+use m365_audit_core::{RawOptions, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
+use crate::handle::Message;
 
 const AUTH_ID: &str = "an-id-that-nobody-guesses";
 /// Longer than anything here should take.

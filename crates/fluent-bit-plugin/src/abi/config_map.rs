@@ -8,8 +8,20 @@ use std::sync::{Mutex, PoisonError};
 
 use fluent_bit_plugin_sys as sys;
 
-use crate::input::Input;
 use crate::options::{Kind, OptionSpec};
+
+/// What an input's type says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Registered {
+    /// The type.
+    pub input: TypeId,
+    /// What users write.
+    pub name: &'static str,
+    /// One line.
+    pub description: &'static str,
+    /// All options.
+    pub options: &'static [OptionSpec],
+}
 
 /// One input type's registration.
 #[derive(Clone, Copy)]
@@ -32,8 +44,8 @@ static REGISTRATIONS: Mutex<Vec<Registration>> = Mutex::new(Vec::new());
 /// # Safety
 /// `def` comes from the host's `FLBPluginRegister` call: writable up to `flags`, `name` and
 /// `description`, and allocated with `malloc`.
-pub(super) unsafe fn fill<I: Input>(def: *mut sys::flb_plugin_proxy_def) {
-    let registration = registration::<I>();
+pub(super) unsafe fn fill(def: *mut sys::flb_plugin_proxy_def, registered: &Registered) {
+    let registration = registration(registered);
     let head = sys::flb_plugin_proxy_def_head {
         r#type: sys::FLB_PROXY_INPUT_PLUGIN,
         proxy: sys::FLB_PROXY_GOLANG,
@@ -51,18 +63,18 @@ pub(super) unsafe fn fill<I: Input>(def: *mut sys::flb_plugin_proxy_def) {
     }
 }
 
-fn registration<I: Input>() -> Registration {
+fn registration(registered: &Registered) -> Registration {
     let mut all = REGISTRATIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    let input = TypeId::of::<I>();
+    let input = registered.input;
     if let Some(known) = all.iter().find(|registration| registration.input == input) {
         return *known;
     }
-    let mut map: Vec<sys::flb_config_map> = I::OPTIONS.iter().map(entry).collect();
+    let mut map: Vec<sys::flb_config_map> = registered.options.iter().map(entry).collect();
     map.push(sys::flb_config_map::END);
     let new = Registration {
         input,
-        name: leak(I::NAME),
-        description: leak(I::DESCRIPTION),
+        name: leak(registered.name),
+        description: leak(registered.description),
         config_map: map.leak().as_mut_ptr(),
     };
     all.push(new);

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use fluent_bit_plugin_sys as sys;
 
-use super::{Host, config_map, contain};
-use crate::input::{Input, Setup};
-use crate::instance::{Instance, Plan};
-use crate::log::Logger;
+use super::config_map::{self, Registered};
+use super::contain::contain;
+use super::host::Host;
 
 /// What the host calls a failure in Register, PreRegister, collect and cleanup.
 const REFUSED: c_int = -1;
@@ -21,10 +20,33 @@ const NOT_STARTED: c_int = 0;
 /// would need ten times the memory for the same throughput.
 const COLLECT_EVERY: Duration = Duration::from_millis(100);
 
+/// What the host's calls lead to: one running instance.
+pub trait Served {
+    /// The collectors have started.
+    fn start(&mut self);
+    /// Once a collect.
+    fn tick(&mut self);
+    /// What the host shall append; it reads that until `clean_up`.
+    fn hand_over(&mut self) -> Option<&[u8]>;
+    /// The host has copied what it was given.
+    fn clean_up(&mut self);
+    /// The host has paused or resumed it.
+    fn pause_changed(&mut self);
+    /// The end is near.
+    fn stop(&mut self);
+    /// The host's last call.
+    fn exit(self: Box<Self>);
+    /// A call of the host's ended in a panic.
+    fn panicked(&mut self, callback: &str, panic: &str);
+}
+
+/// Makes an instance, once its host is all that it needs to be.
+pub type Start = Box<dyn FnOnce(Host) -> Box<dyn Served>>;
+
 thread_local! {
     /// The instance of this thread. The host runs each input on a thread of its own and calls it
     /// only there, which makes this the one key that works in all callbacks of all versions.
-    static CURRENT: RefCell<Option<Instance>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Box<dyn Served>>> = const { RefCell::new(None) };
 
     /// Whether the host has paused that instance. Apart from it, because with `threaded off` the
     /// host pauses an input from inside its own append, while the instance is borrowed.
@@ -37,7 +59,7 @@ pub(crate) fn is_paused() -> bool {
 }
 
 /// Runs `f` on the instance of this thread, if there is one.
-fn with_current<T>(callback: &str, f: impl FnOnce(&mut Instance) -> T) -> Option<T> {
+fn with_current<T>(callback: &str, f: impl FnOnce(&mut Box<dyn Served>) -> T) -> Option<T> {
     let result = contain(|| {
         CURRENT.try_with(|current| {
             let mut current = current.try_borrow_mut().ok()?;
@@ -76,12 +98,12 @@ pub fn pre_register() -> c_int {
 ///
 /// # Safety
 /// To be called by the host, with its definition.
-pub unsafe fn register<I: Input>(def: *mut sys::flb_plugin_proxy_def) -> c_int {
+pub unsafe fn register(def: *mut sys::flb_plugin_proxy_def, registered: &Registered) -> c_int {
     if def.is_null() {
         return REFUSED;
     }
     // SAFETY: the caller is the host.
-    contain(|| unsafe { config_map::fill::<I>(def) }).map_or(REFUSED, |()| sys::FLB_OK)
+    contain(|| unsafe { config_map::fill(def, registered) }).map_or(REFUSED, |()| sys::FLB_OK)
 }
 
 /// `FLBPluginUnregister`: nothing, since what was registered lives for ever.
@@ -89,41 +111,29 @@ pub fn unregister() -> c_int {
     sys::FLB_OK
 }
 
-/// `FLBPluginInit`.
+/// `FLBPluginInit`. `start` reads the configuration, or says what is wrong with it; it is told
+/// whether this thread has an instance already.
 ///
 /// # Safety
 /// To be called by the host, with its plugin, on the thread that makes all further calls.
-pub unsafe fn init<I: Input>(plugin: *mut sys::flbgo_input_plugin) -> c_int {
+pub unsafe fn init(
+    plugin: *mut sys::flbgo_input_plugin,
+    name: &'static str,
+    start: fn(&Host, bool) -> Option<Start>,
+) -> c_int {
     // SAFETY: the caller is the host; the instance that owns it is dropped with exit or thread.
-    let Some(mut host) = (unsafe { Host::new(plugin, I::NAME) }) else {
+    let Some(mut host) = (unsafe { Host::new(plugin, name) }) else {
         return NOT_STARTED;
     };
-    let logger = Logger::new();
-    let started = contain(|| {
-        if CURRENT.with_borrow(Option::is_some) {
-            logger.error("with `threaded off` there can be only one of this input: remove it");
-            return None;
-        }
-        let mut setup = Setup::new(&host, I::OPTIONS, logger.clone());
-        match I::new(&mut setup) {
-            Ok(input) => Some((input, Plan::new(setup))),
-            Err(failure) => {
-                logger.error(failure);
-                None
-            }
-        }
-    });
-    let started = started.unwrap_or_else(|panic| {
-        logger.error(format_args!("panic while starting: {panic}"));
-        None
-    });
-    logger.print(&host);
-    let Some((input, plan)) = started else {
+    let started = contain(|| start(&host, CURRENT.with_borrow(Option::is_some)));
+    let Ok(Some(start)) = started else {
         return NOT_STARTED;
     };
     // SAFETY: the caller is the host, and this is its Init.
     unsafe { host.settle_in(plugin, collect_often, COLLECT_EVERY) };
-    let instance = Instance::new(host, plan, Box::new(move |outbox| input.run(outbox)));
+    let Ok(instance) = contain(|| start(host)) else {
+        return NOT_STARTED;
+    };
     PAUSED.set(false);
     CURRENT.set(Some(instance));
     sys::FLB_OK
@@ -131,7 +141,7 @@ pub unsafe fn init<I: Input>(plugin: *mut sys::flbgo_input_plugin) -> c_int {
 
 /// `FLBPluginInputPreRun`: the collectors have started.
 pub fn pre_run() -> c_int {
-    with_current("pre-run", Instance::start);
+    with_current("pre-run", |instance| instance.start());
     sys::FLB_OK
 }
 
@@ -162,31 +172,31 @@ unsafe extern "C" fn collect_often(
     _config: *mut sys::flb_config,
     _context: *mut c_void,
 ) -> c_int {
-    with_current("collect", Instance::tick);
+    with_current("collect", |instance| instance.tick());
     0
 }
 
 /// `FLBPluginInputCleanupCallback` and `FLBPluginInputCleanupCallbackCtx`.
 pub fn clean_up() -> c_int {
-    with_current("cleanup", Instance::clean_up);
+    with_current("cleanup", |instance| instance.clean_up());
     sys::FLB_OK
 }
 
 /// `FLBPluginInputPause`.
 pub fn pause() {
     PAUSED.set(true);
-    with_current("pause", Instance::pause_changed);
+    with_current("pause", |instance| instance.pause_changed());
 }
 
 /// `FLBPluginInputResume`.
 pub fn resume() {
     PAUSED.set(false);
-    with_current("resume", Instance::pause_changed);
+    with_current("resume", |instance| instance.pause_changed());
 }
 
 /// `FLBPluginInputPreExit` (2.2.0+).
 pub fn pre_exit() {
-    with_current("pre-exit", Instance::stop);
+    with_current("pre-exit", |instance| instance.stop());
 }
 
 /// `FLBPluginExit`: the last call for this instance.

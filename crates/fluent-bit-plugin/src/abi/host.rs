@@ -10,12 +10,11 @@ use fluent_bit_plugin_sys as sys;
 
 use super::pause::PrivateProxy;
 use super::symbols::Symbols;
-use crate::ledger::Reading;
-use crate::log::Level;
-use crate::metrics::MetricKind;
+use crate::level::Level;
+use crate::reading::Reading;
 
 /// The host, as one instance sees it. The raw pointers keep it on its thread (`!Send`).
-pub(crate) struct Host {
+pub struct Host {
     plugin: &'static str,
     name: String,
     threaded: bool,
@@ -31,6 +30,13 @@ impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// What the host has to create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricKind {
+    Counter,
+    Gauge,
 }
 
 /// A counter or gauge in the host's metrics.

@@ -14,14 +14,22 @@ use tokio_rustls::TlsConnector;
 
 use super::events::Chunk;
 use super::handshake::{Handshake, Helo};
-use super::{ForwardError, ForwardOptions, message};
-use crate::settings::host_and_port;
+use super::message;
+use super::options::{ForwardOptions, host_and_port};
 
 /// Bytes of a message that a receiver may send. Its longest are a few hundred.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// A chunk beyond this is more than a Fluent Bit takes by default (`Buffer_Max_Size`).
 const CHUNK_BYTES_USUAL: usize = 6_000_000;
+
+/// Why a chunk was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+#[error("forward to {address}: {problem}")]
+pub(super) struct ForwardError {
+    address: Box<str>,
+    problem: String,
+}
 
 /// Makes connections.
 pub(super) struct Connector {

@@ -14,7 +14,7 @@ use rmpv::Value;
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::User;
+use super::options::User;
 
 /// What a receiver says first.
 #[derive(Debug)]

@@ -10,49 +10,17 @@ mod connection;
 mod events;
 mod handshake;
 mod message;
+mod options;
 
-use std::time::Duration;
+use m365_audit_core::Level;
 
-use m365_audit_core::{Level, Secret};
-use rustls::pki_types::CertificateDer;
-
-use self::connection::{Connection, Connector};
+use self::connection::{Connection, Connector, ForwardError};
 use self::events::Events;
+use self::options::is_this_machine;
 use crate::logger::Logger;
-use crate::settings::is_this_machine;
 use crate::sink::{Lines, Sink, SinkError};
 
-/// Where events go, and how.
-#[derive(Clone, Debug)]
-pub struct ForwardOptions {
-    /// `HOST:PORT` of the receiver.
-    pub address: Box<str>,
-    /// The tag of all events.
-    pub tag: Box<str>,
-    /// The key that both sides prove to know; `None` for no handshake.
-    pub shared_key: Option<Secret<String>>,
-    /// Who sends, if the receiver asks for more than the key.
-    pub user: Option<User>,
-    /// This side's name in the handshake.
-    pub self_hostname: Box<str>,
-    /// Whether the connection is encrypted.
-    pub tls: bool,
-    /// Root certificates to trust beyond Mozilla's and the system's.
-    pub roots: Vec<CertificateDer<'static>>,
-    /// Whether the receiver's certificate is checked.
-    pub verify_tls: bool,
-    /// Longest wait for a connection, a handshake, an acknowledgement.
-    pub timeout: Duration,
-}
-
-/// A user of a receiver.
-#[derive(Clone, Debug)]
-pub struct User {
-    /// The user's name.
-    pub name: Box<str>,
-    /// What proves it.
-    pub password: Secret<String>,
-}
+pub use self::options::{ForwardOptions, User};
 
 /// Sends records as events, and waits until they are acknowledged.
 #[derive(Debug)]
@@ -61,14 +29,6 @@ pub struct ForwardSink {
     events: Events,
     connection: Option<Connection>,
     logger: Logger,
-}
-
-/// Why a chunk was not acknowledged.
-#[derive(Debug, thiserror::Error)]
-#[error("forward to {address}: {problem}")]
-struct ForwardError {
-    address: Box<str>,
-    problem: String,
 }
 
 impl ForwardSink {

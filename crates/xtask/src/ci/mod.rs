@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{self, print, say};
-use crate::{demo, options, test};
+use crate::{demo, layers, options, test};
 
 /// How a check ended when it did not fail.
 pub(crate) enum Held {
@@ -22,9 +22,10 @@ pub(crate) enum Held {
 type Check = (&'static str, fn() -> Result<Held>);
 
 /// What is quick and most often broken first.
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     ("format", || held(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])))),
     ("tidy", || held(tidy::run())),
+    ("layers", || held(layers::check())),
     ("dependencies", || held(invariants::dependencies())),
     ("unsafe code", || held(invariants::unsafe_code())),
     ("clippy", clippy),

@@ -12,10 +12,10 @@ use m365_audit_core::{Commit, Stored};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
+use super::error::{DbState, StoreError};
+use super::lock::TenantLock;
+use super::options::DbOptions;
 use crate::files::{open_private, refuse_link};
-use crate::lock::TenantLock;
-use crate::settings::DbOptions;
-use crate::store::{DbState, StoreError};
 
 /// `M365` in ASCII: marks a file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i64 = 0x4D33_3635;
@@ -106,16 +106,18 @@ impl SqliteStore {
     }
 }
 
-/// Which file is at a path: device and inode.
-#[cfg(unix)]
+/// Which file is at a path: device and inode. None where there is no such thing.
 fn file_at(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn file_at(_: &Path) -> Option<(u64, u64)> {
-    None
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
 }
 
 /// Writes the changes of one tenant.
@@ -562,6 +564,69 @@ mod tests {
         Connection::open(&newer).unwrap().pragma_update(None, "user_version", 7).unwrap();
         let text = refused(&dir.path().join("state.db"), &fs::read(&newer).unwrap());
         assert!(text.contains("schema 7"), "{text}");
+    }
+
+    #[test]
+    fn closing_a_file_that_was_refused_writes_no_log_into_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, used) = (dir.path().join("state.db"), dir.path().join("used.db"));
+        let store = SqliteStore::open(&options(&used), TENANT).unwrap();
+        // A newer version was at work, and what it wrote is still in its log.
+        store.connection.pragma_update(None, "user_version", 7).unwrap();
+        let log = |path: &Path| path.with_extension("db-wal");
+        fs::copy(&used, &path).unwrap();
+        fs::copy(log(&used), log(&path)).unwrap();
+        let before = (fs::read(&path).unwrap(), fs::read(log(&path)).unwrap());
+        let refused = |result: Result<(), StoreError>| {
+            let error = result.unwrap_err();
+            assert!(matches!(error, StoreError::Newer { found: 7, .. }), "{error}");
+            let after = (fs::read(&path).unwrap(), fs::read(log(&path)).unwrap());
+            assert!(after == before, "the file or its log was changed");
+        };
+        refused(SqliteStore::open(&options(&path), TENANT).map(drop));
+        refused(probe(&options(&path), TENANT).map(drop));
+        refused(amend(&path, TENANT, |_| Commit::default()).map(drop));
+    }
+
+    #[test]
+    fn what_is_amended_while_nobody_is_at_work_leaves_no_log_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        drop(SqliteStore::open(&options(&path), TENANT).unwrap());
+        amend(&path, TENANT, |_| commit(&[("a", Some("1"))])).unwrap();
+        assert!(!path.with_extension("db-wal").exists());
+        assert_eq!(inspect(&path).unwrap()[TENANT]["a"], "1");
+    }
+
+    #[test]
+    fn a_path_below_a_file_is_told_from_a_missing_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("notes");
+        fs::write(&file, "").unwrap();
+        let path = file.join("state.db");
+        for error in [
+            SqliteStore::open(&options(&path), TENANT).map(drop).unwrap_err(),
+            probe(&options(&path), TENANT).map(drop).unwrap_err(),
+        ] {
+            let StoreError::Access { problem, .. } = error else { panic!("{error}") };
+            assert!(problem.starts_with("cannot be "), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_sqlite_or_holds_no_text_is_told_with_a_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut content = MAGIC.to_vec();
+        content.resize(4_096, 0);
+        let text = refused(&path, &content);
+        assert!(text.contains("not a SQLite file"), "{text}");
+        fs::remove_file(&path).unwrap();
+        let store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let insert = "INSERT INTO m365_audit_state VALUES (?1, 'a', x'00')";
+        store.connection.execute(insert, [TENANT]).unwrap();
+        let error = store.load().unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     }
 
     #[test]

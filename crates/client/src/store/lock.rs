@@ -3,8 +3,8 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+use super::error::StoreError;
 use crate::files::open_private;
-use crate::store::StoreError;
 
 /// An exclusive lock beside the state file. The system releases it when the process dies, however
 /// it dies; the file stays, since removing it would race with the next owner.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use m365_audit_core::{Stored, summarize};
 use rusqlite::{Connection, OpenFlags};
 
+use super::error::StoreError;
+use super::lock::TenantLock;
+use super::sqlite::{BUSY_TIMEOUT, Identity, explain, identify, inspect, require_magic, verify};
 use crate::files::{open_private, refuse_link, sync_directory};
-use crate::lock::TenantLock;
-use crate::sqlite::{BUSY_TIMEOUT, Identity, explain, identify, inspect, require_magic, verify};
-use crate::store::StoreError;
 
 /// What SQLite keeps beside a file. A log that is left over would be written into a file that is
 /// put into the place of the one that it belongs to.
@@ -180,9 +180,9 @@ fn failed(path: &Path, error: &io::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::DbOptions;
+    use super::super::sqlite::SqliteStore;
     use super::*;
-    use crate::settings::DbOptions;
-    use crate::sqlite::SqliteStore;
     use m365_audit_core::Commit;
 
     const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
@@ -251,6 +251,45 @@ mod tests {
         fs::write(beside(&db, "-wal"), wal).unwrap();
         restore(&file, &db).unwrap();
         assert_eq!(open(&db).unwrap().load().unwrap()["x"], "one");
+    }
+
+    #[test]
+    fn nothing_is_put_back_under_a_collector_of_another_tenant() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, file) = (dir.path().join("state.db"), dir.path().join("backup.db"));
+        put(&mut open(&db).unwrap(), "one");
+        backup(&db, &file).unwrap();
+        put(&mut open(&db).unwrap(), "two");
+        let lock = TenantLock::acquire(&db.canonicalize().unwrap(), "another").unwrap();
+        let refused = restore(&file, &db).unwrap_err();
+        assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+        assert_eq!(x(&db), "two");
+        drop(lock);
+        restore(&file, &db).unwrap();
+        assert_eq!(x(&db), "one");
+    }
+
+    #[test]
+    fn nothing_is_put_back_beside_a_log_that_cannot_be_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, file) = (dir.path().join("state.db"), dir.path().join("backup.db"));
+        put(&mut open(&db).unwrap(), "one");
+        backup(&db, &file).unwrap();
+        put(&mut open(&db).unwrap(), "two");
+        fs::create_dir(beside(&db, "-journal")).unwrap();
+        let refused = restore(&file, &db).unwrap_err();
+        assert!(matches!(refused, StoreError::Access { .. }), "{refused}");
+        fs::remove_dir(beside(&db, "-journal")).unwrap();
+        assert_eq!(x(&db), "two");
+    }
+
+    #[test]
+    fn a_copy_into_a_missing_directory_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("state.db");
+        put(&mut open(&db).unwrap(), "one");
+        let refused = backup(&db, &dir.path().join("none").join("backup.db")).unwrap_err();
+        assert!(matches!(refused, StoreError::NoDirectory { .. }), "{refused}");
     }
 
     #[cfg(unix)]

@@ -1,15 +1,8 @@
-//! Where the state lives: a SQLite file, or memory if no file is configured.
+//! What is said of a state file that is not used, and of one that could be. Plain data.
 
 use std::path::PathBuf;
 
-use m365_audit_core::{Commit, Stored};
-
-use crate::settings::DbOptions;
-use crate::sqlite::SqliteStore;
-
-pub use crate::sqlite::{amend, inspect, probe};
-
-/// What [`probe`] found.
+/// What [`probe`](crate::probe) found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DbState {
     /// There is no file yet, and one can be created.
@@ -90,76 +83,4 @@ pub enum StoreError {
         /// What the system or SQLite says.
         problem: String,
     },
-}
-
-/// The state of one tenant.
-#[derive(Debug)]
-pub struct Store(Place);
-
-#[derive(Debug)]
-enum Place {
-    /// Lost with the process.
-    Memory(Stored),
-    /// In a file.
-    Sqlite(SqliteStore),
-}
-
-impl Store {
-    /// Opens the file, creating it if need be, and locks the tenant in it; memory for `None`.
-    ///
-    /// # Errors
-    /// See [`StoreError`]. A file that is refused is left as it was.
-    pub fn open(db: Option<&DbOptions>, tenant: &str) -> Result<Self, StoreError> {
-        Ok(Self(match db {
-            Some(options) => Place::Sqlite(SqliteStore::open(options, tenant)?),
-            None => Place::Memory(Stored::new()),
-        }))
-    }
-
-    /// What messages call it.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match &self.0 {
-            Place::Memory(_) => "memory".into(),
-            Place::Sqlite(store) => store.path().display().to_string(),
-        }
-    }
-
-    /// Everything that is stored for the tenant.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn load(&self) -> Result<Stored, StoreError> {
-        match &self.0 {
-            Place::Memory(stored) => Ok(stored.clone()),
-            Place::Sqlite(store) => store.load(),
-        }
-    }
-
-    /// The keys that begin with `prefix`, as they are now.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) fn keys_below(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        match &self.0 {
-            Place::Memory(stored) => {
-                Ok(stored.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
-            }
-            Place::Sqlite(store) => store.keys_below(prefix),
-        }
-    }
-
-    /// Stores all changes or, in case of an error, none.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        match &mut self.0 {
-            Place::Memory(stored) => {
-                commit.apply(stored);
-                Ok(())
-            }
-            Place::Sqlite(store) => store.commit(&commit),
-        }
-    }
 }

@@ -1,0 +1,24 @@
+//! What all collectors of one run write to.
+
+use m365_audit_client::Handle;
+
+use crate::log::Log;
+use crate::output::SharedOutput;
+use crate::run::board::Board;
+use crate::run::sink::NdjsonSink;
+
+/// Where records and lines for people go.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) output: SharedOutput,
+    pub(super) metadata: bool,
+    pub(super) log: Log,
+    pub(super) board: Board,
+}
+
+impl Place {
+    pub(super) fn sink(&self, handle: Handle) -> NdjsonSink {
+        let Self { output, metadata, log, board } = self.clone();
+        NdjsonSink::new(output, metadata, handle, log, board)
+    }
+}

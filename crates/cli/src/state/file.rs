@@ -1,0 +1,46 @@
+//! Which file a command of the state is about, and what it holds.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgMatches};
+use m365_audit_client::inspect;
+use m365_audit_core::Stored;
+
+use crate::arguments;
+
+/// Which file.
+pub(super) fn db(help: &'static str) -> Arg {
+    Arg::new("db")
+        .long("db")
+        .env(arguments::variable("db"))
+        .hide_env_values(true)
+        .value_name("PATH")
+        .value_parser(ValueParser::path_buf())
+        .required(true)
+        .help(help)
+}
+
+/// Which file, and which tenants in it.
+pub(super) fn place() -> [Arg; 2] {
+    [
+        db("SQLite file that holds the state; it may be in use"),
+        Arg::new("tenant_id")
+            .long("tenant-id")
+            .value_name("GUID")
+            .help("Only this tenant [default: all in the file]"),
+    ]
+}
+
+/// The file, and what it holds of the tenants that are meant.
+pub(super) fn read(matches: &ArgMatches) -> anyhow::Result<(&PathBuf, BTreeMap<String, Stored>)> {
+    let path = matches.get_one::<PathBuf>("db").expect("clap requires it");
+    let mut tenants = inspect(path)?;
+    if let Some(tenant) = matches.get_one::<String>("tenant_id") {
+        let tenant = tenant.to_ascii_lowercase();
+        tenants.retain(|name, _| *name == tenant);
+        anyhow::ensure!(!tenants.is_empty(), "{}: no tenant {tenant}", path.display());
+    }
+    Ok((path, tenants))
+}

@@ -1,0 +1,64 @@
+//! Why a client is not opened, and why a run of it ends early. Plain data.
+
+use std::io;
+use std::net::SocketAddr;
+
+use m365_audit_core::{StateError, TransportError};
+
+use crate::store::StoreError;
+
+/// Why a client could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state file is not usable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The HTTP client refused its settings.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Http(#[from] TransportError),
+    /// The system gave no thread or no event queue.
+    #[error("the runtime cannot be set up: {0}")]
+    Runtime(#[from] io::Error),
+    /// The webhook's address cannot be listened at.
+    #[error("webhook_listen = \"{address}\": {error}")]
+    Webhook {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// Why a run ended before its collector did. What was delivered and committed stays so.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state file failed.
+    #[error("the state was not stored: {0}")]
+    Store(#[source] StoreError),
+    /// The stored state cannot be continued from.
+    #[error("{db}: {error}")]
+    State {
+        /// Where it is stored.
+        db: String,
+        /// What is wrong with it.
+        #[source]
+        error: StateError,
+    },
+    /// The sink failed.
+    #[error("the records were not taken: {0:#}")]
+    Sink(#[source] anyhow::Error),
+    /// The grace of [`Handle::shutdown`](crate::Handle::shutdown) has passed.
+    #[error("stopped before everything that was emitted was confirmed")]
+    Stopped,
+}
+
+impl RunError {
+    /// Whether another run may fare better without anybody's help.
+    pub(crate) const fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Sink(_) => true,
+            Self::State { .. } | Self::Stopped => false,
+        }
+    }
+}
