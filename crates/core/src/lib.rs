@@ -36,8 +36,9 @@ pub use collector::summary::{Hole, LaneSummary, Why, summarize};
 pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
 pub use contract::batch::{Batch, BatchId, ContentRef, ContentType, Record};
-pub use contract::event::{Event, Level};
+pub use contract::event::Event;
 pub use contract::io::{Input, Io, Machine, Output, OutputShort, run};
+pub use contract::level::Level;
 pub use contract::metrics::{LaneMetrics, Metrics};
 pub use contract::remedy::{KNOWN_ERRORS, KnownError, known_error};
 pub use contract::request::{

@@ -3,8 +3,10 @@
 use crate::base::secret::Secret;
 use crate::base::time::Utc;
 use crate::contract::request::{Method, Operation, Request};
-use crate::identity::credential::{Credential, Entropy, Identity, ManagedIdentity};
+use crate::identity::assertion::assertion;
+use crate::identity::credential::{Credential, Identity, ManagedIdentity};
 use crate::identity::sign_in::{SignIn, TokenEndpoint};
+use crate::identity::signing::Entropy;
 
 /// The request for a token: the client credentials grant, or what a managed identity's service
 /// wants. `now` is the present time as Entra ID sees it.
@@ -32,7 +34,7 @@ pub(crate) fn request(
         Credential::ClientSecret(secret) => form.append_pair("client_secret", secret.expose()),
         Credential::Certificate(certificate) => {
             let algorithm = sign_in.algorithm;
-            let jwt = certificate.assertion(algorithm, &sign_in.client_id, &url, now, entropy);
+            let jwt = assertion(certificate, algorithm, &sign_in.client_id, &url, now, entropy);
             form.append_pair("client_assertion_type", JWT)
                 .append_pair("client_assertion", jwt.expose())
         }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::token::Rejection;
+use crate::activities::ActivitiesSource;
 use crate::activities::envelope::EnvelopeError;
-use crate::activities::exchange::{Body, Exchange, Purpose};
+use crate::activities::exchange::{Body, Exchange, Part, Purpose};
 use crate::activities::judge::judge;
 use crate::activities::lane::{Failed, PAGE_FAILURES_MAX};
 use crate::activities::plan::RETENTION;
 use crate::activities::reader::{PageReader, Ready};
 use crate::activities::walk::{Turn, Turned, WalkId};
-use crate::activities::{ActivitiesSource, Part};
 use crate::base::key::Key;
 use crate::base::time::Now;
 use crate::contract::batch::{ContentRef, ContentType};
@@ -89,7 +89,7 @@ impl ActivitiesSource {
             for mismatch in self.config.filters.mismatches(&record.raw, server_now) {
                 if let Some(count) = self.lane.note_mismatch(mismatch.clause, now.monotonic) {
                     let filter = self.config.filters.clauses()[mismatch.clause].to_string();
-                    desk.tell(Event::FilterIgnored { filter, activities: count });
+                    desk.tell(Event::FilterIgnored { filter, records: count });
                 }
             }
         }

@@ -2,7 +2,10 @@
 
 use crate::activities::reader::PageReader;
 use crate::activities::walk::{PageId, WalkId};
+use crate::base::time::Utc;
+use crate::contract::batch::BatchId;
 use crate::source::exchange::SmallBody;
+use crate::source::revision::Revision;
 
 /// What a request is for: a page of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,3 +28,13 @@ pub(crate) type Exchange = crate::source::exchange::Exchange<Purpose, Body>;
 
 /// All requests under way.
 pub(crate) type Exchanges = crate::source::exchange::Exchanges<Purpose, Body>;
+
+/// A part of a page that the host was given.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub batch: BatchId,
+    pub walk: WalkId,
+    pub page: PageId,
+    /// Its activities, and when they were stored.
+    pub activities: Vec<(Revision, Utc)>,
+}

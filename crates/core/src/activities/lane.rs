@@ -665,7 +665,7 @@ impl ActivityLane {
             start: walk.window.start,
             end: walk.window.end,
             pages: walk.pages,
-            activities: walk.records,
+            records: walk.records,
         });
         if turned != Turned::On {
             return (turned, None);

@@ -29,10 +29,9 @@ pub use record::happened;
 
 use crate::access::{Access, Troubles};
 use crate::activities::config::ActivitiesConfig;
-use crate::activities::exchange::{Body, Exchanges};
+use crate::activities::exchange::{Body, Exchanges, Part};
 use crate::activities::lane::ActivityLane;
 use crate::activities::reader::PageReader;
-use crate::activities::walk::{PageId, WalkId};
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::BatchId;
 use crate::contract::metrics::LaneMetrics;
@@ -42,23 +41,12 @@ use crate::identity::sign_in::SignIn;
 use crate::source::desk::Desk;
 use crate::source::exchange::Head;
 use crate::source::ledger::{Entry, SourceId};
-use crate::source::revision::Revision;
 use crate::source::urgency::Wake;
 use crate::source::{Appetite, Corrected, Ended, Source, Standing};
 
 /// What goes wrong here, as the table of remedies has it.
 pub(crate) const TROUBLES: Troubles =
     Troubles { address: "portal-address", rejected: "portal-rejected" };
-
-/// A part of a page that the host was given.
-#[derive(Debug)]
-struct Part {
-    batch: BatchId,
-    walk: WalkId,
-    page: PageId,
-    /// Its activities, and when they were stored.
-    activities: Vec<(Revision, Utc)>,
-}
 
 /// The Activities API of one tenant.
 #[derive(Debug)]

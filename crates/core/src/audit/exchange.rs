@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::audit::expand::Expander;
+use crate::audit::expand::{Expander, Progress};
 use crate::audit::run::RunId;
 use crate::base::key::Key;
+use crate::contract::batch::BatchId;
 use crate::json::{Item, SplitError, Splitter};
 use crate::source::exchange::SmallBody;
+use crate::source::revision::Revision;
 
 /// New blobs that are taken from a page at once. Pages of several thousand entries have been seen;
 /// one that has more is asked for again when these are read, so that no page decides how much
@@ -148,4 +150,17 @@ impl PageBody {
     pub(crate) fn finish(&mut self) -> Result<bool, SplitError> {
         self.splitter.finish().map(|finish| finish.null)
     }
+}
+
+/// A part of a blob that the host was given.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub batch: BatchId,
+    /// The place of its feed.
+    pub lane: usize,
+    pub key: Key,
+    /// How far into the blob it reaches.
+    pub progress: Progress,
+    /// Its records, where they have a name.
+    pub known: Vec<Revision>,
 }

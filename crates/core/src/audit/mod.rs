@@ -38,10 +38,9 @@ use bytes::Bytes;
 use crate::access::budget::Budget;
 use crate::access::{Access, Troubles};
 use crate::audit::config::AuditConfig;
-use crate::audit::exchange::{Body, Exchanges, PageBody, Purpose};
-use crate::audit::expand::{Expander, Progress};
+use crate::audit::exchange::{Body, Exchanges, PageBody, Part, Purpose};
+use crate::audit::expand::Expander;
 use crate::audit::lane::Lane;
-use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{BatchId, ContentRef};
 use crate::contract::metrics::LaneMetrics;
@@ -51,25 +50,11 @@ use crate::identity::sign_in::SignIn;
 use crate::source::desk::Desk;
 use crate::source::exchange::Head;
 use crate::source::ledger::{Entry, SourceId};
-use crate::source::revision::Revision;
 use crate::source::urgency::Wake;
 use crate::source::{Appetite, Corrected, Ended, Source, Standing};
 
 /// What goes wrong here, as the table of remedies has it.
 const TROUBLES: Troubles = Troubles { address: "api-address", rejected: "token-rejected" };
-
-/// A part of a blob that the host was given.
-#[derive(Debug)]
-struct Part {
-    batch: BatchId,
-    /// The place of its feed.
-    lane: usize,
-    key: Key,
-    /// How far into the blob it reaches.
-    progress: Progress,
-    /// Its records, where they have a name.
-    known: Vec<Revision>,
-}
 
 /// The Management Activity API of one tenant.
 #[derive(Debug)]

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use crate::access::token::Rejection;
+use crate::audit::AuditSource;
 use crate::audit::blobs::{Failure, Stage};
 use crate::audit::ending::{Ending, NULL};
-use crate::audit::exchange::{Body, Exchange, Purpose};
+use crate::audit::exchange::{Body, Exchange, Part, Purpose};
 use crate::audit::expand::{Expanded, Expander, Whole};
-use crate::audit::{AuditSource, Part};
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::ContentRef;

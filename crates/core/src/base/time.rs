@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-use crate::base::timestamp::{civil_date, parse_timestamp};
+use crate::base::timestamp::{Timestamp, civil_date, parse_timestamp};
 
 /// Months as HTTP writes them.
 const MONTHS: [&str; 12] =
@@ -92,6 +92,14 @@ impl fmt::Display for Utc {
         let [hour, minute] = [millis / 3_600_000, millis / 60_000 % 60];
         let [second, millis] = [millis / 1_000 % 60, millis % 1_000];
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+impl From<Utc> for Timestamp {
+    fn from(utc: Utc) -> Self {
+        let millis = utc.as_millis();
+        let nanoseconds = u32::try_from(millis.rem_euclid(1_000)).unwrap_or_default() * 1_000_000;
+        Self { seconds: millis.div_euclid(1_000), nanoseconds }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Reads the timestamps of audit records. Must not read a clock or know time zones by name.
 
-use crate::base::time::Utc;
-
 /// A moment, as counted by Unix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
@@ -9,14 +7,6 @@ pub struct Timestamp {
     pub seconds: i64,
     /// Nanoseconds on top, below one second.
     pub nanoseconds: u32,
-}
-
-impl From<Utc> for Timestamp {
-    fn from(utc: Utc) -> Self {
-        let millis = utc.as_millis();
-        let nanoseconds = u32::try_from(millis.rem_euclid(1_000)).unwrap_or_default() * 1_000_000;
-        Self { seconds: millis.div_euclid(1_000), nanoseconds }
-    }
 }
 
 /// Digits of a fraction that count; further ones are cut off.

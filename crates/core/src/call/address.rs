@@ -1,7 +1,7 @@
 //! The address of a blob that somebody names: only one that the token may be sent to.
 
 use crate::audit::wire;
-use crate::call::{CallError, CallErrorKind};
+use crate::call::failure::{CallError, CallErrorKind};
 use crate::config::Config;
 use crate::contract::batch::ContentType;
 use crate::contract::request::Operation;

@@ -103,7 +103,7 @@ impl Search {
         let ignored = filters.clauses().iter().zip(&self.ignored).filter(|(_, n)| **n > 0);
         ignored.map(|(clause, activities)| Event::FilterIgnored {
             filter: clause.to_string(),
-            activities: *activities,
+            records: *activities,
         })
     }
 }

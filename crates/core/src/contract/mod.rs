@@ -2,7 +2,9 @@
 
 pub(crate) mod batch;
 pub(crate) mod event;
+mod event_text;
 pub(crate) mod io;
+pub(crate) mod level;
 pub(crate) mod metrics;
 pub(crate) mod remedy;
 pub(crate) mod request;

@@ -1,7 +1,7 @@
 //! What an operator can do about a code: one table for Entra ID's and the activity API's errors,
 //! documented and observed. The table in `crates/cli/README.md` is made from it.
 
-use crate::contract::event::Level;
+use crate::contract::level::Level;
 
 /// What to do about failures of which no code says why.
 pub(crate) const NO_CODE_REMEDY: &str =

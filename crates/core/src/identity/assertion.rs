@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::base::secret::Secret;
 use crate::base::time::Utc;
 use crate::identity::certificate::Certificate;
-use crate::identity::credential::{Algorithm, Entropy};
+use crate::identity::signing::{Algorithm, Entropy};
 
 /// Microsoft recommends a life of 5 to 10 minutes. It begins a little in the past, for a local
 /// clock that is ahead.

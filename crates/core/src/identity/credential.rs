@@ -7,17 +7,9 @@ use std::sync::Arc;
 use crate::base::origin::Endpoint;
 use crate::base::secret::Secret;
 use crate::identity::certificate::Certificate;
+pub use crate::identity::signing::Entropy;
 use crate::options;
 use crate::options::{ConfigError, RawOptions, Reader};
-
-/// How an assertion is signed, and how it names the certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    /// RSASSA-PSS with SHA-256, and `x5t#S256`: what Microsoft's documentation asks for.
-    Ps256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256, and `x5t`: the older form, still accepted.
-    Rs256,
-}
 
 /// What the app signs in with.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,10 +269,6 @@ impl fmt::Display for ManagedIdentity {
         write!(f, " from {}", self.endpoint.as_str())
     }
 }
-
-/// Random bytes from the driver, for one signature and its assertion's name. Must not be used
-/// twice, and must not be guessed: from the system's random source.
-pub type Entropy = Secret<[u8; 32]>;
 
 /// What a driver answers to [`Output::Credential`](crate::Output::Credential).
 #[derive(Clone, Debug)]

@@ -4,3 +4,4 @@ pub(crate) mod assertion;
 pub(crate) mod certificate;
 pub mod credential;
 pub(crate) mod sign_in;
+pub(crate) mod signing;

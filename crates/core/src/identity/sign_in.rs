@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::base::origin::Origin;
 use crate::base::secret::Secret;
 use crate::identity::certificate::Certificate;
-use crate::identity::credential::{Algorithm, Choice, Credential, CredentialKind, ManagedIdentity};
+use crate::identity::credential::{Choice, Credential, CredentialKind, ManagedIdentity};
+use crate::identity::signing::Algorithm;
 use crate::options::{ConfigError, RawOptions, Reader};
 
 /// How the app signs in.

@@ -8,7 +8,8 @@
 use sha2::{Digest as _, Sha256};
 use siphasher::sip::SipHasher13;
 
-use crate::json::{DEPTH_MAX, Number, Text, Visit, Walker};
+use crate::json::number::Number;
+use crate::json::walk::{DEPTH_MAX, Text, Visit, Walker};
 
 /// What a record says, in 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -106,6 +106,13 @@ impl Judge<'_> {
                 if to != from && !target.defined.is_empty() && !file.module.is_empty() {
                     self.imports.entry((from.clone(), to.to_owned())).or_insert(named.line);
                 }
+                // Its head may hold the state that its methods are about: private fields of a head
+                // are seen below it, and nowhere else.
+                let holds_methods = asked == to
+                    && named.segments.last().is_some_and(|name| file.implemented.contains(name));
+                if asked != from && file.module.starts_with(&target.asked) && holds_methods {
+                    continue;
+                }
                 if asked != from && file.module.starts_with(&target.asked) {
                     let why = match target.asked.as_slice() {
                         [] => "nobody names the root of the crate",

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, ImplItemFn, Item, ItemUse, Macro, Meta, Path, UseTree, VisRestricted};
+use syn::{
+    Attribute, ImplItemFn, Item, ItemImpl, ItemUse, Macro, Meta, Path, Type, UseTree, VisRestricted,
+};
 
 use super::tree::{Meaning, Named, is_for_tests};
 
@@ -17,6 +19,8 @@ pub(super) struct Names {
     pub(super) globs: Vec<Vec<String>>,
     pub(super) named: Vec<Named>,
     pub(super) words: BTreeSet<(usize, String)>,
+    /// Types that methods are written for.
+    pub(super) implemented: BTreeSet<String>,
 }
 
 impl Names {
@@ -110,6 +114,16 @@ impl<'ast> Visit<'ast> for Names {
         if !is_for_tests(attributes(item)) {
             visit::visit_item(self, item);
         }
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
+        if item.trait_.is_none()
+            && let Type::Path(of) = &*item.self_ty
+            && let Some(last) = of.path.segments.last()
+        {
+            self.implemented.insert(last.ident.to_string());
+        }
+        visit::visit_item_impl(self, item);
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {

@@ -45,6 +45,8 @@ pub(super) struct File {
     pub(super) named: Vec<Named>,
     /// Every word of its code that is a name, and its line.
     pub(super) words: BTreeSet<(usize, String)>,
+    /// Types that it holds methods of.
+    pub(super) implemented: BTreeSet<String>,
 }
 
 /// A crate without its tests.
@@ -119,6 +121,7 @@ impl Crate {
         self.modules.insert(place.module.to_vec(), module);
         file.named.extend(names.named);
         file.words.extend(names.words);
+        file.implemented.extend(names.implemented);
         Ok(())
     }
 }

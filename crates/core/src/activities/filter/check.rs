@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::{Clause, Entity, Filters, Operator, Value};
+use super::spec::{Clause, Entity, Filters, Operator, Value};
 use crate::base::time::Utc;
 use crate::records::filter::fold;
 
@@ -47,7 +47,7 @@ impl Filters {
         }
         let Ok(record) = serde_json::from_slice::<Json>(record) else { return Vec::new() };
         let differs = |clause: &Clause| clause.find(&record, now) == Finding::Differs;
-        let clauses = self.0.iter().enumerate().filter(|(_, clause)| differs(clause));
+        let clauses = self.clauses().iter().enumerate().filter(|(_, clause)| differs(clause));
         clauses.map(|(clause, _)| Mismatch { clause }).collect()
     }
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
+use super::spec::{Clause, FilterError};
 use super::value::{Notation, Written, clause};
-use super::{Clause, FilterError};
 
 /// An object in the order of its members, none left out: two of one name are a mistake to be told.
 struct Members(Vec<(String, Json)>);

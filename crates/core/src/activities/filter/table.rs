@@ -1,12 +1,14 @@
 //! Every filter of the Activities API, once: its name, its kind, its operators. Microsoft's list
 //! ("Activities API", supported filters) and nothing else.
 
-use super::Kind::{Boolean, Entity, File, Integer, NumberOf, Source, Text, Timestamp, WordOf};
-use super::Operator::{
+use super::spec::Kind::{
+    Boolean, Entity, File, Integer, NumberOf, Source, Text, Timestamp, WordOf,
+};
+use super::spec::Operator::{
     Contains, DoesNotStartWith, EndsWith, Eq, Gt, Gte, GteNDays, IsNotSet, IsSet, Lt, Lte,
     LteNDays, NContains, Neq, Range, StartsWith, StartsWithSingle, Text as Words,
 };
-use super::{FilterSpec, Kind, Operator};
+use super::spec::{FilterSpec, Kind, Operator};
 
 const EQUAL: &[Operator] = &[Eq, Neq];
 const PRESENCE: &[Operator] = &[Eq, Neq, IsSet, IsNotSet];

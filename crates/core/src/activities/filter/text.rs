@@ -10,8 +10,8 @@
 
 use serde_json::Value as Json;
 
+use super::spec::{Clause, FilterError};
 use super::value::{Notation, Written, clause};
-use super::{Clause, FilterError};
 
 /// A piece of the text.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,15 +149,4 @@ fn object(rest: &str) -> Result<(Token, usize), FilterError> {
             "write text that begins with a brace in quotes",
         )),
     }
-}
-
-/// `text` so that it reads as one item: in quotes unless it is a plain word.
-pub(super) fn quoted(text: &str) -> String {
-    let special =
-        |c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '"' | '\'' | '{' | '\\');
-    let plain = !text.is_empty() && !text.contains(special) && !text.eq_ignore_ascii_case("and");
-    if plain && text != "null" {
-        return text.to_owned();
-    }
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

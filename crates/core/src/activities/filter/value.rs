@@ -5,8 +5,8 @@
 
 use serde_json::Value as Json;
 
-use super::table::find;
-use super::{Clause, Entity, FILTERS, FilterError, FilterSpec, Kind, Operator, VALUES_MAX, Value};
+use super::spec::{Clause, Entity, FilterError, FilterSpec, Kind, Operator, VALUES_MAX, Value};
+use super::table::{FILTERS, find};
 use crate::base::text::edit_distance;
 use crate::base::time::Utc;
 

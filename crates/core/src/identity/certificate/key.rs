@@ -12,9 +12,9 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::name::Name;
 use x509_cert::spki::DecodePublicKey;
 
-use super::CertificateError;
+use super::error::CertificateError;
 use crate::base::time::Utc;
-use crate::identity::credential::Algorithm;
+use crate::identity::signing::Algorithm;
 
 /// The OID of RSA keys in PKCS#8.
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");

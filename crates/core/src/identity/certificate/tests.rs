@@ -20,8 +20,12 @@ use serde_json::Value;
 
 use super::*;
 use crate::access::expiry::ExpiryWatch;
-use crate::contract::event::{Event, Level};
-use crate::identity::credential::{Algorithm, Credential};
+use crate::base::secret::Secret;
+use crate::contract::event::Event;
+use crate::contract::level::Level;
+use crate::identity::assertion::assertion;
+use crate::identity::credential::Credential;
+use crate::identity::signing::Algorithm;
 
 const PASSWORD: &str = "correct horse";
 
@@ -203,7 +207,7 @@ fn an_assertion_says_what_microsoft_asks_for_and_its_signature_holds() {
     let audience = "https://login.microsoftonline.com/t/oauth2/v2.0/token";
     let make = |algorithm, seed| {
         let entropy = Secret::new([seed; 32]);
-        let jwt = certificate.assertion(algorithm, "app", audience, now, &entropy);
+        let jwt = assertion(&certificate, algorithm, "app", audience, now, &entropy);
         take_apart(jwt.expose())
     };
     let (header, claims, signed, signature) = make(Algorithm::Ps256, 7);
