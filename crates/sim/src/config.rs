@@ -6,7 +6,7 @@ use crate::content_type::ContentType;
 use crate::draw;
 use crate::faults::FaultPlan;
 use crate::guid::Guid;
-use crate::portal::INVESTIGATION_READ;
+use crate::resources::INVESTIGATION_READ;
 
 /// An inclusive range from which a number is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

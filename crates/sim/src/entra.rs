@@ -13,7 +13,7 @@ use crate::draw;
 use crate::guid::Guid;
 use crate::http::{Query, Request};
 use crate::machine;
-use crate::portal::{self, PORTAL_RESOURCE};
+use crate::resources::{PORTAL_RESOURCE, is_audit, is_known_resource, is_of_portal};
 use crate::time::SECOND_MS;
 
 pub(crate) mod assertion;
@@ -22,17 +22,6 @@ use assertion::{Assertion, Taken};
 
 /// Tokens remembered; beyond, those that have expired are forgotten.
 const TOKENS_MAX: usize = 50_000;
-/// Resources by which the Management Activity API is known, its own application id among them.
-const AUDIT_RESOURCES: [&str; 6] = [
-    "https://manage.office.com",
-    "https://manage-gcc.office.com",
-    "https://manage.office365.us",
-    "https://manage.protection.apps.mil",
-    "https://manage.office365.cn",
-    "c5393580-f805-4401-95e8-94b7a6ef2fc2",
-];
-/// Resources that exist but are not the Management Activity API.
-const OTHER_RESOURCES: [&str; 2] = ["https://graph.microsoft.com", PORTAL_RESOURCE];
 /// The authorities of Microsoft's clouds; one that is not ours answers for another cloud.
 const CLOUD_AUTHORITIES: [&str; 4] = [
     "login.microsoftonline.com",
@@ -130,7 +119,7 @@ impl Issue<'_> {
     /// The roles of the resource, of those that the app has.
     fn granted(&self) -> Vec<String> {
         let for_portal = self.resource == PORTAL_RESOURCE;
-        let own = |role: &&String| portal::owns_role(role) == for_portal;
+        let own = |role: &&String| is_of_portal(role) == for_portal;
         self.roles.iter().filter(own).cloned().collect()
     }
 }
@@ -157,7 +146,7 @@ impl Grant<'_> {
                     resource: &resource,
                     proof: if taken.is_some() { 2 } else { 1 },
                 };
-                let text = self.issue(&issue, is_audit(&resource, config), tokens);
+                let text = self.issue(&issue, is_audit(&resource, &config.resources), tokens);
                 Outcome { answer: self.form(&text, &resource), taken }
             }
             Err(refusal) => {
@@ -187,7 +176,7 @@ impl Grant<'_> {
             resource: &granted.resource,
             proof: 2,
         };
-        let text = self.issue(&issue, is_audit(&granted.resource, config), tokens);
+        let text = self.issue(&issue, is_audit(&granted.resource, &config.resources), tokens);
         let now_s = self.now_ms.div_euclid(SECOND_MS);
         machine::answer(service, &text, &granted, now_s, self.lifetime_s)
     }
@@ -224,7 +213,7 @@ impl Grant<'_> {
             return Err(self.refusal(7_000_112, &presented.client_id, ""));
         }
         let taken = self.prove(app, &presented)?;
-        if !is_known_resource(&resource, config) {
+        if !is_known_resource(&resource, &config.resources) {
             return Err(self.refusal(500_011, "", &resource));
         }
         Ok((tenant, app, resource, taken))
@@ -367,13 +356,4 @@ impl Grant<'_> {
         let signature = hash(&claims).to_be_bytes().repeat(8);
         format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
-}
-
-/// Whether tokens for `resource` exist at all.
-pub(crate) fn is_known_resource(resource: &str, config: &SimConfig) -> bool {
-    is_audit(resource, config) || OTHER_RESOURCES.contains(&resource)
-}
-
-fn is_audit(resource: &str, config: &SimConfig) -> bool {
-    AUDIT_RESOURCES.contains(&resource) || config.resources.iter().any(|known| known == resource)
 }

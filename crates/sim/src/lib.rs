@@ -36,9 +36,11 @@ mod mishap;
 mod operations;
 mod owed;
 mod portal;
+mod portal_calls;
 mod publish;
 mod records;
 mod report;
+mod resources;
 mod route;
 #[cfg(feature = "server")]
 mod server;

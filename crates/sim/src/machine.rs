@@ -3,8 +3,8 @@
 
 use crate::answer::{Answer, quoted};
 use crate::config::{IdentityConfig, SimConfig, TenantConfig};
-use crate::entra::is_known_resource;
 use crate::http::{Query, Request};
+use crate::resources::is_known_resource;
 
 /// Which of the two services was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub(crate) fn check<'t>(
         return refuse(400, "invalid_request", "Identity not found");
     };
     let resource = resource.trim_end_matches('/').to_owned();
-    if !is_known_resource(&resource, config) {
+    if !is_known_resource(&resource, &config.resources) {
         let text = format!(
             "AADSTS500011: The resource principal named {resource} was not found in the tenant \
              named {}.",

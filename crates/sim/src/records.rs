@@ -6,6 +6,7 @@ mod directory;
 mod dlp;
 mod exchange;
 mod general;
+mod oddities;
 mod oddity;
 mod sharepoint;
 mod words;
@@ -19,7 +20,7 @@ use crate::draw;
 use crate::guid::Guid;
 use crate::time::MINUTE_MS;
 
-pub(crate) use oddity::Oddities;
+pub(crate) use oddities::Oddities;
 pub(crate) use writer::Scratch;
 use writer::{Common, Fields};
 

@@ -2,7 +2,6 @@
 
 use crate::http::Request;
 use crate::machine::Service;
-use crate::portal::PortalOperation;
 
 /// Where a request goes.
 pub(crate) enum Route<'a> {
@@ -48,6 +47,34 @@ impl Operation {
             Self::Notifications => "GetNotifications",
             Self::DlpTypes => "GetResources",
             Self::Blob(_) => "GetBlob",
+        }
+    }
+}
+
+/// An operation of the Activities API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PortalOperation {
+    Search,
+    Fetch(String),
+    Feedback(String),
+}
+
+impl PortalOperation {
+    /// Reads what follows `/api/v1/activities/`.
+    fn route(rest: &[&str], post: bool) -> Option<Self> {
+        match (rest, post) {
+            ([], _) => Some(Self::Search),
+            ([id], false) => Some(Self::Fetch((*id).to_owned())),
+            ([id, "feedback"], true) => Some(Self::Feedback((*id).to_owned())),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Search => "activities",
+            Self::Fetch(_) => "activity",
+            Self::Feedback(_) => "activity_feedback",
         }
     }
 }

@@ -5,6 +5,7 @@
 mod connection;
 mod control;
 mod response;
+mod shared;
 mod tls;
 mod webhook;
 
@@ -12,9 +13,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, MutexGuard};
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
@@ -23,10 +22,9 @@ use tokio::sync::watch;
 
 use crate::config::SimConfig;
 use crate::service::Microsoft;
-use tls::Authority;
 
-/// How often the service looks for content that became available, to notify webhooks.
-const TICK: Duration = Duration::from_millis(500);
+use self::shared::{Shared, system_ms};
+use self::tls::Authority;
 
 /// Where the server listens.
 #[derive(Clone, Debug)]
@@ -56,33 +54,6 @@ pub struct Server {
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
     stop: watch::Sender<bool>,
-}
-
-/// What all connections share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    microsoft: Mutex<Microsoft>,
-    pub(crate) connections: AtomicU64,
-    started: SystemTime,
-    /// How far the world's time is ahead of the system's.
-    ahead_ms: i64,
-}
-
-impl Shared {
-    pub(crate) fn microsoft(&self) -> MutexGuard<'_, Microsoft> {
-        self.microsoft.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The world's time, in ms since the epoch.
-    pub(crate) fn now_ms(&self) -> i64 {
-        system_ms().saturating_add(self.ahead_ms)
-    }
-}
-
-/// The system's time, in ms since the epoch.
-fn system_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What went wrong, with the option of the program that is to blame, and its value.
@@ -142,12 +113,7 @@ impl Server {
         let acceptor = authority.acceptor()?;
         let mut microsoft = Microsoft::new(config, start_ms);
         microsoft.allow_plain_webhooks();
-        let shared = Arc::new(Shared {
-            microsoft: Mutex::new(microsoft),
-            connections: AtomicU64::new(0),
-            started: SystemTime::now(),
-            ahead_ms: start_ms.saturating_sub(system_ms()),
-        });
+        let shared = Arc::new(Shared::new(microsoft, start_ms));
         let (stop, stopped) = watch::channel(false);
         runtime.spawn(connection::accept(plain, None, Arc::clone(&shared), stopped.clone()));
         runtime.spawn(connection::accept(secure, Some(acceptor), Arc::clone(&shared), stopped));
@@ -182,7 +148,7 @@ impl Server {
 
     /// Connections that were opened so far.
     pub fn connections(&self) -> u64 {
-        self.shared.connections.load(Ordering::Relaxed)
+        self.shared.connections()
     }
 
     /// Catches SIGTERM and SIGINT from now on, for a program to call before it says it is ready.

@@ -3,51 +3,9 @@
 
 use fastrand::Rng;
 
+use super::oddities::Oddities;
 use super::words;
 use super::writer::Fields;
-
-/// A set of oddities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Oddities(u32);
-
-impl Oddities {
-    pub(crate) const NO_ID: u32 = 1 << 0;
-    pub(crate) const NO_TIME: u32 = 1 << 1;
-    pub(crate) const ZONED_TIME: u32 = 1 << 2;
-    pub(crate) const RECORD_TYPE: u32 = 1 << 3;
-    pub(crate) const ADDRESS: u32 = 1 << 4;
-    pub(crate) const SOLIDUS: u32 = 1 << 5;
-    pub(crate) const SPACED: u32 = 1 << 6;
-    const BIG_INTEGERS: u32 = 1 << 7;
-    const SURROGATE: u32 = 1 << 8;
-    const JSON_IN_STRING: u32 = 1 << 9;
-    const DUPLICATE_KEY: u32 = 1 << 10;
-    const TYPE_FLIP: u32 = 1 << 11;
-    const LINE_END: u32 = 1 << 12;
-    const EMPTY: u32 = 1 << 13;
-    const LOOK_ALIKE: u32 = 1 << 14;
-    const CASE_COLLISION: u32 = 1 << 15;
-    const NUMBERS: u32 = 1 << 16;
-    const DEEP: u32 = 1 << 17;
-    const ESCAPES: u32 = 1 << 18;
-    const COUNT: u32 = 19;
-
-    /// One to three oddities for a share `oddness` of all records.
-    pub(super) fn draw(rng: &mut Rng, oddness: f64) -> Self {
-        if oddness <= 0.0 || rng.f64() >= oddness {
-            return Self(0);
-        }
-        let mut set = 0;
-        for _ in 0..rng.u32(1..=3) {
-            set |= 1 << rng.u32(..Self::COUNT);
-        }
-        Self(set)
-    }
-
-    pub(crate) const fn has(self, one: u32) -> bool {
-        self.0 & one != 0
-    }
-}
 
 /// Adds the fields of the record's oddities.
 pub(super) fn write(fields: &mut Fields<'_>) {

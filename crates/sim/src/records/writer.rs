@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::oddity::Oddities;
+use super::oddities::Oddities;
 use super::words;
 use crate::guid::Guid;
 use crate::time;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
@@ -16,8 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::response::ServerBody;
-use super::{Shared, control, webhook};
+use super::response::{ServerBody, plain};
+use super::shared::Shared;
+use super::{control, webhook};
 use crate::http::{Reply, Request, Transport};
 use crate::webhooks::WebhookAnswer;
 
@@ -46,7 +46,7 @@ pub(super) async fn accept(
         };
         // A failure only delays small answers.
         let _ = stream.set_nodelay(true);
-        let number = shared.connections.fetch_add(1, Ordering::Relaxed);
+        let number = shared.connected();
         let shared = Arc::clone(&shared);
         match acceptor.clone() {
             None => drop(tokio::spawn(serve(stream, "http", number, shared))),
@@ -140,11 +140,4 @@ async fn respond(reply: Reply, accepts_gzip: bool) -> io::Result<Response<Server
         response = response.header("Content-Encoding", "gzip");
     }
     response.body(ServerBody::reply(reply, gzip)).map_err(io::Error::other)
-}
-
-/// A text answer of the server itself.
-pub(super) fn plain(status: StatusCode, text: &str) -> Response<ServerBody> {
-    let mut response = Response::new(ServerBody::whole(text.to_owned().into_bytes()));
-    *response.status_mut() = status;
-    response
 }

@@ -3,16 +3,14 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
-use super::Shared;
-use super::connection::plain;
-use super::response::ServerBody;
+use super::response::{ServerBody, plain};
+use super::shared::Shared;
 use crate::answer::quoted;
 use crate::content_type::ContentType;
 use crate::guid::Guid;
@@ -58,9 +56,9 @@ fn report(shared: &Shared) -> Response<ServerBody> {
     drop(microsoft);
     match report {
         Ok(mut value) => {
-            value["connections"] = shared.connections.load(Ordering::Relaxed).into();
+            value["connections"] = shared.connections().into();
             value["uptime_s"] =
-                shared.started.elapsed().map_or(0, |uptime| uptime.as_secs()).into();
+                shared.started().elapsed().map_or(0, |uptime| uptime.as_secs()).into();
             json_answer(value)
         }
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

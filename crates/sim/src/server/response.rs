@@ -10,6 +10,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::{Body, Frame};
+use hyper::{Response, StatusCode};
 use tokio::time::Sleep;
 
 use crate::http::{Delivery, Piece, Reply};
@@ -121,4 +122,11 @@ impl Body for ServerBody {
             }
         }
     }
+}
+
+/// A text answer of the server itself.
+pub(super) fn plain(status: StatusCode, text: &str) -> Response<ServerBody> {
+    let mut response = Response::new(ServerBody::whole(text.to_owned().into_bytes()));
+    *response.status_mut() = status;
+    response
 }

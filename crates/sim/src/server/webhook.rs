@@ -17,8 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Shared, TICK};
+use super::shared::Shared;
 use crate::webhooks::{WebhookAnswer, WebhookCall};
+
+/// How often the service looks for content that became available, to notify webhooks.
+const TICK: Duration = Duration::from_millis(500);
 
 /// A webhook must answer within this time, as clients report of the real service.
 const ANSWER_MAX: Duration = Duration::from_secs(5);

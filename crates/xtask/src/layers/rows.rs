@@ -16,7 +16,7 @@ pub(super) struct Layered {
     pub(super) is_held: bool,
 }
 
-pub(super) const CRATES: [Layered; 5] = [CORE, CLIENT, HOST, CLI, SDK];
+pub(super) const CRATES: [Layered; 6] = [CORE, CLIENT, HOST, CLI, SDK, SIM];
 
 const CORE: Layered = Layered {
     name: "core",
@@ -106,6 +106,28 @@ const SDK: Layered = Layered {
         &["input"],
         &["instance"],
         &["start"],
+    ],
+    sources: &[],
+    exceptions: &[],
+    is_held: true,
+};
+
+const SIM: Layered = Layered {
+    name: "sim",
+    rows: &[
+        &["content_type", "draw", "resources", "time"],
+        &["faults", "guid", "issue"],
+        &["config", "report"],
+        &["records"],
+        &["blob"],
+        &["body", "owed", "publish"],
+        &["http"],
+        &["answer"],
+        &["aadsts", "listing", "machine", "portal", "webhooks"],
+        &["entra", "route", "subscriptions"],
+        &["tenant"],
+        &["service"],
+        &["admission", "mishap", "operations", "portal_calls", "server"],
     ],
     sources: &[],
     exceptions: &[],

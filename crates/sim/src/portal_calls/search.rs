@@ -4,13 +4,14 @@
 
 use serde_json::{Value, json};
 
-use super::activity::{Activity, Facts};
+use super::detail::detail;
 use super::filter::{self, Condition};
 use crate::answer::Answer;
 use crate::body::Body;
 use crate::draw;
 use crate::faults::Fault;
 use crate::http::{Query, Request};
+use crate::portal::{Activity, Facts};
 use crate::report::Rule;
 use crate::service::Microsoft;
 
@@ -82,7 +83,7 @@ impl Microsoft {
     pub(super) fn search(&mut self, now_ms: i64, request: &Request, tenant: usize) -> Answer {
         let Some(mut search) = Search::read(request) else {
             self.illegal(now_ms, request, Rule::BadBody, "the search cannot be read");
-            return super::detail(400, "JSON parse error");
+            return detail(400, "JSON parse error");
         };
         let cursor = search.filters.as_object_mut().and_then(|filters| filters.remove(CURSOR));
         let (mut conditions, wrong) = filter::read(&search.filters);
@@ -99,7 +100,7 @@ impl Microsoft {
                 None => {
                     let why = "nextQueryFilters were not followed as given";
                     self.illegal(now_ms, request, Rule::PageTampered, why);
-                    return super::detail(400, "Invalid filters.");
+                    return detail(400, "Invalid filters.");
                 }
             },
         };
@@ -147,7 +148,7 @@ impl Microsoft {
         search: &Search,
         conditions: &[Condition],
     ) -> Vec<((i64, i64, u64), Activity)> {
-        let feed = &self.tenants[tenant].portal.feed;
+        let feed = self.tenants[tenant].portal.feed();
         let (from, to) = filter::created_within(conditions);
         let facts = |activity| Facts::of(&feed.identity, activity);
         let happened = |activity| facts(activity).timestamp_ms;
@@ -206,7 +207,7 @@ impl Microsoft {
         } else if search.scan && has_next && !silent {
             members.push(format!("\"nextQueryFilters\":{}", search.filters));
         }
-        let feed = &self.tenants[tenant].portal.feed;
+        let feed = self.tenants[tenant].portal.feed();
         let records: Vec<String> = shown
             .iter()
             .map(|(_, activity)| Facts::of(&feed.identity, *activity).record(&feed.identity))

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::activity::Facts;
+use crate::portal::Facts;
 use crate::time::DAY_MS;
 
 /// Every filter with its type and its operators, as Microsoft lists them.
