@@ -571,7 +571,7 @@ fn a_retention_gap_is_reported_with_its_length() {
     let observed = watch(Scenario::scripted(world).once().resume(stored), 24);
     let errors = errors(&observed);
     assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].contains("(144"), "{errors:?}");
+    assert!(errors[0].contains("(15"), "{errors:?}");
     assert_eq!(observed.outcome, Some(Outcome::Incomplete));
     let known = losses(&observed.stored).unwrap();
     assert_eq!(known.len(), 1, "{known:?}");

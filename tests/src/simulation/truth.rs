@@ -12,6 +12,8 @@ use super::wanted::Wanted;
 
 /// For how long Microsoft keeps content, less what the collector keeps away from the edge.
 const KEPT_MS: i64 = (7 * 24 * 60 - 5) * 60_000;
+/// What may be gone so long before its time: content expires by the first stamp of its id.
+const EARLY_MS: i64 = 2 * 3_600_000;
 
 /// What there is to compare.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,8 @@ impl Truth<'_> {
 /// Whether Microsoft still has, at the end, what is called lost.
 fn is_invented(hole: &Hole, kind: LossKind, now_ms: i64, expires_ms: Option<i64>) -> bool {
     match kind {
-        LossKind::Gap => now_ms - KEPT_MS + SKEW_MS < hole.end.as_millis(),
+        // What may be gone before its time counts as lost as well.
+        LossKind::Gap => now_ms - KEPT_MS + EARLY_MS + SKEW_MS < hole.end.as_millis(),
         LossKind::Unsubscribed => now_ms + SKEW_MS < hole.end.as_millis(),
         // Of an empty one nobody knows.
         LossKind::Blob => expires_ms.is_some_and(|at| now_ms + SKEW_MS < at),

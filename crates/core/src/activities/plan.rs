@@ -16,6 +16,7 @@ pub(crate) const RETENTION: Retention = Retention {
     kept: Duration::from_secs(180 * 86_400),
     margin: Duration::from_secs(3_600),
     begin_margin: Duration::from_secs(3_600),
+    early: Duration::ZERO,
 };
 
 /// The longest interval of one search. Each search ends with a page that is not full, so few are

@@ -22,6 +22,10 @@ use crate::source::words::{message_of, opening_of};
 /// What is said of a body that is no list.
 pub(super) const NULL: &str = "the body is null";
 
+/// What to do about blobs that are there and have nothing in them.
+const HOLLOW_REMEDY: &str = "nothing at once: they are read again until they expire; if it goes \
+                             on, open a case with Microsoft that names the content ids";
+
 /// How an exchange ended.
 pub(super) struct Ending {
     pub verdict: Verdict,
@@ -83,6 +87,7 @@ impl Ending {
             (Some(code), _) => remedy(code),
             (None, Verdict::Reauthenticate) => remedy(UNAUTHORIZED),
             (None, Verdict::Forbid) => remedy(FORBIDDEN),
+            (None, _) if self.hollow => HOLLOW_REMEDY,
             (None, _) if self.reason.starts_with(CANNOT_CONNECT) => REACH_REMEDY,
             (None, _) => NO_CODE_REMEDY,
         }

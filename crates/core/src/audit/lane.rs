@@ -235,9 +235,12 @@ impl Lane {
     }
 
     /// The last page of a window is read.
-    pub(super) fn complete(&mut self, run: RunId, desk: &mut Desk) {
+    pub(super) fn complete(&mut self, run: RunId, desk: &mut Desk, now: Now) {
         let Some(completed) = self.windows.complete(run) else { return };
         self.metrics.windows_listed += 1;
+        let server_now = desk.server_time(now);
+        let coverage = &mut self.coverage;
+        self.metrics.listing_gaps += coverage.note_listed(completed.window, desk, server_now);
         if let Some(window) = self.windows.take_settled(run) {
             self.cover(window);
         }

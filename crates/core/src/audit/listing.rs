@@ -192,7 +192,7 @@ impl AuditSource {
                 self.turn_page(desk, now, index, run, &next);
             }
             (None | Some(_), _) => {
-                lane.complete(run, desk);
+                lane.complete(run, desk, now);
                 lane.note_caught_up(desk, now);
             }
         }

@@ -19,6 +19,8 @@ pub(crate) const RETENTION: Retention = Retention {
     kept: Duration::from_secs(7 * 86_400),
     margin: Duration::from_secs(5 * 60),
     begin_margin: Duration::from_secs(30 * 60),
+    // Content expires so long after the first stamp of its id, and is created by the second.
+    early: Duration::from_secs(2 * 3_600),
 };
 
 /// What is this close to falling out of retention goes before all other backlog.

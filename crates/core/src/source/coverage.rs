@@ -61,6 +61,9 @@ impl LaneRecord {
     }
 }
 
+/// A window may be listed so long after it was planned, and what was said of it before still holds.
+const LISTED_LATE_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// The account of one feed.
 #[derive(Clone, Debug)]
 pub(crate) struct Coverage {
@@ -74,6 +77,8 @@ pub(crate) struct Coverage {
     changed: bool,
     /// When a gap is reported that still grows.
     growing_gap_at: Duration,
+    /// Up to where what is lost was told.
+    lost_until: Utc,
 }
 
 impl Coverage {
@@ -101,6 +106,7 @@ impl Coverage {
             is_new: found.is_none(),
             changed: found.is_none(),
             growing_gap_at: now.monotonic + GAP_REPORTED_EVERY,
+            lost_until: Utc::MIN,
         };
         Ok((coverage, record))
     }
@@ -170,16 +176,46 @@ impl Coverage {
                 continue;
             }
             self.growing_gap_at = now.monotonic + GAP_REPORTED_EVERY;
+            lost += self.lose_until(gap, desk, server_now);
             self.cover(gap);
-            lost += gap.end.since(gap.start);
-            desk.lose(Loss::of_time(LossKind::Gap, self.feed, gap, server_now));
-            desk.tell(Event::ListingGapError {
-                content_type: self.feed,
-                start: gap.start,
-                end: gap.end,
-            });
         }
         lost
+    }
+
+    /// A window was listed to its end. What of it was not covered before and is so old that some
+    /// may have been gone already counts as lost: nobody can say that it is not. Not so what a
+    /// first run begins with, which nobody has ever had. Answers how long what is lost was.
+    pub(crate) fn note_listed(
+        &mut self,
+        window: Interval,
+        desk: &mut Desk,
+        server_now: Utc,
+    ) -> Duration {
+        let certain = self.retention.certain(server_now) - LISTED_LATE_MAX;
+        let start = window.start.max(self.begin + self.retention.early).max(self.lost_until);
+        let Some(old) = Interval::new(start, window.end.min(certain)) else {
+            return Duration::ZERO;
+        };
+        let gaps = self.covered.gaps(old);
+        gaps.into_iter().map(|gap| self.lose_until(gap, desk, server_now)).sum()
+    }
+
+    /// A gap is lost, and with it what follows and may be gone before it can be asked for. Told
+    /// and remembered in one piece. Answers how long it is.
+    fn lose_until(&mut self, gap: Interval, desk: &mut Desk, server_now: Utc) -> Duration {
+        let start = gap.start.max(self.lost_until);
+        let certain = self.retention.certain(server_now);
+        let follows = Interval::new(gap.end, certain);
+        let follows = follows.and_then(|time| self.covered.gaps(time).first().copied());
+        let end = match follows {
+            Some(time) if time.start == gap.end => time.end,
+            Some(_) | None => gap.end,
+        };
+        let Some(lost) = Interval::new(start, end) else { return Duration::ZERO };
+        self.lost_until = end;
+        desk.lose(Loss::of_time(LossKind::Gap, self.feed, lost, server_now));
+        desk.tell(Event::ListingGapError { content_type: self.feed, start, end });
+        end.since(start)
     }
 
     /// The service's clock is known, or known better: what was noted by a wrong one and lies in the

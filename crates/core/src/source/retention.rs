@@ -29,12 +29,19 @@ pub(crate) struct Retention {
     /// How much later again a first run begins: time to sign in and to ask for the oldest window
     /// before it is gone.
     pub begin_margin: Duration,
+    /// How much earlier than its creation says something may be gone.
+    pub early: Duration,
 }
 
 impl Retention {
     /// The oldest moment that a window may start at.
     pub(crate) fn oldest(self, now: Utc) -> Utc {
         now - (self.kept - self.margin)
+    }
+
+    /// Since when nothing can be gone yet that has not been asked for.
+    pub(crate) fn certain(self, now: Utc) -> Utc {
+        now - (self.kept - self.early)
     }
 
     /// Where collection begins when nothing is stored.
