@@ -5,6 +5,7 @@
 
 use crate::audit::config::AuditConfig;
 use crate::audit::wire;
+use crate::base::key::{Key, KeySet};
 use crate::contract::batch::{ContentRef, ContentType};
 
 /// Ids have about 120 characters.
@@ -111,6 +112,31 @@ const SHOWN_CHARS_MAX: usize = 400;
 /// An address as it is told: without its query, which may hold anything, and of bearable length.
 pub(crate) fn shown(address: &str) -> String {
     address.split('?').next().unwrap_or_default().chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+/// Origins elsewhere that are remembered, so that each is reported once.
+const REFUSED_MAX: usize = 1_000;
+
+/// What was told of one feed's addresses.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    /// Origins elsewhere that were named before.
+    refused: KeySet,
+    /// Whether it was told that Microsoft names wrong ones.
+    derived_told: bool,
+}
+
+impl Addresses {
+    /// Microsoft named a wrong one. Whether that is to be told.
+    pub(super) const fn note_derived(&mut self) -> bool {
+        !std::mem::replace(&mut self.derived_told, true)
+    }
+
+    /// One on this origin cannot be followed. Whether that is to be told.
+    pub(super) fn refuse(&mut self, origin: &str) -> bool {
+        let key = Key::of_content(&origin.to_ascii_lowercase());
+        self.refused.len() < REFUSED_MAX && self.refused.insert(key)
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! What became of each blob of one feed: which can be read, which failed, which are set aside.
 //! Knows windows by their names only, and answers which of them wait no more.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::blob::{Blob, Stage};
 use crate::audit::expand::Progress;
-use crate::audit::hint::Hints;
+use crate::audit::queue::Queue;
 use crate::audit::run::RunId;
 use crate::audit::seen::SeenContents;
 use crate::audit::state::BlobRecord;
@@ -47,66 +47,6 @@ const HINT_FAILURES_MAX: u32 = 3;
 
 /// A blob that has read differently than before so often is not handed over in part any more.
 const BLOB_CHANGES_MAX: u32 = 3;
-
-/// One blob that is known and not settled.
-#[derive(Debug)]
-struct Blob {
-    content: Arc<ContentRef>,
-    urgency: Urgency,
-    stage: Stage,
-    failures: u32,
-    quarantined: bool,
-    /// Whether only a hint names it: until a listing does too, or it has yielded records.
-    hinted: bool,
-    /// What was handed to the host. A new attempt continues here.
-    emitted: Progress,
-    /// What the host has taken.
-    delivered: Progress,
-    /// How often it has read differently than before.
-    changes: u32,
-    /// Since when it has been an empty list, each time that it could be read.
-    empty_since: Option<Utc>,
-    /// The windows that wait for it.
-    waiters: Vec<RunId>,
-    stored: bool,
-}
-
-impl Blob {
-    fn new(content: Arc<ContentRef>, urgency: Urgency) -> Self {
-        Self {
-            content,
-            urgency,
-            stage: Stage::Ready,
-            failures: 0,
-            quarantined: false,
-            hinted: false,
-            emitted: Progress::default(),
-            delivered: Progress::default(),
-            changes: 0,
-            empty_since: None,
-            waiters: Vec::new(),
-            stored: false,
-        }
-    }
-
-    /// As it is stored.
-    fn record(&self) -> BlobRecord {
-        BlobRecord::new(&self.content, self.delivered, self.quarantined, self.empty_since)
-    }
-}
-
-/// What is happening to a blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It can be read.
-    Ready,
-    /// It failed and is read again then.
-    Waiting(Duration),
-    /// It is being read.
-    Reading(RequestId),
-    /// It was read to its end; the host has not taken all of it.
-    Emitted,
-}
 
 /// Whether too many blobs cannot be read, as far as that was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,9 +107,7 @@ pub(super) struct Blobs {
     content_type: ContentType,
     keys: LaneKeys,
     blobs: HashMap<Key, Blob>,
-    ready: BTreeSet<(Urgency, Reverse<Utc>, Key)>,
-    hints: Hints,
-    waiting: BTreeSet<(Duration, Key)>,
+    queue: Queue,
     seen: SeenContents,
     /// What was told of blobs that cannot be read.
     unreadable: Unreadable,
@@ -186,9 +124,7 @@ impl Blobs {
         let mut all = Self {
             content_type,
             blobs: HashMap::new(),
-            ready: BTreeSet::new(),
-            hints: Hints::default(),
-            waiting: BTreeSet::new(),
+            queue: Queue::default(),
             seen: SeenContents::load(stored, &keys)?,
             unreadable: Unreadable::Bearable,
             unread: Unread::default(),
@@ -208,7 +144,6 @@ impl Blobs {
                 all.unread.hold(&content, None);
                 all.counts.quarantined += 1;
             }
-            all.ready.insert((Urgency::Soon, Reverse(content.created), key));
             let blob = Blob {
                 quarantined: record.quarantined(),
                 emitted: progress,
@@ -217,6 +152,7 @@ impl Blobs {
                 stored: true,
                 ..Blob::new(content, Urgency::Soon)
             };
+            all.queue.put(key, &blob);
             all.blobs.insert(key, blob);
         }
         Ok(all)
@@ -246,24 +182,18 @@ impl Blobs {
 
     /// The most urgent blob that can be read.
     pub(super) fn first_ready(&self) -> Option<(Urgency, Key)> {
-        self.ready.first().map(|(urgency, _, key)| (*urgency, *key))
+        self.queue.first_ready()
     }
 
     /// What only a hint names and has waited longest.
     pub(super) fn first_hint(&self) -> Option<Key> {
-        self.hints.first()
+        self.queue.first_hint()
     }
 
     /// Whether so few blobs wait that more of this urgency may be listed.
     pub(super) fn may_list(&self, urgency: Urgency) -> bool {
-        let ready = match urgency {
-            // What is older must not keep fresh content from being seen.
-            Urgency::Fresh => {
-                let fresh = self.ready.iter().take_while(|blob| blob.0 == urgency);
-                fresh.take(BLOBS_READY_MAX).count()
-            }
-            Urgency::Soon | Urgency::Backlog => self.ready.len(),
-        };
+        // What is older must not keep fresh content from being seen.
+        let ready = self.queue.count_ready(urgency == Urgency::Fresh, BLOBS_READY_MAX);
         let known_max = if urgency == Urgency::Fresh { BLOBS_FRESH_MAX } else { BLOBS_KNOWN_MAX };
         ready < BLOBS_READY_MAX && self.known() < known_max
     }
@@ -271,7 +201,7 @@ impl Blobs {
     /// Blobs that are not settled, but for those set aside and those that only hints name.
     fn known(&self) -> usize {
         let quarantined = usize::try_from(self.counts.quarantined).unwrap_or(usize::MAX);
-        self.blobs.len().saturating_sub(quarantined.saturating_add(self.hints.known()))
+        self.blobs.len().saturating_sub(quarantined.saturating_add(self.queue.hinted()))
     }
 
     /// Whether no blob is left but those set aside and those that only hints name.
@@ -306,17 +236,14 @@ impl Blobs {
         // What a listing says counts, and not what a notification said; and the newest address,
         // which is of the configured cloud at last perhaps.
         if blob.hinted || blob.content.uri != content.uri {
-            if blob.stage == Stage::Ready {
-                let urgency = if blob.hinted { urgency } else { blob.urgency };
-                self.ready.remove(&(blob.urgency, Reverse(blob.content.created), key));
-                self.ready.insert((urgency, Reverse(content.created), key));
-            }
+            self.queue.take(key, blob);
             blob.content = Arc::new(content);
-        }
-        if std::mem::take(&mut blob.hinted) {
-            blob.urgency = urgency;
-            self.hints.remove(key);
-            self.counts.listed += 1;
+            if std::mem::take(&mut blob.hinted) {
+                blob.urgency = urgency;
+                self.queue.hints().remove(key);
+                self.counts.listed += 1;
+            }
+            self.queue.put(key, blob);
         }
         // A blob that was set aside holds no window open.
         let waits = !blob.quarantined && !blob.waiters.contains(&run);
@@ -327,24 +254,24 @@ impl Blobs {
     }
 
     fn add(&mut self, key: Key, content: ContentRef, run: Option<RunId>, urgency: Urgency) {
-        match run {
-            Some(_) => {
-                self.ready.insert((urgency, Reverse(content.created), key));
-                self.counts.listed += 1;
-            }
-            None => self.hints.add(key),
-        }
         let blob = Blob {
             hinted: run.is_none(),
             waiters: run.into_iter().collect(),
             ..Blob::new(Arc::new(content), urgency)
         };
+        match run {
+            Some(_) => {
+                self.queue.put(key, &blob);
+                self.counts.listed += 1;
+            }
+            None => self.queue.hints().add(key),
+        }
         self.blobs.insert(key, blob);
     }
 
     /// Notes what a hint names, if there is room. Answers whether it is news.
     pub(super) fn take_hint(&mut self, content: ContentRef) -> bool {
-        self.hints.has_room()
+        self.queue.hints().has_room()
             && self.blobs.len() < BLOBS_KNOWN_MAX
             && self.list(content, None, Urgency::Fresh).news
     }
@@ -370,13 +297,13 @@ impl Blobs {
         self.counts.quarantined += 1;
         // Its address was told of.
         self.unread.hold(&content, None);
-        self.waiting.insert((until, key));
         let blob = Blob {
             stage: Stage::Waiting(until),
             quarantined: true,
             stored: true,
             ..Blob::new(Arc::new(content), Urgency::Backlog)
         };
+        self.queue.put(key, &blob);
         self.blobs.insert(key, blob);
         true
     }
@@ -402,40 +329,20 @@ impl Blobs {
 
     /// Makes blobs ready whose wait is over; answers when the next one is.
     pub(super) fn wake(&mut self, now: Duration) -> Option<Duration> {
-        while let Some((at, key)) = self.waiting.first().copied() {
-            if at > now {
-                return Some(at);
+        loop {
+            match self.queue.first_waiting(now) {
+                Ok(key) => self.set_stage(key, Stage::Ready),
+                Err(next) => return next,
             }
-            self.set_stage(key, Stage::Ready);
         }
-        None
     }
 
     /// Moves a blob to another stage, and to the queue that belongs to it.
     pub(super) fn set_stage(&mut self, key: Key, stage: Stage) {
         let Some(blob) = self.blobs.get_mut(&key) else { return };
-        let place = (blob.urgency, Reverse(blob.content.created), key);
-        match blob.stage {
-            Stage::Ready if blob.hinted => self.hints.take(key),
-            Stage::Ready => {
-                self.ready.remove(&place);
-            }
-            Stage::Waiting(at) => {
-                self.waiting.remove(&(at, key));
-            }
-            Stage::Reading(_) | Stage::Emitted => {}
-        }
+        self.queue.take(key, blob);
         blob.stage = stage;
-        match stage {
-            Stage::Ready if blob.hinted => self.hints.push(key),
-            Stage::Ready => {
-                self.ready.insert(place);
-            }
-            Stage::Waiting(at) => {
-                self.waiting.insert((at, key));
-            }
-            Stage::Reading(_) | Stage::Emitted => {}
-        }
+        self.queue.put(key, blob);
     }
 
     /// A blob was read up to `progress`. Answers its content.
@@ -450,7 +357,7 @@ impl Blobs {
             blob.failures = 0;
             // Microsoft has it: it is no mere hint any more.
             if std::mem::take(&mut blob.hinted) {
-                self.hints.remove(key);
+                self.queue.hints().remove(key);
             }
         }
         blob.emitted = progress;
@@ -474,8 +381,7 @@ impl Blobs {
     /// Since when a blob has been an empty list at each reading; `None` if it is one for the first
     /// time, or records were in it once.
     pub(super) fn empty_since(&self, key: Key) -> Option<Utc> {
-        let blob = self.blobs.get(&key)?;
-        blob.empty_since.filter(|_| blob.delivered.records == 0)
+        self.blobs.get(&key)?.empty_since()
     }
 
     /// Notes since when a blob has been an empty list each time that it could be read.
@@ -518,7 +424,7 @@ impl Blobs {
         // Takes it out of its queue.
         self.set_stage(key, Stage::Emitted);
         if let Some(blob) = self.blobs.remove(&key) {
-            self.hints.remove(key);
+            self.queue.hints().remove(key);
             if blob.stored {
                 changes.delete(self.keys.blob(key));
             }
@@ -646,7 +552,7 @@ impl Blobs {
         self.set_stage(key, Stage::Emitted);
         let blob = self.blobs.remove(&key)?;
         if blob.hinted {
-            self.hints.remove(key);
+            self.queue.hints().remove(key);
         }
         if blob.stored {
             changes.delete(self.keys.blob(key));
@@ -691,7 +597,7 @@ impl Blobs {
         metrics.blob_failures = self.counts.failures;
         metrics.blobs_lost = self.counts.lost;
         metrics.blobs_quarantined = self.counts.quarantined;
-        metrics.blobs_pending = (self.blobs.len() - self.hints.known()) as u64;
+        metrics.blobs_pending = (self.blobs.len() - self.queue.hinted()) as u64;
         metrics.newest_content = self.newest_delivered;
     }
 }

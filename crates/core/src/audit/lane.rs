@@ -3,17 +3,18 @@
 
 use std::time::Duration;
 
+use crate::audit::address::Addresses;
 use crate::audit::blobs::{Blobs, Settled};
 use crate::audit::config::AuditConfig;
 use crate::audit::expand::Progress;
 use crate::audit::plan::RETENTION;
 use crate::audit::relist::Older;
-use crate::audit::run::RunId;
+use crate::audit::run::{PageFailure, RunId};
 use crate::audit::seen::SeenRecords;
 use crate::audit::subscription::Subscription;
-use crate::audit::windows::{PageFailure, Windows};
+use crate::audit::windows::Windows;
 use crate::base::interval::Interval;
-use crate::base::key::{Key, KeySet};
+use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{ContentRef, ContentType, Record};
 use crate::contract::event::Event;
@@ -28,9 +29,6 @@ use crate::source::losses::{Loss, LossKind};
 use crate::source::retention::{FRESH_SPAN, horizon};
 use crate::source::revision::{Novelty, Revision};
 use crate::source::urgency::{Urgency, Wake};
-
-/// Origins elsewhere that are remembered, so that each is reported once.
-const REFUSED_MAX: usize = 1_000;
 
 /// One request for content.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +47,7 @@ pub(super) struct Lane {
     blobs: Blobs,
     subscription: Subscription,
     records: SeenRecords,
-    /// Origins elsewhere that were named before.
-    refused: KeySet,
-    /// Whether it was told that Microsoft names wrong addresses.
-    derived_told: bool,
+    addresses: Addresses,
     caught_up: bool,
     /// Counters that are of no part, and gauges as of the last measuring.
     metrics: LaneMetrics,
@@ -77,8 +72,7 @@ impl Lane {
             blobs: Blobs::load(content_type, stored)?,
             subscription: Subscription::load(keys.clone(), stored)?,
             records: SeenRecords::load(stored, &keys, dedupe_records)?,
-            refused: KeySet::default(),
-            derived_told: false,
+            addresses: Addresses::default(),
             caught_up: false,
             metrics: LaneMetrics::new(content_type),
             keys,
@@ -308,7 +302,7 @@ impl Lane {
     /// Microsoft named a wrong address, `shown`, and another is asked instead.
     pub(super) fn note_derived(&mut self, shown: String, desk: &mut Desk) {
         self.metrics.addresses_derived += 1;
-        if !std::mem::replace(&mut self.derived_told, true) {
+        if self.addresses.note_derived() {
             let content_type = self.content_type;
             desk.tell(Event::AddressDerived { content_type, address: shown });
         }
@@ -316,8 +310,7 @@ impl Lane {
 
     /// Says that an address, `shown`, cannot be followed, once for each origin.
     pub(super) fn refuse_address(&mut self, origin: &str, shown: String, desk: &mut Desk) {
-        let key = Key::of_content(&origin.to_ascii_lowercase());
-        if self.refused.len() < REFUSED_MAX && self.refused.insert(key) {
+        if self.addresses.refuse(origin) {
             let content_type = self.content_type;
             desk.tell(Event::AddressRefusedError { content_type, address: shown });
         }

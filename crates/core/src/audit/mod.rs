@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 pub(crate) mod answers;
+mod blob;
 mod blobs;
 pub(crate) mod config;
 mod ending;
@@ -16,6 +17,7 @@ pub(crate) mod judge;
 mod lane;
 mod listing;
 pub(crate) mod plan;
+mod queue;
 mod reading;
 mod record;
 mod relist;

@@ -68,3 +68,29 @@ pub(super) enum Listing {
     /// There are no more pages.
     Complete,
 }
+
+/// A window whose listing is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Completed {
+    pub window: Interval,
+    pub blobs: u64,
+    pub new: u64,
+}
+
+/// Failures in a row, and the wait until it is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    pub in_a_row: u32,
+    pub wait: Duration,
+}
+
+/// What came of a page that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageFailure {
+    /// It is not wanted any more.
+    Unknown,
+    /// It is asked for again.
+    Again(Failed),
+    /// It has failed too often: its window is to be given up.
+    GiveUp,
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::access::Authorization;
 use crate::audit::AuditSource;
 use crate::audit::address::{self, Address};
-use crate::audit::blobs::Stage;
+use crate::audit::blob::Stage;
 use crate::audit::exchange::{Body, Exchange, Purpose};
 use crate::audit::lane::Work;
 use crate::audit::run::RunId;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::audit::plan::{self, Round};
 use crate::audit::relist::Older;
-use crate::audit::run::{Listing, Run, RunId};
+use crate::audit::run::{Completed, Failed, Listing, PageFailure, Run, RunId};
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::key::Key;
 use crate::base::time::Utc;
@@ -34,32 +34,6 @@ const LIST_RETRY_MAX: Duration = Duration::from_secs(120);
 /// Waits between attempts to list a window that is set aside.
 const ASIDE_RETRY_BASE: Duration = Duration::from_secs(60);
 const ASIDE_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
-
-/// A window whose listing is complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Completed {
-    pub window: Interval,
-    pub blobs: u64,
-    pub new: u64,
-}
-
-/// Failures in a row, and the wait until it is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failed {
-    pub in_a_row: u32,
-    pub wait: Duration,
-}
-
-/// What came of a page that could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PageFailure {
-    /// It is not wanted any more.
-    Unknown,
-    /// It is asked for again.
-    Again(Failed),
-    /// It has failed too often: its window is to be given up.
-    GiveUp,
-}
 
 /// The windows of one feed.
 #[derive(Debug)]

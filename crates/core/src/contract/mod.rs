@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod event;
+mod event_code;
 mod event_text;
 pub(crate) mod io;
 pub(crate) mod level;

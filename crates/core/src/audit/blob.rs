@@ -1,0 +1,88 @@
+//! One blob of a feed, and what is happening to it. Plain data.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::expand::Progress;
+use crate::audit::run::RunId;
+use crate::audit::state::BlobRecord;
+use crate::base::key::Key;
+use crate::base::time::Utc;
+use crate::contract::batch::ContentRef;
+use crate::contract::request::RequestId;
+use crate::source::urgency::Urgency;
+
+/// Where a blob stands among those that can be read: by urgency, the newest first.
+pub(super) type Place = (Urgency, Reverse<Utc>, Key);
+
+/// One blob that is known and not settled.
+#[derive(Debug)]
+pub(super) struct Blob {
+    pub content: Arc<ContentRef>,
+    pub urgency: Urgency,
+    pub stage: Stage,
+    pub failures: u32,
+    pub quarantined: bool,
+    /// Whether only a hint names it: until a listing does too, or it has yielded records.
+    pub hinted: bool,
+    /// What was handed to the host. A new attempt continues here.
+    pub emitted: Progress,
+    /// What the host has taken.
+    pub delivered: Progress,
+    /// How often it has read differently than before.
+    pub changes: u32,
+    /// Since when it has been an empty list, each time that it could be read.
+    pub empty_since: Option<Utc>,
+    /// The windows that wait for it.
+    pub waiters: Vec<RunId>,
+    pub stored: bool,
+}
+
+impl Blob {
+    pub(super) fn new(content: Arc<ContentRef>, urgency: Urgency) -> Self {
+        Self {
+            content,
+            urgency,
+            stage: Stage::Ready,
+            failures: 0,
+            quarantined: false,
+            hinted: false,
+            emitted: Progress::default(),
+            delivered: Progress::default(),
+            changes: 0,
+            empty_since: None,
+            waiters: Vec::new(),
+            stored: false,
+        }
+    }
+
+    /// As it is stored.
+    pub(super) fn record(&self) -> BlobRecord {
+        BlobRecord::new(&self.content, self.delivered, self.quarantined, self.empty_since)
+    }
+
+    /// Where it stands among those that can be read.
+    pub(super) fn place(&self, key: Key) -> Place {
+        (self.urgency, Reverse(self.content.created), key)
+    }
+
+    /// Since when it has been an empty list at each reading; `None` if it is one for the first
+    /// time, or records were in it once.
+    pub(super) fn empty_since(&self) -> Option<Utc> {
+        self.empty_since.filter(|_| self.delivered.records == 0)
+    }
+}
+
+/// What is happening to a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It can be read.
+    Ready,
+    /// It failed and is read again then.
+    Waiting(Duration),
+    /// It is being read.
+    Reading(RequestId),
+    /// It was read to its end; the host has not taken all of it.
+    Emitted,
+}

@@ -1,0 +1,120 @@
+//! What events are called, and how much they matter.
+
+use crate::contract::event::Event;
+use crate::contract::level::Level;
+
+impl Event {
+    /// What kind of event it is: its name here. Stable, for filters and alerts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::CollectorStarted { .. } => "CollectorStarted",
+            Self::TokenAcquired { .. } => "TokenAcquired",
+            Self::TokenRefusedError { .. } => "TokenRefusedError",
+            Self::ForeignAnswerError { .. } => "ForeignAnswerError",
+            Self::TokensRejectedError { .. } => "TokensRejectedError",
+            Self::SigningIn { .. } => "SigningIn",
+            Self::CredentialChanged { .. } => "CredentialChanged",
+            Self::CredentialUnreadable { .. } => "CredentialUnreadable",
+            Self::CertificateExpiring { .. } => "CertificateExpiring",
+            Self::CertificateExpiredError { .. } => "CertificateExpiredError",
+            Self::CertificateEarlyError { .. } => "CertificateEarlyError",
+            Self::SubscriptionStarted { .. } => "SubscriptionStarted",
+            Self::SubscriptionGapError { .. } => "SubscriptionGapError",
+            Self::SubscriptionMissing { .. } => "SubscriptionMissing",
+            Self::FeedDeniedError { .. } => "FeedDeniedError",
+            Self::FeedRestored { .. } => "FeedRestored",
+            Self::WindowListed { .. } => "WindowListed",
+            Self::BacklogDelivered { .. } => "BacklogDelivered",
+            Self::Throttled { .. } => "Throttled",
+            Self::RequestRetried { .. } => "RequestRetried",
+            Self::SignInUnreachable { .. } => "SignInUnreachable",
+            Self::ApiUnreachable { .. } => "ApiUnreachable",
+            Self::RequestPostponed { .. } => "RequestPostponed",
+            Self::RetriesMounting { .. } => "RetriesMounting",
+            Self::BlobQuarantined { .. } => "BlobQuarantined",
+            Self::FeedFailingError { .. } => "FeedFailingError",
+            Self::BlobsUnreadableError { .. } => "BlobsUnreadableError",
+            Self::BlobRecovered { .. } => "BlobRecovered",
+            Self::BlobEmpty { .. } => "BlobEmpty",
+            Self::ContentLostError { .. } => "ContentLostError",
+            Self::ListingGapError { .. } => "ListingGapError",
+            Self::RecordsDroppedError { .. } => "RecordsDroppedError",
+            Self::RecordsRevised { .. } => "RecordsRevised",
+            Self::RecordsWithheldError { .. } => "RecordsWithheldError",
+            Self::ListingEntriesDroppedError { .. } => "ListingEntriesDroppedError",
+            Self::AddressDerived { .. } => "AddressDerived",
+            Self::AddressRefusedError { .. } => "AddressRefusedError",
+            Self::WebhookSet { .. } => "WebhookSet",
+            Self::WebhookRefused { .. } => "WebhookRefused",
+            Self::WebhookKept { .. } => "WebhookKept",
+            Self::WebhookLost { .. } => "WebhookLost",
+            Self::HintForgotten { .. } => "HintForgotten",
+            Self::ClockCorrected { .. } => "ClockCorrected",
+            Self::ActivitiesListed { .. } => "ActivitiesListed",
+            Self::FiltersChanged => "FiltersChanged",
+            Self::FilterIgnored { .. } => "FilterIgnored",
+            Self::LossesUnacknowledged { .. } => "LossesUnacknowledged",
+            Self::LossesAcknowledged { .. } => "LossesAcknowledged",
+            Self::OutputShortError { .. } => "OutputShortError",
+            Self::BatchesReturned { .. } => "BatchesReturned",
+        }
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::TokenRefusedError { .. }
+            | Self::ForeignAnswerError { .. }
+            | Self::TokensRejectedError { .. }
+            | Self::CertificateExpiredError { .. }
+            | Self::CertificateEarlyError { .. }
+            | Self::FeedDeniedError { .. }
+            | Self::SubscriptionGapError { .. }
+            | Self::FeedFailingError { .. }
+            | Self::BlobsUnreadableError { .. }
+            | Self::ContentLostError { .. }
+            | Self::ListingGapError { .. }
+            | Self::RecordsDroppedError { .. }
+            | Self::RecordsWithheldError { .. }
+            | Self::ListingEntriesDroppedError { .. }
+            | Self::OutputShortError { .. }
+            | Self::AddressRefusedError { .. } => Level::Error,
+            Self::CredentialUnreadable { .. }
+            | Self::CertificateExpiring { .. }
+            | Self::SubscriptionMissing { .. }
+            | Self::BlobEmpty { .. }
+            | Self::AddressDerived { .. }
+            | Self::Throttled { .. }
+            | Self::SignInUnreachable { .. }
+            | Self::ApiUnreachable { .. }
+            | Self::RequestPostponed { .. }
+            | Self::RetriesMounting { .. }
+            | Self::BlobQuarantined { .. }
+            | Self::WebhookRefused { .. }
+            | Self::WebhookLost { .. }
+            | Self::FiltersChanged
+            | Self::FilterIgnored { .. }
+            | Self::ClockCorrected { .. }
+            | Self::LossesUnacknowledged { .. }
+            | Self::BatchesReturned { .. } => Level::Warn,
+            Self::CollectorStarted { .. }
+            | Self::SigningIn { .. }
+            | Self::CredentialChanged { .. }
+            | Self::SubscriptionStarted { .. }
+            | Self::FeedRestored { .. }
+            | Self::WebhookSet { .. }
+            | Self::WebhookKept { .. }
+            | Self::BacklogDelivered { .. }
+            | Self::LossesAcknowledged { .. }
+            | Self::BlobRecovered { .. } => Level::Info,
+            Self::TokenAcquired { .. }
+            | Self::WindowListed { .. }
+            | Self::HintForgotten { .. }
+            | Self::ActivitiesListed { .. }
+            | Self::RecordsRevised { .. }
+            | Self::RequestRetried { .. } => Level::Debug,
+        }
+    }
+}
