@@ -154,7 +154,7 @@ impl Config {
     #[must_use]
     pub fn identity_address(&self) -> Option<&str> {
         match self.credential() {
-            Credential::ManagedIdentity(identity) => Some(identity.endpoint.as_str()),
+            Credential::ManagedIdentity(identity) => Some(identity.endpoint().as_str()),
             Credential::ClientSecret(_)
             | Credential::Certificate(_)
             | Credential::FederatedToken(_) => None,

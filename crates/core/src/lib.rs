@@ -11,6 +11,7 @@
 //! whatever cannot be delivered is reported as an ERROR with a count and a reason.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::field_scoped_visibility_modifiers)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod access;

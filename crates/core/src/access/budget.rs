@@ -26,11 +26,11 @@ const FLOOR_PART: u32 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slowed {
     /// Nothing is sent for this long.
-    pub(crate) pause: Duration,
+    pub pause: Duration,
     /// Whether the rate is lower than it was since a request was last answered as it should be.
-    pub(crate) is_slower: bool,
+    pub is_slower: bool,
     /// Such answers in a row.
-    pub(crate) in_a_row: u32,
+    pub in_a_row: u32,
 }
 
 /// Requests allowed to one tenant.

@@ -18,13 +18,13 @@ const MEMBERS_MAX: usize = 8;
 /// An answer that may be somebody else's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
-    pub(crate) status: u16,
+    pub status: u16,
     /// The header `Content-Type`, empty without one.
-    pub(crate) content_type: &'a str,
+    pub content_type: &'a str,
     /// The header `Location`, empty without one.
-    pub(crate) location: &'a str,
+    pub location: &'a str,
     /// The body, or its beginning.
-    pub(crate) body: &'a [u8],
+    pub body: &'a [u8],
 }
 
 impl Seen<'_> {

@@ -92,14 +92,14 @@ impl Access {
     /// The machine that gets tokens; `None`: none are got.
     pub(crate) const fn tokens(&mut self) -> Option<&mut TokenMachine> {
         match &mut self.pass {
-            Pass::Entra(tokens) => Some(&mut *tokens),
+            Pass::Entra(tokens) => Some(tokens),
             Pass::Given(_) => None,
         }
     }
 
     const fn machine(&self) -> Option<&TokenMachine> {
         match &self.pass {
-            Pass::Entra(tokens) => Some(&*tokens),
+            Pass::Entra(tokens) => Some(tokens),
             Pass::Given(_) => None,
         }
     }

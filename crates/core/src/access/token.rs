@@ -436,8 +436,8 @@ fn until(value: Option<&Value>, now: Utc) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::origin::Endpoint;
-    use crate::identity::credential::{Identity, ManagedIdentity};
+    use crate::identity::credential::ManagedIdentity;
+    use crate::options::Reader;
 
     fn machine() -> TokenMachine {
         TokenMachine::new(Credential::ClientSecret(Secret::new("s3cret".into())), "r")
@@ -557,11 +557,10 @@ mod tests {
         }
         // A machine's service that is being updated.
         let mut tokens = machine();
-        tokens.credential = Credential::ManagedIdentity(ManagedIdentity {
-            endpoint: Endpoint::parse("http://127.0.0.1/token").unwrap(),
-            header: None,
-            identity: Identity::System,
-        });
+        let raw = [("managed_identity_endpoint", "http://127.0.0.1/token")];
+        let raw = raw.map(|(name, value)| (name.into(), value.into())).into();
+        let identity = ManagedIdentity::read(&mut Reader::new(&raw)).unwrap();
+        tokens.credential = Credential::ManagedIdentity(identity);
         let failure = tokens.accept(&seen(404, ""), at(1), NOW).unwrap_err();
         assert!(matches!(failure, TokenFailure::Transient { .. }));
     }

@@ -58,7 +58,7 @@ pub(crate) fn request(
 /// The request to a managed identity's service. The two kinds differ in the header, the version,
 /// and the names of what chooses between identities.
 pub(crate) fn ask_machine(managed: &ManagedIdentity, resource: &str) -> Request {
-    let (version, header, object, azure) = match &managed.header {
+    let (version, header, object, azure) = match managed.header() {
         None => {
             let header = ("Metadata", Secret::new("true".to_owned()));
             ("2018-02-01", header, "object_id", "msi_res_id")
@@ -69,7 +69,7 @@ pub(crate) fn ask_machine(managed: &ManagedIdentity, resource: &str) -> Request 
     };
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("api-version", version).append_pair("resource", resource);
-    match &managed.identity {
+    match managed.which() {
         Identity::System => &mut query,
         Identity::Client(id) => query.append_pair("client_id", id),
         Identity::Object(id) => query.append_pair(object, id),
@@ -78,7 +78,7 @@ pub(crate) fn ask_machine(managed: &ManagedIdentity, resource: &str) -> Request 
     Request {
         operation: Operation::Token,
         method: Method::Get,
-        url: format!("{}?{}", managed.endpoint.as_str(), query.finish()),
+        url: format!("{}?{}", managed.endpoint().as_str(), query.finish()),
         bearer: None,
         headers: vec![header],
         direct: true,

@@ -19,9 +19,9 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// What a whole answer says beside its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verso {
-    pub(crate) has_next: bool,
+    pub has_next: bool,
     /// The filters of the next page, as JSON.
-    pub(crate) next_filters: Option<String>,
+    pub next_filters: Option<String>,
 }
 
 /// Why an answer is none.

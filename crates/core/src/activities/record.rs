@@ -80,11 +80,11 @@ impl<'de> Deserialize<'de> for Members {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     /// Its `_id`, or its bytes if it has none: so it is told from others all the same.
-    pub(crate) key: Key,
+    pub key: Key,
     /// When it was stored.
-    pub(crate) created: Option<Utc>,
+    pub created: Option<Utc>,
     /// When it happened.
-    pub(crate) happened: Option<Utc>,
+    pub happened: Option<Utc>,
 }
 
 /// When an activity happened by its own account: its `timestamp`, in milliseconds since 1970.

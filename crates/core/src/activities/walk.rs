@@ -32,11 +32,11 @@ const PAGES_MAX: u64 = 1_000_000;
 
 /// Names one search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct WalkId(pub(crate) u64);
+pub(crate) struct WalkId(pub u64);
 
 /// Names one reading of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct PageId(pub(crate) u64);
+pub(crate) struct PageId(pub u64);
 
 /// Where a search goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +53,8 @@ pub(crate) enum Cursor {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Point {
     /// What is still to be searched, in milliseconds, the present part last.
-    pub(super) parts: Vec<(i64, i64)>,
-    pub(super) cursor: Cursor,
+    pub parts: Vec<(i64, i64)>,
+    pub cursor: Cursor,
 }
 
 impl Point {
@@ -82,9 +82,9 @@ struct Page {
 /// What a page says about the way on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
-    pub(crate) records: u64,
-    pub(crate) has_next: bool,
-    pub(crate) next_filters: Option<String>,
+    pub records: u64,
+    pub has_next: bool,
+    pub next_filters: Option<String>,
 }
 
 /// What came of a page.
@@ -101,29 +101,29 @@ pub(crate) enum Turned {
 /// One search.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    pub(super) window: Interval,
-    pub(super) urgency: Urgency,
+    pub window: Interval,
+    pub urgency: Urgency,
     /// Where the next page is asked for; `None` once the last one is read.
     at: Option<Point>,
-    pub(super) request: Option<(RequestId, PageId)>,
+    pub request: Option<(RequestId, PageId)>,
     read: VecDeque<Page>,
     /// Cursors of this search, so that it is noticed when it goes in circles.
     visited: KeySet,
     stalls: u32,
-    pub(super) failures: u32,
+    pub failures: u32,
     /// The same, and of what it was cut from.
-    pub(super) failed: u32,
+    pub failed: u32,
     /// Failures in a row between which pages of other searches were read, and how many of all
     /// searches were read at the last failure.
     broken: u32,
     read_before: u64,
     /// Whether all that is left cannot be read and cannot be cut.
-    pub(super) is_stuck: bool,
+    pub is_stuck: bool,
     /// Refusals in a row.
-    pub(super) refusals: u32,
-    pub(super) not_before: Duration,
-    pub(super) records: u64,
-    pub(super) pages: u64,
+    pub refusals: u32,
+    pub not_before: Duration,
+    pub records: u64,
+    pub pages: u64,
 }
 
 impl Walk {

@@ -1,6 +1,5 @@
 //! One blob of a feed, and what is happening to it. Plain data.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use crate::contract::batch::ContentRef;
 use crate::contract::request::RequestId;
 use crate::source::urgency::Urgency;
 
-/// Where a blob stands among those that can be read: by urgency, the newest first.
-pub(super) type Place = (Urgency, Reverse<Utc>, Key);
+/// Where a blob stands among those that can be read: by urgency, then by rank.
+pub(super) type Place = (Urgency, i64, Key);
 
 /// One blob that is known and not settled.
 #[derive(Debug)]
@@ -62,9 +61,14 @@ impl Blob {
         BlobRecord::new(&self.content, self.delivered, self.quarantined, self.empty_since)
     }
 
-    /// Where it stands among those that can be read.
+    /// Where it stands among those that can be read: of what will soon be gone the first to be gone
+    /// comes first, of all else the newest.
     pub(super) fn place(&self, key: Key) -> Place {
-        (self.urgency, Reverse(self.content.created), key)
+        let rank = match self.urgency {
+            Urgency::Soon => self.content.expiration.as_millis(),
+            Urgency::Fresh | Urgency::Backlog => self.content.created.as_millis().saturating_neg(),
+        };
+        (self.urgency, rank, key)
     }
 
     /// Since when it has been an empty list at each reading; `None` if it is one for the first

@@ -14,8 +14,8 @@ use crate::source::revision::Revision;
 /// that reads differently the next time is noticed instead of being continued in the wrong place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
-    pub(crate) records: u64,
-    pub(crate) digest: Key,
+    pub records: u64,
+    pub digest: Key,
 }
 
 impl Default for Progress {
@@ -27,14 +27,14 @@ impl Default for Progress {
 /// Records that are ready to be emitted together.
 #[derive(Debug, Default)]
 pub(crate) struct Expanded {
-    pub(crate) records: Vec<Record>,
+    pub records: Vec<Record>,
     /// For each record which one it is and what it says, if it has a name.
-    pub(crate) known: Vec<Option<Revision>>,
-    pub(crate) bytes: u64,
+    pub known: Vec<Option<Revision>>,
+    pub bytes: u64,
     /// Records among them that are left out because they are too large.
-    pub(crate) oversized: u64,
+    pub oversized: u64,
     /// How far into the blob it reaches.
-    pub(crate) progress: Progress,
+    pub progress: Progress,
 }
 
 /// What a body was that was read to its end.

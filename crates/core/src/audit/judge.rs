@@ -12,13 +12,13 @@ use crate::source::verdict::Verdict;
 /// An answer that may be an error, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer<'a> {
-    pub(crate) operation: Operation,
-    pub(crate) status: u16,
+    pub operation: Operation,
+    pub status: u16,
     /// Microsoft's code (`AF…`), or one of ours for an answer without.
-    pub(crate) code: Option<Cow<'a, str>>,
-    pub(crate) retry_after: Option<Duration>,
+    pub code: Option<Cow<'a, str>>,
+    pub retry_after: Option<Duration>,
     /// For a start that came too soon, the wait that its message names.
-    pub(crate) named_wait: Option<Duration>,
+    pub named_wait: Option<Duration>,
 }
 
 /// Our name for the error of a tenant whose unified audit log is off, which has no code of its

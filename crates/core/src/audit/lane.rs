@@ -30,6 +30,9 @@ use crate::source::retention::{FRESH_SPAN, horizon};
 use crate::source::revision::{Novelty, Revision};
 use crate::source::urgency::{Urgency, Wake};
 
+/// What expires within this time is read before other backlog.
+const EXPIRING_WITHIN: Duration = Duration::from_secs(24 * 3_600);
+
 /// One request for content.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Work {
@@ -199,8 +202,17 @@ impl Lane {
 
     // Listings.
 
-    /// Notes an entry of a window's listing. Answers whether it is news.
-    pub(super) fn list(&mut self, content: ContentRef, run: RunId, urgency: Urgency) -> bool {
+    /// Notes an entry of a window's listing. Answers whether it is news. What will soon be gone goes
+    /// before all that is not new.
+    pub(super) fn list(
+        &mut self,
+        content: ContentRef,
+        run: RunId,
+        urgency: Urgency,
+        now: Utc,
+    ) -> bool {
+        let soon = urgency == Urgency::Backlog && content.expiration < now + EXPIRING_WITHIN;
+        let urgency = if soon { Urgency::Soon } else { urgency };
         let listed = self.blobs.list(content, Some(run), urgency);
         if listed.waits {
             self.windows.note_waiting(run, listed.news);
@@ -215,13 +227,14 @@ impl Lane {
         run: RunId,
         until: Duration,
         desk: &mut Desk,
+        now: Utc,
     ) -> bool {
         let key = Key::of_content(&content.id);
         match (self.blobs.content(key), self.blobs.urgency(key)) {
             // By a better address, which stays: this window waits for it as others do.
             (Some(known), Some(urgency)) => {
                 let known = ContentRef::clone(known);
-                self.list(known, run, urgency);
+                self.list(known, run, urgency, now);
                 true
             }
             (Some(_) | None, _) => self.blobs.set_aside(content, until, desk.changes()),

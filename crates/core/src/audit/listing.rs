@@ -59,6 +59,7 @@ impl AuditSource {
         page: &mut PageBody,
         json: &[u8],
     ) {
+        let server_now = desk.server_time(now);
         let lane = &mut self.lanes[index];
         let content_type = lane.content_type();
         let Some((window, urgency)) = lane.windows().window(run) else { return };
@@ -71,13 +72,13 @@ impl AuditSource {
         page.note_entry();
         match address::of_entry(&self.config, &content) {
             Some(Address::Named(_)) => {
-                if lane.list(content, run, urgency) {
+                if lane.list(content, run, urgency, server_now) {
                     page.note_news();
                 }
             }
             Some(Address::Derived(derived)) => {
                 let named = std::mem::replace(&mut content.uri, derived.into());
-                if lane.list(content, run, urgency) {
+                if lane.list(content, run, urgency, server_now) {
                     page.note_news();
                     lane.note_derived(address::shown(&named), desk);
                 }
@@ -98,7 +99,8 @@ impl AuditSource {
     ) {
         self.refuse_address(desk, index, &content.uri);
         let until = now.monotonic + BLOB_RETRY_MAX;
-        if !self.lanes[index].set_aside(content, run, until, desk) {
+        let server_now = desk.server_time(now);
+        if !self.lanes[index].set_aside(content, run, until, desk, server_now) {
             page.note_bad();
         }
     }

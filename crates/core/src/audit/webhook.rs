@@ -31,7 +31,7 @@ enum Wanted {
     /// It is as it should be, or none is wanted.
     Settled,
     /// It is to be asked for, not before then.
-    Wanted(Duration),
+    Due(Duration),
     /// A start asks for it.
     Asked,
 }
@@ -83,7 +83,7 @@ impl Webhook {
     ) -> Option<WebhookRequest> {
         let may_ask = match self.wanted {
             Wanted::Settled | Wanted::Asked => true,
-            Wanted::Wanted(not_before) => not_before <= now,
+            Wanted::Due(not_before) => not_before <= now,
         };
         if let Some(own) = own.filter(|_| may_ask) {
             self.wanted = Wanted::Asked;
@@ -106,8 +106,8 @@ impl Webhook {
     /// the list does not name the feed.
     pub(super) fn note_there(&mut self, there: Option<bool>, enabled: bool, now: Duration) {
         match (there, self.wanted) {
-            (Some(true), Wanted::Wanted(_)) => self.wanted = Wanted::Settled,
-            (Some(false), Wanted::Settled) if enabled => self.wanted = Wanted::Wanted(now),
+            (Some(true), Wanted::Due(_)) => self.wanted = Wanted::Settled,
+            (Some(false), Wanted::Settled) if enabled => self.wanted = Wanted::Due(now),
             (Some(_) | None, _) => {}
         }
     }
@@ -115,14 +115,14 @@ impl Webhook {
     /// When it is to be asked for.
     pub(super) const fn due(&self) -> Option<Duration> {
         match self.wanted {
-            Wanted::Wanted(not_before) => Some(not_before),
+            Wanted::Due(not_before) => Some(not_before),
             Wanted::Settled | Wanted::Asked => None,
         }
     }
 
     /// It is to be asked for, not before `moment`.
     pub(super) const fn wait_until(&mut self, moment: Duration) {
-        self.wanted = Wanted::Wanted(moment);
+        self.wanted = Wanted::Due(moment);
     }
 
     /// A start asks for it.
@@ -177,7 +177,7 @@ impl Webhook {
             self.kept = Kept::Shown(kept);
         }
         if self.wanted == Wanted::Asked {
-            self.wanted = Wanted::Wanted(now);
+            self.wanted = Wanted::Due(now);
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::base::time::Utc;
 /// windows touch without overlapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Interval {
-    pub(crate) start: Utc,
-    pub(crate) end: Utc,
+    pub start: Utc,
+    pub end: Utc,
 }
 
 impl Interval {

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Stands for one content id, or for one record. At 128 bits two different ones never meet: with a
 /// billion of them the chance is about 10⁻²¹.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key(pub(crate) u128);
+pub(crate) struct Key(pub u128);
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 16;

@@ -30,11 +30,8 @@ pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
         let secret = word.chars().count() > WORD_CHARS_MAX;
         line.push_str(if secret { "[…]" } else { word });
         match end {
-            Some(c) if c.is_control() || c.is_whitespace() => {
-                if !line.ends_with(' ') {
-                    line.push(' ');
-                }
-            }
+            Some(c) if (c.is_control() || c.is_whitespace()) && line.ends_with(' ') => {}
+            Some(c) if c.is_control() || c.is_whitespace() => line.push(' '),
             Some(c) if turns(c) => {}
             None => {}
             Some(c) => line.push(c),

@@ -8,7 +8,7 @@ use crate::activities::reader::{PageReader, Ready};
 use crate::activities::walk::{Turn, Turned};
 use crate::activities::{judge, record, wire};
 use crate::base::time::Now;
-use crate::call::caller::Caller;
+use crate::call::Caller;
 use crate::call::calls::Call;
 use crate::call::ending::Ending;
 use crate::call::failure::{CallError, CallErrorKind};

@@ -12,10 +12,15 @@ const ID_CHARS_MAX: usize = 1_024;
 /// The address of a blob on the configured origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlobAddress {
-    pub(crate) uri: String,
+    uri: String,
 }
 
 impl BlobAddress {
+    /// The address itself.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
     /// Reads a `contentUri`, or a `contentId` that the address is made of.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::audit::wire;
 use crate::base::secret::Secret;
-use crate::call::caller::Caller;
+use crate::call::Caller;
 use crate::call::calls::Call;
 use crate::call::task::Ask;
 use crate::contract::request::{Operation, Request};
@@ -26,7 +26,7 @@ impl Caller {
                 wire::stop_subscription(config, *content_type, bearer)
             }
             (Call::GetBlob(address), _) => {
-                wire::follow(config, Operation::GetBlob, &address.uri, bearer)
+                wire::follow(config, Operation::GetBlob, address.uri(), bearer)
             }
             (Call::ListDlpTypes { language }, _) => {
                 wire::list_dlp_types(config, language.as_deref(), bearer)

@@ -13,7 +13,7 @@ use crate::audit::windows::PAGES_PER_WINDOW_MAX;
 use crate::base::key::Key;
 use crate::base::origin;
 use crate::base::time::Now;
-use crate::call::caller::Caller;
+use crate::call::Caller;
 use crate::call::calls::{Call, Pages};
 use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::reply::Reply;
@@ -41,11 +41,11 @@ const REJECTIONS_MAX: u32 = 2;
 
 /// How a request ended.
 pub(super) struct Ending {
-    pub(super) verdict: Verdict,
-    pub(super) status: u16,
-    pub(super) code: Option<Cow<'static, str>>,
+    pub verdict: Verdict,
+    pub status: u16,
+    pub code: Option<Cow<'static, str>>,
     /// Microsoft's words, or ours.
-    pub(super) message: String,
+    pub message: String,
 }
 
 impl Ending {

@@ -181,12 +181,12 @@ fn nothing() -> ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagedIdentity {
     /// The service's address.
-    pub(crate) endpoint: Endpoint,
+    endpoint: Endpoint,
     /// The value of `X-IDENTITY-HEADER`: that of App Service and its kin. `None`: the metadata
     /// service of a virtual machine.
-    pub(crate) header: Option<Secret<String>>,
+    header: Option<Secret<String>>,
     /// Which one of several.
-    pub(crate) identity: Identity,
+    identity: Identity,
 }
 
 /// Which of a machine's identities is meant.
@@ -206,6 +206,21 @@ pub(crate) enum Identity {
 const METADATA_SERVICE: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
 impl ManagedIdentity {
+    /// The service's address.
+    pub(crate) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What the service wants to see; `None`: the metadata service of a virtual machine.
+    pub(crate) const fn header(&self) -> Option<&Secret<String>> {
+        self.header.as_ref()
+    }
+
+    /// Which identity of several.
+    pub(crate) const fn which(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Reads the options, reporting mistakes to `reader`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let header = reader.optional("managed_identity_header").map(Secret::new);

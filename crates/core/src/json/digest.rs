@@ -13,7 +13,7 @@ use crate::json::walk::{DEPTH_MAX, Text, Visit, Walker};
 
 /// What a record says, in 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Digest(pub(crate) u64);
+pub(crate) struct Digest(pub u64);
 
 impl Digest {
     /// That of a record of which nobody has noted what it says.

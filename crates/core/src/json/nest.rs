@@ -109,9 +109,9 @@ impl Nest {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Strings {
     /// Opening quotes of strings directly inside the outermost brackets.
-    pub(super) begin: u64,
+    pub begin: u64,
     /// Closing quotes of all strings.
-    pub(super) end: u64,
+    pub end: u64,
 }
 
 /// What one block told.

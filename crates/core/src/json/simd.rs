@@ -11,13 +11,13 @@ pub(super) const STEP: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Brackets {
     /// `"`
-    pub(super) quote: u64,
+    pub quote: u64,
     /// `\`
-    pub(super) backslash: u64,
+    pub backslash: u64,
     /// `{` and `[`
-    pub(super) open: u64,
+    pub open: u64,
     /// `}` and `]`
-    pub(super) close: u64,
+    pub close: u64,
 }
 
 /// Bytes at which a string may not just be copied on: `"`, `\`, controls and non-ASCII.

@@ -21,7 +21,7 @@ const PLAIN: [u8; 256] = {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadEscape {
     /// Where its backslash is in the text.
-    pub(crate) at: usize,
+    pub at: usize,
 }
 
 /// Appends the meaning of `text` to `out`. Bytes without escapes pass, whatever they are.

@@ -183,9 +183,12 @@ pub struct Entity {
 /// One condition.
 #[derive(Clone, Debug)]
 pub struct Clause {
-    pub(super) spec: &'static FilterSpec,
-    pub(super) operator: Operator,
-    pub(super) value: Value,
+    /// What is filtered by.
+    pub spec: &'static FilterSpec,
+    /// How.
+    pub operator: Operator,
+    /// With what.
+    pub value: Value,
 }
 
 impl Clause {

@@ -24,10 +24,10 @@ pub(super) enum Notation {
 
 /// One condition as somebody wrote it. A condition without a value has none.
 pub(super) struct Written<'a> {
-    pub(super) filter: &'a str,
-    pub(super) operator: &'a str,
-    pub(super) value: Option<Json>,
-    pub(super) notation: Notation,
+    pub filter: &'a str,
+    pub operator: &'a str,
+    pub value: Option<Json>,
+    pub notation: Notation,
 }
 
 /// Reads one condition.

@@ -25,9 +25,9 @@ pub(super) struct Key(PrivateKey);
 
 /// What a certificate says.
 pub(super) struct Facts {
-    pub(super) subject: Box<str>,
-    pub(super) not_before: Utc,
-    pub(super) not_after: Utc,
+    pub subject: Box<str>,
+    pub not_before: Utc,
+    pub not_after: Utc,
 }
 
 impl Key {
