@@ -42,6 +42,7 @@ impl World {
                 bytes: Some(4_000),
                 writes: Some(7),
                 pulse: Some(50_000),
+                chunks_up: None,
                 waiting: None,
             },
             ring: VecDeque::new(),
