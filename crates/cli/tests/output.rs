@@ -310,7 +310,8 @@ fn a_full_disk_counts_nothing_and_leaves_no_half_line_behind() {
         };
         let output = once();
         assert_code(&output, 1);
-        assert!(text(&output.stderr).contains("the output cannot be written"));
+        let told = format!("the output cannot be written: {}: ", path.display());
+        assert!(text(&output.stderr).contains(&told), "{}", text(&output.stderr));
         assert!(tmpfs("remount,size=64m"));
         assert_code(&once(), 0);
         let bytes = fs::read(&path).unwrap();

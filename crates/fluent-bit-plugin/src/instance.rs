@@ -78,8 +78,6 @@ pub(crate) struct Instance {
     storage: Storage,
     /// What to say when chunks turn out to be in memory.
     memory_warning: Option<&'static str>,
-    /// Records that the host had counted at the last reading.
-    counted: u64,
     ledger: Ledger,
     /// What was taken from the queue, and not yet by the host.
     packer: Packer,
@@ -115,7 +113,6 @@ impl Instance {
             engine: Engine::find(),
             storage: Storage::new(),
             memory_warning: plan.memory_warning,
-            counted: 0,
             ledger: Ledger::new(signal, plan.terms),
             packer: Packer::default(),
             given: Given::default(),
@@ -195,10 +192,12 @@ impl Instance {
 
     /// Says once if chunks are in memory, where the author wants that said.
     fn watch_storage(&mut self, reading: Option<Reading>) {
-        let (Some(reading), Some(warning)) = (reading, self.memory_warning) else { return };
-        let rose = self.counted < reading.records;
-        self.counted = reading.records;
-        if rose && self.storage.look(self.host.plugin()) {
+        let Some(warning) = self.memory_warning else { return };
+        let now = self.now();
+        let wanted = self.storage.wants_reading(now);
+        let counters = || if wanted { self.host.counters() } else { None };
+        let Some(reading) = reading.or_else(counters) else { return };
+        if self.storage.observe(now, reading, self.host.plugin()) {
             self.logger.warn(warning);
         }
     }

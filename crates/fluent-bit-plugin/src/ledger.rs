@@ -24,6 +24,10 @@ use crate::trust::{Room, Trust};
 /// buffer since.
 const LOST_FOR_SURE_AFTER: Duration = Duration::from_secs(5);
 
+/// How often it was seen to wait until then, each time [`EMPTIED_AFTER`] the one before. Once proves
+/// nothing: a filter may just have ended, or this thread had no turn meanwhile, nor had the engine.
+const IDLE_LOOKS: u32 = 8;
+
 /// Between readings when nothing but a beat is waited for. A reading costs a text of all metrics.
 const CALM_READING_EVERY: Duration = Duration::from_secs(1);
 
@@ -62,6 +66,9 @@ pub(crate) struct Ledger {
     observed: Duration,
     /// When counts last moved, on the clock of unpaused time.
     moved: Duration,
+    /// How often the engine was seen to wait since, and since something is under way; and when
+    /// last.
+    idle: (u32, Duration),
     watch: Watch,
     trust: Trust,
     /// Batches were returned; they may still turn up, so the next one waits.
@@ -86,6 +93,7 @@ impl Ledger {
             active: Duration::ZERO,
             observed: Duration::ZERO,
             moved: Duration::ZERO,
+            idle: (0, Duration::ZERO),
             watch: Watch::default(),
             trust: Trust::new(),
             quiet: Quiet::default(),
@@ -186,6 +194,7 @@ impl Ledger {
         let alone = self.pending() == 0;
         if alone {
             self.begin(before);
+            self.idle = (0, self.active);
         }
         if self.unchecked == 0 {
             self.writes = before.writes;
@@ -316,7 +325,9 @@ impl Ledger {
                 self.watch.took(self.active.saturating_sub(begin));
             }
             self.moved = self.active;
+            self.idle.0 = 0;
         }
+        self.look_idle(reading.waiting);
         self.last = reading;
         self.read = now;
         self.quiet.look(self.active, moved, reading.waiting, &self.watch);
@@ -487,13 +498,22 @@ impl Ledger {
         self.ingested += 1;
     }
 
+    fn look_idle(&mut self, waiting: Option<bool>) {
+        let (looks, last) = self.idle;
+        if waiting == Some(true) && EMPTIED_AFTER <= self.active.saturating_sub(last) {
+            self.idle = (looks + 1, self.active);
+        }
+    }
+
     /// Gives up waiting if nothing has moved for long.
     fn lost(&mut self, waiting: Option<bool>) -> Option<u64> {
         let first = self.entries.get(self.uncounted())?;
         let since = self.moved.max(first.appended);
         let lost_after = match waiting {
-            Some(true) => self.terms.lost_after.min(LOST_FOR_SURE_AFTER),
-            Some(false) | None => self.terms.lost_after,
+            Some(true) if IDLE_LOOKS <= self.idle.0 => {
+                self.terms.lost_after.min(LOST_FOR_SURE_AFTER)
+            }
+            Some(_) | None => self.terms.lost_after,
         };
         if self.active.saturating_sub(since) < lost_after {
             return None;

@@ -42,6 +42,7 @@ impl World {
                 bytes: Some(4_000),
                 writes: Some(7),
                 pulse: Some(50_000),
+                chunks_up: None,
                 waiting: None,
             },
             ring: VecDeque::new(),
@@ -532,10 +533,24 @@ fn what_is_not_counted_although_the_engine_waits_is_lost_after_five_seconds() {
     world.ring.clear();
     assert_eq!(world.collect_after(20_000), (vec![], None), "a filter may hold it up");
     world.reading.waiting = Some(true);
-    assert_eq!(world.collect_after(100), (vec![], Some(1)));
+    assert_eq!(world.collects(30), None, "it may just have ended");
+    assert_eq!(world.collects(20), Some(1));
     let mut world = World::new(Signal::Counters).warm();
     world.reading.waiting = Some(true);
     world.append(1, 5);
+    assert_eq!(world.collects(49), None);
+    assert_eq!(world.collects(1), Some(1));
+}
+
+#[test]
+fn where_nobody_had_a_turn_nothing_is_lost() {
+    let mut world = World::new(Signal::Counters).warm();
+    world.reading.waiting = Some(true);
+    world.append(1, 5);
+    assert_eq!(world.collect_after(9_000), (vec![], None), "the engine may not have run either");
+    world.engine_takes(1);
+    assert_eq!(world.collect_after(100).1, None);
+    world.append(2, 5);
     assert_eq!(world.collect_after(4_900), (vec![], None));
     world.paused = true;
     assert_eq!(world.collect_after(60_000), (vec![], None), "a pause leaves it where it is");

@@ -11,6 +11,8 @@ pub(crate) struct Reading {
     pub(crate) writes: Option<u64>,
     /// When the engine last set `fluentbit_input_storage_chunks`.
     pub(crate) pulse: Option<u64>,
+    /// `fluentbit_input_storage_chunks_up`, and when the engine last set it.
+    pub(crate) chunks_up: Option<(u64, u64)>,
     /// Whether the engine was seen to wait for events after all that was read, if it can be seen.
     pub(crate) waiting: Option<bool>,
 }

@@ -2,43 +2,100 @@
 //! chunk in a file is mapped into the process, and Linux says which files are.
 
 use std::fs;
+use std::time::Duration;
+
+use crate::reading::Reading;
 
 /// Looks, each soon after a batch was counted, that have to find no file before chunks are thought
 /// to be in memory. A chunk is there until an output has taken it, which may be sooner than a look.
 const LOOKS: u32 = 20;
 
+/// Times that the host sets its gauges (each 5 s) with chunks and without a new count in between,
+/// after which chunks stand there, whatever a filter has held back meanwhile. If no file is seen
+/// then, and there still are chunks at the next time, they are in memory.
+const STANDING: u32 = 2;
+
+/// How often counters are read for this alone.
+const READ_EVERY: Duration = Duration::from_secs(1);
+
 /// Where chunks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Storage {
-    /// Not known yet, after so many looks.
-    Unknown(u32),
+enum Place {
+    Unknown,
     Files,
     Memory,
 }
 
+/// Watches where chunks are.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    place: Place,
+    /// Looks in vain, each after something was counted.
+    looks: u32,
+    /// Records that were counted at the last reading.
+    counted: u64,
+    /// When the host last said how many chunks there are.
+    pulse: Option<u64>,
+    /// Times in a row that it had some, and nothing was counted meanwhile.
+    standing: u32,
+    /// Whether no file was seen since these stand.
+    unseen: bool,
+    /// When counters were read last.
+    read: Option<Duration>,
+}
+
 impl Storage {
     pub(crate) fn new() -> Self {
-        Self::Unknown(0)
+        let place = Place::Unknown;
+        Self { place, looks: 0, counted: 0, pulse: None, standing: 0, unseen: false, read: None }
     }
 
-    /// Looks for chunks of an input of this plugin. True if it now turns out that there are none in
-    /// files.
-    pub(crate) fn look(&mut self, plugin: &str) -> bool {
-        let Self::Unknown(looks) = *self else { return false };
-        match fs::read_to_string("/proc/self/maps") {
-            Ok(maps) => self.judge(looks, has_chunk(&maps, plugin)),
-            // It will not be seen here.
-            Err(_) => *self = Self::Files,
+    /// Whether to read counters for this.
+    pub(crate) fn wants_reading(&self, now: Duration) -> bool {
+        self.place == Place::Unknown
+            && self.read.is_none_or(|read| READ_EVERY <= now.saturating_sub(read))
+    }
+
+    /// Looks for chunks of an input of this plugin, if the counters say that there may be some.
+    /// True if it now turns out that there are none in files.
+    pub(crate) fn observe(&mut self, now: Duration, reading: Reading, plugin: &str) -> bool {
+        if self.place != Place::Unknown {
+            return false;
         }
-        *self == Self::Memory
+        self.read = Some(now);
+        let maps = || fs::read_to_string("/proc/self/maps").ok();
+        // Where they cannot be read nothing will be seen, and nothing is said.
+        self.judge(reading, || maps().is_none_or(|maps| has_chunk(&maps, plugin)));
+        self.place == Place::Memory
     }
 
-    fn judge(&mut self, looks: u32, found: bool) {
-        *self = match looks + 1 {
-            _ if found => Self::Files,
-            LOOKS => Self::Memory,
-            looks => Self::Unknown(looks),
-        };
+    fn judge(&mut self, reading: Reading, is_seen: impl FnOnce() -> bool) {
+        let rose = self.counted < reading.records;
+        let (chunks, pulse) = reading.chunks_up.unzip();
+        let set = pulse.is_some() && pulse != self.pulse;
+        (self.counted, self.pulse) = (reading.records, pulse);
+        if rose || (set && chunks == Some(0)) {
+            (self.standing, self.unseen) = (0, false);
+        } else if set {
+            if self.unseen {
+                self.place = Place::Memory;
+                return;
+            }
+            self.standing += 1;
+        }
+        let stand = STANDING <= self.standing;
+        if !rose && !stand {
+            return;
+        }
+        if is_seen() {
+            self.place = Place::Files;
+            return;
+        }
+        self.unseen = stand;
+        self.looks += u32::from(rose);
+        if LOOKS <= self.looks {
+            self.place = Place::Memory;
+        }
     }
 }
 
@@ -74,15 +131,59 @@ mod tests {
         }
     }
 
+    /// What is counted, how many chunks are up and since when that is known, and whether one is
+    /// seen in a file.
+    fn watch(readings: &[(u64, u64, u64, bool)]) -> Place {
+        let mut storage = Storage::new();
+        for &(records, chunks, pulse, seen) in readings {
+            let reading =
+                Reading { records, chunks_up: Some((chunks, pulse)), ..Reading::default() };
+            storage.judge(reading, || seen);
+        }
+        storage.place
+    }
+
     #[test]
     fn one_chunk_is_proof_and_only_many_looks_in_vain_are() {
         let mut storage = Storage::new();
-        (1..LOOKS).for_each(|_| assert!(!storage.look("no_such_plugin")));
-        assert!(storage.look("no_such_plugin"));
-        assert_eq!(storage, Storage::Memory);
-        assert!(!storage.look("no_such_plugin"), "it is said once");
-        let mut storage = Storage::Unknown(LOOKS - 1);
-        storage.judge(LOOKS - 1, true);
-        assert_eq!(storage, Storage::Files);
+        let mut count = |records| {
+            let reading = Reading { records, ..Reading::default() };
+            storage.observe(Duration::ZERO, reading, "no_such_plugin")
+        };
+        assert!(!count(0));
+        assert!((1..u64::from(LOOKS)).all(|records| !count(records) && !count(records)));
+        assert!(count(20));
+        assert!(!count(21), "it is said once");
+        assert_eq!(watch(&[(1, 0, 1, false), (2, 0, 1, true), (3, 0, 1, false)]), Place::Files);
+    }
+
+    #[test]
+    fn chunks_that_stay_and_are_in_no_file_are_in_memory() {
+        let counted = [(0, 0, 1, false), (9, 0, 1, false)];
+        let stay = [(9, 2, 2, false), (9, 2, 3, false), (9, 1, 3, false), (9, 1, 4, false)];
+        let all = [&counted[..], &stay].concat();
+        assert_eq!(watch(&all), Place::Memory);
+        assert_eq!(watch(&all[..5]), Place::Unknown, "they may be gone, and just not set to 0");
+        // An output took them after the look.
+        assert_eq!(watch(&[&all[..5], &[(9, 0, 4, false)]].concat()), Place::Unknown);
+        // Something came, which may be what is there now.
+        assert_eq!(
+            watch(&[&all[..4], &[(10, 1, 3, false), (10, 1, 4, false)]].concat()),
+            Place::Unknown
+        );
+        // Files, seen a little later than the first look, which was too early.
+        assert_eq!(watch(&[&all[..3], &[(9, 2, 3, true)]].concat()), Place::Files);
+    }
+
+    #[test]
+    fn counters_are_read_for_this_once_a_second_until_it_is_known() {
+        let mut storage = Storage::new();
+        let second = Duration::from_secs(1);
+        assert!(storage.wants_reading(Duration::ZERO));
+        storage.observe(second, Reading::default(), "m365_audit");
+        assert!(!storage.wants_reading(second));
+        assert!(storage.wants_reading(2 * second));
+        storage.place = Place::Files;
+        assert!(!storage.wants_reading(9 * second));
     }
 }

@@ -68,6 +68,17 @@ fn chunks_in_memory_that_a_db_counts_on_are_named() {
 }
 
 #[test]
+fn a_few_chunks_that_wait_in_memory_for_an_output_are_named() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let server = serve(history(24));
+    let section = Section::new(&server, &tenant(&server, 0)).set("storage.type", "memory");
+    let down = Receiver::nobody("m365");
+    let fluent_bit = FluentBit::start(&executable, &config(&[section], &down));
+    // Two or three counts: too few to tell by them.
+    fluent_bit.wait_for_log("db is set and Fluent Bit keeps events in memory");
+}
+
+#[test]
 fn a_stop_with_memory_storage_while_an_output_is_down_loses_nothing_that_is_younger_than_the_delay()
 {
     let Some(executable) = fluent_bit::find() else { return };

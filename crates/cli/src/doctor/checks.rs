@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use m365_audit_client::{DbState, Settings, inspect, probe};
 use m365_audit_core::call::{Call, CallError, Claims, Pages, Reply, Subscription};
-use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc};
+use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc, known_error};
 
 use crate::calls::Session;
 use crate::doctor::look::{HOURS, last_hours};
@@ -276,7 +276,9 @@ fn content(
                     ),
                     start_first(*content_type),
                 ),
-            Err(error) => report.fail_call("listing", content_type.as_str(), &error),
+            Err(error) => {
+                report.fail_call("listing", content_type.as_str(), &of_this_feed(error));
+            }
         }
     }
     let others = ContentType::ALL.into_iter().filter(|other| !wanted.contains(other));
@@ -309,6 +311,19 @@ fn first_page(
         Ok(_) => unreachable!("a listing answers with contents"),
         Err(error) => Err(error),
     }
+}
+
+/// Of what refuses one feed. The list of subscriptions was read, so that neither the token nor the
+/// address is to blame for it.
+fn of_this_feed(error: CallError) -> CallError {
+    let code = match error.code.as_deref() {
+        Some("token-rejected") => "http-401",
+        Some("api-address") if error.message.starts_with("HTTP status 403") => "http-403",
+        Some(_) | None => return error,
+    };
+    let message = format!("{}; the list of subscriptions is not refused", error.message);
+    let remedy = known_error(code).map_or(error.remedy, |known| known.remedy.into());
+    CallError { code: Some(code.into()), message, remedy, ..error }
 }
 
 /// Whether it is only that there is no subscription.

@@ -42,13 +42,23 @@ fn delivered(lane: &LaneSummary, report: &mut Report) {
     }
     let expiration = lane.quarantine.iter().map(|(_, expiration)| *expiration).min();
     let expiration = expiration.map(|at| format!(", the first until {at}")).unwrap_or_default();
+    let stretches = counted(pending, "stretch of time that waits", "stretches of time that wait");
+    let blobs = counted(quarantined, "blob that cannot be read", "blobs that cannot be read");
+    let but_for = [stretches, blobs.map(|blobs| blobs + &expiration)];
+    let but_for = but_for.into_iter().flatten().collect::<Vec<_>>().join(" and ");
     report.warn(
         "delivery",
-        format!(
-            "{feed}: {until}, but for {pending} stretches of time that wait and {quarantined} \
-             blobs that cannot be read{expiration}"
-        ),
-        "a collector goes on with both while Microsoft keeps them; `m365-audit state show` names \
+        format!("{feed}: {until}, but for {but_for}"),
+        "a collector goes on with them while Microsoft keeps them; `m365-audit state show` names \
          them",
     );
+}
+
+/// A number of things, if there are any.
+fn counted(count: usize, one: &str, many: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {many}")),
+    }
 }

@@ -94,7 +94,9 @@ impl Output {
     /// path; or with whoever reads the pipe. After an error some of them may be there.
     pub(crate) fn deliver(&mut self, lines: &[u8]) -> io::Result<()> {
         let result = match &mut self.place {
-            Place::Spool { spool, .. } => spool.deliver(lines),
+            Place::Spool { spool, .. } => {
+                spool.deliver(lines).map_err(|error| named(spool, &error))
+            }
             Place::Stream { stream, .. } => stream.deliver(lines),
         };
         self.tell();
@@ -108,7 +110,7 @@ impl Output {
             return Ok(());
         }
         self.looked = Instant::now();
-        let result = spool.find();
+        let result = spool.find().map_err(|error| named(spool, &error));
         self.tell();
         result
     }
@@ -116,7 +118,7 @@ impl Output {
     /// Opens the file by its name again, as somebody asks for who has renamed it.
     pub(crate) fn reopen(&mut self) {
         let Place::Spool { spool, .. } = &mut self.place else { return };
-        let result = spool.reopen();
+        let result = spool.reopen().map_err(|error| named(spool, &error));
         self.tell();
         match result {
             Ok(()) => self.log.write(Level::Info, "SIGHUP: the output is open by its name"),
@@ -196,6 +198,11 @@ fn cannot_open(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot be opened: {error}"))
 }
 
+/// What went wrong, with the name of the file.
+fn named(spool: &Spool, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", spool.name()))
+}
+
 /// What one state remembers of an output, and what it has been told of it.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -224,7 +231,7 @@ impl Memory {
         let Place::Spool { spool, .. } = &mut output.place else { return Ok(None) };
         self.missing = spool.missing();
         let missing = match self.stored.as_deref().map(stamp::decode) {
-            Some(Some(stamp)) => spool.compare(&stamp)?,
+            Some(Some(stamp)) => spool.compare(&stamp).map_err(|error| named(spool, &error))?,
             Some(None) => {
                 output.log.write(
                     Level::Warn,

@@ -54,14 +54,15 @@ struct Open {
     lowest: u64,
     /// Whether it may end within a line: at first, and after a failed write.
     within_line: bool,
-    /// What the system called it when it was opened.
+    /// What the system calls a file at the path. Not this one: it may have been renamed already.
     called: Option<PathBuf>,
 }
 
 impl Open {
     /// Opens a file and locks it. Changes nothing in it. `None` if `now` is the same file.
-    fn at(path: &Path, now: Option<(u64, u64)>) -> io::Result<Option<Self>> {
+    fn at(path: &Path, now: Option<(u64, u64)>, meddle: impl Fn()) -> io::Result<Option<Self>> {
         let file = open_private(path, OpenOptions::new().read(true).append(true).create(true))?;
+        meddle();
         // Nobody else sees its name for certain before.
         sync_directory(path)?;
         let metadata = file.metadata()?;
@@ -89,7 +90,7 @@ impl Open {
             head: Mark::head(&file, safe)?,
             lowest: metadata.len(),
             within_line: true,
-            called: called(&file),
+            called: fs::canonicalize(path).ok(),
             file,
         }))
     }
@@ -140,7 +141,7 @@ fn place_of(metadata: &Metadata) -> (u64, u64) {
 impl Spool {
     /// Opens or creates the file, and locks it. Changes nothing in one that exists.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let open = Open::at(path, None)?.ok_or(ErrorKind::Other)?;
+        let open = Open::at(path, None, || ())?.ok_or(ErrorKind::Other)?;
         Ok(Self {
             path: path.into(),
             name: stamp::name_of(path),
@@ -305,7 +306,8 @@ impl Spool {
     }
 
     fn open_again(&mut self) -> io::Result<()> {
-        let Some(open) = Open::at(&self.path, Some(self.open.place))? else { return Ok(()) };
+        let now = Some(self.open.place);
+        let Some(open) = Open::at(&self.path, now, || self.meddled())? else { return Ok(()) };
         let before = self.stamp();
         let old = std::mem::replace(&mut self.open, open);
         // Of a copy that somebody has put into its place the same holds as of the file itself.
@@ -320,7 +322,8 @@ impl Spool {
                 self.note_changed(before.length);
                 self.miss(before.length);
             }
-            Standing::Other if old.is_removed()? => {
+            // With nothing in it, nothing went with it.
+            Standing::Other if 0 < before.length && old.is_removed()? => {
                 self.note(Level::Error, format!("{} was removed, and is opened anew", self.name));
                 self.miss(before.length);
             }

@@ -40,6 +40,8 @@ enum Deed {
     },
     /// Renames, compresses and removes.
     Compress,
+    /// Compresses and removes what was renamed last, some time ago.
+    CompressRenamed,
     /// Copies the file, then cuts it.
     CopyAndCut,
     Cut,
@@ -55,18 +57,20 @@ enum Deed {
 }
 
 /// Nothing is lost by these, so nothing may be told as missing.
-const HARMLESS: [Deed; 5] = [
+const HARMLESS: [Deed; 6] = [
     Deed::Rename { create: true },
     Deed::Rename { create: false },
     Deed::Compress,
+    Deed::CompressRenamed,
     Deed::Append,
     Deed::AppendHalf,
 ];
 
-const ALL: [Deed; 10] = [
+const ALL: [Deed; 11] = [
     Deed::Rename { create: true },
     Deed::Rename { create: false },
     Deed::Compress,
+    Deed::CompressRenamed,
     Deed::CopyAndCut,
     Deed::Cut,
     Deed::Remove,
@@ -119,6 +123,10 @@ impl Adversary {
 
     fn another(&mut self) -> PathBuf {
         self.files += 1;
+        self.last_renamed()
+    }
+
+    fn last_renamed(&self) -> PathBuf {
         self.path.with_extension(format!("ndjson.{}", self.files))
     }
 
@@ -148,6 +156,13 @@ impl Adversary {
                 fs::rename(&self.path, &other).unwrap();
                 self.keep(&fs::read(&other).unwrap());
                 fs::remove_file(other).unwrap();
+            }
+            Deed::CompressRenamed => {
+                let other = self.last_renamed();
+                if let Ok(content) = fs::read(&other) {
+                    self.keep(&content);
+                    fs::remove_file(other).unwrap();
+                }
             }
             Deed::CopyAndCut => {
                 self.keep(&content);

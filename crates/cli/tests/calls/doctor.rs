@@ -141,6 +141,21 @@ fn a_feed_that_microsoft_denies_is_found_before_its_subscription_is_started() {
 }
 
 #[test]
+fn a_refusal_of_one_feed_without_a_code_blames_neither_token_nor_address() {
+    let faults = [
+        (Fault::DlpUnauthorized, "DLP.All: http-401"),
+        (Fault::DlpUnexplained, "DLP.All: http-403"),
+    ];
+    for (fault, told) in faults {
+        let rates = [(fault, Rate::Probability(1.0))].into();
+        let faults = FaultPlan { rates, ..FaultPlan::none() };
+        let world = World::new(SimConfig { faults, ..crate::world() });
+        let expected = [("subscription", "warn", ""), ("listing", "fail", told)];
+        check(&world, &["--content-types", "Audit.General, DLP.All"], 1, &expected);
+    }
+}
+
+#[test]
 fn a_wrong_clock_a_small_quota_and_an_unusable_db_are_found() {
     let rates = [(Fault::ClockSkew, Rate::Probability(1.0))].into();
     let faults = FaultPlan { rates, clock_skew_ms: 400_000, ..FaultPlan::none() };

@@ -300,7 +300,8 @@ fn is_input_thread() -> bool {
 
 /// Finds what a ledger reads in the Prometheus text of one instance's metrics, with timestamps.
 fn parse_counters(text: &[u8]) -> Option<Reading> {
-    let (mut records, mut bytes, mut writes, mut pulse) = (None, None, None, None);
+    let (mut records, mut bytes, mut writes) = (None, None, None);
+    let (mut pulse, mut chunks_up) = (None, None);
     for line in text.split(|byte| *byte == b'\n') {
         let Some(rest) = line.strip_prefix(b"fluentbit_input_") else { continue };
         if rest.starts_with(b"records_total{") {
@@ -311,9 +312,11 @@ fn parse_counters(text: &[u8]) -> Option<Reading> {
             writes = sample(line).map(|(value, _)| value);
         } else if rest.starts_with(b"storage_chunks{") {
             pulse = sample(line).map(|(_, moment)| moment);
+        } else if rest.starts_with(b"storage_chunks_up{") {
+            chunks_up = sample(line);
         }
     }
-    Some(Reading { records: records?, bytes, writes, pulse, waiting: None })
+    Some(Reading { records: records?, bytes, writes, pulse, chunks_up, waiting: None })
 }
 
 /// The two numbers at the end of a line, value and milliseconds. Values are doubles there, exact up
@@ -347,6 +350,7 @@ mod tests {
             bytes: Some(90_000),
             writes: Some(7),
             pulse: Some(1_795_793_995_000),
+            chunks_up: Some((2, 1_795_793_994_000)),
             waiting: None,
         };
         assert_eq!(parse_counters(text), Some(expected));

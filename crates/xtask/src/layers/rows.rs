@@ -98,10 +98,10 @@ const SDK: Layered = Layered {
     name: "fluent-bit-plugin",
     rows: &[
         &[
-            "engine", "given", "level", "marks", "msgpack", "options", "proof", "reading",
-            "storage", "terms", "trust", "widen",
+            "engine", "given", "level", "marks", "msgpack", "options", "proof", "reading", "terms",
+            "trust", "widen",
         ],
-        &["abi", "entry", "event", "outbox", "quiet"],
+        &["abi", "entry", "event", "outbox", "quiet", "storage"],
         &["failure", "ledger", "log", "metrics", "parcel", "properties"],
         &["input"],
         &["instance"],
