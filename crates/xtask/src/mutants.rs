@@ -41,6 +41,7 @@ const PARTS: [Part; 3] = [
             // What was delivered before, and what is not yet.
             "digest.rs",
             "key.rs",
+            "revision.rs",
             "seen.rs",
             "ledger.rs",
             // What an answer means.
