@@ -170,5 +170,8 @@ mod tests {
         }
         assert!((1..MISMATCHES_MAX).all(|_| !trust.mismatch()));
         assert!(trust.mismatch());
+        trust.forget_mismatches();
+        assert!(!trust.is_puzzled(), "what comes next begins anew");
+        assert!(!trust.mismatch());
     }
 }

@@ -41,6 +41,8 @@ const PARTS: [Part; 3] = [
             // What was delivered before, and what is not yet.
             "digest.rs",
             "key.rs",
+            "audit/record.rs",
+            "revision.rs",
             "seen.rs",
             "ledger.rs",
             // What an answer means.
@@ -50,6 +52,7 @@ const PARTS: [Part; 3] = [
             "split.rs",
             // Planning and coverage.
             "interval.rs",
+            "retention.rs",
             "plan.rs",
             "relist.rs",
         ],

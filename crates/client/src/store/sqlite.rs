@@ -599,14 +599,17 @@ mod tests {
     }
 
     #[test]
-    fn a_path_below_a_file_is_told_from_a_missing_directory() {
+    fn what_cannot_be_created_is_told_from_a_missing_directory() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("notes");
         fs::write(&file, "").unwrap();
-        let path = file.join("state.db");
+        let below = file.join("state.db");
+        // The name is just short enough; those of what lies beside the file are not.
+        let long = dir.path().join("x".repeat(250));
         for error in [
-            SqliteStore::open(&options(&path), TENANT).map(drop).unwrap_err(),
-            probe(&options(&path), TENANT).map(drop).unwrap_err(),
+            SqliteStore::open(&options(&below), TENANT).map(drop).unwrap_err(),
+            probe(&options(&below), TENANT).map(drop).unwrap_err(),
+            probe(&options(&long), TENANT).map(drop).unwrap_err(),
         ] {
             let StoreError::Access { problem, .. } = error else { panic!("{error}") };
             assert!(problem.starts_with("cannot be "), "{problem}");
