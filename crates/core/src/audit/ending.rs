@@ -127,7 +127,8 @@ impl AuditSource {
             (Body::Small(small), _) => {
                 let ok = (200..300).contains(&exchange.head.status);
                 let code = if ok { None } else { judge::code_of(small.bytes()) };
-                let foreign = foreign(desk, &exchange.head, small.bytes());
+                let missing = is_missing(exchange.sent.operation, exchange.head.status);
+                let foreign = foreign(desk, &exchange.head, small.bytes(), missing);
                 let foreign = foreign.filter(|_| code.is_none());
                 return Ending { foreign, ..judged(desk, asked, code, small.bytes()) };
             }
@@ -158,7 +159,7 @@ impl AuditSource {
                 match judge::code_of(&first) {
                     Some(code) => judged(desk, asked, Some(code), &first),
                     None => Ending {
-                        foreign: foreign(desk, &exchange.head, &first),
+                        foreign: foreign(desk, &exchange.head, &first, false),
                         ..Ending::retry(desk.treatment().shown(&first))
                     },
                 }
@@ -207,11 +208,21 @@ impl AuditSource {
     }
 }
 
-/// What an answer is, if nobody of Microsoft's gives it.
-fn foreign(desk: &Desk, head: &Head, body: &[u8]) -> Option<String> {
+/// Whether an answer says that there is no such operation. Every host of this API has the lists; of
+/// what was listed, a blob may be missing.
+const fn is_missing(operation: Operation, status: u16) -> bool {
+    let of_all = matches!(operation, Operation::ListSubscriptions | Operation::ListContent);
+    of_all && matches!(status, 404 | 405 | 410 | 421)
+}
+
+/// What an answer is, if nobody of Microsoft's gives it. `missing`: it says that there is no such
+/// operation.
+fn foreign(desk: &Desk, head: &Head, body: &[u8], missing: bool) -> Option<String> {
     let seen = head.with(body);
-    seen.is_foreign()
-        .then(|| if desk.treatment().may_show() { seen.describe() } else { seen.describe_head() })
+    (seen.is_foreign() || missing).then(|| match desk.treatment().may_show() {
+        true => seen.describe(),
+        false => seen.describe_head(),
+    })
 }
 
 fn judged(
