@@ -15,13 +15,14 @@ pub fn plugin(package: &str) -> PathBuf {
     cargo(&["--package", package, "--lib"])
 }
 
-/// The `.so` of an example of a workspace member.
+/// The `.so` of an example of a workspace member. With the features of the whole workspace, as tests
+/// have them: what Cargo chooses for one package alone would be compiled again.
 ///
 /// # Panics
 /// It cannot be built.
 #[must_use]
-pub fn example(package: &str, example: &str) -> PathBuf {
-    cargo(&["--package", package, "--example", example])
+pub fn example(example: &str) -> PathBuf {
+    cargo(&["--workspace", "--example", example])
 }
 
 fn cargo(what: &[&str]) -> PathBuf {

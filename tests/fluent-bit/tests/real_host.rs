@@ -23,7 +23,7 @@ fn example() -> &'static Path {
 
 fn trap() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build::example("fluent-bit-plugin-harness", "in_trap"))
+    PATH.get_or_init(|| build::example("in_trap"))
 }
 
 /// A pipeline of these inputs into the file `out` of the folder, one JSON array a line.

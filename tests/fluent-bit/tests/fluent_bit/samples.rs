@@ -26,7 +26,7 @@ fn the_configurations_to_copy_collect() {
     let Some(executable) = fluent_bit::find() else { return };
     let server = serve(history(31));
     for sample in SAMPLES {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(sample);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(sample);
         let mut text = fs::read_to_string(&path).expect(sample);
         let mut name = path.file_name().expect("a name");
         if sample == "README.md" {

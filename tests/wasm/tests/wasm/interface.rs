@@ -7,7 +7,7 @@ use fluent_bit_plugin_harness::needs::component;
 use wasmparser::{Parser, Payload};
 
 /// What it imports, and what it exports: a line each, as in the file.
-const SNAPSHOT: &str = include_str!("../../../plugins/component/imports.txt");
+const SNAPSHOT: &str = include_str!("../../../../plugins/component/imports.txt");
 
 #[test]
 fn it_imports_wasi_alone_and_exports_the_source() {

@@ -12,7 +12,7 @@ export_host_functions!();
 
 fn trap() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build::example("fluent-bit-plugin-harness", "in_trap")).clone()
+    PATH.get_or_init(|| build::example("in_trap")).clone()
 }
 
 fn host() -> Host {

@@ -8,7 +8,7 @@ use fluent_bit_plugin_harness::{build, until};
 
 fn trap() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build::example("fluent-bit-plugin-harness", "in_trap")).clone()
+    PATH.get_or_init(|| build::example("in_trap")).clone()
 }
 
 fn start(host: &Host, section: Section) -> Instance {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 /// The examples.
 pub(crate) fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("examples")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
 }
 
 /// A folder with the packages of `examples/wasm-node` below `node_modules`.

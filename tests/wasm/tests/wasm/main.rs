@@ -4,7 +4,7 @@
 mod examples;
 // Components that fail as they are told.
 #[allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-#[path = "../../../crates/host/tests/support/guest.rs"]
+#[path = "../../../../crates/host/tests/support/guest.rs"]
 mod guest;
 mod interface;
 mod scene;
