@@ -14,7 +14,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fluent_bit_plugin_harness::needs::skip;
+use m365_audit_test_support::needs::skip;
 use m365_sim::{SimConfig, Span};
 use serde_json::Value;
 use support::{Running, World, assert_code, lines, program, text, world};

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
 
+use m365_audit_test_support::needs;
 use tempfile::TempDir;
 
-use crate::{needs, until};
+use crate::until;
 
 /// Where packages install it.
 const USUAL_PLACE: &str = "/opt/fluent-bit/bin/fluent-bit";

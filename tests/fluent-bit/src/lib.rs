@@ -8,7 +8,6 @@
 pub mod build;
 pub mod fake;
 pub mod fluent_bit;
-pub mod needs;
 
 use std::thread;
 use std::time::{Duration, Instant};

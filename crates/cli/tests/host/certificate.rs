@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fluent_bit_plugin_harness::needs::component;
+use m365_audit_test_support::needs::component;
 use m365_sim::{Credential, Issued, SimConfig, TenantConfig, issue_certificate};
 
 use crate::support::{World, assert_code, files, text, world};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 
-use fluent_bit_plugin_harness::needs::component;
+use m365_audit_test_support::needs::component;
 use serde_json::Value;
 
 use crate::support::{Running, World, assert_code, lines, program, text, world};

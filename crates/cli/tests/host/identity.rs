@@ -1,7 +1,7 @@
 //! The component signs in as the machine that it runs on. Whom the host lets it ask is tested where
 //! the list of those is.
 
-use fluent_bit_plugin_harness::needs::component;
+use m365_audit_test_support::needs::component;
 use m365_sim::{AppConfig, Guid, IdentityConfig, SimConfig, TenantConfig};
 
 use crate::support::{World, text, world};

@@ -11,10 +11,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
-use fluent_bit_plugin_harness::needs::component;
+use m365_audit_test_support::needs::component;
+use m365_audit_test_support::peer::{self, Behaviour, Peer};
 use m365_sim::{SimConfig, Span};
 
-use crate::peer::{Behaviour, Peer};
 use crate::support::{World, assert_code, end, id, lines, signal, world};
 
 /// How many, unless `M365_AUDIT_KILLS` says it.
@@ -252,7 +252,7 @@ impl Receiver {
                 events()
             }
             Self::Played(peer) => {
-                let event = |arrived: crate::peer::Arrived| {
+                let event = |arrived: peer::Arrived| {
                     let mut bytes = Vec::new();
                     rmpv::encode::write_value(&mut bytes, &arrived.record).unwrap();
                     (arrived.record["Id"].as_str().unwrap().to_owned(), bytes.len())

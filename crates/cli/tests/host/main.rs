@@ -10,9 +10,6 @@ mod files;
 mod identity;
 mod kills;
 mod mistakes;
-#[allow(dead_code, reason = "not every test file uses everything")]
-#[path = "../../../host/tests/support/peer.rs"]
-mod peer;
 mod same;
 #[allow(dead_code, reason = "not every test file uses everything")]
 #[path = "../support/mod.rs"]

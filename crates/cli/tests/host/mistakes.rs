@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use fluent_bit_plugin_harness::needs::component;
+use m365_audit_test_support::needs::component;
 
 use crate::support::{assert_code, program, text};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use fluent_bit_plugin_harness::needs::component;
+use m365_audit_test_support::needs::component;
 use serde_json::Value;
 
 use crate::support::{World, assert_code, files, lines, program, text, world};

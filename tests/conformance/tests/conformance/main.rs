@@ -16,8 +16,8 @@ mod world;
 
 use std::thread;
 
-use fluent_bit_plugin_harness::needs;
-use m365_audit_tests::faults::{self, bounded, now_and_then, times};
+use m365_audit_test_support::faults::{self, bounded, now_and_then, times};
+use m365_audit_test_support::needs;
 use m365_sim::{Fault, FaultPlan, Rate, SimConfig, Span};
 
 use compare::Account;

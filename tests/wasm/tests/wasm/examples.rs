@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fluent_bit_plugin_harness::needs::{component, skip};
-use m365_audit_tests::faults;
+use m365_audit_test_support::faults;
+use m365_audit_test_support::needs::{component, skip};
+use m365_audit_wasm_tests::guest::{RECORDS, Recipe};
 use m365_sim::{Fault, FaultPlan, SimConfig};
 
-use crate::guest::{RECORDS, Recipe};
 use crate::scene::Scene;
 use crate::tools;
 

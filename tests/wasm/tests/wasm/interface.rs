@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use fluent_bit_plugin_harness::needs::component;
+use m365_audit_test_support::needs::component;
 use wasmparser::{Parser, Payload};
 
 /// What it imports, and what it exports: a line each, as in the file.

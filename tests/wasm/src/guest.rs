@@ -4,27 +4,29 @@
 //! number as the length of the one value of its state. So a host that goes on from the stored state
 //! gets every number, and one that commits too early misses some.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
 /// How many records a counting guest has.
-pub(crate) const RECORDS: u32 = 20;
+pub const RECORDS: u32 = 20;
 
 /// The version of the WIT package that the host speaks.
 const VERSION: &str = "0.1.0";
 
 /// What a guest is made of.
-#[derive(Clone, Copy)]
-pub(crate) struct Recipe<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe<'a> {
     /// Instructions at the beginning of every `poll`. The local `$calls` counts calls of this
     /// instance, from 1.
-    pub(crate) misbehaviour: &'a str,
+    pub misbehaviour: &'a str,
     /// What `count` says beside the one line that there is.
-    pub(crate) count: u32,
+    pub count: u32,
     /// The version that it claims to speak.
-    pub(crate) version: &'a str,
+    pub version: &'a str,
     /// A world's further imports, and the core imports for them.
-    pub(crate) imports: (&'a str, &'a str),
+    pub imports: (&'a str, &'a str),
 }
 
 impl Default for Recipe<'_> {
@@ -35,7 +37,11 @@ impl Default for Recipe<'_> {
 
 impl Recipe<'_> {
     /// The component.
-    pub(crate) fn make(&self) -> Vec<u8> {
+    ///
+    /// # Panics
+    /// The recipe is no WebAssembly.
+    #[must_use]
+    pub fn make(&self) -> Vec<u8> {
         let (resolve, world) = self.world();
         let mut module = wat::parse_str(self.text()).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
@@ -43,7 +49,7 @@ impl Recipe<'_> {
     }
 
     fn world(&self) -> (Resolve, WorldId) {
-        let wit = include_str!("../../../../wit/source.wit").replace(VERSION, self.version);
+        let wit = include_str!("../../../wit/source.wit").replace(VERSION, self.version);
         let mut resolve = Resolve::default();
         resolve.push_str("http.wit", include_str!("http.wit")).unwrap();
         resolve.push_str("source.wit", &wit).unwrap();

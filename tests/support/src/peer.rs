@@ -1,6 +1,8 @@
 //! A receiver of the `forward` protocol, written from its specification: TCP or TLS, with or
 //! without a shared key, and with bad manners when it is told to.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +17,7 @@ use sha2::{Digest, Sha512};
 
 /// What a receiver does with a message instead of taking and acknowledging it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manners {
+pub enum Manners {
     /// Takes it, and hangs up without a word.
     TakeAndHangUp,
     /// Hangs up without taking it.
@@ -30,10 +32,13 @@ pub(crate) enum Manners {
 
 /// An event that arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Arrived {
-    pub(crate) tag: String,
-    pub(crate) seconds: u32,
-    pub(crate) record: Value,
+pub struct Arrived {
+    /// Its tag.
+    pub tag: String,
+    /// Its time, since 1970.
+    pub seconds: u32,
+    /// What it says.
+    pub record: Value,
 }
 
 #[derive(Default)]
@@ -45,25 +50,32 @@ struct Shared {
 
 /// How a peer behaves.
 #[derive(Clone, Default)]
-pub(crate) struct Behaviour {
-    pub(crate) shared_key: Option<&'static str>,
+pub struct Behaviour {
+    /// Asks for a handshake with this key.
+    pub shared_key: Option<&'static str>,
     /// Answers the handshake with a digest of another key.
-    pub(crate) lies: bool,
+    pub lies: bool,
     /// Asks for this user and password beside the key.
-    pub(crate) user: Option<(&'static str, &'static str)>,
+    pub user: Option<(&'static str, &'static str)>,
     /// What happens to a message, by number from 1.
-    pub(crate) manners: HashMap<u32, Manners>,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub manners: HashMap<u32, Manners>,
+    /// Speaks TLS.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// A running receiver. Its threads end with the process.
-pub(crate) struct Peer {
+pub struct Peer {
     address: String,
     shared: Arc<Mutex<Shared>>,
 }
 
 impl Peer {
-    pub(crate) fn start(behaviour: Behaviour) -> Self {
+    /// Starts one on a port that the system chooses.
+    ///
+    /// # Panics
+    /// It cannot listen.
+    #[must_use]
+    pub fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Mutex::new(Shared::default()));
@@ -80,26 +92,47 @@ impl Peer {
         Self { address, shared }
     }
 
-    pub(crate) fn address(&self) -> &str {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
         &self.address
     }
 
-    pub(crate) fn arrived(&self) -> Vec<Arrived> {
+    /// All that has arrived.
+    ///
+    /// # Panics
+    /// One of its threads has panicked.
+    #[must_use]
+    pub fn arrived(&self) -> Vec<Arrived> {
         self.shared.lock().unwrap().arrived.clone()
     }
 
-    pub(crate) fn count(&self) -> usize {
+    /// How much has arrived.
+    ///
+    /// # Panics
+    /// One of its threads has panicked.
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.shared.lock().unwrap().arrived.len()
     }
 
-    pub(crate) fn connections(&self) -> u32 {
+    /// How many connections there were.
+    ///
+    /// # Panics
+    /// One of its threads has panicked.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
         self.shared.lock().unwrap().connections
     }
 }
 
 /// A certificate for `127.0.0.1` of an authority of its own: PEM of the authority, of the
 /// certificate, of its key.
-pub(crate) fn certificate() -> (String, String, String) {
+///
+/// # Panics
+/// There is no randomness.
+#[must_use]
+pub fn certificate() -> (String, String, String) {
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -112,7 +145,11 @@ pub(crate) fn certificate() -> (String, String, String) {
 }
 
 /// The authority's PEM, and the server's side of such a certificate.
-pub(crate) fn tls() -> (String, Arc<ServerConfig>) {
+///
+/// # Panics
+/// There is no randomness.
+#[must_use]
+pub fn tls() -> (String, Arc<ServerConfig>) {
     let (ca, certificate, key) = certificate();
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
