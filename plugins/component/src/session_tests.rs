@@ -43,7 +43,7 @@ fn collect(
             return lines;
         }
         if !batch.more {
-            session.wire.now_ms += i64::from(batch.wait_ms);
+            session.wire.world.sleep(batch.wait_ms.into());
         }
     }
     panic!("it does not end");
@@ -93,7 +93,7 @@ fn a_start_is_sent_only_after_the_call_that_says_when_it_was() {
             return;
         }
         if !batch.more {
-            session.wire.now_ms += i64::from(batch.wait_ms);
+            session.wire.world.sleep(batch.wait_ms.into());
         }
     }
     panic!("{announced} starts were announced");
@@ -129,14 +129,14 @@ fn a_call_ends_in_time_and_the_next_goes_on() {
     let config = SimConfig { latency_ms: 900, subscribed: true, ..world() };
     let mut session = session(Simulated::new(config), &Stored::new());
     let limits = Limits { deadline_ms: 500, ..AMPLE };
-    let mut before_ms = session.wire.now_ms;
+    let mut before_ms = session.wire.world.now_ms();
     let mut calls = 0;
     let mut ends = Vec::new();
     while session.finished.is_none() {
         let batch = session.poll(&limits).unwrap();
-        ends.push(session.wire.now_ms - before_ms);
-        before_ms = session.wire.now_ms + if batch.more { 0 } else { i64::from(batch.wait_ms) };
-        session.wire.now_ms = before_ms;
+        ends.push(session.wire.world.now_ms() - before_ms);
+        session.wire.world.sleep(if batch.more { 0 } else { batch.wait_ms.into() });
+        before_ms = session.wire.world.now_ms();
         calls += 1;
         assert!(calls < 10_000, "it does not end");
     }
@@ -160,7 +160,7 @@ fn a_refused_app_is_a_failure_with_the_remedy_and_no_secret() {
     assert_eq!(session.wire.sent.len(), 1);
     session.poll(&AMPLE).unwrap_err();
     assert_eq!(session.wire.sent.len(), 1);
-    session.wire.now_ms += i64::from(pause_ms);
+    session.wire.world.sleep(pause_ms.into());
     session.poll(&AMPLE).unwrap_err();
     assert_eq!(session.wire.sent.len(), 2);
 }

@@ -5,27 +5,21 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
-use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Parser;
-use m365_audit_core::{
-    Collector, Config, Event, Input, Now, Outcome, Output, Presented, RawOptions, Stored, Utc,
-};
-use m365_audit_tests::simulation::{Draw, Network};
+use m365_audit_core::{Collector, Config, Level, Outcome, RawOptions};
+use m365_audit_world::{Chunks, End, Passing, START_MS, Setting, World};
 use m365_sim::{FaultPlan, Microsoft, SimConfig, Span};
 use serde_json::json;
-use xxhash_rust::xxh3::xxh3_128;
 
-/// 2026-03-01T00:00:00Z.
-const START_MS: i64 = 1_772_323_200_000;
 /// Activities on a page at the most.
 const PAGE: u64 = 5_000;
 /// Bytes that arrive at once, and how long the service and the host take.
 const CHUNK_BYTES_MAX: u64 = 256 << 10;
 const LATENCY_MS: u64 = 300;
-const DELIVERY_MS: i64 = 20;
+const DELIVERY_MS: u64 = 20;
 /// A backlog that is not through by then never is.
 const PATIENCE_MS: i64 = 24 * 3_600_000;
 
@@ -75,17 +69,24 @@ fn collect(arguments: &Arguments) -> Result<serde_json::Value, String> {
         START_MS,
     );
     let config = config(&microsoft, arguments)?;
-    let mut world = World::new(&mut microsoft);
-    let mut collector = Collector::new(config, &Stored::new(), 5, world.now())
-        .map_err(|error| error.to_string())?;
-    while !world.step(&mut collector)? {}
-    let (seconds, arrived, repeated) =
-        ((world.now_ms - START_MS) / 1_000, world.arrived, world.repeated);
+    let mut world = World::new(Setting {
+        chunks: Chunks::Drawn { bytes_max: CHUNK_BYTES_MAX },
+        habits: DELIVERY_MS.into(),
+        ..Setting::calm(START_MS, 5)
+    });
+    let mut collector =
+        Collector::new(config, &world.stored, 5, world.now()).map_err(|error| error.to_string())?;
+    let until_ms = START_MS + PATIENCE_MS;
+    let end = world.live(&mut collector, &mut microsoft, &mut look, until_ms)?;
+    if end != End::Finished {
+        return Err("it does not come to an end".into());
+    }
+    let taken = world.taker().taken();
     if collector.outcome() != Outcome::Complete {
         return Err(format!("it ended {:?}", collector.outcome()));
     }
     let owed: Vec<u128> = microsoft.owed_activities().map(|owed| owed.hash).collect();
-    let missing = owed.iter().filter(|hash| !arrived.contains(hash)).count();
+    let missing = owed.iter().filter(|hash| !taken.contains_key(hash)).count();
     let report = microsoft.report();
     if !report.is_legal() {
         return Err(format!("illegal requests: {:?}", report.illegal_by_rule));
@@ -95,11 +96,11 @@ fn collect(arguments: &Arguments) -> Result<serde_json::Value, String> {
     Ok(json!({
         "activities": owed.len(),
         "missing": missing,
-        "repeated": repeated,
+        "repeated": world.taker().records() - taken.len() as u64,
         "requests": requests,
         "least": least,
         "peak_per_minute": report.portal_peak_per_minute.values().max(),
-        "virtual_seconds": seconds,
+        "virtual_seconds": (world.now_ms() - START_MS) / 1_000,
         "real_seconds": began.elapsed().as_secs(),
         "peak_kilobytes": peak_kilobytes(),
     }))
@@ -122,106 +123,14 @@ fn config(microsoft: &Microsoft, arguments: &Arguments) -> Result<Config, String
     config.map(|config| config.once(true)).map_err(|errors| format!("{errors:?}"))
 }
 
-/// The service, the way to it, and a host that takes everything after a moment.
-struct World<'a> {
-    microsoft: &'a mut Microsoft,
-    network: Network,
-    draw: Draw,
-    agenda: BTreeMap<(i64, u64), Input>,
-    number: u64,
-    now_ms: i64,
-    /// Hashes of the records that arrived.
-    arrived: HashSet<u128>,
-    repeated: u64,
-}
-
-impl<'a> World<'a> {
-    fn new(microsoft: &'a mut Microsoft) -> Self {
-        Self {
-            microsoft,
-            network: Network::default(),
-            draw: Draw::new(5),
-            agenda: BTreeMap::new(),
-            number: 0,
-            now_ms: START_MS,
-            arrived: HashSet::new(),
-            repeated: 0,
-        }
-    }
-
-    fn now(&self) -> Now {
-        let alive_ms = (self.now_ms - START_MS).unsigned_abs();
-        let wall = Utc::from_millis(self.now_ms);
-        Now { monotonic: Duration::from_millis(alive_ms), wall }
-    }
-
-    fn after(&mut self, ms: i64, input: Input) {
-        self.number += 1;
-        self.agenda.insert((self.now_ms + ms, self.number), input);
-    }
-
-    /// Performs one output. Answers whether the collector has finished.
-    fn step(&mut self, collector: &mut Collector) -> Result<bool, String> {
-        if START_MS + PATIENCE_MS < self.now_ms {
-            return Err("it does not come to an end".into());
-        }
-        match collector.poll_output(self.now()) {
-            Output::Request { id, request, timeout } => {
-                let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-                let (ms, input) =
-                    self.network.send(self.microsoft, self.now_ms, id, &request, timeout_ms);
-                self.after(ms, input);
-            }
-            Output::Read(id) => {
-                if let Some((ms, input)) = self.network.read(id, CHUNK_BYTES_MAX, &mut self.draw) {
-                    self.after(ms, input);
-                }
-            }
-            Output::Cancel(id) => self.network.cancel(id),
-            Output::Credential => {
-                let presented = Presented::unchanged([7; 32]);
-                collector.handle_input(self.now(), Input::Credential(presented));
-            }
-            Output::Batch(batch) => {
-                for record in &batch.records {
-                    self.repeated += u64::from(!self.arrived.insert(xxh3_128(&record.raw)));
-                }
-                self.after(DELIVERY_MS, Input::Delivered(batch.id));
-            }
-            Output::Event(event) => report(&event),
-            Output::Commit(_) => {}
-            Output::Wait(wait) => return self.wait(collector, wait).map(|()| false),
-            Output::Finished => return Ok(true),
-        }
-        Ok(false)
-    }
-
-    /// On to what happens next, or to the end of the wait.
-    fn wait(&mut self, collector: &mut Collector, wait: Option<Duration>) -> Result<(), String> {
-        let until = wait.map(|wait| {
-            self.now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2).max(1)
-        });
-        let next = self.agenda.first_key_value().map(|((at, _), _)| *at);
-        let Some(at) = next.into_iter().chain(until).min() else {
-            return Err("it waits for nothing".into());
-        };
-        self.now_ms = self.now_ms.max(at);
-        if next == Some(at)
-            && let Some((_, input)) = self.agenda.pop_first()
-        {
-            collector.handle_input(self.now(), input);
-        } else {
-            collector.handle_input(self.now(), Input::Timeout);
-        }
-        Ok(())
-    }
-}
-
 /// What is out of the ordinary should not be there.
-fn report(event: &Event) {
-    if event.level() <= m365_audit_core::Level::Warn {
+fn look(_: &World, passing: Passing<'_>) -> Result<(), String> {
+    if let Passing::Event(event) = passing
+        && event.level() <= Level::Warn
+    {
         eprintln!("{event}");
     }
+    Ok(())
 }
 
 /// The most memory that this process has used.

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use m365_audit_core::{Commit, ContentType};
+use m365_audit_world::Taker;
 use m365_sim::Microsoft;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::host::Host;
 use super::wanted::Wanted;
 
 /// How far the simulator's wrong `Date` headers may lead a begin, or the end of a window into the
@@ -64,9 +64,9 @@ impl Debt {
     }
 
     /// Whether everything owed has been taken.
-    pub(super) fn is_settled(&mut self, host: &Host) -> bool {
+    pub(super) fn is_settled(&mut self, taker: &Taker) -> bool {
         let forms = &self.forms;
-        self.missing.retain(|key| !forms[key].iter().any(|hash| host.taken.contains_key(hash)));
+        self.missing.retain(|key| !forms[key].iter().any(|hash| taker.taken().contains_key(hash)));
         self.missing.is_empty()
     }
 
@@ -106,16 +106,16 @@ impl Debt {
 }
 
 /// Records that the host has and Microsoft never published, byte for byte.
-pub(super) fn invented(microsoft: &Microsoft, host: &Host) -> usize {
+pub(super) fn invented(microsoft: &Microsoft, taker: &Taker) -> usize {
     let activities = microsoft.owed_activities().map(|owed| owed.hash);
     let published: HashSet<u128> =
         microsoft.owed().map(|owed| owed.hash).chain(activities).collect();
-    host.taken.keys().filter(|hash| !published.contains(hash)).count()
+    taker.taken().keys().filter(|hash| !published.contains(hash)).count()
 }
 
 /// Records that the host has although the filter leaves them out.
-pub(super) fn unwanted(microsoft: &Microsoft, host: &Host, wanted: Wanted) -> usize {
-    let taken = |hash: &u128| host.taken.contains_key(hash);
+pub(super) fn unwanted(microsoft: &Microsoft, taker: &Taker, wanted: Wanted) -> usize {
+    let taken = |hash: &u128| taker.taken().contains_key(hash);
     let owed = microsoft.owed().filter(|owed| taken(&owed.hash));
     owed.filter(|owed| wanted.judge(owed) == Some(false)).count()
 }
@@ -171,9 +171,9 @@ pub(super) const ON_TIME_MS: i64 = 900;
 
 impl Checkpoints {
     /// Notes what a commit claims.
-    pub(super) fn note(&mut self, commit: &Commit, host: &Host) {
+    pub(super) fn note(&mut self, commit: &Commit, taker: &Taker) {
         let number = self.had.len();
-        self.had.push(host.records);
+        self.had.push(taker.records());
         for (key, value) in &commit.changes {
             let mut parts = key.split('/');
             let Some(value) = value else {
@@ -190,7 +190,7 @@ impl Checkpoints {
                         self.unread.get_or_insert_with(|| format!("{key}: {value}"));
                     }
                     for id in keys {
-                        self.done.entry(u128::from_le_bytes(*id)).or_insert(host.records);
+                        self.done.entry(u128::from_le_bytes(*id)).or_insert(taker.records());
                     }
                 }
                 (Some("blob"), _, Some(id)) => match u128::from_str_radix(id, 16) {
@@ -309,23 +309,23 @@ impl Checkpoints {
     pub(super) fn ahead(
         &self,
         microsoft: &Microsoft,
-        host: &Host,
+        taker: &Taker,
         wanted: Wanted,
     ) -> Option<String> {
         let mut first_taken: HashMap<u128, u64> = HashMap::new();
         for owed in microsoft.owed() {
-            if let Some(taken) = host.taken.get(&owed.hash) {
+            if let Some(taken) = taker.taken().get(&owed.hash) {
                 let first = first_taken.entry(owed.key).or_insert(taken.at);
                 *first = taken.at.min(*first);
             }
         }
         let early = self.covered_too_early(microsoft, &first_taken, wanted);
-        let early = early.or_else(|| self.activity_covered_too_early(microsoft, host));
+        let early = early.or_else(|| self.activity_covered_too_early(microsoft, taker));
         early.or_else(|| self.done_too_early(microsoft, &first_taken, wanted))
     }
 
     /// The same of activities.
-    fn activity_covered_too_early(&self, microsoft: &Microsoft, host: &Host) -> Option<String> {
+    fn activity_covered_too_early(&self, microsoft: &Microsoft, taker: &Taker) -> Option<String> {
         let intervals = self.covered.get(ContentType::CloudAppActivities.as_str())?;
         microsoft.owed_activities().find_map(|owed| {
             let on_time = owed.available_ms <= owed.created_ms + ON_TIME_MS;
@@ -339,7 +339,7 @@ impl Checkpoints {
             };
             let feed = ContentType::CloudAppActivities.as_str();
             let lost = self.gaps.get(feed).is_some_and(|gaps| gaps.iter().any(gap));
-            let before = lost || host.taken.get(&owed.hash).is_some_and(|taken| taken.at < had);
+            let before = lost || taker.taken().get(&owed.hash).is_some_and(|taken| taken.at < had);
             (!before).then(|| format!("activity {} {claim:?}", owed.id))
         })
     }

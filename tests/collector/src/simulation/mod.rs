@@ -5,15 +5,11 @@
 //! names its seed. It uses no thread, no clock and no randomness but the seed.
 
 mod check;
-mod draw;
-mod host;
-mod network;
+mod run;
 mod scenario;
 mod truth;
 mod wanted;
-mod world;
+mod watch;
 
-pub use draw::Draw;
-pub use network::{Arrival, Network};
+pub use run::{Failure, Observed, Stats, observe, run};
 pub use scenario::Scenario;
-pub use world::{Failure, Observed, Stats, observe, run};

@@ -1,9 +1,9 @@
 //! What one seed means: the world, the collector's options, and what goes wrong around it.
 
 use m365_audit_core::{ContentRef, RawOptions, Stored};
+use m365_audit_world::{Chunks, Draw, Habits, START_MS, Setting};
 use m365_sim::{FaultPlan, SimConfig, Span};
 
-use super::draw::Draw;
 use super::wanted::Wanted;
 
 /// One drawn world.
@@ -225,6 +225,23 @@ impl Scenario {
     pub const fn slow_host(mut self, milliseconds: u64) -> Self {
         self.delivery_ms_max = milliseconds;
         self
+    }
+
+    /// What the world around the collector is like.
+    pub(super) fn setting(&self) -> Setting {
+        Setting {
+            skew_ms: self.skew_ms,
+            chunks: Chunks::Drawn { bytes_max: self.chunk_bytes_max },
+            habits: Habits {
+                takes_ms: (0, self.delivery_ms_max),
+                unordered: self.unordered,
+                loses_per_mille: self.return_per_mille,
+                ..Habits::from(0)
+            },
+            crash_per_million: self.crash_per_million,
+            jump_per_mille: self.jump_per_mille,
+            ..Setting::calm(START_MS, self.seed)
+        }
     }
 
     /// The second source, in a third of the worlds. Answers whether the portal's own token is used.

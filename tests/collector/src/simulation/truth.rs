@@ -4,10 +4,10 @@
 use std::collections::{HashMap, HashSet};
 
 use m365_audit_core::{Hole, LaneSummary, LossKind, Stored, Utc, Why, summarize};
+use m365_audit_world::Taker;
 use m365_sim::{Microsoft, Owed};
 
 use super::check::{ON_TIME_MS, SKEW_MS};
-use super::host::Host;
 use super::wanted::Wanted;
 
 /// For how long Microsoft keeps content, less what the collector keeps away from the edge.
@@ -19,7 +19,7 @@ const EARLY_MS: i64 = 2 * 3_600_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Truth<'a> {
     pub(super) microsoft: &'a Microsoft,
-    pub(super) host: &'a Host,
+    pub(super) taker: &'a Taker,
     pub(super) stored: &'a Stored,
     pub(super) wanted: Wanted,
     /// Where collection began.
@@ -55,7 +55,7 @@ impl Truth<'_> {
         let arrived: HashSet<u128> = self
             .microsoft
             .owed()
-            .filter(|owed| self.host.taken.contains_key(&owed.hash))
+            .filter(|owed| self.taker.taken().contains_key(&owed.hash))
             .map(|owed| owed.key)
             .collect();
         let missing = |owed: &Owed| {

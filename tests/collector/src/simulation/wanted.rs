@@ -1,9 +1,8 @@
 //! Which records a world's filter asks for, judged without a line of the core.
 
+use m365_audit_world::Draw;
 use m365_sim::Owed;
 use serde::Deserialize;
-
-use super::draw::Draw;
 
 /// The fields that filters look at.
 #[derive(Deserialize)]

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use m365_audit_world::START_MS;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::world::{Collected, START_MS, Truth};
+use crate::world::{Collected, Truth};
 
 /// What was created this long before the beginning is the same for all: later content may or may
 /// not be there yet when a driver lists it.

@@ -1,10 +1,8 @@
 //! One world and what is asked of it: the same for every driver.
 
 use m365_audit_core::RawOptions;
+use m365_audit_world::START_MS;
 use m365_sim::{ContentType, Listen, Microsoft, Server, SimConfig};
-
-/// 2026-03-01T00:00:00Z: when every world begins.
-pub(crate) const START_MS: i64 = 1_772_323_200_000;
 
 /// Small batches, so that a world has many.
 pub(crate) const BATCH_BYTES: u32 = 20_000;
