@@ -6,10 +6,10 @@ use m365_audit_core::KNOWN_ERRORS;
 use m365_sim::{Fault, FaultPlan, Rate, SimConfig};
 use serde_json::Value;
 
+use super::{AUTH_ID, patient, receiver, say, subscribed, with_tenant};
 use crate::support::{World, program};
-use crate::{AUTH_ID, patient, receiver, say, subscribed, with_tenant};
 
-const SPEC: &str = include_str!("../../../../tests/spec/management-activity-api.json");
+const SPEC: &str = include_str!("../../../../../tests/spec/management-activity-api.json");
 
 fn spec() -> Value {
     serde_json::from_str(SPEC).unwrap()

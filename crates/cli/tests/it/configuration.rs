@@ -1,7 +1,5 @@
 //! Where settings come from, and what is said when they are wrong.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,12 +1,6 @@
 //! `m365-audit run` and what becomes of its output: rotated, cut, removed, restored; full, closed,
 //! or read by somebody who has seen enough. With the real programs.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-#![allow(clippy::print_stdout, reason = "what is skipped, and what was measured, is said")]
-
-#[allow(dead_code, reason = "made for tests of other files as well")]
-mod support;
-
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::Read;
@@ -17,7 +11,8 @@ use std::process::{Command, Stdio};
 use m365_audit_test_support::needs::skip;
 use m365_sim::{SimConfig, Span};
 use serde_json::Value;
-use support::{Running, World, assert_code, lines, program, text, world};
+
+use crate::support::{Running, World, assert_code, lines, program, text, world};
 
 /// Where a run keeps its state and its records.
 struct Place {

@@ -1,11 +1,6 @@
 //! What was lost is spoken of until somebody acknowledges it: `state show`, `state acknowledge`,
 //! the doctor, the last words of a run and its exit code.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-#[allow(dead_code, reason = "made for tests of other files as well")]
-mod support;
-
 use std::io::Read;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -14,10 +9,11 @@ use m365_audit_client::{DbOptions, Store};
 use m365_audit_core::Commit;
 use m365_sim::SimConfig;
 use serde_json::Value;
-use support::{World, assert_code, end, program, signal, text};
+
+use crate::support::{World, assert_code, end, program, signal, text};
 
 fn world() -> World {
-    World::new(SimConfig { subscribed: true, ..support::world() })
+    World::new(SimConfig { subscribed: true, ..crate::support::world() })
 }
 
 /// As if an earlier run had lost five days of mail.

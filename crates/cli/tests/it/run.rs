@@ -1,10 +1,5 @@
 //! `m365-audit run` against the simulated service, from outside.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-#[allow(dead_code, reason = "made for tests of other files as well")]
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
@@ -12,7 +7,8 @@ use std::time::Duration;
 
 use m365_sim::{SimConfig, Span};
 use serde_json::Value;
-use support::{World, assert_code, end, files, lines, program, signal, text, world};
+
+use crate::support::{World, assert_code, end, files, lines, program, signal, text, world};
 
 /// Within what a signal must end the program.
 const PROMPT: Duration = Duration::from_secs(2);

@@ -8,7 +8,8 @@ use m365_audit_core::options::{Kind, OPTIONS, Scope};
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use support::{Running, TOKEN_STARTS};
+
+use crate::support::{Running, TOKEN_STARTS};
 
 const AUTH_ID: &str = "h00k~auth~id~of~24~chars";
 const REDACT_KEY: &str = "r3daction~key~that~is~long";

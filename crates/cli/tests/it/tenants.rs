@@ -1,17 +1,13 @@
 //! `run` with a tenants file, as a user would.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-#[allow(dead_code, reason = "made for tests of other files as well")]
-mod support;
-
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use m365_sim::{Listen, Server, SimConfig, TenantConfig};
-use support::{Running, assert_code, program, text, world};
+
+use crate::support::{Running, assert_code, program, text, world};
 
 fn server(tenants: u64) -> Server {
     let tenants = (0..tenants).map(|n| TenantConfig::seeded(7, n)).collect();

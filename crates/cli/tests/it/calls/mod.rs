@@ -1,14 +1,9 @@
 //! Commands over single operations, and the doctor, against the simulated service, from outside.
 //! Whatever any of them prints is searched for secrets.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 mod activities;
 mod doctor;
 mod receiver;
-#[allow(dead_code, reason = "not every test file uses everything")]
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
 
 use std::io::Write;
@@ -17,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use m365_sim::{ContentType, Fault, FaultPlan, SimConfig, TenantConfig};
 use serde_json::Value;
-use support::{World, lines, text, world};
+
+use crate::support::{World, lines, text, world};
 
 /// A webhook's auth id, which is a secret like others.
 const AUTH_ID: &str = "h00k~auth~id";

@@ -3,8 +3,8 @@
 use m365_sim::{Fault, FaultPlan, Rate, SimConfig, Span};
 use serde_json::Value;
 
+use super::{say, searched, subscribed, with_tenant};
 use crate::support::World;
-use crate::{say, searched, subscribed, with_tenant};
 
 /// The status of each check, the worst if there are several.
 #[track_caller]
@@ -103,7 +103,7 @@ fn missing_permissions_are_named() {
 
 #[test]
 fn subscriptions_that_are_missing_are_a_warning_if_the_collector_may_start_them() {
-    let world = World::new(crate::world());
+    let world = World::new(crate::support::world());
     // Nobody can know yet whether it will work: it is not called so.
     let missing = [
         ("subscription", "warn", "a collector starts it"),
@@ -120,7 +120,8 @@ fn subscriptions_that_are_missing_are_a_warning_if_the_collector_may_start_them(
 #[test]
 fn a_tenant_without_auditing_is_not_said_to_work() {
     for subscribed in [false, true] {
-        let quiet = SimConfig { subscribed, blobs_per_hour: Span::new(0, 0), ..crate::world() };
+        let quiet =
+            SimConfig { subscribed, blobs_per_hour: Span::new(0, 0), ..crate::support::world() };
         let world = World::new(with_tenant(quiet, |tenant| tenant.auditing = false));
         let found = check(&world, &[], 1, &[("auditing", "not checked", "")]);
         assert!(found.to_string().contains("turn auditing on"), "{found}");
@@ -134,7 +135,7 @@ fn a_feed_that_microsoft_denies_is_found_before_its_subscription_is_started() {
     let rates = [(Fault::DlpForbidden, Rate::Probability(1.0))].into();
     let faults = FaultPlan { rates, ..FaultPlan::none() };
     // The token has the role, and nothing else gives a hint.
-    let world = World::new(SimConfig { faults, ..crate::world() });
+    let world = World::new(SimConfig { faults, ..crate::support::world() });
     let expected =
         [("permission", "ok", "ReadDlp is granted"), ("listing", "fail", "DLP.All: AF10001")];
     check(&world, &["--content-types", "Audit.General, DLP.All"], 1, &expected);
@@ -149,7 +150,7 @@ fn a_refusal_of_one_feed_without_a_code_blames_neither_token_nor_address() {
     for (fault, told) in faults {
         let rates = [(fault, Rate::Probability(1.0))].into();
         let faults = FaultPlan { rates, ..FaultPlan::none() };
-        let world = World::new(SimConfig { faults, ..crate::world() });
+        let world = World::new(SimConfig { faults, ..crate::support::world() });
         let expected = [("subscription", "warn", ""), ("listing", "fail", told)];
         check(&world, &["--content-types", "Audit.General, DLP.All"], 1, &expected);
     }

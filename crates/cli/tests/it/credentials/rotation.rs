@@ -3,7 +3,8 @@
 
 use super::*;
 use m365_sim::ContentType;
-use support::Running;
+
+use crate::support::Running;
 
 /// A service whose application has this credential alone.
 fn server_with(credential: Credential) -> Server {

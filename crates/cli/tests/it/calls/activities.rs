@@ -7,8 +7,8 @@ use m365_audit_core::activities::filter::FILTERS;
 use m365_sim::{Fault, FaultPlan, Rate, Schedule, SimConfig, Span, TenantConfig};
 use serde_json::Value;
 
+use super::{Said, illegal, requests, say, searched, with_tenant};
 use crate::support::World;
-use crate::{Said, illegal, requests, say, searched, with_tenant};
 
 /// Two hours of activities and nothing else, and as many requests as one likes.
 fn quick() -> SimConfig {

@@ -1,13 +1,8 @@
 //! Every way to sign in, as a user would, against the simulator, which checks what it is sent.
 //! Everything that a run writes is searched for what must not show.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 mod leaks;
 mod rotation;
-#[allow(dead_code, reason = "made for tests of other files as well")]
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +14,8 @@ use m365_sim::{
     AppConfig, Credential, Guid, IdentityConfig, Issued, Listen, Server, SimConfig, Span,
     TenantConfig, issue_certificate,
 };
-use support::{TOKEN_STARTS, assert_code, files, lines, program, text, world};
+
+use crate::support::{TOKEN_STARTS, assert_code, files, lines, program, text, world};
 
 const DAY_MS: i64 = 86_400_000;
 const PASSWORD: &str = "c0rrect~horse";
