@@ -1,11 +1,11 @@
 //! What the ledger promises, against a small model of the engine.
 
+mod edges;
+mod lies;
+
 use super::*;
 use crate::terms::LOST_AFTER;
 use crate::trust::{DOUBTS_MAX, MISMATCHES_MAX};
-
-#[path = "ledger_edges.rs"]
-mod edges;
 
 /// Bytes of each batch, unless a test says otherwise.
 const BYTES: usize = 10;

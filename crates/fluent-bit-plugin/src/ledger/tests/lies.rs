@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::ledger::*;
 use crate::terms::LOST_AFTER;
 
 /// What becomes of a batch in the ring buffer.
