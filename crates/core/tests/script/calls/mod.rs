@@ -4,18 +4,16 @@ mod activities;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::base::time::{Now, Utc};
-use crate::call::{
-    ATTEMPTS_MAX, BlobAddress, Call, CallError, CallErrorKind, Caller, Pages, Range,
+use m365_audit_core::call::{
+    ATTEMPTS_MAX, BlobAddress, Call, CallError, CallErrorKind, Caller, Pages, Range, Reply,
+    WebhookRequest,
 };
-use crate::call::{Reply, WebhookRequest};
-use crate::config::{Config, RawOptions};
-use crate::contract::io::{Input, Machine, Output};
-use crate::contract::request::{Headers, Request, TransportError, TransportErrorKind};
-use crate::identity::credential::Presented;
-use crate::{ContentType, Secret};
+use m365_audit_core::{
+    Config, ContentType, Operation, RawOptions, Request, Secret, TransportErrorKind, Utc,
+};
+use m365_audit_world::{End, Passing, Piece, Said, Service, Setting, World};
+
+use crate::bench::text;
 
 const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
 const NOW: Utc = Utc::from_millis(1_790_000_000_000);
@@ -66,66 +64,58 @@ fn run(call: Call, answers: &[Answer]) -> Run {
 }
 
 fn run_with(config: Config, call: Call, answers: &[Answer]) -> Run {
-    let mut monotonic = Duration::ZERO;
-    let now = |monotonic: Duration| Now { monotonic, wall: NOW + monotonic };
-    let mut caller = Caller::new(config, 1, now(monotonic));
+    const OUTPUTS_MAX: u64 = 10_000;
+    const DAY_MS: i64 = 86_400_000;
+    let begin_ms = NOW.as_millis();
+    let mut world = World::new(Setting::calm(begin_ms, 1));
+    world.outputs_max = OUTPUTS_MAX;
+    let mut caller = Caller::new(config, 1, world.now());
     caller.begin(call);
-    let (mut requests, mut records, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
-    let mut answers = answers.iter();
-    let mut last = answers.next().cloned().unwrap_or_else(|| ok("[]"));
-    for _ in 0..10_000 {
-        match caller.poll_output(now(monotonic)) {
-            Output::Request { id, request, .. } => {
-                let answer = if request.operation == crate::contract::request::Operation::Token {
-                    ok(r#"{"access_token":"t0ken","expires_in":3599}"#)
-                } else {
-                    requests.push(request);
-                    let answer = last.clone();
-                    last = answers.next().cloned().unwrap_or(last);
-                    answer
-                };
-                match answer {
-                    Ok((status, headers, body)) => {
-                        bodies.push(Some(body));
-                        let headers: Headers = headers.into_iter().collect();
-                        caller.handle_input(now(monotonic), Input::Head { id, status, headers });
-                    }
-                    Err(kind) => {
-                        let result = Err(TransportError { kind, message: "no luck".into() });
-                        caller.handle_input(now(monotonic), Input::End { id, result });
-                    }
-                }
-            }
-            Output::Read(id) => match bodies.last_mut().and_then(Option::take) {
-                Some(body) if !body.is_empty() => {
-                    caller
-                        .handle_input(now(monotonic), Input::Body { id, chunk: Bytes::from(body) });
-                }
-                _ => caller.handle_input(now(monotonic), Input::End { id, result: Ok(()) }),
-            },
-            Output::Credential => {
-                let presented = Presented::unchanged([7; 32]);
-                caller.handle_input(now(monotonic), Input::Credential(presented));
-            }
-            Output::Batch(batch) => {
-                let raw = |raw: &Bytes| String::from_utf8(raw.to_vec()).unwrap();
-                records.extend(batch.records.iter().map(|record| raw(&record.raw)));
-                caller.handle_input(now(monotonic), Input::Delivered(batch.id));
-            }
-            Output::Wait(Some(wait)) => {
-                monotonic += wait;
-                caller.handle_input(now(monotonic), Input::Timeout);
-            }
-            Output::Wait(None) => panic!("it waits for nothing"),
-            Output::Commit(_) => panic!("a call stores nothing"),
-            Output::Cancel(_) | Output::Event(_) => {}
-            Output::Finished => {
-                let outcome = caller.take_outcome();
-                return Run { outcome, requests, records, time: monotonic };
-            }
+    let mut service = Answers { answers, asked: Vec::new() };
+    let mut records = Vec::new();
+    let mut watch = |_: &World, passing: Passing<'_>| {
+        match passing {
+            Passing::Batch(batch) => records.extend(batch.records.iter().map(text)),
+            Passing::Commit(_) => return Err("a call stores nothing".into()),
+            Passing::Request(_) | Passing::Event(_) | Passing::Wait(_) => {}
         }
+        Ok(())
+    };
+    let end = world.live(&mut caller, &mut service, &mut watch, begin_ms + DAY_MS);
+    assert_eq!(end, Ok(End::Finished));
+    Run {
+        outcome: caller.take_outcome(),
+        requests: service.asked,
+        records,
+        time: Duration::from_millis((world.now_ms() - begin_ms).unsigned_abs()),
     }
-    panic!("it does not end");
+}
+
+/// Gives a token to whoever asks, and answers to the API one after the other.
+struct Answers<'a> {
+    answers: &'a [Answer],
+    asked: Vec<Request>,
+}
+
+impl Service for Answers<'_> {
+    fn answer(&mut self, _: i64, request: &Request) -> m365_audit_world::Answer {
+        let answer = if request.operation == Operation::Token {
+            ok(r#"{"access_token":"t0ken","expires_in":3599}"#)
+        } else {
+            let at = self.asked.len();
+            self.asked.push(request.clone());
+            let answer = self.answers.get(at).or_else(|| self.answers.last()).cloned();
+            answer.unwrap_or_else(|| ok("[]"))
+        };
+        let said = match answer {
+            Ok((status, headers, body)) => {
+                let body = Box::new(std::iter::once(Piece::Bytes(body.into())));
+                Said::Head { status, headers: headers.into_iter().collect(), body }
+            }
+            Err(kind) => Said::Lost(kind),
+        };
+        m365_audit_world::Answer { after_ms: 0, said }
+    }
 }
 
 fn hours(since: i64, until: i64) -> Range {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use m365_audit_core::activities::filter::Filters;
+use m365_audit_core::call::{
+    ATTEMPTS_MAX, ActivityId, Call, CallErrorKind, Feedback, Range, Reply,
+};
+use m365_audit_core::{Config, Method, RawOptions};
+
 use super::{Answer, NOW, Run, TENANT, run_with, status};
-use crate::activities::filter::Filters;
-use crate::call::{ATTEMPTS_MAX, ActivityId, Call, CallErrorKind, Feedback, Range, Reply};
-use crate::config::{Config, RawOptions};
-use crate::contract::request::Method;
 
 const DETAIL: &str = r#"{"detail":"Request was throttled. Expected available in 17 seconds."}"#;
 
@@ -120,7 +122,7 @@ fn one_activity_is_what_the_service_sent() {
     assert_eq!(run.outcome, Ok(Reply::Activities { records: 1, dropped: 0, more: false }));
     assert_eq!(run.records, [activity]);
     assert!(run.urls()[0].ends_with("/api/v1/activities/97_15_a-b/"));
-    let error = super::activities::run(id(), &[status(404, r#"{"detail":"Not found."}"#)]);
+    let error = self::run(id(), &[status(404, r#"{"detail":"Not found."}"#)]);
     assert_eq!(error.error().kind, CallErrorKind::Gone);
     for text in ["", ".", "..", "a/b", "a?b", "a%2Fb", "a b"] {
         assert!(ActivityId::parse(text).is_err(), "{text}");
