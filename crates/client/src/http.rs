@@ -294,6 +294,4 @@ const fn refused(kind: TransportErrorKind, message: String) -> TransportError {
 }
 
 #[cfg(test)]
-mod peer;
-#[cfg(test)]
 mod tests;

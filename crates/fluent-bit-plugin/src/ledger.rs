@@ -536,8 +536,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-#[path = "ledger_lies.rs"]
-mod lies;
-#[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use m365_audit_core::Level;
 use m365_audit_host::{Outcome, RunError};
-use support::guest::Recipe;
+use m365_audit_wasm_tests::guest::Recipe;
 use support::{Setting, everything, load};
 
 /// Does `what` on every third call of an instance.

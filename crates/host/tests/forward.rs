@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-#[path = "support/peer.rs"]
-mod peer;
-
 use std::collections::HashMap;
 use std::io::Write;
 use std::net::TcpListener;
@@ -17,7 +14,7 @@ use m365_audit_client::{Runtime, read_roots};
 use m365_audit_core::{Level, Secret};
 use m365_audit_host::forward::{ForwardOptions, ForwardSink, User};
 use m365_audit_host::{Lines, Logger, Sink, SinkError};
-use peer::{Behaviour, Manners, Peer};
+use m365_audit_test_support::peer::{self, Behaviour, Manners, Peer};
 
 const KEY: &str = "correct horse battery staple";
 

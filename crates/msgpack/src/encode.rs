@@ -208,5 +208,4 @@ fn event_time(time: Timestamp) -> [u8; 8] {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

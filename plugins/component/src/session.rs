@@ -285,5 +285,4 @@ pub(crate) fn denial(address: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "session_tests.rs"]
 mod tests;

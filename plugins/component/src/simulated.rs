@@ -1,28 +1,20 @@
 //! The simulated Microsoft as a session's way to the world, in virtual time.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use m365_audit_core::{
     Config, Input, Now, Operation, RawOptions, Request, RequestId, TransportError,
-    TransportErrorKind, Utc,
+    TransportErrorKind,
 };
-use m365_audit_tests::simulation::{Arrival, Draw, Network};
+use m365_audit_world::{Chunks, START_MS, Setting, World};
 use m365_sim::{Microsoft, SimConfig};
 
 use crate::session::Wire;
 
-/// 2026-07-15T12:00:00Z.
-const START_MS: i64 = 1_784_116_800_000;
-
 /// The simulator as a session's way to the world.
 pub(crate) struct Simulated {
     pub(crate) microsoft: Microsoft,
-    network: Network,
-    draw: Draw,
-    pub(crate) now_ms: i64,
-    arrivals: BTreeMap<(i64, u64), Input>,
-    arrived: u64,
+    pub(crate) world: World,
     pub(crate) sent: Vec<Operation>,
     /// Where the host lets nothing go, and whether that was found out.
     pub(crate) denies: Option<&'static str>,
@@ -31,33 +23,24 @@ pub(crate) struct Simulated {
 
 impl Simulated {
     pub(crate) fn new(config: SimConfig) -> Self {
+        let chunks = Chunks::Drawn { bytes_max: 16_384 };
         Self {
             microsoft: Microsoft::new(config, START_MS),
-            network: Network::default(),
-            draw: Draw::new(1),
-            now_ms: START_MS,
-            arrivals: BTreeMap::new(),
-            arrived: 0,
+            world: World::new(Setting { chunks, ..Setting::calm(START_MS, 1) }),
             sent: Vec::new(),
             denies: None,
             denied: false,
         }
     }
-
-    fn arrive(&mut self, (after_ms, input): Arrival) {
-        self.arrivals.insert((self.now_ms + after_ms, self.arrived), input);
-        self.arrived += 1;
-    }
 }
 
 impl Wire for Simulated {
     fn now(&mut self) -> Now {
-        let since = (self.now_ms - START_MS).unsigned_abs();
-        Now { monotonic: Duration::from_millis(since), wall: Utc::from_millis(self.now_ms) }
+        self.world.now()
     }
 
     fn entropy(&mut self) -> [u8; 32] {
-        [7; 32]
+        self.world.entropy()
     }
 
     fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
@@ -66,26 +49,21 @@ impl Wire for Simulated {
             self.denied = true;
             let kind = TransportErrorKind::Connect;
             let error = TransportError { kind, message: "denied".into() };
-            return self.arrive((0, Input::End { id, result: Err(error) }));
+            return self.world.tell(0, Input::End { id, result: Err(error) });
         }
-        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap();
-        let (network, microsoft) = (&mut self.network, &mut self.microsoft);
-        let arrival = network.send(microsoft, self.now_ms, id, &request, timeout_ms);
-        self.arrive(arrival);
+        self.world.send(&mut self.microsoft, id, &request, timeout);
     }
 
     fn read(&mut self, id: RequestId) {
-        if let Some(arrival) = self.network.read(id, 16_384, &mut self.draw) {
-            self.arrive(arrival);
-        }
+        self.world.read(id);
     }
 
     fn cancel(&mut self, id: RequestId) {
-        self.network.cancel(id);
+        self.world.cancel(id);
     }
 
     fn is_idle(&self) -> bool {
-        self.network.is_empty() && self.arrivals.is_empty()
+        self.world.is_idle()
     }
 
     fn denied(&self) -> Option<&str> {
@@ -93,14 +71,7 @@ impl Wire for Simulated {
     }
 
     fn wait(&mut self, timeout: Duration, inputs: &mut Vec<Input>) {
-        let until_ms = self.now_ms + i64::try_from(timeout.as_millis()).unwrap().max(1);
-        let next_ms = self.arrivals.first_key_value().map_or(until_ms, |((at, _), _)| *at);
-        self.now_ms = self.now_ms.max(next_ms.min(until_ms));
-        while let Some(entry) = self.arrivals.first_entry()
-            && entry.key().0 <= self.now_ms
-        {
-            inputs.push(entry.remove());
-        }
+        self.world.pass(Some(timeout), i64::MAX, inputs);
     }
 }
 

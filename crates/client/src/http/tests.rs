@@ -1,5 +1,7 @@
 //! What goes over the wire, and what comes back, against peers that follow a script.
 
+mod peer;
+
 use std::io::Write;
 use std::net::TcpListener;
 
@@ -7,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use m365_audit_core::{Operation, Secret};
 
-use super::peer::{Connection, Identity, Peer};
+use self::peer::{Connection, Identity, Peer};
 use super::*;
 use crate::driver::Inbox;
 use crate::proxy::Proxy;

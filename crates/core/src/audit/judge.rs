@@ -48,8 +48,7 @@ pub(crate) fn judge(answer: &Answer<'_>) -> Verdict {
             }
             "AF20030" | "AF20031" | "AF20055" => return Verdict::Replan,
             "AF20050" | "AF20051" | "AF20052" => return Verdict::Gone,
-            // AF50000, AF50005, AF50006 and all that nobody has documented.
-            _ if !matches!(answer.status, 401 | 403 | 404 | 410 | 429) => return retry,
+            // AF50000, AF50005, AF50006 and all that nobody has documented: as the status says.
             _ => {}
         }
     }
@@ -110,7 +109,8 @@ pub(crate) fn named_wait(body: &[u8]) -> Option<Duration> {
             "s" => 1,
             _ => break,
         };
-        seconds += digits.parse::<u64>().ok()?.checked_mul(unit)?;
+        let part = digits.parse::<u64>().ok()?.checked_mul(unit)?;
+        seconds = part.checked_add(seconds)?;
         found = true;
     }
     found.then(|| Duration::from_secs(seconds))
@@ -190,5 +190,58 @@ mod tests {
         }
         check(GetBlob, 400, r#"{"error":{"code":"AF99999"}}"#, &retry);
         check(GetBlob, 404, r#"{"error":{"code":"ItemNotFound"}}"#, &Verdict::Gone);
+    }
+
+    #[test]
+    fn every_code_is_judged_by_what_it_means_and_where_it_came() {
+        use Operation::{GetBlob, ListContent, StartSubscription};
+        let coded = |operation, status, code: &str, expected: &Verdict| {
+            let body = format!("{{'error':{{'code':'{code}: no SAFE AF12','message':''}}}}");
+            check(operation, status, &body, expected);
+        };
+        for code in ["AF10001", "AF20010", "AF20011", "AF20012", "AF20013", "AF20020"] {
+            coded(ListContent, 400, code, &Verdict::Deny);
+        }
+        for code in ["AF20022", "AF20023"] {
+            coded(ListContent, 400, code, &Verdict::Resubscribe);
+        }
+        for code in ["AF20030", "AF20031", "AF20055"] {
+            coded(ListContent, 400, code, &Verdict::Replan);
+        }
+        for code in ["AF20050", "AF20051", "AF20052"] {
+            coded(GetBlob, 400, code, &Verdict::Gone);
+        }
+        coded(StartSubscription, 400, "AF20024", &Verdict::Accept);
+        coded(ListContent, 400, "AF20024", &Verdict::Retry(None));
+        coded(GetBlob, 410, "AF99999", &Verdict::Gone);
+        coded(GetBlob, 410, "AF12", &Verdict::Gone);
+        // Words of a message are no code.
+        let text = r#"{"error":{"code":"ItemNotFound","message":"The item does not exist."}}"#;
+        check(GetBlob, 404, text, &Verdict::Gone);
+        let text = r#"{"error":{"code":"","message":"DataServiceException: Tenant 1 is busy"}}"#;
+        check(GetBlob, 500, text, &Verdict::Retry(None));
+        let accepted = Answer {
+            operation: ListContent,
+            status: 200,
+            code: Some("AF99999".into()),
+            retry_after: None,
+            named_wait: None,
+        };
+        assert_eq!(judge(&accepted), Verdict::Retry(None), "a code is no list");
+    }
+
+    #[test]
+    fn a_wait_that_is_named_holds_for_the_start_of_a_subscription_only() {
+        use Operation::{ListContent, StartSubscription};
+        let named = "{'error':{'code':'AF429','message':'Please retry again after 1h 2m 3s.'}}";
+        let wait = Some(Duration::from_secs(3_723));
+        check(StartSubscription, 403, named, &Verdict::CoolDown(wait));
+        check(ListContent, 403, named, &Verdict::Throttle(None));
+        check(StartSubscription, 403, "{'error':{'code':'AF429'}}", &Verdict::Throttle(None));
+        for text in ["again after a while", "again after 5 m", "later"] {
+            assert_eq!(named_wait(text.as_bytes()), None, "{text}");
+        }
+        let longest = format!("again after {}s 1s", u64::MAX);
+        assert_eq!(named_wait(longest.as_bytes()), None, "nobody waits for that");
     }
 }

@@ -35,8 +35,6 @@ mod range;
 mod reply;
 mod search;
 mod task;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -54,6 +54,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_words_of_an_error_are_its_first_line() {
+        let check = |body: &str, words: Option<&str>| {
+            assert_eq!(message_of(body.as_bytes()).as_deref(), words, "{body}");
+        };
+        check(r#"{"error":{"message":" no\r\nmore"},"Message":"x"}"#, Some("no"));
+        check(r#"{"Message":"denied"}"#, Some("denied"));
+        check(r#"{"detail":"throttled"}"#, Some("throttled"));
+        check(r#"{"Message":" "}"#, None);
+        check(r#"{"Message":1}"#, None);
+        check("no JSON", None);
+    }
+
+    #[test]
     fn the_beginning_of_a_body_is_readable() {
         let check = |body: &str, shown: Option<&str>| {
             assert_eq!(opening_of(body.as_bytes()).as_deref(), shown);

@@ -2,19 +2,15 @@
 //! at one moment and not at another. What Microsoft would say is the simulator's part, not this
 //! one's; see the ring in `tests`.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
-
-use bytes::Bytes;
 use m365_audit_core::{
-    BatchId, Collector, Config, ContentRef, ContentType, Event, Headers, Input, LaneMetrics, Level,
-    Now, Operation, Output, Presented, RawOptions, Request, RequestId, Stored, TransportError,
-    TransportErrorKind, Utc,
+    Collector, Config, ContentRef, ContentType, Event, Input, LaneMetrics, Level, Operation,
+    RawOptions, Record, Request, Stored, TransportErrorKind, Utc,
 };
+use m365_audit_world::{End, Passing, Piece, Said, Setting, World};
 
 pub(crate) const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
-/// 2026-03-01T00:00:00Z, in milliseconds: when scripts begin.
-pub(crate) const T0: i64 = 1_772_323_200_000;
+/// When scripts begin.
+pub(crate) const T0: i64 = m365_audit_world::START_MS;
 pub(crate) const MIN: i64 = 60_000;
 pub(crate) const HOUR: i64 = 60 * MIN;
 pub(crate) const DAY: i64 = 24 * HOUR;
@@ -22,11 +18,15 @@ pub(crate) const DAY: i64 = 24 * HOUR;
 /// Outputs of one [`Bench::run`] at the most: what needs more turns in circles.
 const OUTPUTS_MAX: u64 = 3_000_000;
 
+/// How long the service takes for an answer, and the host for a batch.
+const ANSWERS_MS: i64 = 20;
+const TAKES_MS: u64 = 1;
+
 /// What a scripted service says.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) chunks: Vec<Bytes>,
+    pub(crate) chunks: Vec<Vec<u8>>,
     /// Whether the connection breaks behind the last chunk.
     pub(crate) cut: bool,
     /// Beside the date.
@@ -37,7 +37,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Option<Self> {
-        let chunks = vec![Bytes::from(body.into())];
+        let chunks = vec![body.into()];
         Some(Self { status, chunks, cut: false, headers: Vec::new(), error: None })
     }
 
@@ -57,8 +57,18 @@ impl Answer {
 
     /// In pieces, as a network brings it.
     pub(crate) fn pieces(body: &[u8], cut: bool) -> Option<Self> {
-        let chunks = body.chunks(16_000).map(Bytes::copy_from_slice).collect();
+        let chunks = body.chunks(16_000).map(<[u8]>::to_vec).collect();
         Self::ok("").map(|answer| Self { chunks, cut, ..answer })
+    }
+
+    /// As it arrives, said at this moment of the service's clock.
+    fn said(self, date: i64) -> Said {
+        let date = jiff::Timestamp::from_millisecond(date).unwrap();
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let headers = self.headers.into_iter().chain([("Date", date)]).collect();
+        let pieces = self.chunks.into_iter().map(Piece::Bytes);
+        let body = Box::new(pieces.chain(self.cut.then_some(Piece::Reset)));
+        Said::Head { status: self.status, headers, body }
     }
 }
 
@@ -74,6 +84,13 @@ pub(crate) struct Sent {
     pub(crate) body: String,
 }
 
+impl Sent {
+    fn new(at: i64, request: &Request) -> Self {
+        let body = request.body.as_ref().map(|body| body.expose().clone()).unwrap_or_default();
+        Self { at, operation: request.operation, url: request.url.clone(), body }
+    }
+}
+
 /// One life of a collector.
 pub(crate) struct Bench {
     pub(crate) collector: Collector,
@@ -87,12 +104,7 @@ pub(crate) struct Bench {
     /// By how much the service's clock is ahead, in milliseconds.
     pub(crate) skew: i64,
     pub(crate) outputs_max: u64,
-    born: i64,
-    now: i64,
-    agenda: BTreeMap<(i64, u64), Input>,
-    planned: u64,
-    open: HashMap<RequestId, (VecDeque<Bytes>, bool)>,
-    held: Vec<BatchId>,
+    world: World,
     over: bool,
 }
 
@@ -131,8 +143,8 @@ impl Bench {
     }
 
     fn with(config: Config, stored: Stored, now: i64) -> Self {
-        let birth = Now { monotonic: Duration::ZERO, wall: Utc::from_millis(now) };
-        let collector = Collector::new(config, &stored, 1, birth).unwrap();
+        let world = World::new(Setting { habits: TAKES_MS.into(), ..Setting::calm(now, 1) });
+        let collector = Collector::new(config, &stored, 1, world.now()).unwrap();
         Self {
             collector,
             stored,
@@ -142,12 +154,7 @@ impl Bench {
             takes: true,
             skew: 0,
             outputs_max: OUTPUTS_MAX,
-            born: now,
-            now,
-            agenda: BTreeMap::new(),
-            planned: 0,
-            open: HashMap::new(),
-            held: Vec::new(),
+            world,
             over: false,
         }
     }
@@ -157,122 +164,36 @@ impl Bench {
         self.over
     }
 
-    fn at(&self) -> Now {
-        let lived = u64::try_from(self.now - self.born).unwrap();
-        Now { monotonic: Duration::from_millis(lived), wall: Utc::from_millis(self.now) }
-    }
-
-    fn plan(&mut self, after: i64, input: Input) {
-        self.planned += 1;
-        self.agenda.insert((self.now + after, self.planned), input);
-    }
-
     /// Takes what waits, and whatever follows.
     pub(crate) fn deliver_held(&mut self) {
         self.takes = true;
-        for id in std::mem::take(&mut self.held) {
-            self.plan(0, Input::Delivered(id));
-        }
+        self.world.take_held();
     }
 
     pub(crate) fn input(&mut self, input: Input) {
-        let at = self.at();
-        self.collector.handle_input(at, input);
+        self.collector.handle_input(self.world.now(), input);
     }
 
     /// Lives until `until`, or to the end of the collection.
     #[track_caller]
     pub(crate) fn run(&mut self, until: i64, service: &mut Service<'_>) {
-        let mut outputs = 0;
-        while self.now < until {
-            outputs += 1;
-            assert!(outputs < self.outputs_max, "in circles: {} requests", self.sent.len());
-            match self.collector.poll_output(self.at()) {
-                Output::Request { id, request, timeout } => {
-                    self.send(id, &request, timeout, service);
-                }
-                Output::Read(id) => self.read(id),
-                Output::Cancel(id) => {
-                    self.open.remove(&id);
-                }
-                Output::Credential => self.input(Input::Credential(Presented::unchanged([1; 32]))),
-                Output::Batch(batch) => {
-                    let text = |record: &m365_audit_core::Record| {
-                        String::from_utf8_lossy(&record.raw).into_owned()
-                    };
-                    self.records.extend(batch.records.iter().map(text));
-                    if self.takes {
-                        self.plan(1, Input::Delivered(batch.id));
-                    } else {
-                        self.held.push(batch.id);
-                    }
-                }
-                Output::Commit(commit) => commit.apply(&mut self.stored),
-                Output::Event(event) => self.events.push((self.now, event)),
-                Output::Wait(timeout) => self.wait(timeout, until),
-                Output::Finished => {
-                    self.over = true;
-                    return;
-                }
+        let Self { collector, sent, events, records, world, .. } = self;
+        let mut scripted = Scripted { service, skew: self.skew };
+        let mut write_down = |world: &World, passing: Passing<'_>| {
+            match passing {
+                Passing::Request(request) => sent.push(Sent::new(world.now_ms(), request)),
+                Passing::Batch(batch) => records.extend(batch.records.iter().map(text)),
+                Passing::Event(event) => events.push((world.now_ms(), event.clone())),
+                Passing::Commit(_) | Passing::Wait(_) => {}
             }
-        }
-    }
-
-    fn send(
-        &mut self,
-        id: RequestId,
-        request: &Request,
-        timeout: Duration,
-        service: &mut Service<'_>,
-    ) {
-        let body = request.body.as_ref().map(|body| body.expose().clone()).unwrap_or_default();
-        let (at, operation) = (self.now, request.operation);
-        self.sent.push(Sent { at, operation, url: request.url.clone(), body });
-        let Some(answer) = service(self.now, request) else {
-            let error =
-                TransportError { kind: TransportErrorKind::Timeout, message: "no answer".into() };
-            let after = i64::try_from(timeout.as_millis()).unwrap();
-            return self.plan(after, Input::End { id, result: Err(error) });
+            Ok(())
         };
-        if let Some(kind) = answer.error {
-            let error = TransportError { kind, message: "scripted".into() };
-            return self.plan(20, Input::End { id, result: Err(error) });
-        }
-        let date = jiff::Timestamp::from_millisecond(self.now + self.skew).unwrap();
-        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        self.open.insert(id, (answer.chunks.into(), answer.cut));
-        let headers = answer.headers.into_iter().chain([("Date", date)]);
-        let headers: Headers = headers.collect();
-        self.plan(20, Input::Head { id, status: answer.status, headers });
-    }
-
-    fn read(&mut self, id: RequestId) {
-        let Some((chunks, cut)) = self.open.get_mut(&id) else { return };
-        let input = match chunks.pop_front() {
-            Some(chunk) if !chunk.is_empty() => Input::Body { id, chunk },
-            _ if *cut => {
-                let (kind, message) = (TransportErrorKind::Lost, "cut".into());
-                Input::End { id, result: Err(TransportError { kind, message }) }
-            }
-            _ => Input::End { id, result: Ok(()) },
-        };
-        self.plan(1, input);
-    }
-
-    fn wait(&mut self, timeout: Option<Duration>, until: i64) {
-        let timer = timeout
-            .map(|timeout| self.now + i64::try_from(timeout.as_micros().div_ceil(1_000)).unwrap());
-        let next = self.agenda.keys().next().map(|(at, _)| *at);
-        let at = timer.into_iter().chain(next).min().expect("something is waited for");
-        self.now = at.max(self.now).min(until);
-        self.input(Input::Timeout);
-        while let Some(entry) = self.agenda.first_entry() {
-            if self.now < entry.key().0 {
-                break;
-            }
-            let input = entry.remove();
-            self.input(input);
-        }
+        world.habits.holds = !self.takes;
+        world.outputs_max = self.outputs_max;
+        std::mem::swap(&mut world.stored, &mut self.stored);
+        let end = world.live(collector, &mut scripted, &mut write_down, until);
+        std::mem::swap(&mut world.stored, &mut self.stored);
+        self.over |= end.unwrap() == End::Finished;
     }
 
     /// How many requests of this kind had `part` in their address.
@@ -296,6 +217,27 @@ impl Bench {
     pub(crate) fn lane(&self) -> &LaneMetrics {
         &self.collector.metrics().lanes[0]
     }
+}
+
+/// A script as the world's service: it answers quickly, and says what time it is by its clock.
+struct Scripted<'a, 's> {
+    service: &'a mut Service<'s>,
+    skew: i64,
+}
+
+impl m365_audit_world::Service for Scripted<'_, '_> {
+    fn answer(&mut self, now: i64, request: &Request) -> m365_audit_world::Answer {
+        let Some(answer) = (self.service)(now, request) else {
+            return m365_audit_world::Answer { after_ms: ANSWERS_MS, said: Said::Nothing };
+        };
+        let said = answer.error.map_or_else(|| answer.said(now + self.skew), Said::Lost);
+        m365_audit_world::Answer { after_ms: ANSWERS_MS, said }
+    }
+}
+
+/// A record as text.
+pub(crate) fn text(record: &Record) -> String {
+    String::from_utf8_lossy(&record.raw).into_owned()
 }
 
 /// A blob: its name, when it was created by its own account, and since when it is listed.

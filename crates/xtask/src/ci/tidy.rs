@@ -57,6 +57,9 @@ fn problems(text: &str) -> Vec<(usize, String)> {
         if COLUMNS_MAX < columns && !holds_text {
             problems.push((at + 1, format!("{columns} columns, more than {COLUMNS_MAX}")));
         }
+        if line.trim_start().starts_with("#[path") {
+            problems.push((at + 1, "a module's file stands where its name says".to_owned()));
+        }
         if let Some(word) = UNFINISHED.iter().find(|word| line.contains(**word)) {
             problems.push((at + 1, format!("{word}: finish it, or open an issue")));
         }
@@ -109,9 +112,10 @@ mod tests {
         let wide = "x".repeat(COLUMNS_MAX + 1);
         let unfinished = UNFINISHED[0];
         let text = format!(
-            "fn main() {{}}\n// {unfinished}\n{wide}\nexpect![[r#\"\n{wide}\n\"#]]\n{wide}"
+            "fn main() {{}}\n// {unfinished}\n{wide}\nexpect![[r#\"\n{wide}\n\"#]]\n{wide}\n\
+             #[path = \"elsewhere.rs\"]\nmod tests;"
         );
         let lines: Vec<_> = problems(&text).into_iter().map(|(line, _)| line).collect();
-        assert_eq!(lines, [1, 2, 3, 7]);
+        assert_eq!(lines, [1, 2, 3, 7, 8]);
     }
 }

@@ -1,0 +1,17 @@
+//! `m365-audit` from outside, against the simulated service: one program, so that what its tests
+//! share is compiled and linked once.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![allow(clippy::print_stdout, reason = "what is skipped, and what was measured, is said")]
+
+mod calls;
+mod configuration;
+mod credentials;
+#[cfg(feature = "host")]
+mod host;
+mod losses;
+mod output;
+mod run;
+#[cfg_attr(not(feature = "host"), allow(dead_code, reason = "some of it is for the host's tests"))]
+mod support;
+mod tenants;

@@ -1,0 +1,7 @@
+//! What tests of several packages share. For tests only; knows nothing of the collector.
+
+#![forbid(unsafe_code)]
+
+pub mod faults;
+pub mod needs;
+pub mod peer;
