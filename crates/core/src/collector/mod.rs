@@ -3,6 +3,8 @@
 
 mod sign_in;
 pub(crate) mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
