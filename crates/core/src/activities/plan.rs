@@ -2,6 +2,9 @@
 //!
 //! Microsoft keeps activities for 180 days, and says nothing of the longest interval: a search goes
 //! on for as many pages as it takes.
+//!
+//! By `created` and half-open: by `timestamp`, what is stored late would be missed. Records are
+//! known by `_id`, so that an interval can be searched as often as it takes.
 
 use std::time::Duration;
 

@@ -2,6 +2,15 @@
 //!
 //! The rules are Microsoft's ("Office 365 Management Activity API reference", list available
 //! content): `startTime` at most 7 days back, both times at most 24 hours apart.
+//!
+//! Newest first, for people who look at today; but what is about to fall out of retention goes
+//! before all other backlog, or the oldest hours of a long one would be gone while newer ones,
+//! which can wait, are read.
+//!
+//! What is covered is listed again in *rounds*: the last 23 h, and stretches of 23 h that are
+//! numbered since the epoch and not from now. A window that moves with the clock is another one by
+//! the time it was listed; a stretch can be said to have been made, in a few bytes, by a process
+//! that lives for a minute.
 
 use std::time::Duration;
 

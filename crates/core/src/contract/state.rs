@@ -1,5 +1,5 @@
 //! What outlives the process: a small map from keys to values, both ASCII text, so that any store
-//! can hold them. This is the only place that knows how keys are spelt and values are written.
+//! can hold them. Keys are spelt in `source/keys`; the form of a value stands with its owner.
 //!
 //! | key | value |
 //! |---|---|

@@ -3,6 +3,14 @@
 //! Progress follows the order of emission: an entry counts only when it and all before it are
 //! delivered. So a record that was left out because an earlier batch holds it is never counted
 //! before that batch is.
+//!
+//! Records that the host was given before are left out when they are emitted, not when they are
+//! scanned: the question is what the host was given, in the order in which it was. Decided earlier,
+//! it would have to be undone when batches are returned.
+//!
+//! A batch that is lost takes all later ones with it (go-back-N): hosts lose from the end of a
+//! queue, and a later entry must not settle while a record that it left out is in a batch that
+//! never arrived.
 
 use std::collections::VecDeque;
 

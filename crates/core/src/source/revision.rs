@@ -1,5 +1,10 @@
 //! Records as they are remembered: which one it is, and what it says. So a record that comes again
 //! is told from one that has the same name and says something else.
+//!
+//! Not by its name alone: records that share one and differ would be lost, and a duplicate is a
+//! nuisance while a loss is not. Not by its bytes: nobody knows which serialiser writes a record
+//! the second time, so what it says is a digest in which the order of members, white space and
+//! escapes do not count.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
