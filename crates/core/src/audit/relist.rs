@@ -337,3 +337,6 @@ impl Older {
         self.edge_until = Utc::MIN;
     }
 }
+
+#[cfg(test)]
+mod tests;

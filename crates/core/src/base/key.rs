@@ -87,6 +87,8 @@ impl Hasher for AlreadyHashed {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
+
     use super::*;
 
     #[test]
@@ -102,5 +104,13 @@ mod tests {
         for text in ["AAAA", "mQ24qOSyE3MrokI+o2q00g==", "\u{0}"] {
             assert_eq!(decode(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_is_spread_by_its_low_half() {
+        let low = 0x0123_4567_89ab_cdef;
+        let hasher = BuildHasherDefault::<AlreadyHashed>::default();
+        assert_eq!(hasher.hash_one(Key(7 << 64 | low)), 0x0123_4567_89ab_cdef);
+        assert_eq!(hasher.hash_one(5_u64), 5);
     }
 }
