@@ -127,6 +127,7 @@ fn a_window_that_fails_gets_shorter_and_the_shortest_is_set_aside() {
     assert_eq!(failing.fail(hours(900, 920), None, 0), (1, true), "it is stored");
     assert_eq!((failing.older.span(), failing.older.asides.len()), (HOUR * 10, 0));
     assert_eq!(failing.fail(minutes(900, 20), None, 0), (2, true), "in a row");
+    assert_eq!(failing.older.failures(), 2);
     assert_eq!((failing.older.span(), failing.older.asides.len()), (MINUTE * 15, 0));
     failing.older.failures = 0;
     assert_eq!(failing.fail(minutes(900, 15), Some(3), 0), (1, false));
