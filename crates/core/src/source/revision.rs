@@ -147,6 +147,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::hash::BuildHasher;
 
     fn revision(key: u128, digest: u64) -> Revision {
         Revision::new(Key(key), Digest(digest))
@@ -164,6 +165,12 @@ mod tests {
         {
             assert_eq!(decode(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn records_are_spread_by_the_low_half_of_their_keys() {
+        let hasher = BuildHasherDefault::<AlreadyHashed>::default();
+        assert_eq!(hasher.hash_one(revision(7 << 64 | 5, 9).name), 5);
     }
 
     #[test]
