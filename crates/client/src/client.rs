@@ -1,4 +1,8 @@
 //! Runs collectors: one to its end, or one after another until shutdown.
+//!
+//! A failure of the host's own machinery (the sink, the state file) ends a run, and the next one
+//! goes on from the stored state after a pause. A state that cannot be continued from ends the
+//! client.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,5 +1,8 @@
 //! Many tenants in one process: a thread, a client and a budget each; one transport, one set of
 //! roots and one pool of connections for all. What happens to one tenant leaves the others alone.
+//!
+//! The threads mostly wait. One loop for all would need less memory, but a slow disk, a blocked
+//! output or a panic of one tenant would stop the others.
 
 use std::any::Any;
 use std::collections::BTreeMap;

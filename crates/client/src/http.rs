@@ -1,6 +1,9 @@
 //! Requests on the wire: one task each, which sends once and then reads only when asked.
 //!
 //! Must not decide anything: no retry, no redirect, no look into an answer.
+//!
+//! Retrying in two layers multiplies requests and hides them from the budget. HTTP/1.1:
+//! back-pressure by not reading a body is simplest with a connection for each answer.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! The second source over real sockets: alone and beside the first one, over a crash and a restart.
+//! Activities over real sockets: alone and beside content types, over a crash and a restart.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 

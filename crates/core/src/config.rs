@@ -194,7 +194,7 @@ impl Config {
         self.activities.as_ref().map(|portal| portal.requests_per_minute)
     }
 
-    /// Everything that is collected: content types, and the second source.
+    /// Everything that is collected: content types, and activities.
     #[must_use]
     pub fn feeds(&self) -> Vec<ContentType> {
         let activities = self.activities.as_ref().map(|_| ContentType::CloudAppActivities);

@@ -1,4 +1,9 @@
 //! How far the host's counts are trusted to be those of what it was given. Pure.
+//!
+//! Counts that are no batch's mark, several times in a row, end the trust: what is under way is
+//! returned, and once the ring buffer is known to be empty the next batch goes alone, to see. At
+//! the second time, or where one batch alone is miscounted, it stays so. Where a batch is counted
+//! more than once, the next one goes only when the engine has come back.
 
 /// Readings in a row that are no batch's mark before counts are distrusted. One or two happen: the
 /// engine raises one counter after the other.

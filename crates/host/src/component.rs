@@ -1,5 +1,8 @@
 //! Loads a component: from a file or from bytes, compiled for this machine, checked to be a source
 //! of the one WIT version that this host speaks.
+//!
+//! A component is compiled at each start. A cache of machine code would be a file that is executed,
+//! and loading one is `unsafe`: too much for a process that starts once a month.
 
 use std::fs;
 use std::io;

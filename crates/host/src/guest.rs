@@ -2,6 +2,10 @@
 //! HTTP to the allowed origins, bounded memory, bounded time.
 //!
 //! A guest that has failed once is spent: whoever calls it drops it and makes another.
+//!
+//! One mechanism for a guest that computes for ever and for one that waits for ever: it gives way
+//! at every tick of an epoch, and a timer drops the call. So requests get their turn on the one
+//! thread while it computes.
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
 //! Polls a component: resume, collect, deliver, commit, in this order and no other.
+//!
+//! The sink's answer is awaited before the next call: the contract's `committed` speaks of all
+//! earlier calls. Records that wait for an acknowledgement would have to be kept, bounded and
+//! replayed here; the component does all that already.
 
 use std::time::Duration;
 

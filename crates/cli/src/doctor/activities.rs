@@ -1,4 +1,4 @@
-//! The checks of the second source, Defender for Cloud Apps. Made only where it is collected.
+//! The checks of activities, of Defender for Cloud Apps. Made only where it is collected.
 
 use m365_audit_client::Sink;
 use m365_audit_core::call::{Call, Claims, Reply};

@@ -1,5 +1,8 @@
 //! `m365-audit host`: runs the collector as a WASM component, in a sandbox. Same options, same
 //! state file, same output as `m365-audit run`.
+//!
+//! wasmtime is behind the feature `host`: it takes minutes to compile, and who tries the demo or
+//! builds the plugin needs none of it. Releases have it, and the component inside.
 
 #[cfg(feature = "host")]
 mod built;

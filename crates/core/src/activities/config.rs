@@ -1,4 +1,4 @@
-//! The settings of the second source, and their reading. What the options are called and what they
+//! The settings of this source, and their reading. What the options are called and what they
 //! take stands in the table of options.
 
 use std::time::Duration;

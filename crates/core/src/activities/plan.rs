@@ -2,6 +2,9 @@
 //!
 //! Microsoft keeps activities for 180 days, and says nothing of the longest interval: a search goes
 //! on for as many pages as it takes.
+//!
+//! By `created` and half-open: by `timestamp`, what is stored late would be missed. Records are
+//! known by `_id`, so that an interval can be searched as often as it takes.
 
 use std::time::Duration;
 
@@ -107,6 +110,73 @@ mod tests {
         assert_eq!(backlog(&nothing, Utc::MIN, now).unwrap().start, RETENTION.oldest(now));
         let recent = Utc::from_millis(9_000 * HOUR);
         assert_eq!(backlog(&nothing, recent, now).unwrap().end, horizon(now) - FRESH_SPAN);
+    }
+
+    fn hour(hour: i64) -> Utc {
+        Utc::from_millis(hour * HOUR)
+    }
+
+    #[test]
+    fn the_oldest_search_begins_an_hour_before_activities_are_gone() {
+        let now = hour(10_000);
+        let days = |days: i64| days * 24;
+        assert_eq!(RETENTION.oldest(now), hour(10_000 - days(180) + 1));
+        assert_eq!(
+            RETENTION.begin(DAY * 365, now),
+            hour(10_000 - days(180) + 2),
+            "time to ask for it"
+        );
+        assert_eq!(RETENTION.begin(DAY, now), hour(10_000 - days(1)));
+        let guessed = guess(now);
+        assert_eq!(guessed.end, horizon(now));
+        assert_eq!(guessed.end.since(guessed.start), Duration::from_secs(1));
+        let covered = [hours(0, 5_700), hours(5_800, 10_000)].into_iter().collect();
+        assert_eq!(RETENTION.lost(&covered, hour(5_650), now), []);
+        let covered = [hours(0, 5_600), hours(5_640, 10_000)].into_iter().collect();
+        assert_eq!(RETENTION.lost(&covered, hour(0), now), [hours(5_600, 5_640)]);
+    }
+
+    #[test]
+    fn what_is_new_is_searched_with_ten_minutes_of_what_was_before() {
+        let now = hour(10_000) + Duration::from_secs(1);
+        let minutes = |minutes: u32| Duration::from_secs(60) * minutes;
+        let start = |listed: &[Interval]| {
+            let window = RETENTION.fresh(&listed.iter().copied().collect(), Utc::MIN, now)?;
+            assert_eq!(window.end, hour(10_000));
+            Some(window.start)
+        };
+        assert_eq!(start(&[]), Some(hour(9_999) - minutes(10)), "the last hour");
+        let listed = Interval::new(hour(9_000), hour(10_000) - minutes(5)).unwrap();
+        assert_eq!(start(&[listed]), Some(hour(10_000) - minutes(15)));
+        assert_eq!(start(&[hours(9_000, 10_000)]), None);
+    }
+
+    #[test]
+    fn gaps_are_searched_thirty_days_at_a_time_the_newest_end_first() {
+        let now = hour(10_000) + Duration::from_secs(1);
+        let next = |listed: &[Interval]| backlog(&listed.iter().copied().collect(), Utc::MIN, now);
+        let listed = [hours(0, 6_000), hours(7_000, 9_999)];
+        assert_eq!(next(&listed), Some(hours(7_000 - 720, 7_000)));
+        // What is gone within a day goes first, from its beginning.
+        let gone = RETENTION.oldest(now);
+        let from = |start: Utc| {
+            let listed = [Interval::new(hour(0), start).unwrap(), hours(7_000, 9_000)];
+            next(&listed).unwrap()
+        };
+        let early = gone + DAY - Duration::from_millis(1);
+        assert_eq!(from(early), Interval::new(early, early + DAY * 30).unwrap());
+        assert_eq!(from(gone + DAY), hours(9_999 - 720, 9_999));
+    }
+
+    #[test]
+    fn everything_late_is_searched_for_half_hourly_and_every_six_hours() {
+        let hours = |hours: u64| Duration::from_secs(3_600 * hours);
+        let expected = [(hours(1) / 2, hours(2)), (hours(6), hours(24))];
+        assert_eq!(RELISTS, expected);
+        assert_eq!(REACH, hours(25));
+        let now = hour(10_000);
+        let window = relist(hours(2), Utc::MIN, Utc::MIN, now).unwrap();
+        assert_eq!((window.start, window.end), (horizon(now) - hours(2), horizon(now)));
     }
 
     #[test]

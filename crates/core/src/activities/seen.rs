@@ -249,6 +249,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forgotten_is_new_again_without_a_restart() {
+        let mut bench = Bench::new(1);
+        let now = Utc::from_millis(0) + REACH * 10;
+        for key in 1..=2 {
+            bench.deliver(key, now - REACH * 2, now);
+        }
+        assert_eq!(bench.seen.emit(activity(1)), Novelty::New, "beyond the capacity");
+        assert_eq!(bench.seen.emit(activity(2)), Novelty::Known);
+    }
+
+    #[test]
+    fn what_is_stored_after_a_restart_replaces_nothing_from_before() {
+        let mut bench = Bench::new(9);
+        let now = Utc::from_millis(0) + REACH * 10;
+        bench.deliver(1, now, now);
+        bench.deliver(2, now - REACH * 2, now);
+        for key in [3, 4] {
+            bench.seen = SeenActivities::load(&bench.stored, &bench.keys, 9).unwrap();
+            bench.deliver(key, now, now);
+        }
+        assert_eq!(bench.known(0..9), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_lies_before_the_edge_of_what_is_searched_is_recent_too() {
+        let mut bench = Bench::new(0);
+        let edge = Utc::from_millis(0) + REACH * 10;
+        let second = Duration::from_secs(1);
+        for (key, created) in [(1, edge - REACH), (2, edge - second), (3, edge - REACH - second)] {
+            bench.seen.deliver(&[(activity(key), created)]);
+            let mut changes = Changes::default();
+            bench.seen.flush(&mut changes, &bench.keys, edge + REACH * 5, edge);
+            changes.take().apply(&mut bench.stored);
+        }
+        assert_eq!(bench.known(0..9), [1, 2]);
+    }
+
+    #[test]
     fn what_the_host_lost_may_be_emitted_again() {
         let mut bench = Bench::new(0);
         assert_eq!(bench.seen.emit(activity(1)), Novelty::New);

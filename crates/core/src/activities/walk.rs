@@ -3,6 +3,12 @@
 //!
 //! A search that goes on without saying how is cut in halves, so that it ends however the service
 //! orders its answers: each part is done only when an answer to it says that there is no more.
+//!
+//! The next page's filters are Microsoft's, and sent to the letter; `total` is never looked at. A
+//! search of the backlog outlives an outage and goes on where it was: begun anew it would deliver
+//! again what is behind it. A page that fails while those of other searches are read is cut in
+//! halves too, down to the millisecond that cannot be read; that is left uncovered, tried beside
+//! all else, and told as a gap when retention takes it.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,5 +1,11 @@
 //! What became of each blob of one feed: which can be read, which failed, which are set aside.
 //! Knows windows by their names only, and answers which of them wait no more.
+//!
+//! A blob that cannot be read is set aside (in quarantine) after a few failures, under a key of its
+//! own: its window is covered without it, or one broken blob would have a day listed again and
+//! again. It is tried until Microsoft's own date of expiry has passed and the answer is final:
+//! blobs have been seen to be listed before they could be read. Then it is lost, at ERROR. Content
+//! that only a hint names is forgotten instead.
 
 use std::collections::HashMap;
 use std::sync::Arc;

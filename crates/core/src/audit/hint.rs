@@ -5,6 +5,10 @@
 //! else: its address has to be the one at which this tenant's content of that id and feed lies, and
 //! what cannot be read at it is forgotten again. Polling finds everything without hints; they take
 //! a small part of the requests, behind fresh content, in the order in which they came.
+//!
+//! A hint never stands in for a listing. Notified content has an id of its own (the region stands
+//! there twice), and nobody has promised that it is the same blob: it is read under its id, and
+//! again under the one that is listed; records are delivered once by theirs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

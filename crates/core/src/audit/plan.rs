@@ -2,6 +2,15 @@
 //!
 //! The rules are Microsoft's ("Office 365 Management Activity API reference", list available
 //! content): `startTime` at most 7 days back, both times at most 24 hours apart.
+//!
+//! Newest first, for people who look at today; but what is about to fall out of retention goes
+//! before all other backlog, or the oldest hours of a long one would be gone while newer ones,
+//! which can wait, are read.
+//!
+//! What is covered is listed again in *rounds*: the last 23 h, and stretches of 23 h that are
+//! numbered since the epoch and not from now. A window that moves with the clock is another one by
+//! the time it was listed; a stretch can be said to have been made, in a few bytes, by a process
+//! that lives for a minute.
 
 use std::time::Duration;
 
@@ -145,6 +154,77 @@ mod tests {
             lost,
             [Interval { start: Utc::from_millis(700 * HOUR), end: RETENTION.oldest(now()) }]
         );
+    }
+
+    fn minutes(minutes: u64) -> Duration {
+        Duration::from_secs(60) * u32::try_from(minutes).unwrap()
+    }
+
+    fn hour(hour: i64) -> Utc {
+        Utc::from_millis(hour * HOUR)
+    }
+
+    #[test]
+    fn the_oldest_window_is_five_minutes_younger_than_a_week() {
+        let week = minutes(7 * 24 * 60);
+        let begin = |lookback| RETENTION.begin(lookback, now());
+        assert_eq!(RETENTION.oldest(now()), now() - (week - minutes(5)));
+        assert_eq!(RETENTION.certain(now()), now() - (week - minutes(120)));
+        assert_eq!(begin(week * 2), now() - (week - minutes(35)), "time to ask for it");
+        assert_eq!(begin(minutes(60)), now() - minutes(60));
+        assert_eq!(horizon(now()), now() - Duration::from_secs(1));
+        let window = |start| Interval::new(start, hour(2_000));
+        assert_eq!(clamp(hours(900, 2_000), hour(950)), window(hour(950)));
+        assert_eq!(clamp(hours(990, 2_000), hour(950)), window(hour(990)));
+        assert_eq!(clamp(hours(900, 940), hour(940)), None);
+    }
+
+    #[test]
+    fn ten_minutes_of_what_was_listed_are_listed_again() {
+        let fresh = |listed: &[Interval], begin| {
+            RETENTION.fresh(&listed.iter().copied().collect(), begin, now())
+        };
+        let listed = [hours(900, 999)];
+        let window = fresh(&listed, hour(0)).unwrap();
+        assert_eq!((window.start, window.end), (hour(999) - minutes(10), hour(1_000)));
+        // Not what lies before the beginning.
+        let window = fresh(&listed, hour(999) - minutes(3)).unwrap();
+        assert_eq!(window.start, hour(999) - minutes(3));
+        assert_eq!(fresh(&[hours(900, 1_000)], hour(0)), None);
+    }
+
+    #[test]
+    fn what_is_gone_within_an_hour_is_listed_first_two_hours_at_a_time() {
+        let oldest = RETENTION.oldest(now());
+        let first = |gap: Duration| {
+            let listed = [
+                Interval::new(oldest, oldest + gap).unwrap(),
+                Interval::new(oldest + minutes(600), hour(990)).unwrap(),
+            ];
+            backlog(&listed.into_iter().collect(), hour(0), oldest, now(), WINDOW_SPAN_MAX).unwrap()
+        };
+        let millisecond = Duration::from_millis(1);
+        let (window, urgency) = first(minutes(60) - millisecond);
+        assert_eq!(urgency, Urgency::Soon);
+        assert_eq!(window.start, oldest + minutes(50) - millisecond);
+        assert_eq!(window.end, oldest + minutes(120));
+        let (window, urgency) = first(minutes(60));
+        assert_eq!((window.end, urgency), (hour(999), Urgency::Backlog));
+    }
+
+    #[test]
+    fn a_stretch_is_23_hours_and_due_a_day_after_it_was_listed() {
+        assert_eq!(stretch_start(3), hour(69));
+        assert_eq!(stretches(hour(69) - Duration::from_millis(1), hour(69)), 2..=3);
+        assert_eq!(round_due(3, None), hour(69 + 24));
+        assert_eq!(round_due(3, Some(hour(500))), hour(524));
+        assert_eq!(round_due(RECENT, Some(hour(500))), hour(500) + minutes(30));
+        assert_eq!(round(3, hour(0), now()), Some(hours(69, 92)));
+        assert_eq!(round(3, hour(70), now()), Some(hours(70, 92)));
+        assert_eq!(round(3, hour(92), now()), None);
+        assert_eq!(round(43, hour(0), now()), Some(hours(989, 1_000)), "as far as can be listed");
+        assert_eq!(round(RECENT, hour(0), now()), Some(hours(977, 1_000)));
+        assert_eq!(round(RECENT, hour(980), now()), Some(hours(980, 1_000)));
     }
 
     proptest! {

@@ -1,5 +1,9 @@
 //! Decides what the bytes and the end of a blob mean: records to hand over, another attempt, or the
 //! end of trying. Sends nothing.
+//!
+//! What was read whole goes out, however the attempt ended: a blob that is damaged would otherwise
+//! take the good records in front with it, and an unsteady connection would never get ahead. The
+//! next attempt goes on behind them, if the blob still begins as it did.
 
 use std::time::Duration;
 

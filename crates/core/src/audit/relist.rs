@@ -1,5 +1,13 @@
 //! What of the past is listed again, and what becomes of older windows that fail: they get shorter,
 //! and the shortest are set aside, so that no window stands in the way of the others.
+//!
+//! When a round was made is stored once its last blob is settled; until then a crash has it made
+//! again. A run that ends (`--once`) and goes on from a state lists the whole retention again:
+//! nobody else would look for what came late between two such runs.
+//!
+//! An older window that is given up halves the next ones, and each success makes them a little
+//! longer. One that fails at its shortest is set aside and tried by itself, while the planner takes
+//! it as listed. One that is refused near the edge of retention moves the edge, for some hours.
 
 use std::time::Duration;
 
@@ -329,3 +337,6 @@ impl Older {
         self.edge_until = Utc::MIN;
     }
 }
+
+#[cfg(test)]
+mod tests;

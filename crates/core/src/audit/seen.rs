@@ -194,6 +194,40 @@ mod tests {
     }
 
     #[test]
+    fn a_content_is_remembered_for_eight_days_to_the_hour() {
+        let hour = Duration::from_secs(3_600);
+        let created = Utc::from_millis(0) + hour * 1_000 + Duration::from_secs(5);
+        let mut seen = SeenContents::default();
+        assert_eq!(seen.newest(), None);
+        seen.insert(Key(7), created);
+        assert_eq!(seen.newest(), Some(Utc::from_millis(0) + hour * 1_001));
+        for (hours, remembered) in [(8 * 24, true), (8 * 24 + 1, false)] {
+            let now = created + hour * hours;
+            seen.flush(&mut Changes::default(), &keys(), now, now);
+            assert_eq!(seen.contains(Key(7)), remembered, "after {hours} hours");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_after_a_restart_replaces_nothing_from_before() {
+        let mut stored = Stored::new();
+        let record = |key| Revision::new(Key(key), Digest(9));
+        for key in 1..=4 {
+            let mut seen = SeenRecords::load(&stored, &keys(), 3).unwrap();
+            assert!(!seen.is_off());
+            assert_eq!(seen.emit(record(key)), Novelty::New);
+            seen.deliver(&[record(key)]);
+            let mut changes = Changes::default();
+            seen.flush(&mut changes, &keys());
+            changes.take().apply(&mut stored);
+        }
+        let mut seen = SeenRecords::load(&stored, &keys(), 3).unwrap();
+        assert_eq!([2, 3, 4].map(|key| seen.emit(record(key))), [Novelty::Known; 3]);
+        assert_eq!(seen.emit(record(1)), Novelty::New, "beyond the capacity");
+        assert!(SeenRecords::load(&stored, &keys(), 0).unwrap().is_off());
+    }
+
+    #[test]
     fn neither_clock_alone_decides_what_is_forgotten() {
         let day = Duration::from_secs(86_400);
         let created = Utc::from_millis(0) + day * 10_000;

@@ -1,4 +1,7 @@
 //! Decides when subscriptions are looked at and started, and what the answers mean.
+//!
+//! When a start is sent is stored before it is: a crash in between costs a wait, the other order
+//! could start twice within Microsoft's cool-down.
 
 use std::time::Duration;
 

@@ -4,6 +4,10 @@
 //! without a webhook removes the one there is, a disabled subscription is started again with the
 //! webhook that the list showed. A webhook that cannot be had costs nothing but time: content is
 //! polled in any case.
+//!
+//! It is asked for in the start of a subscription, and if that is refused, the subscription is
+//! started without it at once: set later, it would have to wait for the cool-down between two
+//! starts. One that has expired is not revived.
 
 use std::time::Duration;
 

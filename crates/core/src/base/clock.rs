@@ -1,4 +1,11 @@
 //! Microsoft's clock, as its answers show it. Reads no clock of this machine.
+//!
+//! The first answer with a date anchors the clock in its `Date` header; one without, or an hour
+//! off, is a stranger's perhaps, and the second decides. From then on the monotonic clock alone
+//! moves it, and later headers confirm it or raise doubts. The server judges windows, retention and
+//! expiry, so they are in its time, and nothing that depends on the date (where a first run begins,
+//! what is forgotten, what is told as a gap) is settled before: by a local clock that is a day
+//! wrong a day would be lost.
 
 use std::time::Duration;
 

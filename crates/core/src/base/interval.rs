@@ -33,11 +33,9 @@ impl IntervalSet {
         let from = self.0.partition_point(|interval| interval.end < added.start);
         let to = self.0.partition_point(|interval| interval.start <= added.end);
         let mut merged = added;
-        if let (true, Some(first), Some(last)) =
-            (from < to, self.0.get(from), self.0.get(to.wrapping_sub(1)))
-        {
-            merged.start = merged.start.min(first.start);
-            merged.end = merged.end.max(last.end);
+        for interval in &self.0[from..to] {
+            merged.start = merged.start.min(interval.start);
+            merged.end = merged.end.max(interval.end);
         }
         self.0.splice(from..to, [merged]);
     }
@@ -104,6 +102,27 @@ mod tests {
             [interval(0, 5), interval(10, 20), interval(5, 10)].into_iter().collect();
         assert_eq!(set.iter().collect::<Vec<_>>(), [interval(0, 20)]);
         assert_eq!(gaps(&set, -5, 25), [(-5, 0), (20, 25)]);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_what_lies_before_or_after() {
+        let set: IntervalSet = [interval(0, 10), interval(20, 30)].into_iter().collect();
+        let before = |moment| {
+            let mut set = set.clone();
+            set.forget_before(Utc::from_millis(moment));
+            set.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(before(9), [interval(0, 10), interval(20, 30)]);
+        assert_eq!(before(10), [interval(20, 30)]);
+        assert_eq!(before(25), [interval(20, 30)], "what reaches beyond stays whole");
+        let after = |moment| {
+            let mut set = set.clone();
+            set.forget_after(Utc::from_millis(moment));
+            (set.iter().collect::<Vec<_>>(), set.last_end().map(Utc::as_millis))
+        };
+        assert_eq!(after(0), (vec![], None));
+        assert_eq!(after(20), (vec![interval(0, 10)], Some(10)));
+        assert_eq!(after(21), (vec![interval(0, 10), interval(20, 21)], Some(21)));
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::base::time::Utc;
 use crate::json::{Lifted, RecordKind};
 
-/// One of the feeds: a content type of the Management Activity API, or the second source.
+/// One of the feeds: a content type of the Management Activity API, or activities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentType {
     /// Sign-ins and directory changes.
@@ -21,7 +21,7 @@ pub enum ContentType {
     AuditGeneral,
     /// DLP matches; needs `ActivityFeed.ReadDlp`.
     DlpAll,
-    /// No content type of that API but the other source: activities of Defender for Cloud Apps.
+    /// No content type of that API, but activities of Defender for Cloud Apps.
     CloudAppActivities,
 }
 

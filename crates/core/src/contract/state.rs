@@ -1,5 +1,5 @@
 //! What outlives the process: a small map from keys to values, both ASCII text, so that any store
-//! can hold them. This is the only place that knows how keys are spelt and values are written.
+//! can hold them. Keys are spelt in `source/keys`; the form of a value stands with its owner.
 //!
 //! | key | value |
 //! |---|---|
@@ -16,6 +16,7 @@
 //! | `search/TYPE` | the key of its filters, where a silence began, last times of relisting |
 //! | `loss/N` | JSON: what was lost ([`mod@crate::source::losses`]); missing in old states |
 //! | `acknowledged/N` | JSON: who has acknowledged it; written by somebody else |
+//! | `sink/…` | what a sink remembers, in the same commit; nothing here reads it |
 //!
 //! Version 1 had no digests. Records that it stored count as the same whatever they say, as they
 //! did then, and a blob that was delivered in part is read from its beginning: its records are

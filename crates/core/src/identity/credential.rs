@@ -1,5 +1,9 @@
 //! How the app proves who it is: the kinds of credentials, which one a configuration means, and
 //! what a driver says when it is asked for the present one. Reads no file and signs nothing.
+//!
+//! `auto` does not probe for a metadata service, as Azure's libraries do: outside of Azure that is
+//! a silence of seconds, and an error about the wrong thing. A driver presents the credential
+//! before each token request, so that it may change outside.
 
 use std::fmt;
 use std::sync::Arc;

@@ -201,6 +201,7 @@ mod tests {
         }
         assert_ne!(DigestKey::drawn(1), DigestKey::drawn(1 << 64));
         let text = r#"{"Id":"a","n":[1,-2,0.5,true,null,{}],"x":{"b":"\u00e4","a":""}}"#;
+        assert_eq!(format!("{key:?}"), "DigestKey", "it is secret");
         let digest = Digester::new(key).digest(text.as_bytes());
         assert_eq!(digest, (Digest(0xfc13_50c5_3125_edab), true));
         let broken = Digester::new(key).digest(b"{broken");

@@ -4,6 +4,9 @@
 //! only those are looked at, and of them only the ones as long as a wanted key. It is lenient, the
 //! record may be no valid JSON. Must not parse values; whoever wants a number or a date parses the
 //! token.
+//!
+//! The scan is compiled twice, with and without the fields for enrichment, and these lie in a box:
+//! whoever has `enrich` off runs the code that was there before.
 
 use super::nest::{Nest, Strings};
 use super::simd::{self, STEP};

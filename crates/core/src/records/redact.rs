@@ -4,6 +4,12 @@
 //! Equal values have equal hashes, so that records stay joinable. What core works with itself, such
 //! as the memory of records, uses the record as it came. A record that cannot be read is withheld:
 //! what cannot be found in it cannot be replaced.
+//!
+//! A record is walked before it is edited. The walk is strict, the edit is not: on text that is no
+//! JSON it could take one string for another and let a value pass. Without a key there is no hash:
+//! one that the collector invented would have to be stored beside the data that it protects, and an
+//! unkeyed hash of a card number is no secret. Redaction comes last, so that nothing else depends
+//! on it.
 
 use std::fmt::Write;
 

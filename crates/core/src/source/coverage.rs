@@ -1,5 +1,8 @@
 //! Which time of a feed is settled: where the look-back began, what is covered, what retention has
 //! destroyed. The same account for every feed. Plans nothing.
+//!
+//! A set of intervals and no cursor: a cursor says "everything before", which is false as soon as
+//! one window fails.
 
 use std::time::Duration;
 

@@ -3,6 +3,14 @@
 //! Progress follows the order of emission: an entry counts only when it and all before it are
 //! delivered. So a record that was left out because an earlier batch holds it is never counted
 //! before that batch is.
+//!
+//! Records that the host was given before are left out when they are emitted, not when they are
+//! scanned: the question is what the host was given, in the order in which it was. Decided earlier,
+//! it would have to be undone when batches are returned.
+//!
+//! A batch that is lost takes all later ones with it (go-back-N): hosts lose from the end of a
+//! queue, and a later entry must not settle while a record that it left out is in a batch that
+//! never arrived.
 
 use std::collections::VecDeque;
 
@@ -155,10 +163,20 @@ mod tests {
     fn nothing_counts_before_what_was_emitted_earlier() {
         let mut ledger = ledger(3);
         ledger.deliver(BatchId(1));
-        assert!(popped(&mut ledger).is_empty());
+        assert!(popped(&mut ledger).is_empty() && !ledger.is_empty());
         ledger.deliver(BatchId(0));
         assert_eq!(popped(&mut ledger), [0, 1]);
         assert_eq!((ledger.bytes(), ledger.batches()), (10, 1));
+    }
+
+    #[test]
+    fn what_is_dropped_or_withheld_is_lost() {
+        let mut ledger = ledger(1);
+        let entry = ledger.entries.back_mut().unwrap();
+        entry.treated = Treated { filtered: 1, redacted: 2, withheld: 3, malformed: 5 };
+        entry.dropped = 4;
+        let lost = [(LossKind::RecordsDropped, 4), (LossKind::RecordsWithheld, 3)];
+        assert_eq!(entry.lost(), lost);
     }
 
     #[test]
@@ -177,7 +195,7 @@ mod tests {
         ledger.deliver(BatchId(0));
         assert_eq!(popped(&mut ledger), [0]);
         assert_eq!((ledger.bytes(), ledger.batches()), (0, 0));
-        assert!(ledger.take_back(BatchId(1)).is_empty());
+        assert!(ledger.is_empty() && ledger.take_back(BatchId(1)).is_empty());
         push(&mut ledger);
         assert_eq!(ledger.take_back(BatchId(2)).len(), 1, "given after the loss");
     }

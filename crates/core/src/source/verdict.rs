@@ -1,4 +1,20 @@
 //! What to do about an answer. Each source has a table of its own that leads here.
+//!
+//! | Verdict | a page | a blob | a subscription |
+//! |---|---|---|---|
+//! | `Accept` | its entries are read; the next page, or done | handed over | known, or started |
+//! | `Reauthenticate` | another token, then again | same | same |
+//! | `Resubscribe` | the list of subscriptions is read again | same | |
+//! | `Replan` | the window is planned anew; near the edge of retention the edge moves | again | |
+//! | `Throttle` | the rate is halved and paused; again | same | same |
+//! | `CoolDown` | again | again | started when the named wait is over |
+//! | `Gone` | again | again, until it expires | |
+//! | `Deny` | the feed rests, ERROR once | again: its listing tells | the feed rests |
+//! | `Forbid` | again, ever later; at last as `Deny` | again | again; at last as `Deny` |
+//! | `Retry` | again; at last the window is planned anew | again; at last it is set aside | listed first, then started |
+//!
+//! A refusal is told once a code, not once an attempt. What our own back-pressure may have caused
+//! (an answer that we made wait) counts as nobody's failure.
 
 use std::time::Duration;
 

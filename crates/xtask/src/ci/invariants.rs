@@ -1,5 +1,5 @@
 //! The invariants of the architecture that can be read off the workspace: who may depend on whom,
-//! and where unsafe code may be. ARCHITECTURE.md says why each of them.
+//! and where unsafe code may be. INVARIANTS.md lists them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -101,7 +101,7 @@ pub(crate) fn dependencies() -> Result<()> {
         }
     }
     if !broken.is_empty() {
-        bail!("{}; ARCHITECTURE.md says why that must not be", broken.join(", "));
+        bail!("{}; INVARIANTS.md says what must not be", broken.join(", "));
     }
     core_reads_no_clock()
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: everything that has to hold before a change lands. All checks run, whatever
 //! the first ones say; what is skipped says why.
 
+mod documents;
 mod invariants;
 mod tidy;
 
@@ -22,9 +23,10 @@ pub(crate) enum Held {
 type Check = (&'static str, fn() -> Result<Held>);
 
 /// What is quick and most often broken first.
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     ("format", || held(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])))),
     ("tidy", || held(tidy::run())),
+    ("documents", || held(documents::check())),
     ("layers", || held(layers::check())),
     ("dependencies", || held(invariants::dependencies())),
     ("unsafe code", || held(invariants::unsafe_code())),

@@ -77,7 +77,7 @@ const FOREIGN: [&str; 2] = ["target", "node_modules"];
 
 /// The workspace's files of such a name. Without git: the sources may lie outside a repository, or
 /// in one that is somebody else's.
-fn files(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+pub(super) fn files(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![shell::root().to_path_buf()];
     while let Some(folder) = folders.pop() {

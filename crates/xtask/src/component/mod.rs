@@ -1,5 +1,9 @@
 //! `cargo xtask component`: builds the WASM component as it is shipped, says with which toolchain,
 //! and how large it is. Also where other commands get the component from.
+//!
+//! What weighs is seldom what was written: conversions between text and `f64` bring tables of 10 KB
+//! each, the derived `Debug` of a large enum is larger than a table of sentences. Look with a build
+//! that keeps names (`CARGO_PROFILE_COMPONENT_STRIP=none`) before something is left out.
 
 mod debian;
 mod optimise;

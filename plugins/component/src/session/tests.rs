@@ -165,7 +165,7 @@ fn a_refused_app_is_a_failure_with_the_remedy_and_no_secret() {
     assert_eq!(session.wire.sent.len(), 2);
 }
 
-/// The options of the second source.
+/// The options of activities.
 fn activities(wire: &Simulated) -> Vec<(&'static str, String)> {
     let tenant = wire.microsoft.tenants()[0].id;
     vec![

@@ -173,7 +173,8 @@ impl Checkpoints {
     /// Notes what a commit claims.
     pub(super) fn note(&mut self, commit: &Commit, taker: &Taker) {
         let number = self.had.len();
-        self.had.push(taker.records());
+        let had = taker.records();
+        self.had.push(had);
         for (key, value) in &commit.changes {
             let mut parts = key.split('/');
             let Some(value) = value else {
@@ -190,7 +191,7 @@ impl Checkpoints {
                         self.unread.get_or_insert_with(|| format!("{key}: {value}"));
                     }
                     for id in keys {
-                        self.done.entry(u128::from_le_bytes(*id)).or_insert(taker.records());
+                        self.done.entry(u128::from_le_bytes(*id)).or_insert(had);
                     }
                 }
                 (Some("blob"), _, Some(id)) => match u128::from_str_radix(id, 16) {

@@ -244,7 +244,7 @@ impl Scenario {
         }
     }
 
-    /// The second source, in a third of the worlds. Answers whether the portal's own token is used.
+    /// Activities, in a third of the worlds. Answers whether the portal's own token is used.
     fn draw_activities(
         draw: &mut Draw,
         large: bool,

@@ -1,5 +1,5 @@
 //! Activities of Defender for Cloud Apps in the real Fluent Bit: as they are, at the time when they
-//! happened, told apart from the other source.
+//! happened, told apart from content types.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -3,6 +3,9 @@
 //! records that say nothing, nothing is claimed.
 //!
 //! Must not decide what becomes of a record: whoever asks counts and tells.
+//!
+//! A record that does not meet a filter is delivered all the same: this is our reading of it, and a
+//! surplus record is a nuisance, a record left out by mistake a loss.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "few of the kinds are looked at")]
 

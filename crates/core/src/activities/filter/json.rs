@@ -1,5 +1,5 @@
 //! Filters in the API's own notation: `{"user.domain": {"eq": ["contoso.com"]}}`, with or without
-//! `{"filters": …}` around it. Reads the shape only; what the parts mean is for `filter_value`.
+//! `{"filters": …}` around it. Reads the shape only; what the parts mean is for `value`.
 
 use std::fmt;
 

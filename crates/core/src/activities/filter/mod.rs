@@ -1,5 +1,5 @@
 //! The filters of the Activities API as types. Which filters there are, and what each takes, stands
-//! in `filter_table`; the two notations are read in `filter_text` and `filter_json`.
+//! in `table`; the two notations are read in `text` and `json`.
 //!
 //! Knows no request: whoever sends one asks for [`Filters::to_json`].
 

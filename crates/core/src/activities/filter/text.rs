@@ -1,5 +1,5 @@
 //! The short notation: `user.domain eq contoso.com and ip.category eq (1, 3)`. Reads the shape
-//! only; what the parts mean is for `filter_value`.
+//! only; what the parts mean is for `value`.
 //!
 //! ```text
 //! filters   = condition { "and" condition }

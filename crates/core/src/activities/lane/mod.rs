@@ -1,5 +1,13 @@
 //! The feed of activities: what is covered, which searches are under way, what is remembered. Sends
 //! nothing; `schedule` asks it what to send, `answer` tells it what came of it.
+//!
+//! A type of its own, and not the lane of content types used twice: there are no subscriptions,
+//! listings or blobs here, and one type for both would be one of optional parts. What they share
+//! stands in `source`.
+//!
+//! A long silence (a stop or a refusal, longer than what is searched again reaches over) reopens
+//! the day before it: what was stored just before, and found since, would be missed. That day
+//! counts as uncovered once, and what is remembered of it is kept until it is covered.
 
 mod searching;
 

@@ -174,8 +174,35 @@ fn a_record_beyond_the_limit_is_counted_and_skipped() {
     let long = format!("{{\"Id\":\"{}\"}}", "x".repeat(300));
     let body = format!("[{long},{fits},\"{0}\",[{0}],{0}]", "1".repeat(250));
     check(&body, &["<309 bytes>", &fits, "<252 bytes>", "<252 bytes>", "<250 bytes>"], Ok(5));
-    let (_, finish) = run(200, body.as_bytes().chunks(10));
-    assert_eq!(finish.unwrap().oversized, 4);
+    for step in [10, body.len()] {
+        let (_, finish) = run(200, body.as_bytes().chunks(step));
+        assert_eq!(finish.unwrap().oversized, 4, "by {step}");
+    }
+}
+
+#[test]
+fn an_array_within_something_else_leaves_what_comes_behind_it() {
+    let mut splitter = Splitter::embedded(100);
+    let mut items = Vec::new();
+    for chunk in [&b"[{},1"[..], b",2]}, more"] {
+        assert_eq!(splitter.take_rest(), None, "it goes on");
+        splitter.push(Bytes::from_static(chunk));
+        while let Some(item) = splitter.poll().unwrap() {
+            items.push(item);
+        }
+    }
+    assert_eq!(raws(&items), ["{}", "1", "2"]);
+    assert_eq!(splitter.take_rest().as_deref(), Some(&b"}, more"[..]));
+    assert!(splitter.is_drained());
+}
+
+#[test]
+fn a_chunk_may_come_as_soon_as_the_last_one_is_read() {
+    let mut splitter = Splitter::new(100);
+    splitter.push(Bytes::from_static(b"[{}"));
+    assert!(splitter.poll().unwrap().is_some() && splitter.is_drained());
+    splitter.push(Bytes::from_static(b",:"));
+    assert_eq!(splitter.poll(), Err(SplitError::Unexpected { byte: b':', offset: 4 }));
 }
 
 #[test]
