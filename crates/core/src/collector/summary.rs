@@ -69,7 +69,7 @@ pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
     check_version(stored, &mut Changes::default())?;
     let lost = losses(stored)?;
     let mut lanes = Vec::new();
-    for content_type in ContentType::ALL.into_iter().chain([ContentType::CloudAppActivities]) {
+    for content_type in ContentType::FEEDS {
         let keys = LaneKeys::new(content_type);
         let name = keys.lane();
         let Some(value) = stored.get(&name) else { continue };

@@ -35,6 +35,16 @@ impl ContentType {
         Self::DlpAll,
     ];
 
+    /// Every feed, of all sources.
+    pub const FEEDS: [Self; 6] = [
+        Self::AuditAzureActiveDirectory,
+        Self::AuditExchange,
+        Self::AuditSharePoint,
+        Self::AuditGeneral,
+        Self::DlpAll,
+        Self::CloudAppActivities,
+    ];
+
     /// Microsoft's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -50,7 +60,7 @@ impl ContentType {
 
     /// The feed of that very name, be it of the one source or the other.
     pub(crate) fn parse_feed(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().chain([Self::CloudAppActivities]).find(|feed| feed.as_str() == name)
+        Self::FEEDS.into_iter().find(|feed| feed.as_str() == name)
     }
 
     /// The content type of the Management Activity API called `name`, in any case, as Microsoft

@@ -103,17 +103,18 @@ impl Judge<'_> {
             for named in &file.named {
                 let Some(target) = read.resolve(named) else { continue };
                 let (asked, to) = (read.file_of(&target.asked), read.file_of(&target.defined));
-                if to != from && !target.defined.is_empty() && !file.module.is_empty() {
-                    self.imports.entry((from.clone(), to.to_owned())).or_insert(named.line);
-                }
                 // Its head may hold the state that its methods are about: private fields of a head
                 // are seen below it, and nowhere else.
                 let holds_methods = asked == to
                     && named.segments.last().is_some_and(|name| file.implemented.contains(name));
-                if asked != from && file.module.starts_with(&target.asked) && holds_methods {
+                let names_head = asked != from && file.module.starts_with(&target.asked);
+                if names_head && holds_methods {
                     continue;
                 }
-                if asked != from && file.module.starts_with(&target.asked) {
+                if to != from && !target.defined.is_empty() && !file.module.is_empty() {
+                    self.imports.entry((from.clone(), to.to_owned())).or_insert(named.line);
+                }
+                if names_head {
                     let why = match target.asked.as_slice() {
                         [] => "nobody names the root of the crate",
                         _ => "what is inside a folder does not name its head",

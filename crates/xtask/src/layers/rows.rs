@@ -33,8 +33,7 @@ const CORE: Layered = Layered {
     ],
     sources: &["audit", "activities"],
     exceptions: &[],
-    // Its modules are on their way into these folders.
-    is_held: false,
+    is_held: true,
 };
 
 const CLIENT: Layered = Layered {
