@@ -266,10 +266,10 @@ fn a_run_that_ends_lists_again_what_was_listed_before_the_last_run() {
         assert!(rounds.iter().all(|(_, due, _)| *due == now()));
         rounds.iter().map(|(round, _, _)| *round).collect::<Vec<_>>()
     };
-    assert_eq!(due(&older, target, false), [], "the last day is a part of them");
+    assert!(due(&older, target, false).is_empty(), "the last day is a part of them");
     older.make(40, target - MILLISECOND);
     assert_eq!(due(&older, target, false), [40]);
-    assert_eq!(due(&older, target, true), [], "a first run has nothing to list again");
+    assert!(due(&older, target, true).is_empty(), "a first run has nothing to list again");
     older.made.clear();
     assert_eq!(due(&older, hour(989), false), [36, 37, 38, 39, 40, 41, 42], "43 begins there");
     assert_eq!(due(&older, hour(989) + MILLISECOND, false).len(), 8);
