@@ -3,6 +3,7 @@
 
 mod documents;
 mod invariants;
+mod sizes;
 mod tidy;
 
 use std::time::Instant;
@@ -23,10 +24,11 @@ pub(crate) enum Held {
 type Check = (&'static str, fn() -> Result<Held>);
 
 /// What is quick and most often broken first.
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     ("format", || held(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])))),
     ("tidy", || held(tidy::run())),
     ("documents", || held(documents::check())),
+    ("sizes", || held(sizes::run())),
     ("layers", || held(layers::check())),
     ("dependencies", || held(invariants::dependencies())),
     ("unsafe code", || held(invariants::unsafe_code())),

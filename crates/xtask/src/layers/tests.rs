@@ -12,7 +12,6 @@ const ROWS: Layered = Layered {
     rows: &[&["base"], &["source"], &["audit", "activities"], &["collector"]],
     sources: &["audit", "activities"],
     exceptions: &[],
-    is_held: true,
 };
 
 /// A crate in which each module of [`ROWS`] is there and empty, but for what `files` says.
