@@ -112,8 +112,8 @@ mod tests {
         let wide = "x".repeat(COLUMNS_MAX + 1);
         let unfinished = UNFINISHED[0];
         let text = format!(
-            "fn main() {{}}\n// {unfinished}\n{wide}\nexpect![[r#\"\n{wide}\n\"#]]\n{wide}\n\
-             #[path = \"elsewhere.rs\"]\nmod tests;"
+            "fn main() {{}}\n// {unfinished}\n{wide}\nexpect![[r#\"\n{wide}\n\"#]]\n{wide}\n#[path = \
+             \"elsewhere.rs\"]\nmod tests;"
         );
         let lines: Vec<_> = problems(&text).into_iter().map(|(line, _)| line).collect();
         assert_eq!(lines, [1, 2, 3, 7, 8]);

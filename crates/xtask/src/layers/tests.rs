@@ -126,6 +126,18 @@ fn nobody_inside_a_folder_names_its_head() {
 }
 
 #[test]
+fn a_head_is_named_by_way_of_who_passes_it_on_too() {
+    let files = [
+        ("audit/mod.rs", "mod lane; mod plan; struct Window;"),
+        ("audit/lane.rs", "pub use super::Window;"),
+        ("audit/plan.rs", "use super::lane::Window;"),
+    ];
+    let offences = found(&files).offences;
+    let keys: Vec<_> = offences.iter().map(|offence| offence.key()).collect();
+    assert_eq!(keys, ["audit/lane.rs -> audit/mod.rs", "audit/plan.rs -> audit/mod.rs"]);
+}
+
+#[test]
 fn files_of_a_folder_name_each_other_in_no_circle() {
     let files = [
         ("audit/mod.rs", "mod a; mod b; mod c; mod d;"),
