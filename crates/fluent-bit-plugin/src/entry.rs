@@ -102,6 +102,11 @@ impl Entry {
         }
     }
 
+    /// Whether the ring buffer has been given one thing since, and so this.
+    pub(crate) fn was_written_at_once(&self, reading: Reading) -> bool {
+        reading.writes.zip(self.writes).is_some_and(|(now, before)| now.saturating_sub(before) == 1)
+    }
+
     /// With conditional routes a batch is counted once for its routes and once as a whole. Whether
     /// what was counted at the `last` reading may be the routes alone.
     pub(crate) fn may_be_a_part(&self, last: Reading) -> bool {

@@ -143,8 +143,8 @@ impl<'a> Setup<'a> {
     /// A line to be logged once, as a warning, if chunks of this input turn out to be in memory.
     ///
     /// Fluent Bit shows an input no `storage.type`. But it maps chunks that are files into the
-    /// process. If none is seen soon after each of the first 20 times that something was counted, or
-    /// while chunks stay where they are for some ten seconds because no output takes them, then
+    /// process. If none is seen soon after each of the first 20 times that something was counted,
+    /// or while chunks stay where they are for some ten seconds because no output takes them, then
     /// there is none.
     pub fn warn_of_memory(&mut self, warning: &'static str) {
         self.memory_warning = Some(warning);

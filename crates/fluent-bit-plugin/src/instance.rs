@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::given::Given;
 use crate::input::{Plan, Setup};
-use crate::ledger::{Ledger, UNSETTLED_MAX};
+use crate::ledger::Ledger;
 use crate::level::Level;
 use crate::log::Logger;
 use crate::metrics::{Counter, Gauge, Registry};
@@ -19,7 +19,7 @@ use crate::outbox::{self, Inbox, Outbox};
 use crate::parcel::{Packer, Parcel};
 use crate::reading::Reading;
 use crate::storage::Storage;
-use crate::terms::Signal;
+use crate::terms::{Signal, UNSETTLED_MAX};
 use crate::widen;
 
 /// How long one collect goes on taking batches. Pause and exit are messages to the same thread.

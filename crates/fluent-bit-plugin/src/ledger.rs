@@ -13,30 +13,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::entry::{Entry, Mark};
+use crate::idle::Idle;
 use crate::marks;
 use crate::proof::{EMPTIED_AFTER, QUIET_BEATS, Watch};
 use crate::quiet::Quiet;
 use crate::reading::Reading;
-use crate::terms::{Signal, Terms};
+use crate::terms::{BELIEVED_AFTER, Signal, Terms, UNSETTLED_MAX};
 use crate::trust::{Room, Trust};
-
-/// When what was not counted is lost, although the engine was seen to wait: it has emptied the ring
-/// buffer since.
-const LOST_FOR_SURE_AFTER: Duration = Duration::from_secs(5);
-
-/// How often it was seen to wait until then, each time [`EMPTIED_AFTER`] the one before. Once proves
-/// nothing: a filter may just have ended, or this thread had no turn meanwhile, nor had the engine.
-const IDLE_LOOKS: u32 = 8;
 
 /// Between readings when nothing but a beat is waited for. A reading costs a text of all metrics.
 const CALM_READING_EVERY: Duration = Duration::from_secs(1);
-
-/// Without counters: how long after the handover a batch is believed to be in a chunk. Forty times
-/// the interval in which the engine empties the ring buffer.
-const BELIEVED_AFTER: Duration = Duration::from_secs(10);
-
-/// Batches that are not settled, whatever they wait for (`commit_delay` included). Small entries.
-pub(crate) const UNSETTLED_MAX: usize = 65_536;
 
 /// The batches that were handed to the host and are not settled, oldest first.
 #[derive(Debug)]
@@ -66,9 +52,7 @@ pub(crate) struct Ledger {
     observed: Duration,
     /// When counts last moved, on the clock of unpaused time.
     moved: Duration,
-    /// How often the engine was seen to wait since, and since something is under way; and when
-    /// last.
-    idle: (u32, Duration),
+    idle: Idle,
     watch: Watch,
     trust: Trust,
     /// Batches were returned; they may still turn up, so the next one waits.
@@ -93,7 +77,7 @@ impl Ledger {
             active: Duration::ZERO,
             observed: Duration::ZERO,
             moved: Duration::ZERO,
-            idle: (0, Duration::ZERO),
+            idle: Idle::default(),
             watch: Watch::default(),
             trust: Trust::new(),
             quiet: Quiet::default(),
@@ -114,12 +98,6 @@ impl Ledger {
     /// The counts when everything appended was taken.
     fn target(&self) -> Mark {
         if self.pending() == 0 { self.floor } else { self.entries[self.entries.len() - 1].mark }
-    }
-
-    /// Batches that are not settled.
-    #[cfg(test)]
-    pub(crate) fn unsettled(&self) -> usize {
-        self.entries.len()
     }
 
     /// Whether a batch waits for its count, or for the proof of it.
@@ -194,7 +172,7 @@ impl Ledger {
         let alone = self.pending() == 0;
         if alone {
             self.begin(before);
-            self.idle = (0, self.active);
+            self.idle.begin(self.active);
         }
         if self.unchecked == 0 {
             self.writes = before.writes;
@@ -325,9 +303,9 @@ impl Ledger {
                 self.watch.took(self.active.saturating_sub(begin));
             }
             self.moved = self.active;
-            self.idle.0 = 0;
+            self.idle.moved();
         }
-        self.look_idle(reading.waiting);
+        self.idle.look(self.active, reading.waiting);
         self.last = reading;
         self.read = now;
         self.quiet.look(self.active, moved, reading.waiting, &self.watch);
@@ -340,15 +318,12 @@ impl Ledger {
         if self.pending() == 0 {
             return None;
         }
-        let lost = if self.is_altered() { None } else { self.compare(now, reading) };
+        let mut lost = if self.is_altered() { None } else { self.compare(now, reading) };
+        if lost.is_none() && self.is_altered() {
+            lost = self.compare_rise(now, reading);
+        }
         if lost.is_some() {
             return lost;
-        }
-        if self.is_altered() {
-            let lost = self.compare_rise(now, reading);
-            if lost.is_some() {
-                return lost;
-            }
         }
         if reading.waiting == Some(true) {
             self.see_waiting(reading);
@@ -360,14 +335,12 @@ impl Ledger {
     /// only if it had taken all of it, and counts have not moved since that was seen.
     fn see_waiting(&mut self, reading: Reading) {
         let counts = Mark::of(reading);
-        let (active, is_multiplied) = (self.active, self.trust.is_multiplied());
         let counted = |entry: &&mut Entry| entry.reached.is_some();
         for entry in self.entries.range_mut(self.ingested..).filter(counted) {
-            let is_one = |now: u64, before: u64| now.saturating_sub(before) == 1;
-            let at_once = reading.writes.zip(entry.writes).is_some_and(|(n, b)| is_one(n, b));
-            if !is_multiplied {
+            let is_emptied = EMPTIED_AFTER <= self.active.saturating_sub(entry.appended);
+            if !self.trust.is_multiplied() {
                 entry.written = true;
-            } else if at_once || EMPTIED_AFTER <= active.saturating_sub(entry.appended) {
+            } else if is_emptied || entry.was_written_at_once(reading) {
                 entry.written |= entry.still == Some(counts);
                 entry.still = Some(counts);
             }
@@ -498,23 +471,11 @@ impl Ledger {
         self.ingested += 1;
     }
 
-    fn look_idle(&mut self, waiting: Option<bool>) {
-        let (looks, last) = self.idle;
-        if waiting == Some(true) && EMPTIED_AFTER <= self.active.saturating_sub(last) {
-            self.idle = (looks + 1, self.active);
-        }
-    }
-
     /// Gives up waiting if nothing has moved for long.
     fn lost(&mut self, waiting: Option<bool>) -> Option<u64> {
         let first = self.entries.get(self.uncounted())?;
         let since = self.moved.max(first.appended);
-        let lost_after = match waiting {
-            Some(true) if IDLE_LOOKS <= self.idle.0 => {
-                self.terms.lost_after.min(LOST_FOR_SURE_AFTER)
-            }
-            Some(_) | None => self.terms.lost_after,
-        };
+        let lost_after = self.idle.lost_after(waiting, self.terms.lost_after);
         if self.active.saturating_sub(since) < lost_after {
             return None;
         }

@@ -104,6 +104,7 @@ mod entry;
 mod event;
 mod failure;
 mod given;
+mod idle;
 mod input;
 mod instance;
 mod ledger;

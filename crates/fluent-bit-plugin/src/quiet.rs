@@ -1,4 +1,5 @@
-//! Waiting for the ring buffer to be empty, after batches were given up that may still turn up. Pure.
+//! Waiting for the ring buffer to be empty, after batches were given up that may still turn up.
+//! Pure.
 
 use std::time::Duration;
 

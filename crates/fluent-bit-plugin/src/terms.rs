@@ -6,6 +6,13 @@ use std::time::Duration;
 /// The default.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(30);
 
+/// Without counters: how long after the handover a batch is believed to be in a chunk. Forty times
+/// the interval in which the engine empties the ring buffer.
+pub(crate) const BELIEVED_AFTER: Duration = Duration::from_secs(10);
+
+/// Batches that are not settled, whatever they wait for (`commit_delay` included). Small entries.
+pub(crate) const UNSETTLED_MAX: usize = 65_536;
+
 /// How the host shows that a batch is in a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {

@@ -1,5 +1,5 @@
-//! What a guest is let have: its ways to the network, its memory, its time, where its outputs go. And
-//! what wasmtime keeps of that for one instance.
+//! What a guest is let have: its ways to the network, its memory, its time, where its outputs go.
+//! And what wasmtime keeps of that for one instance.
 
 use std::sync::Arc;
 use std::time::Duration;

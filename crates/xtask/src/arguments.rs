@@ -51,7 +51,7 @@ xflags::xflags! {
             /// The first seed. Default: 0.
             optional --start start: u64
         }
-        /// Change what decides about data, a little at a time: the tests have to notice each change.
+        /// Change what decides about data, a little at a time: the tests have to notice each.
         ///
         /// Parts: sdk, store, core. Default: all, some hours on two cores. Needs cargo-mutants.
         cmd mutants {

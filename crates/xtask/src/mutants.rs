@@ -1,8 +1,8 @@
 //! `cargo xtask mutants`: what decides about data is changed, one small change at a time, and the
 //! tests have to notice each. Runs cargo-mutants; knows only which files decide.
 //!
-//! A change that no test notices needs a test, or an entry in `.cargo/mutants.toml` that says why it
-//! changes nothing.
+//! A change that no test notices needs a test, or an entry in `.cargo/mutants.toml` that says why
+//! it changes nothing.
 
 use std::fs;
 use std::path::Path;

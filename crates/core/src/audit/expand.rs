@@ -243,8 +243,59 @@ mod tests {
         for body in [format!("[{B},{A},{C},"), format!("[{A},")] {
             let mut expander = Expander::new(points[1], 1_000, 1_000, false, DigestKey::drawn(7));
             expander.push(Bytes::from(body));
-            while let Ok(Some(_)) = expander.step() {}
+            // Whatever is asked for afterwards.
+            for _ in 0..2 {
+                while let Ok(Some(_)) = expander.step() {}
+            }
             assert!(expander.finish().is_err() && expander.salvage().is_none());
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_is_counted_once_whatever_comes_of_the_rest() {
+        let large = format!(r#"{{"Id":"{}"}}"#, "x".repeat(1_000));
+        let body = format!("[{large},");
+        let mut expander =
+            Expander::new(Progress::default(), 1_000, 1_000, false, DigestKey::drawn(7));
+        expander.push(Bytes::from(body.clone()));
+        while let Ok(Some(_)) = expander.step() {}
+        let salvaged = expander.salvage().expect("it was read whole");
+        assert_eq!((salvaged.oversized, salvaged.records.len()), (1, 0));
+        assert!(expander.salvage().is_none(), "it is taken once");
+        let mut expander =
+            Expander::new(salvaged.progress, 1_000, 1_000, false, DigestKey::drawn(7));
+        expander.push(Bytes::from(format!("{body}{A},{large}]")));
+        while let Ok(Some(_)) = expander.step() {}
+        let (rest, whole) = expander.finish().unwrap();
+        assert_eq!((rest.oversized, rest.records.len(), whole), (1, 1, Whole::Records));
+    }
+
+    #[test]
+    fn records_are_named_by_id_time_and_operation_if_the_id_says_anything() {
+        let key = |record: &str| {
+            let mut expander =
+                Expander::new(Progress::default(), 1_000, 1_000, false, DigestKey::drawn(7));
+            expander.push(Bytes::from(format!("[{record}]")));
+            while let Ok(Some(_)) = expander.step() {}
+            let (expanded, _) = expander.finish().unwrap();
+            expanded.known[0].map(Revision::key)
+        };
+        for id in ["", " ", "00000000-0000-0000-0000-000000000000"] {
+            assert_eq!(key(&format!(r#"{{"Id":"{id}","Operation":"x"}}"#)), None, "{id:?}");
+        }
+        for record in [r#"{"Operation":"x"}"#, r#"{"Id":null}"#, r#"{"Id":{}}"#] {
+            assert_eq!(key(record), None, "{record}");
+        }
+        let named = key(r#"{"Id":"a","CreationTime":"t","Operation":"o"}"#).unwrap();
+        let same = key(r#"{"Operation":"o","n":1,"Id":"a","CreationTime":"t"}"#).unwrap();
+        assert_eq!(named, same, "whatever else it says, in whatever order");
+        for other in [
+            r#"{"Id":"b","CreationTime":"t","Operation":"o"}"#,
+            r#"{"Id":"a","CreationTime":"u","Operation":"o"}"#,
+            r#"{"Id":"a","CreationTime":"t","Operation":"p"}"#,
+            r#"{"Id":"a","CreationTime":"to"}"#,
+        ] {
+            assert_ne!(key(other).unwrap(), named, "{other}");
         }
     }
 

@@ -10,6 +10,13 @@ use crate::trust::{DOUBTS_MAX, MISMATCHES_MAX};
 /// Bytes of each batch, unless a test says otherwise.
 const BYTES: usize = 10;
 
+impl Ledger {
+    /// Batches that are not settled.
+    pub(super) fn unsettled(&self) -> usize {
+        self.entries.len()
+    }
+}
+
 /// A host whose engine takes batches out of the ring buffer when told to.
 struct World {
     ledger: Ledger,

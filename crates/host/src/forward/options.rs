@@ -77,8 +77,8 @@ impl ForwardOptions {
         }
     }
 
-    /// Refuses a connection to another machine that nobody has said may be in the clear: whoever is on
-    /// the way could acknowledge what never arrived.
+    /// Refuses a connection to another machine that nobody has said may be in the clear: whoever is
+    /// on the way could acknowledge what never arrived.
     pub(crate) fn refuse_silent_plain(&self, reader: &mut Reader<'_>) {
         let address = &self.address;
         let known = host_and_port(address).is_some() && !is_this_machine(address);

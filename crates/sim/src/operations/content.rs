@@ -148,6 +148,13 @@ impl Microsoft {
         if self.fault(Fault::ExpiredEntry) {
             entries.push(self.expired(call, content_type, window));
         }
+        self.mislead(call, &mut entries);
+        Page { entries, next }
+    }
+
+    /// Changes the entries of a page: where they lead to, and their order.
+    fn mislead(&mut self, call: &Call<'_>, entries: &mut [Descriptor]) {
+        let origin = call.request.origin();
         if self.fault(Fault::ForeignUri)
             && let Some(entry) = entries.first_mut()
         {
@@ -158,12 +165,12 @@ impl Microsoft {
             && let Some(entry) = entries.last_mut()
         {
             let other = Guid::drawn(self.config.seed, self.counter).to_string();
-            entry.content_uri = entry.content_uri.replacen(&tenant.to_string(), &other, 1);
+            let tenant = self.tenants[call.tenant].id.to_string();
+            entry.content_uri = entry.content_uri.replacen(&tenant, &other, 1);
         }
         if self.fault(Fault::ShuffledPage) {
-            Rng::with_seed(draw::mix(self.config.seed, self.counter)).shuffle(&mut entries);
+            Rng::with_seed(draw::mix(self.config.seed, self.counter)).shuffle(entries);
         }
-        Page { entries, next }
     }
 
     /// Whether the caller can see a blob of a content type.

@@ -1,5 +1,5 @@
-//! What is asked of the Activities API of Defender for Cloud Apps, and its answers: tokens of its own,
-//! a quota of its own, searches with filters, single activities, feedback.
+//! What is asked of the Activities API of Defender for Cloud Apps, and its answers: tokens of its
+//! own, a quota of its own, searches with filters, single activities, feedback.
 
 mod detail;
 mod filter;

@@ -21,6 +21,24 @@ const RATIO_MAX: f64 = 0.7;
 /// Bytes of a record.
 const RECORD_BYTES: &str = "2000";
 
+/// No record twice and none that cannot be parsed, so that both sides do the same work.
+pub(super) const WORLD: [&str; 14] = [
+    "--days",
+    "6",
+    "--blobs-per-hour",
+    "2",
+    "--records-per-blob",
+    "100",
+    "--record-bytes",
+    RECORD_BYTES,
+    "--oddness",
+    "0",
+    "--quota",
+    "100000",
+    "--page-size",
+    "1000",
+];
+
 /// A parser as people set it up: JSON, with the record's own time.
 const PARSER: &str = "parsers:\n  - name: audit\n    format: json\n    time_key: CreationTime\n    \
                       time_format: '%Y-%m-%dT%H:%M:%S'\n    time_keep: on\n";
@@ -31,24 +49,7 @@ pub(super) fn run() -> Result<Verdict> {
     };
     let built = Artifacts::released(&["m365-sim", "m365-audit", "in_m365_audit"])?;
     let plugin = Artifacts::shipped_plugin()?;
-    // No record twice and none that cannot be parsed, so that both sides do the same work.
-    let options = [
-        "--days",
-        "6",
-        "--blobs-per-hour",
-        "2",
-        "--records-per-blob",
-        "100",
-        "--record-bytes",
-        RECORD_BYTES,
-        "--oddness",
-        "0",
-        "--quota",
-        "100000",
-        "--page-size",
-        "1000",
-    ];
-    let simulator = Simulator::start(built.path("m365-sim")?, &options.map(str::to_owned))?;
+    let simulator = Simulator::start(built.path("m365-sim")?, &WORLD.map(str::to_owned))?;
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let file = folder.path().join("events.ndjson");
     let (events, bytes) = write_events(&simulator, &file)?;

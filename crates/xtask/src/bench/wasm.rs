@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use super::{Line, RUNS, Sample, Verdict};
+use super::{Line, RUNS, Sample, Verdict, cpu};
 use crate::artifacts::Artifacts;
 use crate::component;
 use crate::demo::Settings;
@@ -48,23 +48,7 @@ pub(super) fn run() -> Result<Verdict> {
 
 /// Events per CPU second from the first event to the last, and the connections that it took.
 fn speed(program: &Path, simulator: &Path) -> Result<Vec<Line>> {
-    let options = [
-        "--days",
-        "6",
-        "--blobs-per-hour",
-        "2",
-        "--records-per-blob",
-        "100",
-        "--record-bytes",
-        "2000",
-        "--oddness",
-        "0",
-        "--quota",
-        "100000",
-        "--page-size",
-        "1000",
-    ];
-    let simulator = Simulator::start(simulator, &options.map(str::to_owned))?;
+    let simulator = Simulator::start(simulator, &cpu::WORLD.map(str::to_owned))?;
     let events = count(&simulator)?;
     let settings = plain(&simulator).set("requests_per_minute", "100000");
     let per_cpu_second = |words: &[&str]| -> Result<f64> {

@@ -3,6 +3,8 @@
 
 mod documents;
 mod invariants;
+mod one_loop;
+mod sizes;
 mod tidy;
 
 use std::time::Instant;
@@ -23,12 +25,14 @@ pub(crate) enum Held {
 type Check = (&'static str, fn() -> Result<Held>);
 
 /// What is quick and most often broken first.
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 15] = [
     ("format", || held(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])))),
     ("tidy", || held(tidy::run())),
     ("documents", || held(documents::check())),
+    ("sizes", || held(sizes::run())),
     ("layers", || held(layers::check())),
     ("dependencies", || held(invariants::dependencies())),
+    ("one loop", || held(one_loop::run())),
     ("unsafe code", || held(invariants::unsafe_code())),
     ("clippy", clippy),
     ("documentation", documentation),

@@ -98,7 +98,7 @@ pub(super) fn files(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     path.strip_prefix(shell::root()).unwrap_or(path).display().to_string()
 }
 
@@ -112,8 +112,8 @@ mod tests {
         let wide = "x".repeat(COLUMNS_MAX + 1);
         let unfinished = UNFINISHED[0];
         let text = format!(
-            "fn main() {{}}\n// {unfinished}\n{wide}\nexpect![[r#\"\n{wide}\n\"#]]\n{wide}\n\
-             #[path = \"elsewhere.rs\"]\nmod tests;"
+            "fn main() {{}}\n// {unfinished}\n{wide}\nexpect![[r#\"\n{wide}\n\"#]]\n{wide}\n#[path = \
+             \"elsewhere.rs\"]\nmod tests;"
         );
         let lines: Vec<_> = problems(&text).into_iter().map(|(line, _)| line).collect();
         assert_eq!(lines, [1, 2, 3, 7, 8]);

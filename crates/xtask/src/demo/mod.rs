@@ -241,24 +241,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let settings = Settings::of(&simulator);
     let (sender, messages) = sync_channel(MESSAGES_MAX);
     let arrivals = Arrivals { sender: sender.clone(), count: Arc::default() };
-    let collector = match &fluent_bit {
-        Some(executable) => {
-            say(&format!("Collector: in_m365_audit.so in {}", executable.display()));
-            let plugin = built.path("in_m365_audit")?;
-            shipper::start(executable, plugin, folder.path(), &settings, arrivals)?
-        }
-        None if options.shipper == Shipper::Wasm => {
-            say("Collector: the WASM component in m365-audit host run");
-            let program = built.path("m365-audit")?;
-            native::start_host(program, folder.path(), &settings, arrivals)?
-        }
-        None => {
-            say(
-                "Collector: m365-audit run, because there is no Fluent Bit or native was asked for",
-            );
-            native::start(built.path("m365-audit")?, folder.path(), &settings, arrivals)?
-        }
-    };
+    let place = Place { folder: folder.path(), settings: &settings };
+    let collector = start(options.shipper, fluent_bit.as_deref(), &built, &place, arrivals)?;
     let mut demo = Demo {
         simulator: Arc::new(simulator),
         collector,
@@ -280,6 +264,41 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         say(&format!("The collector's log: {}", folder.join("collector.log").display()));
     }
     done
+}
+
+/// Where a collector runs, and with which options.
+struct Place<'a> {
+    folder: &'a Path,
+    settings: &'a Settings,
+}
+
+/// Starts the collector, and says which.
+fn start(
+    shipper: Shipper,
+    fluent_bit: Option<&Path>,
+    built: &Artifacts,
+    place: &Place<'_>,
+    arrivals: Arrivals,
+) -> Result<Process> {
+    let Place { folder, settings } = place;
+    match fluent_bit {
+        Some(executable) => {
+            say(&format!("Collector: in_m365_audit.so in {}", executable.display()));
+            let plugin = built.path("in_m365_audit")?;
+            shipper::start(executable, plugin, folder, settings, arrivals)
+        }
+        None if shipper == Shipper::Wasm => {
+            say("Collector: the WASM component in m365-audit host run");
+            let program = built.path("m365-audit")?;
+            native::start_host(program, folder, settings, arrivals)
+        }
+        None => {
+            say(
+                "Collector: m365-audit run, because there is no Fluent Bit or native was asked for",
+            );
+            native::start(built.path("m365-audit")?, folder, settings, arrivals)
+        }
+    }
 }
 
 /// The simulator's options.

@@ -42,6 +42,9 @@ pub(super) struct Figures {
     pub(super) circles: Vec<Vec<String>>,
 }
 
+/// Why nobody names what is above it in its own folder.
+const HEAD: &str = "what is inside a folder does not name its head";
+
 /// Who names whom, and where first.
 type Imports = BTreeMap<(String, String), usize>;
 
@@ -117,13 +120,16 @@ impl Judge<'_> {
                 if names_head {
                     let why = match target.asked.as_slice() {
                         [] => "nobody names the root of the crate",
-                        _ => "what is inside a folder does not name its head",
+                        _ => HEAD,
                     };
                     let instead = match to == asked {
                         true => String::new(),
                         false => format!(" (the name is defined in {to})"),
                     };
                     self.accuse(from, named.line, asked, &format!("{why}{instead}"));
+                } else if to != from && file.module.starts_with(&target.defined) {
+                    // By way of who passes the name on.
+                    self.accuse(from, named.line, to, HEAD);
                 } else if let Some(why) = self.direction(&file.module, &target.defined) {
                     self.accuse(from, named.line, to, &why);
                 }

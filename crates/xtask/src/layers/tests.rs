@@ -12,7 +12,6 @@ const ROWS: Layered = Layered {
     rows: &[&["base"], &["source"], &["audit", "activities"], &["collector"]],
     sources: &["audit", "activities"],
     exceptions: &[],
-    is_held: true,
 };
 
 /// A crate in which each module of [`ROWS`] is there and empty, but for what `files` says.
@@ -124,6 +123,18 @@ fn nobody_inside_a_folder_names_its_head() {
     let lane = format!("audit/lane.rs:1: audit/lane.rs names audit/plan.rs: {circle}");
     let plan = format!("audit/plan.rs:1: audit/plan.rs names audit/lane.rs: {circle}");
     assert_eq!(lines(&files), [defined, lane, passed_on, plan]);
+}
+
+#[test]
+fn a_head_is_named_by_way_of_who_passes_it_on_too() {
+    let files = [
+        ("audit/mod.rs", "mod lane; mod plan; struct Window;"),
+        ("audit/lane.rs", "pub use super::Window;"),
+        ("audit/plan.rs", "use super::lane::Window;"),
+    ];
+    let offences = found(&files).offences;
+    let keys: Vec<_> = offences.iter().map(|offence| offence.key()).collect();
+    assert_eq!(keys, ["audit/lane.rs -> audit/mod.rs", "audit/plan.rs -> audit/mod.rs"]);
 }
 
 #[test]
