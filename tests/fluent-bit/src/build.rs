@@ -15,8 +15,8 @@ pub fn plugin(package: &str) -> PathBuf {
     cargo(&["--package", package, "--lib"])
 }
 
-/// The `.so` of an example of a workspace member. With the features of the whole workspace, as tests
-/// have them: what Cargo chooses for one package alone would be compiled again.
+/// The `.so` of an example of a workspace member. With the features of the whole workspace, as
+/// tests have them: what Cargo chooses for one package alone would be compiled again.
 ///
 /// # Panics
 /// It cannot be built.

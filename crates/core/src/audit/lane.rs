@@ -202,8 +202,8 @@ impl Lane {
 
     // Listings.
 
-    /// Notes an entry of a window's listing. Answers whether it is news. What will soon be gone goes
-    /// before all that is not new.
+    /// Notes an entry of a window's listing. Answers whether it is news. What will soon be gone
+    /// goes before all that is not new.
     pub(super) fn list(
         &mut self,
         content: ContentRef,

@@ -22,8 +22,9 @@ use crate::source::urgency::Urgency;
 /// The longest window. Microsoft allows 24 h, but has been seen to refuse exactly that.
 pub(crate) const WINDOW_SPAN_MAX: Duration = Duration::from_secs(23 * 3_600);
 
-/// For how long Microsoft lists content after it was created. A first run begins half an hour later:
-/// time to sign in, to look at the subscriptions and to ask for the oldest window before it is gone.
+/// For how long Microsoft lists content after it was created. A first run begins half an hour
+/// later: time to sign in, to look at the subscriptions and to ask for the oldest window before it
+/// is gone.
 pub(crate) const RETENTION: Retention = Retention {
     kept: Duration::from_secs(7 * 86_400),
     margin: Duration::from_secs(5 * 60),

@@ -247,8 +247,8 @@ impl Older {
     }
 
     /// Begins the oldest round of these that is due, or the recent one if that waits for longer; or
-    /// notes when to look again. `covered` is what was listed before; `ends`: this run ends. Whether
-    /// something is to be stored.
+    /// notes when to look again. `covered` is what was listed before; `ends`: this run ends.
+    /// Whether something is to be stored.
     pub(super) fn begin_round(
         &mut self,
         rounds: Vec<(Round, Utc, Interval)>,

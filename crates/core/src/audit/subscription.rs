@@ -261,8 +261,8 @@ impl Subscription {
         Some(Missing { retry_in: wait, answer: self.start_answer.clone() })
     }
 
-    /// A start is about to be sent; `for_webhook`: of an enabled one. Stored first: a crash must not
-    /// start it again too soon.
+    /// A start is about to be sent; `for_webhook`: of an enabled one. Stored first: a crash must
+    /// not start it again too soon.
     pub(super) fn note_start(&mut self, for_webhook: bool, now: Utc, changes: &mut Changes) {
         if !for_webhook {
             self.known = Known::Starting;

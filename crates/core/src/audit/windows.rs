@@ -282,8 +282,8 @@ impl Windows {
         }
     }
 
-    /// A page is to be read again from its beginning: so many entries of it are not counted. Whether
-    /// it is wanted still.
+    /// A page is to be read again from its beginning: so many entries of it are not counted.
+    /// Whether it is wanted still.
     pub(super) fn read_again(&mut self, id: RunId, entries: u64) -> bool {
         let wanted = self.note_ended(id);
         if let Some(run) = self.runs.get_mut(&id).filter(|_| wanted) {

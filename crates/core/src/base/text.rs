@@ -48,8 +48,8 @@ pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
     line.trim().to_owned()
 }
 
-/// Marks, embeddings, overrides and isolates of the bidirectional algorithm; the separators of lines
-/// and paragraphs.
+/// Marks, embeddings, overrides and isolates of the bidirectional algorithm; the separators of
+/// lines and paragraphs.
 const fn turns(letter: char) -> bool {
     matches!(
         letter,

@@ -1,4 +1,5 @@
-//! One call under way: what is left to ask, and what was answered so far. Plain data; sends nothing.
+//! One call under way: what is left to ask, and what was answered so far. Plain data; sends
+//! nothing.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;

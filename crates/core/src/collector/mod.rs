@@ -1,5 +1,5 @@
-//! The collector of one tenant: routes inputs to its sources, lends them the desk, and says when all
-//! is done. Knows no rule of Microsoft's.
+//! The collector of one tenant: routes inputs to its sources, lends them the desk, and says when
+//! all is done. Knows no rule of Microsoft's.
 
 mod sign_in;
 pub(crate) mod summary;
@@ -30,8 +30,8 @@ use crate::source::{Appetite, Corrected, Ended, Source, Standing};
 /// The collector of one tenant.
 ///
 /// # Contract
-/// See [`run`](crate::run). Memory is bounded by `max_in_flight` chunks and unfinished batches, plus
-/// `buffer_bytes`, plus the listings of some thousand blobs.
+/// See [`run`](crate::run). Memory is bounded by `max_in_flight` chunks and unfinished batches,
+/// plus `buffer_bytes`, plus the listings of some thousand blobs.
 #[derive(Debug)]
 pub struct Collector {
     desk: Desk,

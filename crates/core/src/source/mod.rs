@@ -101,8 +101,8 @@ pub(crate) enum Appetite {
 pub(crate) struct Ended {
     /// Whether all that was wanted of it has arrived.
     pub result: Result<(), TransportError>,
-    /// Whether we had made it wait since its last bytes arrived: our own back-pressure may have cost
-    /// the connection.
+    /// Whether we had made it wait since its last bytes arrived: our own back-pressure may have
+    /// cost the connection.
     pub stalled: bool,
 }
 

@@ -98,8 +98,8 @@ pub(super) struct ActivityLane {
 }
 
 impl ActivityLane {
-    /// A lane that continues from `stored`, or begins at the look-back before `now`. `once`: the run
-    /// ends; `dedupe_records`: how many older ones are remembered.
+    /// A lane that continues from `stored`, or begins at the look-back before `now`. `once`: the
+    /// run ends; `dedupe_records`: how many older ones are remembered.
     pub(super) fn load(
         config: &ActivitiesConfig,
         once: bool,

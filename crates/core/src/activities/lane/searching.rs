@@ -18,8 +18,8 @@ use crate::source::urgency::Urgency;
 const PAGE_RETRY_BASE: Duration = Duration::from_secs(2);
 const PAGE_RETRY_MAX: Duration = Duration::from_secs(300);
 
-/// Attempts at a page of a fresh search before a newer one takes its place; refusals of a token that
-/// was given to us before it is believed to be of no use.
+/// Attempts at a page of a fresh search before a newer one takes its place; refusals of a token
+/// that was given to us before it is believed to be of no use.
 pub(in crate::activities) const PAGE_FAILURES_MAX: u32 = 6;
 
 /// Waits between searches that fail.
