@@ -363,3 +363,30 @@ fn a_run_of_which_activities_were_withheld_is_not_complete() {
     let broken = format!(r#"{{"_id":"1","created":{created},"x":tru}}"#);
     assert_eq!(run(&broken), (1, Outcome::Incomplete));
 }
+
+#[test]
+fn an_api_that_has_none_of_the_operations_is_named_and_ends_a_run() {
+    for answer in [
+        Answer::new(404, ""),
+        Answer::new(421, ""),
+        Answer::new(404, r#"{"statusCode":404,"message":"Resource not found"}"#),
+    ] {
+        let mut service = |_: i64, request: &Request| match request.operation {
+            Operation::Token => token(),
+            _ => answer.clone(),
+        };
+        let mut bench = Bench::once(&LOOKBACK);
+        bench.run(T0 + HOUR, &mut service);
+        let told = told(&bench, "ForeignAnswerError");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].0 < T0 + SECOND && told[0].1.contains("api-address"), "{told:?}");
+        assert!(bench.is_over());
+        assert_eq!(bench.collector.outcome(), Outcome::Incomplete);
+    }
+    // What was listed may be missing: that is not the address.
+    let mut bench = Bench::new(&LOOKBACK, Stored::new(), T0);
+    bench.run(T0 + HOUR, &mut |now, request: &Request| {
+        healthy(now, request, &[("A", T0 - HOUR, 0)], || Answer::new(404, ""))
+    });
+    assert_eq!(told(&bench, "ForeignAnswerError"), []);
+}
