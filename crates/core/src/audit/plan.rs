@@ -248,7 +248,8 @@ mod tests {
             }
             let mut windows = 0;
             let span = Duration::from_secs(60) * span_m;
-            while let Some((window, _)) = backlog(&listed, begin, RETENTION.oldest(now), now, span) {
+            let oldest = RETENTION.oldest(now);
+            while let Some((window, _)) = backlog(&listed, begin, oldest, now, span) {
                 prop_assert!(legal(window, now), "{window:?}");
                 prop_assert!(window.end.since(window.start) <= span, "{window:?}");
                 let gaps = listed.gaps(window);

@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn links_headings_and_spans_are_found_outside_of_fences() {
         let text = "# A `fine` day: 2\n\n[one](x.md#y \"title\") and [`two`](../z)\n`a\n  b` ``c`d``\n\
-                    ```sh\n# no heading [no](link) `no`\n```\n## A fine day: 2\n# A fine day\n\n[ref]: r.md\n\
-                    an `open one\n\nis none, `this` is\n";
+                    ```sh\n# no heading [no](link) `no`\n```\n## A fine day: 2\n# A fine day\n\n\
+                    [ref]: r.md\nan `open one\n\nis none, `this` is\n";
         let page = Page::read(text);
         assert_eq!(page.headings, ["a-fine-day-2", "a-fine-day-2-1", "a-fine-day"]);
         assert_eq!(page.links, ["x.md#y", "../z", "r.md"]);
