@@ -11,7 +11,7 @@
 //! | `Gone` | again | again, until it expires | |
 //! | `Deny` | the feed rests, ERROR once | again: its listing tells | the feed rests |
 //! | `Forbid` | again, ever later; at last as `Deny` | again | again; at last as `Deny` |
-//! | `Retry` | again; at last planned anew | again; at last set aside | listed first, then started |
+//! | `Retry` | again; at last planned anew | again; at last set aside | listed, then started |
 //!
 //! A refusal is told once a code, not once an attempt. What our own back-pressure may have caused
 //! (an answer that we made wait) counts as nobody's failure.
