@@ -229,6 +229,8 @@ impl Coverage {
             self.begin = self.retention.begin(lookback, born);
             self.changed = true;
         }
+        // What was told by a wrong clock says nothing of what is lost by the right one.
+        self.lost_until = Utc::MIN;
         let horizon = horizon(now);
         if self.covered.last_end().is_some_and(|end| horizon < end) {
             self.forget_after(horizon);
@@ -278,5 +280,36 @@ mod tests {
         record.span = 90;
         let text = state::encode(&record);
         assert_eq!(state::decode::<LaneRecord>("lane/x", &text), Ok(record), "{text}");
+    }
+
+    #[test]
+    fn what_a_wrong_clock_called_lost_hides_no_loss_by_the_right_one() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let retention = Retention {
+            kept: 7 * DAY,
+            margin: Duration::ZERO,
+            begin_margin: Duration::ZERO,
+            early: Duration::ZERO,
+        };
+        let feed = ContentType::DlpAll;
+        let start = Utc::from_millis(1_772_323_200_000);
+        let now = Now { monotonic: Duration::ZERO, wall: start };
+        let (mut desk, stored) = (Desk::for_tests(), Stored::new());
+        let load = Coverage::load(feed, &LaneKeys::new(feed), &stored, retention, DAY, now);
+        let (mut coverage, _) = load.unwrap();
+        let whole = Interval::new(start - DAY, start).unwrap();
+        coverage.cover(whole);
+        let mut lost = |coverage: &mut Coverage, days, server_now| {
+            let now = Now { monotonic: days * DAY, ..now };
+            coverage.settle_retention(&coverage.covered().clone(), &mut desk, now, server_now)
+        };
+        // A stranger's date, a year ahead: all up to a week before it is lost.
+        assert_eq!(lost(&mut coverage, 1, start + 365 * DAY), 358 * DAY);
+        coverage.correct_time(DAY, start, start);
+        assert_eq!(coverage.covered().last_end(), Some(start - Duration::from_secs(1)));
+        // Nine days without an answer: two of them are lost indeed, and told.
+        let after = start + 9 * DAY;
+        assert_eq!(lost(&mut coverage, 9, after), 2 * DAY + Duration::from_secs(1));
+        assert_eq!(desk.losses().unacknowledged(), 1, "both in one piece");
     }
 }

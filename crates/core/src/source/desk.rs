@@ -128,6 +128,23 @@ impl Desk {
         })
     }
 
+    /// One with the settings that users have who set none.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        use crate::options::{RawOptions, Reader};
+        let none = RawOptions::new();
+        let settings = DeskSettings {
+            tenant_id: "".into(),
+            limits: Limits::read(&mut Reader::new(&none)),
+            treatment: &TreatmentConfig::default(),
+            once: false,
+            seed: 1,
+            digest_key: DigestKey::drawn(1),
+            changes: Changes::default(),
+        };
+        Self::new(settings, &Stored::new()).expect("an empty state is sound")
+    }
+
     // Settings.
 
     pub(crate) const fn limits(&self) -> &Limits {
