@@ -13,7 +13,7 @@ use crate::base::origin::Origin;
 use crate::contract::batch::ContentType;
 use crate::identity::credential::Credential;
 pub use crate::identity::sign_in::CredentialSource;
-use crate::identity::sign_in::SignIn;
+use crate::identity::sign_in::{self, SignIn};
 use crate::options::CLOUDS;
 pub use crate::options::{ConfigError, RawOptions, Reader, nearest, no_entries};
 use crate::records::treatment::TreatmentConfig;
@@ -61,18 +61,34 @@ impl Config {
         let cloud = CLOUDS.into_iter().find(|cloud| cloud.name == plan).unwrap_or(CLOUDS[0]);
         let tenant_id: Arc<str> = reader.guid("tenant_id", true).unwrap_or_default().into();
         let (with_audit, with_activities) = sources(&mut reader);
-        let activities = ActivitiesConfig::read(&mut reader, with_activities);
-        let audit = AuditConfig::read(&mut reader, &cloud, tenant_id.clone(), with_audit);
+        let interval = reader.duration("interval_sec");
+        let activities = ActivitiesConfig::read(&mut reader, interval, with_activities);
+        // The portal's own token needs no app.
+        let keyed = !with_audit && activities.as_ref().is_some_and(|own| own.token.is_some());
+        let client_id = sign_in::client_id(&mut reader, raw, keyed);
+        let audit = AuditConfig::read(
+            &mut reader,
+            &cloud,
+            tenant_id.clone(),
+            client_id.clone(),
+            interval,
+            with_audit,
+        );
         match (with_audit, with_activities) {
             (true, false) => reader.refuse_unused(&PORTAL_OPTIONS, ACTIVITIES),
             (false, true) => reader.refuse_unused(&MANAGEMENT_OPTIONS, MANAGEMENT),
             // Without a source, that is told.
             (true, true) | (false, false) => {}
         }
-        // The portal's own token needs no app.
-        let keyed = !with_audit && activities.as_ref().is_some_and(|own| own.token.is_some());
-        let sign_in =
-            SignIn::read(&mut reader, raw, credential, tenant_id.clone(), cloud.login_url, keyed);
+        let sign_in = SignIn::read(
+            &mut reader,
+            raw,
+            credential,
+            tenant_id.clone(),
+            client_id,
+            cloud.login_url,
+            keyed,
+        );
         let limits = Limits::read(&mut reader);
         let treatment = TreatmentConfig::read(&mut reader);
         reader.finish()?;

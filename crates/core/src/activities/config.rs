@@ -34,7 +34,11 @@ pub const PORTAL_OPTIONS: [&str; 6] = [
 impl ActivitiesConfig {
     /// Reads the options of this source, whether it is collected or not: a mistake in one is told
     /// in any case. `None` if it is not, or if they do not do.
-    pub(crate) fn read(reader: &mut Reader<'_>, collected: bool) -> Option<Self> {
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        interval: Duration,
+        collected: bool,
+    ) -> Option<Self> {
         let url = read_url(reader, collected);
         let filters = read_filters(reader);
         let token = reader.optional("portal_token").map(Secret::new);
@@ -48,7 +52,7 @@ impl ActivitiesConfig {
             resource,
             lookback,
             filters: filters?,
-            interval: reader.duration("interval_sec"),
+            interval,
             requests_per_minute: u32::try_from(requests).unwrap_or(u32::MAX),
         })
     }

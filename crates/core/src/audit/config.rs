@@ -38,10 +38,13 @@ pub(crate) struct AuditConfig {
 
 impl AuditConfig {
     /// Reads the options of this source, whether it is collected or not. Mistakes stay in `reader`.
+    /// `interval` is that of all sources.
     pub(crate) fn read(
         reader: &mut Reader<'_>,
         cloud: &Cloud,
         tenant_id: Arc<str>,
+        client_id: Box<str>,
+        interval: Duration,
         collected: bool,
     ) -> Self {
         let content_types = content_types(reader);
@@ -53,13 +56,13 @@ impl AuditConfig {
             api: reader.origin("api_url", cloud.api_url),
             resource: reader.optional("resource").unwrap_or_else(|| cloud.api_url.into()).into(),
             publisher_id: publisher_id.unwrap_or_else(|| tenant_id.to_string()).into(),
-            interval: reader.duration("interval_sec"),
+            interval,
             lookback: reader.duration("lookback"),
             start_subscriptions,
             requests_per_minute: u32::try_from(requests).unwrap_or(u32::MAX),
             enrich: reader.boolean("enrich"),
             webhook: webhook::read(reader, start_subscriptions),
-            client_id: reader.optional("client_id").unwrap_or_default().to_lowercase().into(),
+            client_id,
             tenant_id,
         }
     }

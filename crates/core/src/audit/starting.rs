@@ -227,14 +227,12 @@ impl AuditSource {
         ended: Ended,
     ) {
         let ending = self.ending(desk, now, &mut exchange, ended);
-        // Microsoft says so with an error, of all things (AF20024), or with the subscription.
-        let confirmed = ending.code.is_some() || answers::is_enabled(exchange.body.small_bytes());
         if self.is_refused_webhook(desk, now, index, ending.code.as_deref()) {
             self.lanes[index].subscription().start_without_webhook();
             return;
         }
         match &ending.verdict {
-            Verdict::Accept if confirmed => {
+            Verdict::Accept if is_confirmed(&ending, &exchange) => {
                 self.access.prove(exchange.sent.generation, now.monotonic);
                 self.accept_start(desk, now, index, &ending);
             }
@@ -342,10 +340,8 @@ impl AuditSource {
         ended: Ended,
     ) {
         let ending = self.ending(desk, now, &mut exchange, ended);
-        // An enabled subscription in which nothing changes is an error (AF20024).
-        let confirmed = ending.code.is_some() || answers::is_enabled(exchange.body.small_bytes());
         match &ending.verdict {
-            Verdict::Accept if confirmed => self.accept_webhook(desk, index),
+            Verdict::Accept if is_confirmed(&ending, &exchange) => self.accept_webhook(desk, index),
             Verdict::CoolDown(wait) => {
                 let wait = wait.unwrap_or(START_COOL_DOWN).min(START_COOL_DOWN);
                 let webhook = self.lanes[index].subscription().webhook();
@@ -422,4 +418,10 @@ impl AuditSource {
     fn webhook_address(&self) -> String {
         self.config.webhook.as_ref().map(|webhook| webhook.address.clone()).unwrap_or_default()
     }
+}
+
+/// Whether the answer to a start says that the subscription is enabled: with the subscription, or,
+/// if it was and nothing changes, with an error (AF20024).
+fn is_confirmed(ending: &Ending, exchange: &Exchange) -> bool {
+    ending.code.is_some() || answers::is_enabled(exchange.body.small_bytes())
 }

@@ -41,19 +41,17 @@ impl SigningIn {
         let asked = sources.iter_mut().position(|source| source.access().is_asked());
         let taker = asked
             .or_else(|| sources.iter_mut().position(|source| source.access().tokens().is_some()));
-        let mut request = None;
-        for (index, source) in sources.iter_mut().enumerate() {
-            let Some(tokens) = source.access().tokens() else { continue };
-            if Some(index) == taker {
-                let (events, wanted) =
-                    tokens.present(presented.clone(), sign_in, server_now, certain);
-                request = wanted.filter(|_| !stopping);
-                events.into_iter().for_each(|event| desk.tell(event));
-            } else if let Some(credential) = &credential {
-                tokens.learn(credential.clone());
+        if let Some(credential) = credential {
+            for (index, source) in sources.iter_mut().enumerate() {
+                let tokens = source.access().tokens().filter(|_| Some(index) != taker);
+                tokens.into_iter().for_each(|tokens| tokens.learn(credential.clone()));
             }
         }
-        if let (Some(request), Some(index)) = (request, taker) {
+        let Some(index) = taker else { return };
+        let Some(tokens) = sources[index].access().tokens() else { return };
+        let (events, request) = tokens.present(presented, sign_in, server_now, certain);
+        events.into_iter().for_each(|event| desk.tell(event));
+        if let Some(request) = request.filter(|_| !stopping) {
             let id = desk.send(Asker::SignIn(SourceId(index)), request, Urgency::Fresh);
             self.exchanges.insert(id, (Head::default(), SmallBody::default()));
             if let Some(tokens) = sources[index].access().tokens() {

@@ -42,6 +42,14 @@ pub enum CredentialSource {
     Broken,
 }
 
+/// Reads who the app is; empty if it has no name or none that is a GUID. `keyed`: nobody signs in.
+pub(crate) fn client_id(reader: &mut Reader<'_>, raw: &RawOptions, keyed: bool) -> Box<str> {
+    // A machine's own identity has no client id that anybody would need to know.
+    let managed = CredentialKind::ManagedIdentity;
+    let nameless = keyed || Choice::of(raw).is_ok_and(|choice| choice.kind == managed);
+    reader.guid("client_id", !nameless).unwrap_or_default().into()
+}
+
 impl SignIn {
     /// Reads the options; `None` if a mistake was reported, here or by the packaging. `keyed`:
     /// nobody has to sign in, for the only source has a token of its own.
@@ -50,13 +58,10 @@ impl SignIn {
         raw: &RawOptions,
         source: CredentialSource,
         tenant_id: Arc<str>,
+        client_id: Box<str>,
         login_default: &str,
         keyed: bool,
     ) -> Option<Self> {
-        // A machine's own identity has no client id that anybody would need to know.
-        let managed = CredentialKind::ManagedIdentity;
-        let nameless = keyed || Choice::of(raw).is_ok_and(|choice| choice.kind == managed);
-        let client_id = reader.guid("client_id", !nameless).unwrap_or_default().into();
         let login = reader.origin("login_url", login_default);
         let (algorithm, endpoint, choice, credential) = if keyed {
             let choice = Choice { kind: CredentialKind::ClientSecret, auto: false };

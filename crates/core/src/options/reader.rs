@@ -82,8 +82,6 @@ impl<'a> Reader<'a> {
     pub fn finish_known(mut self) -> Result<(), Vec<ConfigError>> {
         let place = |error: &ConfigError| OPTIONS.iter().position(|spec| spec.name == error.option);
         self.errors.sort_by_key(|error| place(error).unwrap_or(usize::MAX));
-        // An option of two parts is read by both.
-        self.errors.dedup();
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
     }
 
