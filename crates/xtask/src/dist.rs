@@ -10,9 +10,10 @@ use crate::component::{self, NO_OPTIMISER};
 use crate::shell::{self, print};
 
 /// Files of the workspace that go with the programs.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "LICENSE",
     "README.md",
+    "OPERATING.md",
     "CHANGELOG.md",
     "plugins/fluent-bit/README.md",
     "crates/cli/README.md",

@@ -1,6 +1,6 @@
 //! The check *documents*: what the documents name exists. Links between them lead to files and
 //! headings that there are, paths in them to files; what INVARIANTS.md names, stands in the code;
-//! ARCHITECTURE.md stays a map. Looks at nothing outside the workspace.
+//! ARCHITECTURE.md stays a map, and README.md the first page. Looks at nothing outside the workspace.
 
 mod code;
 mod markdown;
@@ -18,6 +18,10 @@ use crate::shell;
 /// A map that is longer is not read.
 const MAP_BYTES_MAX: usize = 15_000;
 
+/// What a newcomer reads in a few minutes.
+const FIRST_PAGE_LINES_MAX: usize = 150;
+
+const FIRST_PAGE: &str = "README.md";
 const MAP: &str = "ARCHITECTURE.md";
 const INVARIANTS: &str = "INVARIANTS.md";
 /// Tells of files as they were.
@@ -51,6 +55,7 @@ pub(crate) fn check() -> Result<()> {
     let unknown = invariants.spans.iter().filter(|span| !code.knows(span, root));
     broken.extend(unknown.map(|span| format!("{INVARIANTS}: nothing is called `{span}`")));
     broken.extend(map(&read(&root.join(MAP))?, &mapped(root)?));
+    broken.extend(first_page(&read(&root.join(FIRST_PAGE))?));
     if !broken.is_empty() {
         bail!("{} names or links to put right:\n{}", broken.len(), broken.join("\n"));
     }
@@ -121,6 +126,17 @@ fn mapped(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// What is wrong with the first page: too long.
+fn first_page(text: &str) -> Option<String> {
+    let lines = text.lines().count();
+    (FIRST_PAGE_LINES_MAX < lines).then(|| {
+        format!(
+            "{FIRST_PAGE}: {lines} lines, more than {FIRST_PAGE_LINES_MAX}: how to run it stands in \
+             OPERATING.md, the rest in the README of the crate that it is about"
+        )
+    })
+}
+
 /// What is wrong with the map: too long, or a folder is missing.
 fn map(text: &str, folders: &[String]) -> Vec<String> {
     let spans = Page::read(text).spans;
@@ -186,6 +202,13 @@ mod tests {
             );
             assert_eq!(paths(page, path, PAST), [""; 0]);
         });
+    }
+
+    #[test]
+    fn a_first_page_is_short() {
+        assert_eq!(first_page(&"line\n".repeat(FIRST_PAGE_LINES_MAX)), None);
+        let problem = first_page(&"line\n".repeat(FIRST_PAGE_LINES_MAX + 1)).expect("too long");
+        assert!(problem.contains("151 lines"), "{problem}");
     }
 
     #[test]
