@@ -57,6 +57,11 @@ fn why_none(path: &Path, bytes: &[u8]) -> String {
             "a certificate in DER and not in PEM; convert it: `openssl x509 -inform der -in {path} \
              -out {path}.pem`"
         )
+    } else if is_pkcs12(bytes) {
+        format!(
+            "a PKCS#12 file (.p12, .pfx); take the certificates out of it: `openssl pkcs12 -in \
+             {path} -cacerts -nokeys -out {path}.pem`"
+        )
     } else if pkcs7 || bytes.starts_with(&[0x30, 0x82]) || bytes.starts_with(&[0x30, 0x80]) {
         let form = if pkcs7 { "pem" } else { "der" };
         format!(
@@ -66,6 +71,17 @@ fn why_none(path: &Path, bytes: &[u8]) -> String {
     } else {
         "no certificate in the file".into()
     }
+}
+
+/// Whether it begins as a PFX does (RFC 7292, section 4): a sequence of long form whose first member
+/// is the version, 3. A PKCS#7 file has an object identifier there.
+fn is_pkcs12(bytes: &[u8]) -> bool {
+    let members = match bytes {
+        [0x30, 0x82, _, _, members @ ..] => members,
+        [0x30, 0x83, _, _, _, members @ ..] | [0x30, 0x80, members @ ..] => members,
+        _ => return false,
+    };
+    members.starts_with(&[0x02, 0x01, 0x03])
 }
 
 const PKCS7: &[u8] = b"-----BEGIN PKCS7-----";
@@ -104,6 +120,11 @@ mod tests {
         let p7b = b"-----BEGIN PKCS7-----\r\nMAA=\r\n-----END PKCS7-----\r\n";
         let problem = read("root.p7b", p7b).unwrap_err();
         assert!(problem.contains("openssl pkcs7 -inform pem"), "{problem}");
+        // The first bytes of `openssl pkcs12 -export`, and of `openssl crl2pkcs7`.
+        let problem = read("root.pfx", &[0x30, 0x82, 0x04, 0x2f, 0x02, 0x01, 0x03]).unwrap_err();
+        assert!(problem.contains("openssl pkcs12 -in DIR/root.pfx -cacerts"), "{problem}");
+        let problem = read("root.p7c", &[0x30, 0x82, 0x04, 0x2f, 0x06, 0x09, 0x2a]).unwrap_err();
+        assert!(problem.contains("openssl pkcs7 -inform der"), "{problem}");
         assert_eq!(read("text.pem", b"hello").unwrap_err(), "no certificate in the file");
     }
 }

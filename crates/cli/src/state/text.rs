@@ -93,11 +93,21 @@ pub(super) fn loss_text(known: &KnownLoss) -> String {
     let what = match loss.kind {
         LossKind::Gap => "not listed while Microsoft kept it".to_owned(),
         LossKind::Unsubscribed => "the subscription was stopped, content may be lost".to_owned(),
-        LossKind::Blob => format!("{count} blobs expired unread"),
-        LossKind::RecordsDropped => format!("{count} records dropped: too large"),
-        LossKind::RecordsWithheld => format!("{count} records withheld: no valid JSON"),
-        LossKind::EntriesDropped => format!("{count} entries of a listing could not be read"),
-        LossKind::Output => format!("{count} bytes of the output are not there any more"),
+        LossKind::Blob => {
+            format!("{} expired before all of it was read", amount(count, "blob", "blobs"))
+        }
+        LossKind::RecordsDropped => {
+            format!("{} dropped: too large", amount(count, "record", "records"))
+        }
+        LossKind::RecordsWithheld => {
+            format!("{} withheld: no valid JSON", amount(count, "record", "records"))
+        }
+        LossKind::EntriesDropped => {
+            format!("{} of a listing not readable", amount(count, "entry", "entries"))
+        }
+        LossKind::Output => {
+            format!("{} missing at the end of the output", amount(count, "byte", "bytes"))
+        }
         LossKind::Unknown => format!("{count}, in a way that only a newer version knows"),
     };
     let mut text = format!("{number}: ");
@@ -121,6 +131,10 @@ pub(super) fn loss_text(known: &KnownLoss) -> String {
     }
     // A name or a note is a stranger's.
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn amount(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 pub(super) fn as_json(tenants: &[Tenant]) -> String {

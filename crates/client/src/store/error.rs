@@ -17,7 +17,7 @@ pub enum DbState {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Its directory does not exist.
-    #[error("{path}: there is no such directory; remedy: create it, or set db to another file",
+    #[error("{path}: there is no such directory; remedy: create it, or name a file elsewhere",
         path = .directory.display())]
     NoDirectory {
         /// The directory.
