@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::content_type::ContentType;
 use crate::draw;
 use crate::guid::Guid;
-use crate::records::{Head, Recipe, Scratch, Source};
+use crate::records::{Recipe, Scratch, Source};
 use crate::time::Stamp;
 
 /// Bytes of a chunk; a chunk is as much larger as its last record needs.
@@ -18,12 +20,33 @@ pub(crate) const PHANTOM_SUB_MIN: u32 = 900_000;
 const REGIONS: [&str; 8] =
     ["na0018", "na0022", "na0043", "emea0012", "emea0029", "emea9034", "apac0010", "jpn0016"];
 
-/// How many records a blob holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What records a blob holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
+    /// So many, as the recipe makes them.
     Records(u32),
-    /// Records until the blob has so many bytes.
+    /// As many until the blob has so many bytes.
     Bytes(u64),
+    /// These.
+    Given(Arc<[Vec<u8>]>),
+}
+
+/// What is known of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// The value of `Id`; none when the record has no such field, or it is no GUID.
+    pub(crate) id: Option<Guid>,
+    /// It is no JSON object.
+    pub(crate) malformed: bool,
+}
+
+impl Known {
+    /// Reads a record that somebody gave.
+    fn of(record: &[u8]) -> Self {
+        let read: Option<Map<String, Value>> = serde_json::from_slice(record).ok();
+        let id = read.as_ref().and_then(|members| members.get("Id")).and_then(Value::as_str);
+        Self { id: id.and_then(Guid::parse), malformed: read.is_none() }
+    }
 }
 
 /// What the body of a blob is.
@@ -147,23 +170,25 @@ impl BlobStream {
 
     /// Whether the whole is small enough to be built at once.
     pub(crate) fn is_small(&self) -> bool {
-        match self.blob.size {
+        match &self.blob.size {
             Size::Records(count) => {
-                u64::from(count) * self.recipe.bytes_max() <= 4 * CHUNK_BYTES as u64
+                u64::from(*count) * self.recipe.bytes_max() <= 4 * CHUNK_BYTES as u64
             }
-            Size::Bytes(bytes) => bytes <= CHUNK_BYTES as u64,
+            Size::Bytes(bytes) => *bytes <= CHUNK_BYTES as u64,
+            Size::Given(records) => records.iter().map(Vec::len).sum::<usize>() <= 4 * CHUNK_BYTES,
         }
     }
 
     fn more_records(&self) -> bool {
-        match self.blob.size {
-            Size::Records(count) => self.index < count,
-            Size::Bytes(bytes) => self.written + 1 < bytes,
+        match &self.blob.size {
+            Size::Records(count) => self.index < *count,
+            Size::Bytes(bytes) => self.written + 1 < *bytes,
+            Size::Given(records) => (self.index as usize) < records.len(),
         }
     }
 
     /// Appends the next record alone; none after the last. Used to list what is owed.
-    pub(crate) fn next_record(&mut self, out: &mut Vec<u8>) -> Option<(u32, Head)> {
+    pub(crate) fn next_record(&mut self, out: &mut Vec<u8>) -> Option<(u32, Known)> {
         if self.blob.form == Form::Null || !self.more_records() {
             return None;
         }
@@ -174,10 +199,17 @@ impl BlobStream {
         }
         let before = out.len();
         let index = self.index;
-        let head = self.recipe.write(self.blob.source(), index, &mut self.scratch, out);
+        let known = if let Size::Given(records) = &self.blob.size {
+            let record = &records[index as usize];
+            out.extend_from_slice(record);
+            Known::of(record)
+        } else {
+            let head = self.recipe.write(self.blob.source(), index, &mut self.scratch, out);
+            Known { id: head.id, malformed: head.malformed }
+        };
         self.written += (out.len() - before) as u64;
         self.index += 1;
-        Some((index, head))
+        Some((index, known))
     }
 
     /// The body without the last bytes of its last record, and of what follows.

@@ -58,7 +58,7 @@ impl Iterator for Walk {
         loop {
             if let Some((content_id, blob, stream, tenant)) = &mut self.open {
                 let mut bytes = Vec::new();
-                if let Some((index, head)) = stream.next_record(&mut bytes) {
+                if let Some((index, known)) = stream.next_record(&mut bytes) {
                     let place = format!("{content_id}/{index}");
                     let place = || xxhash_rust::xxh3::xxh3_128(place.as_bytes());
                     return Some(Owed {
@@ -69,9 +69,9 @@ impl Iterator for Walk {
                         available_ms: blob.available_ms,
                         expires_ms: blob.expires_ms,
                         index,
-                        id: head.id,
-                        malformed: head.malformed,
-                        key: head.id.map_or_else(place, |id| id.0),
+                        id: known.id,
+                        malformed: known.malformed,
+                        key: known.id.map_or_else(place, |id| id.0),
                         hash: xxhash_rust::xxh3::xxh3_128(&bytes),
                         bytes,
                     });

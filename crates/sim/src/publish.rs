@@ -118,12 +118,19 @@ impl Feed {
         }
     }
 
-    /// Publishes a blob now, available at once.
-    pub(crate) fn publish_now(&mut self, now_ms: i64, press: &mut Press<'_>) -> Blob {
+    /// Publishes a blob now, available at once: of these records, or of such as are drawn.
+    pub(crate) fn publish_now(
+        &mut self,
+        now_ms: i64,
+        records: Option<Vec<Vec<u8>>>,
+        press: &mut Press<'_>,
+    ) -> Blob {
         let mut blob = self.draw_blob(now_ms, press);
         blob.available_ms = now_ms;
         blob.form = Form::Array;
-        if blob.size == Size::Records(0) {
+        if let Some(records) = records {
+            blob.size = Size::Given(records.into());
+        } else if blob.size == Size::Records(0) {
             blob.size = Size::Records(1);
         }
         self.insert(blob)
@@ -194,7 +201,7 @@ impl Feed {
             blob.key = original.key;
             blob.events_ms = original.events_ms;
             blob.old_events = original.old_events;
-            blob.size = original.size;
+            blob.size = original.size.clone();
             blob.form = original.form;
         }
         blob

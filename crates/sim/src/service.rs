@@ -183,11 +183,33 @@ impl Microsoft {
         tenant: Guid,
         content_type: ContentType,
     ) -> Option<Published> {
+        self.publish_now(now_ms, tenant, content_type, None)
+    }
+
+    /// The same with these records in it, byte for byte. Each should be one JSON value; no record
+    /// at all makes an empty blob.
+    pub fn publish_records(
+        &mut self,
+        now_ms: i64,
+        tenant: Guid,
+        content_type: ContentType,
+        records: Vec<Vec<u8>>,
+    ) -> Option<Published> {
+        self.publish_now(now_ms, tenant, content_type, Some(records))
+    }
+
+    fn publish_now(
+        &mut self,
+        now_ms: i64,
+        tenant: Guid,
+        content_type: ContentType,
+        records: Option<Vec<Vec<u8>>>,
+    ) -> Option<Published> {
         self.advance(now_ms);
         let now_ms = self.now_ms;
         let mut press = Press { config: &self.config, faults: &mut self.faults };
         let tenant = self.tenants.iter_mut().find(|known| known.id == tenant)?;
-        let blob = tenant.feeds[content_type.index()].publish_now(now_ms, &mut press);
+        let blob = tenant.feeds[content_type.index()].publish_now(now_ms, records, &mut press);
         tenant.notify(std::slice::from_ref(&blob), now_ms);
         let (content_id, created_ms) = (blob.content_id(), blob.created.ms);
         let walk = Walk::new(vec![(Arc::clone(&tenant.recipe), blob)]);

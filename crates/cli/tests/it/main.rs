@@ -11,6 +11,7 @@ mod credentials;
 mod host;
 mod losses;
 mod output;
+mod records;
 mod run;
 #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "some of it is for the host's tests"))]
 mod support;

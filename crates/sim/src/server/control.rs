@@ -32,7 +32,7 @@ pub(super) fn answer(request: &Request, shared: &Arc<Shared>) -> Response<Server
             shared.microsoft().heal();
             json_answer(json!({"healed": true}))
         }
-        ("POST", "/_sim/publish") => publish(&query, shared),
+        ("POST", "/_sim/publish") => publish(&query, &request.body, shared),
         _ => plain(
             StatusCode::NOT_FOUND,
             "GET /_sim/owed[?records=1], GET /_sim/activities[?records=1], GET /_sim/feedback, \
@@ -65,7 +65,7 @@ fn report(shared: &Shared) -> Response<ServerBody> {
     }
 }
 
-fn publish(query: &Query, shared: &Shared) -> Response<ServerBody> {
+fn publish(query: &Query, body: &[u8], shared: &Shared) -> Response<ServerBody> {
     let Some(Ok(content_type)) = query.get("contentType").map(str::parse::<ContentType>) else {
         let known = ContentType::ALL.map(ContentType::name).join(", ");
         let text = format!("contentType is missing or unknown: use one of {known}\n");
@@ -74,7 +74,16 @@ fn publish(query: &Query, shared: &Shared) -> Response<ServerBody> {
     let mut microsoft = shared.microsoft();
     let first = microsoft.tenants()[0].id;
     let tenant = query.get("tenant").map_or(Some(first), Guid::parse);
-    match tenant.and_then(|tenant| microsoft.publish(shared.now_ms(), tenant, content_type)) {
+    let now_ms = shared.now_ms();
+    let records = || body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let published = tenant.and_then(|tenant| match body {
+        [] => microsoft.publish(now_ms, tenant, content_type),
+        _ => {
+            let records = records().map(<[u8]>::to_vec).collect();
+            microsoft.publish_records(now_ms, tenant, content_type, records)
+        }
+    });
+    match published {
         None => plain(StatusCode::NOT_FOUND, "no such tenant\n"),
         Some(published) => json_answer(json!({
             "content_type": content_type,

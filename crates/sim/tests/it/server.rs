@@ -157,6 +157,25 @@ fn a_blob_can_be_published_and_the_world_healed() {
 }
 
 #[test]
+fn a_blob_of_given_records_holds_them_byte_for_byte() {
+    let server = server(SimConfig { subscribed: true, ..config(5) });
+    let token = token(&server);
+    let id = "6fa459ea-ee8a-4ca4-894e-db77e160355e";
+    let records = format!("{{\"Id\":\"{id}\",\"n\":1e0}}\n{{\"Id\":\"\"}}\n7\n");
+    let path = "/_sim/publish?contentType=Audit.General";
+    let published = http(&server, "POST", path, "", &records);
+    let published: serde_json::Value = serde_json::from_slice(&published.body).unwrap();
+    assert_eq!(published["ids"], serde_json::json!([id, null, null]));
+    let path = feed(&server, &format!("audit/{}", published["content_id"].as_str().unwrap()));
+    let blob = http(&server, "GET", &path, &token, "");
+    let expected = format!("[{{\"Id\":\"{id}\",\"n\":1e0}},{{\"Id\":\"\"}},7]");
+    assert_eq!(String::from_utf8(blob.body).unwrap(), expected);
+    let owed =
+        String::from_utf8(http(&server, "GET", "/_sim/owed?records=1", "", "").body).unwrap();
+    assert_eq!(owed.lines().filter(|line| line.contains(r#"\"n\":1e0"#)).count(), 1);
+}
+
+#[test]
 fn bodies_are_compressed_and_cut_on_the_wire() {
     let faults = FaultPlan::none().with(Fault::Gzip, 1.0);
     let compressed = server(SimConfig { subscribed: true, faults, ..config(5) });
