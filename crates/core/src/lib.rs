@@ -38,10 +38,13 @@ pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
 pub use contract::batch::{Batch, BatchId, ContentRef, ContentType, Record};
 pub use contract::event::Event;
+pub use contract::history::{Causes, FeedHistory, HISTORY, HourRow, HourStanding, is_past};
 pub use contract::io::{Input, Io, Machine, Output, OutputShort, run};
 pub use contract::level::Level;
+pub use contract::loss::LossKind;
 pub use contract::metrics::{LaneMetrics, Metrics};
 pub use contract::remedy::{KNOWN_ERRORS, KnownError, known_error};
+pub use contract::replay::{REPLAY, Replay, Replayer};
 pub use contract::request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,
 };
@@ -54,5 +57,5 @@ pub use identity::credential::{self, Credential, CredentialKind, Presented};
 pub use records::enrich::Enrichment;
 pub use records::line::{LineLimits, LineWriter};
 pub use source::losses::{
-    ACKNOWLEDGED, Acknowledgement, KnownLoss, Loss, LossKind, acknowledge, losses, remember,
+    ACKNOWLEDGED, Acknowledgement, KnownLoss, Loss, acknowledge, losses, remember,
 };

@@ -16,6 +16,9 @@
 //! | `search/TYPE` | the key of its filters, where a silence began, last times of relisting |
 //! | `loss/N` | JSON: what was lost ([`mod@crate::source::losses`]); missing in old states |
 //! | `acknowledged/N` | JSON: who has acknowledged it; written by somebody else |
+//! | `history/TYPE`, `history/TYPE/HOUR` | what became of each hour ([`mod@super::history`]) |
+//! | `replay/TYPE/FROM-UNTIL` | JSON: who wants hours once more ([`mod@super::replay`]) |
+//! | `again/TYPE` | JSON: which hours are being delivered once more |
 //! | `sink/…` | what a sink remembers, in the same commit; nothing here reads it |
 //!
 //! Version 1 had no digests. Records that it stored count as the same whatever they say, as they

@@ -12,10 +12,11 @@ use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::ContentType;
 use crate::contract::event::Event;
+use crate::contract::loss::LossKind;
 use crate::contract::state::{self, StateError, Stored};
 use crate::source::desk::Desk;
 use crate::source::keys::LaneKeys;
-use crate::source::losses::{Loss, LossKind};
+use crate::source::losses::Loss;
 use crate::source::retention::{GAP_REPORTED_EVERY, Retention, horizon};
 
 /// The stored part of a lane.

@@ -15,8 +15,8 @@
 use std::collections::VecDeque;
 
 use crate::contract::batch::BatchId;
+use crate::contract::loss::LossKind;
 use crate::records::treatment::Treated;
-use crate::source::losses::LossKind;
 
 /// Entries at the most, but for what requests under way still add.
 pub(crate) const ENTRIES_MAX: usize = 10_000;

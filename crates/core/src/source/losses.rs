@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::interval::Interval;
 use crate::base::time::Utc;
 use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::loss::LossKind;
 use crate::contract::state::{self, Changes, Commit, StateError, Stored};
 
 /// Where losses are stored, each with its number in sixteen hexadecimal digits.
@@ -31,58 +32,6 @@ const ACKNOWLEDGED_MAX: usize = 100;
 
 /// Bytes of a name that are kept.
 const NAME_BYTES_MAX: usize = 1_024;
-
-/// How something was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LossKind {
-    /// Time that fell out of Microsoft's listings before it was listed.
-    Gap,
-    /// Time in which the subscription was stopped, as far as is known. Something may be lost.
-    Unsubscribed,
-    /// A blob that expired before it could be read.
-    Blob,
-    /// Records that were too large.
-    RecordsDropped,
-    /// Records that redaction could not read. Their length and hash were delivered.
-    RecordsWithheld,
-    /// Entries of listings that could not be read, so that their blobs are not known.
-    EntriesDropped,
-    /// Bytes of an output that count as delivered and are not there any more.
-    Output,
-    /// What a newer version knows of.
-    #[serde(other)]
-    Unknown,
-}
-
-impl LossKind {
-    /// Its name, as it is stored and printed.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gap => "gap",
-            Self::Unsubscribed => "unsubscribed",
-            Self::Blob => "blob",
-            Self::RecordsDropped => "records-dropped",
-            Self::RecordsWithheld => "records-withheld",
-            Self::EntriesDropped => "entries-dropped",
-            Self::Output => "output",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Whether two losses of this kind that touch are one.
-    const fn grows(self) -> bool {
-        match self {
-            Self::Gap | Self::Unsubscribed | Self::EntriesDropped => true,
-            Self::Blob
-            | Self::RecordsDropped
-            | Self::RecordsWithheld
-            | Self::Output
-            | Self::Unknown => false,
-        }
-    }
-}
 
 /// Something that was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
