@@ -5,12 +5,10 @@
 
 use std::path::Path;
 
-use m365_audit_core::config::{
-    ACTIVITIES, CredentialSource, MANAGEMENT, MANAGEMENT_OPTIONS, PORTAL_OPTIONS, Reader,
-};
+use m365_audit_core::config::{CredentialSource, Reader, options_of};
 use m365_audit_core::credential::Choice;
 use m365_audit_core::options::{self, HOST_OPTIONS, OPTIONS, Scope};
-use m365_audit_core::{Config, ConfigError, RawOptions, Secret};
+use m365_audit_core::{Config, ConfigError, RawOptions, Secret, SourceName};
 use rustls::pki_types::CertificateDer;
 
 use crate::credentials::{CredentialFile, read_secret};
@@ -105,13 +103,10 @@ pub fn in_order(mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
 /// Takes out what is about a source that `source` does not name: for who works with one source
 /// whatever is collected, or for many of whom some have it.
 pub fn drop_unused(raw: &mut RawOptions) {
-    let source = Reader::new(raw).optional("source").unwrap_or_default().to_ascii_lowercase();
-    let management = source.is_empty() || source.contains(MANAGEMENT);
-    let activities = source.contains(ACTIVITIES);
-    raw.retain(|name, _| {
-        (activities || !PORTAL_OPTIONS.contains(&&**name))
-            && (management || !MANAGEMENT_OPTIONS.contains(&&**name))
-    });
+    let source = Reader::new(raw).text_or_default("source").to_ascii_lowercase();
+    for left_out in SourceName::ALL.into_iter().filter(|known| !source.contains(known.as_str())) {
+        raw.retain(|name, _| !options_of(left_out).contains(&&**name));
+    }
 }
 
 impl NativeOptions {

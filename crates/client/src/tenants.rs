@@ -7,10 +7,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use m365_audit_core::config::{ACTIVITIES, Reader};
+use m365_audit_core::config::Reader;
 use m365_audit_core::credential::is_credential_option;
 use m365_audit_core::options::{self, Scope};
-use m365_audit_core::{ConfigError, RawOptions};
+use m365_audit_core::{ConfigError, RawOptions, SourceName};
 use toml::{Table, Value};
 
 use crate::credentials::read_bounded;
@@ -114,9 +114,9 @@ impl TenantsFile {
             raw.insert("client_secret".into(), "a table may have one".into());
         }
         // Which sources a table has, and where, it may say itself.
-        let sources = "management_activity, cloud_app_activities";
-        raw.entry("source".into()).or_insert_with(|| sources.into());
-        if raw["source"].contains(ACTIVITIES) {
+        let sources = || SourceName::ALL.map(SourceName::as_str).join(", ");
+        raw.entry("source".into()).or_insert_with(sources);
+        if raw["source"].contains(SourceName::CloudAppActivities.as_str()) {
             let somewhere = "https://tenant.portal.cloudappsecurity.com";
             raw.entry("portal_url".into()).or_insert_with(|| somewhere.into());
         }

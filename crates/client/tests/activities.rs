@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use m365_audit_client::{Client, RunError, Settings, Sink};
-use m365_audit_core::{Batch, BatchId, ContentType, Level, Outcome, RawOptions, Utc};
+use m365_audit_core::{Batch, BatchId, Feed, Level, Outcome, RawOptions, Utc};
 use m365_sim::{Listen, Server, SimConfig, Span};
 
 /// A few hundred activities and records of history, nothing new, and as many requests as one likes.
@@ -61,7 +61,7 @@ impl Sink for TestSink {
         self.batches += 1;
         anyhow::ensure!(self.dies_at.is_none_or(|at| self.batches < at), "killed");
         for record in batch.records {
-            if batch.content.content_type == ContentType::CloudAppActivities {
+            if batch.content.feed == Feed::CloudAppActivities {
                 self.activities.push((record.raw.to_vec(), record.happened));
             } else {
                 self.others += 1;

@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-pub use crate::activities::PORTAL_OPTIONS;
-use crate::activities::config::ActivitiesConfig;
+use crate::activities::config::{ActivitiesConfig, PORTAL_OPTIONS};
 use crate::activities::filter::Filters;
-use crate::audit::config::AuditConfig;
-pub use crate::audit::config::MANAGEMENT_OPTIONS;
+use crate::audit::config::{AuditConfig, MANAGEMENT_OPTIONS};
 use crate::audit::hint::Notified;
 use crate::base::origin::Origin;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::{ContentType, Feed, SourceName};
 use crate::identity::credential::Credential;
 pub use crate::identity::sign_in::CredentialSource;
 use crate::identity::sign_in::{self, SignIn};
@@ -18,11 +16,6 @@ use crate::options::CLOUDS;
 pub use crate::options::{ConfigError, RawOptions, Reader, nearest, no_entries};
 use crate::records::treatment::TreatmentConfig;
 use crate::source::limits::Limits;
-
-/// The words of `source`.
-pub const MANAGEMENT: &str = "management_activity";
-/// The same for activities.
-pub const ACTIVITIES: &str = "cloud_app_activities";
 
 /// What the core needs to know. Made by [`Config::parse`] only, so that every value is in bounds.
 #[derive(Clone, Debug)]
@@ -60,7 +53,9 @@ impl Config {
         // An unknown word has been reported.
         let cloud = CLOUDS.into_iter().find(|cloud| cloud.name == plan).unwrap_or(CLOUDS[0]);
         let tenant_id: Arc<str> = reader.guid("tenant_id", true).unwrap_or_default().into();
-        let (with_audit, with_activities) = sources(&mut reader);
+        let sources = sources(&mut reader);
+        let with_audit = sources.contains(&SourceName::ManagementActivity);
+        let with_activities = sources.contains(&SourceName::CloudAppActivities);
         let interval = reader.duration("interval_sec");
         let activities = ActivitiesConfig::read(&mut reader, interval, with_activities);
         // The portal's own token needs no app.
@@ -74,11 +69,10 @@ impl Config {
             interval,
             with_audit,
         );
-        match (with_audit, with_activities) {
-            (true, false) => reader.refuse_unused(&PORTAL_OPTIONS, ACTIVITIES),
-            (false, true) => reader.refuse_unused(&MANAGEMENT_OPTIONS, MANAGEMENT),
-            // Without a source, that is told.
-            (true, true) | (false, false) => {}
+        // Without any source, that is told.
+        let left_out = |source: &SourceName| !sources.is_empty() && !sources.contains(source);
+        for source in SourceName::ALL.into_iter().filter(left_out) {
+            reader.refuse_unused(options_of(source), source.as_str());
         }
         let sign_in = SignIn::read(
             &mut reader,
@@ -212,9 +206,9 @@ impl Config {
 
     /// Everything that is collected: content types, and activities.
     #[must_use]
-    pub fn feeds(&self) -> Vec<ContentType> {
-        let activities = self.activities.as_ref().map(|_| ContentType::CloudAppActivities);
-        self.audit.content_types.iter().copied().chain(activities).collect()
+    pub fn feeds(&self) -> Vec<Feed> {
+        let activities = self.activities.as_ref().map(|_| Feed::CloudAppActivities);
+        self.audit.content_types.iter().copied().map(Feed::Audit).chain(activities).collect()
     }
 
     /// The content types that are collected, each once; none if that source is not.
@@ -263,18 +257,26 @@ impl Config {
     }
 }
 
-/// Which sources are collected: the Management Activity API, and activities.
-fn sources(reader: &mut Reader<'_>) -> (bool, bool) {
+/// The options that are about one source alone and may not be set without it.
+#[must_use]
+pub const fn options_of(source: SourceName) -> &'static [&'static str] {
+    match source {
+        SourceName::ManagementActivity => &MANAGEMENT_OPTIONS,
+        SourceName::CloudAppActivities => &PORTAL_OPTIONS,
+    }
+}
+
+/// Which sources are collected.
+fn sources(reader: &mut Reader<'_>) -> Vec<SourceName> {
     let text = reader.text_or_default("source").to_ascii_lowercase();
-    let (mut audit, mut activities) = (false, false);
+    let mut sources = Vec::new();
     for word in reader.words("source", &text) {
-        match word {
-            MANAGEMENT => audit = true,
-            ACTIVITIES => activities = true,
-            _ => reader.refuse("source", word),
+        match SourceName::parse(word) {
+            Some(source) => sources.push(source),
+            None => reader.refuse("source", word),
         }
     }
-    (audit, activities)
+    sources
 }
 
 #[cfg(test)]

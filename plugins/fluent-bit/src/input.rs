@@ -86,8 +86,8 @@ impl Input for M365Audit {
         match settings.who {
             Who::One(client) => {
                 check_state(&client)?;
-                let (tenant_id, content_types) = (client.config.tenant_id(), client.config.feeds());
-                let subject = Subject { tenant_id, content_types };
+                let (tenant_id, feeds) = (client.config.tenant_id(), client.config.feeds());
+                let subject = Subject { tenant_id, feeds };
                 let metrics = HostMetrics::register(setup, &[subject]).swap_remove(0);
                 let logger = setup.logger();
                 let webhook = client.native.webhook.is_some();

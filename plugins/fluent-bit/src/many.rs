@@ -32,7 +32,7 @@ impl Host {
             .iter()
             .map(|tenant| Subject {
                 tenant_id: tenant.settings.config.tenant_id(),
-                content_types: tenant.settings.config.feeds(),
+                feeds: tenant.settings.config.feeds(),
             })
             .collect();
         let metrics = HostMetrics::register(setup, &subjects);

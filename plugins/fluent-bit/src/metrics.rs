@@ -2,7 +2,7 @@
 
 use fluent_bit_plugin::{Counter, Gauge, Setup};
 use m365_audit_core::{
-    ContentType, LANE_COUNTERS, LANE_GAUGES, LOSSES_UNACKNOWLEDGED, Metrics, Operation,
+    Feed, LANE_COUNTERS, LANE_GAUGES, LOSSES_UNACKNOWLEDGED, Metrics, Operation,
 };
 
 /// A counter over all runs of a collector. Each run counts from zero.
@@ -32,13 +32,13 @@ impl Total {
 pub(crate) struct Subject<'a> {
     pub(crate) tenant_id: &'a str,
     /// Everything that is collected, of both sources.
-    pub(crate) content_types: Vec<ContentType>,
+    pub(crate) feeds: Vec<Feed>,
 }
 
 /// All numbers of one tenant. Clones are the same numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct HostMetrics {
-    content_types: Vec<ContentType>,
+    feeds: Vec<Feed>,
     /// In the order of [`Operation::COLLECTING`].
     requests: Vec<Total>,
     throttled: Total,
@@ -67,13 +67,12 @@ impl HostMetrics {
             )
             .into_iter();
         let mut lane_counters = LANE_COUNTERS
-            .map(|spec| registrar.counters(spec.name, spec.help, Label::ContentType).into_iter());
-        let mut lane_gauges = LANE_GAUGES
-            .map(|spec| registrar.gauges(spec.name, spec.help, Label::ContentType).into_iter());
+            .map(|spec| registrar.counters(spec.name, spec.help, Label::Feed).into_iter());
+        let mut lane_gauges =
+            LANE_GAUGES.map(|spec| registrar.gauges(spec.name, spec.help, Label::Feed).into_iter());
         let malformed = "Records that are no JSON object, passed on as raw text.";
-        let mut malformed = registrar
-            .counters("records_malformed_total", malformed, Label::ContentType)
-            .into_iter();
+        let mut malformed =
+            registrar.counters("records_malformed_total", malformed, Label::Feed).into_iter();
         let mut one =
             |name, help| registrar.counters(name, help, Label::Nothing).into_iter().flatten();
         let mut throttled = one("throttled_total", "Answers that asked for fewer requests.");
@@ -93,7 +92,7 @@ impl HostMetrics {
             counters.unwrap_or_default().into_iter().map(Total::new).collect()
         };
         let subjects = subjects.iter().map(|subject| Self {
-            content_types: subject.content_types.clone(),
+            feeds: subject.feeds.clone(),
             requests: totals(requests.next()),
             throttled: Total::new(throttled.next().unwrap_or_default()),
             retries: Total::new(retries.next().unwrap_or_default()),
@@ -110,13 +109,13 @@ impl HostMetrics {
 
     /// Numbers that nobody shows: of a tenant that came after Init, when Fluent Bit takes no new
     /// ones.
-    pub(crate) fn unseen(content_types: &[ContentType]) -> Self {
+    pub(crate) fn unseen(feeds: &[Feed]) -> Self {
         let total = || Total::new(Counter::default());
         let totals = |count: usize| (0..count).map(|_| total()).collect::<Vec<_>>();
-        let types = content_types.len();
+        let types = feeds.len();
         let gauges = || (0..types).map(|_| Gauge::default()).collect::<Vec<_>>();
         Self {
-            content_types: content_types.into(),
+            feeds: feeds.into(),
             requests: totals(Operation::COLLECTING.len()),
             throttled: total(),
             retries: total(),
@@ -131,8 +130,8 @@ impl HostMetrics {
     }
 
     /// Whether these are the numbers of just these feeds.
-    pub(crate) fn fits(&self, content_types: &[ContentType]) -> bool {
-        content_types.iter().all(|wanted| self.index(*wanted).is_some())
+    pub(crate) fn fits(&self, feeds: &[Feed]) -> bool {
+        feeds.iter().all(|wanted| self.index(*wanted).is_some())
     }
 
     /// Shows where the collector stands.
@@ -147,7 +146,7 @@ impl HostMetrics {
         self.undelivered_bytes.set(metrics.undelivered_bytes as f64);
         self.losses_unacknowledged.set(metrics.losses_unacknowledged as f64);
         for lane in &metrics.lanes {
-            let Some(index) = self.index(lane.content_type) else { continue };
+            let Some(index) = self.index(lane.feed) else { continue };
             for (shown, spec) in self.lane_counters.iter().zip(LANE_COUNTERS) {
                 shown[index].show((spec.value)(lane));
             }
@@ -158,8 +157,8 @@ impl HostMetrics {
     }
 
     /// A record went out as raw text.
-    pub(crate) fn count_malformed(&self, content_type: ContentType) {
-        if let Some(index) = self.index(content_type) {
+    pub(crate) fn count_malformed(&self, feed: Feed) {
+        if let Some(index) = self.index(feed) {
             self.malformed[index].inc();
         }
     }
@@ -171,8 +170,8 @@ impl HostMetrics {
         totals.chain([&mut self.throttled, &mut self.retries]).for_each(Total::restart);
     }
 
-    fn index(&self, content_type: ContentType) -> Option<usize> {
-        self.content_types.iter().position(|known| *known == content_type)
+    fn index(&self, feed: Feed) -> Option<usize> {
+        self.feeds.iter().position(|known| *known == feed)
     }
 }
 
@@ -180,7 +179,7 @@ impl HostMetrics {
 #[derive(Clone, Copy)]
 enum Label<'a> {
     Nothing,
-    ContentType,
+    Feed,
     Of(&'a str, &'a [&'a str]),
 }
 
@@ -214,15 +213,13 @@ fn labels<'l>(
     let mut keys = vec!["tenant_id"];
     match label {
         Label::Nothing => {}
-        Label::ContentType => keys.push("content_type"),
+        Label::Feed => keys.push("content_type"),
         Label::Of(key, _) => keys.push(key),
     }
     let sets = subjects.iter().map(|subject| {
         let values: Vec<Option<&str>> = match label {
             Label::Nothing => vec![None],
-            Label::ContentType => {
-                subject.content_types.iter().map(|ct| Some(ct.as_str())).collect()
-            }
+            Label::Feed => subject.feeds.iter().map(|feed| Some(feed.as_str())).collect(),
             Label::Of(_, values) => values.iter().map(|value| Some(*value)).collect(),
         };
         let set = |value: Option<&'l str>| [subject.tenant_id].into_iter().chain(value).collect();

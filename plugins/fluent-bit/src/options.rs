@@ -10,7 +10,7 @@ use m365_audit_client::{
 };
 use m365_audit_core::config::Reader;
 use m365_audit_core::options::{self as core, OPTIONS as TABLE};
-use m365_audit_core::{ConfigError, ContentType, RawOptions};
+use m365_audit_core::{ConfigError, Feed, RawOptions};
 
 /// The core's table, of all scopes, as the SDK wants it.
 pub(crate) const OPTIONS: &[OptionSpec] = &translated();
@@ -63,11 +63,11 @@ pub(crate) enum Tags {
 }
 
 impl Tags {
-    /// The tag for one content type; `None` for the instance's.
-    pub(crate) fn of(&self, content_type: ContentType) -> Option<String> {
+    /// The tag for one feed; `None` for the instance's.
+    pub(crate) fn of(&self, feed: Feed) -> Option<String> {
         match self {
             Self::Instance => None,
-            Self::PerContentType { prefix } => Some(format!("{prefix}.{content_type}")),
+            Self::PerContentType { prefix } => Some(format!("{prefix}.{feed}")),
         }
     }
 }
@@ -177,6 +177,8 @@ mod tests {
     use std::process::Command;
     use std::thread;
 
+    use m365_audit_core::ContentType;
+
     use super::*;
 
     const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
@@ -213,9 +215,10 @@ mod tests {
     #[test]
     fn tags_end_with_the_content_type() {
         let settings = parse(&[("tag_per_content_type", "on"), ("tag_prefix", "m365")]).unwrap();
-        let tag = settings.tags.of(ContentType::AuditExchange);
+        let feed = Feed::Audit(ContentType::AuditExchange);
+        let tag = settings.tags.of(feed);
         assert_eq!(tag.as_deref(), Some("m365.Audit.Exchange"));
-        assert_eq!(parse(&[]).unwrap().tags.of(ContentType::AuditExchange), None);
+        assert_eq!(parse(&[]).unwrap().tags.of(feed), None);
     }
 
     /// Who gives a secret through a pipe gives it once, and a file may change between two looks.

@@ -71,7 +71,7 @@ impl Sink for HostSink {
         let content = &batch.content;
         self.encoder.clear();
         self.encoder.set_metadata(&Metadata {
-            content_type: content.content_type.as_str(),
+            content_type: content.feed.as_str(),
             content_id: &content.id,
             content_created: &content.created.to_string(),
             tenant_id: &batch.tenant_id,
@@ -81,12 +81,12 @@ impl Sink for HostSink {
             let beside = Beside { enrichment: record.enrichment(), redacted: record.redacted };
             match self.encoder.push_with(&record.raw, time, &beside) {
                 Encoded::Members => {}
-                Encoded::Malformed => self.metrics.count_malformed(content.content_type),
+                Encoded::Malformed => self.metrics.count_malformed(content.feed),
             }
         }
         let events = HostBatch {
             ticket: batch.id.0,
-            tag: self.tags.of(content.content_type),
+            tag: self.tags.of(content.feed),
             records: u32::try_from(batch.records.len()).context("too many records in a batch")?,
             // A copy of the right size; the encoder keeps its room for the next batch.
             msgpack: self.encoder.events().to_vec(),

@@ -2,7 +2,7 @@
 //! world checks on the whole is here looked at one by one: what is said, counted and stored.
 
 use m365_audit_core::{
-    ContentRef, ContentType, Event, Level, LossKind, Operation, Outcome, Utc, Why, losses,
+    ContentRef, ContentType, Event, Feed, Level, LossKind, Operation, Outcome, Utc, Why, losses,
     summarize,
 };
 use m365_audit_tests::simulation::{Observed, Scenario, observe};
@@ -179,7 +179,7 @@ fn a_hint_of_what_is_not_there_is_forgotten() {
     let tenant = m365_sim::Microsoft::new(sim(), 0).tenants()[0].id;
     let moment = |text: &str| Utc::parse(text).unwrap();
     let hint = |host: &str, id: &str| ContentRef {
-        content_type: ContentType::AuditGeneral,
+        feed: Feed::Audit(ContentType::AuditGeneral),
         uri: format!("https://{host}/api/v1.0/{tenant}/activity/feed/audit/{id}").into(),
         id: id.into(),
         created: moment("2026-03-01T00:01:00Z"),
@@ -638,8 +638,8 @@ fn every_content_type_has_a_lane_of_its_own() {
     let types =
         "Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All";
     let observed = watch(Scenario::scripted(sim()).with("content_types", types).once(), 24);
-    let lanes: Vec<_> = observed.metrics.lanes.iter().map(|lane| lane.content_type).collect();
-    assert_eq!(lanes, ContentType::ALL);
+    let lanes: Vec<_> = observed.metrics.lanes.iter().map(|lane| lane.feed).collect();
+    assert_eq!(lanes, ContentType::ALL.map(Feed::Audit));
     assert!(observed.metrics.lanes.iter().all(|lane| lane.blobs_delivered > 0));
     assert_eq!(observed.outcome, Some(Outcome::Complete));
 }

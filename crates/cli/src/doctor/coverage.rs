@@ -30,7 +30,7 @@ pub(super) fn examine(settings: &Settings, report: &mut Report) {
 
 /// What of one feed is delivered, and what waits.
 fn delivered(lane: &LaneSummary, report: &mut Report) {
-    let feed = lane.content_type;
+    let feed = lane.feed;
     let pending = lane.holes.iter().filter(|hole| matches!(hole.why, Why::Pending));
     let (pending, quarantined) = (pending.count(), lane.quarantine.len());
     let until = match lane.delivered.last() {

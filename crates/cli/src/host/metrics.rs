@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use m365_audit_core::{ContentType, LOSSES_UNACKNOWLEDGED, LaneMetrics, Metrics, Utc};
+use m365_audit_core::{Feed, LOSSES_UNACKNOWLEDGED, LaneMetrics, Metrics, Utc};
 use m365_audit_host::Metric;
 
 /// Translates by name. What does not occur is zero.
@@ -14,25 +14,19 @@ pub(crate) fn of_component(metrics: &[Metric]) -> Metrics {
             .labels
             .iter()
             .find(|label| label.name == "content_type")
-            .and_then(|label| feed(&label.value));
+            .and_then(|label| Feed::parse(&label.value));
         match lane {
-            Some(content_type) => lane_metric(lane_of(&mut all, content_type), metric),
+            Some(feed) => lane_metric(lane_of(&mut all, feed), metric),
             None => tenant_metric(&mut all, metric),
         }
     }
     all
 }
 
-/// The feed of that name: of every source, where `ContentType::parse` knows those of one.
-fn feed(name: &str) -> Option<ContentType> {
-    let activities = ContentType::CloudAppActivities;
-    ContentType::parse(name).or_else(|| (name == activities.as_str()).then_some(activities))
-}
-
-fn lane_of(metrics: &mut Metrics, content_type: ContentType) -> &mut LaneMetrics {
-    let known = metrics.lanes.iter().position(|lane| lane.content_type == content_type);
+fn lane_of(metrics: &mut Metrics, feed: Feed) -> &mut LaneMetrics {
+    let known = metrics.lanes.iter().position(|lane| lane.feed == feed);
     let at = known.unwrap_or_else(|| {
-        metrics.lanes.push(LaneMetrics::new(content_type));
+        metrics.lanes.push(LaneMetrics::new(feed));
         metrics.lanes.len() - 1
     });
     &mut metrics.lanes[at]
@@ -116,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_figure_of_every_feed_comes_through() {
-        let feeds = ContentType::FEEDS.into_iter();
+        let feeds = Feed::ALL.into_iter();
         let lanes: Vec<_> = feeds
             .map(|feed| LaneMetrics {
                 windows_listed: 1,
@@ -143,7 +137,7 @@ mod tests {
                 lag: Duration::from_secs(19),
                 newest_content: Some(Utc::from_millis(20_000)),
                 denied: true,
-                content_type: feed,
+                feed,
             })
             .collect();
         let metrics = Metrics {

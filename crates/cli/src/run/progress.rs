@@ -160,7 +160,7 @@ fn bar(lane: &LaneMetrics) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:25} {bar:16} {msg}");
     ProgressBar::no_length()
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_prefix(lane.content_type.as_str())
+        .with_prefix(lane.feed.as_str())
 }
 
 /// Counts over the last minute.
@@ -329,7 +329,7 @@ fn span(time: Duration) -> String {
 mod tests {
     use super::*;
     use expect_test::expect;
-    use m365_audit_core::ContentType;
+    use m365_audit_core::{ContentType, Feed};
 
     fn metrics(requests: u64, events: u64) -> Metrics {
         let lane = LaneMetrics {
@@ -339,9 +339,10 @@ mod tests {
             records_delivered: events,
             backlog: Duration::from_secs(2 * 86_400 + 3 * 3_600),
             lag: Duration::from_secs(65),
-            ..LaneMetrics::new(ContentType::AuditExchange)
+            ..LaneMetrics::new(Feed::Audit(ContentType::AuditExchange))
         };
-        let denied = LaneMetrics { denied: true, ..LaneMetrics::new(ContentType::AuditSharePoint) };
+        let share_point = LaneMetrics::new(Feed::Audit(ContentType::AuditSharePoint));
+        let denied = LaneMetrics { denied: true, ..share_point };
         Metrics {
             requests: std::array::from_fn(|at| if at == 0 { requests } else { 0 }),
             requests_per_minute: 2_000,

@@ -7,9 +7,7 @@ use std::io::{self, Write};
 use anyhow::{Context, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use m365_audit_client::amend;
-use m365_audit_core::{
-    Acknowledgement, Commit, ContentType, KnownLoss, Stored, acknowledge, losses,
-};
+use m365_audit_core::{Acknowledgement, Commit, Feed, KnownLoss, Stored, acknowledge, losses};
 
 use super::file::{place, read};
 use super::text::loss_text;
@@ -79,22 +77,18 @@ struct Meant {
     all: bool,
     numbers: BTreeSet<u64>,
     /// `None` is what is of no content type.
-    feeds: Vec<Option<ContentType>>,
+    feeds: Vec<Option<Feed>>,
 }
 
 impl Meant {
     fn parse(matches: &ArgMatches) -> anyhow::Result<Self> {
         let names = matches.get_many::<String>("content_type").into_iter().flatten();
         let feed = |name: &String| {
-            let activities = ContentType::CloudAppActivities;
             if name.eq_ignore_ascii_case("output") {
-                Ok(None)
-            } else if name.eq_ignore_ascii_case(activities.as_str()) {
-                Ok(Some(activities))
-            } else {
-                let known = ContentType::parse(name).map(Some);
-                known.with_context(|| format!("--content-type {name}: there is none of this name"))
+                return Ok(None);
             }
+            let known = Feed::parse(name).map(Some);
+            known.with_context(|| format!("--content-type {name}: there is none of this name"))
         };
         Ok(Self {
             all: matches.get_flag("all"),

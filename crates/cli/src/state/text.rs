@@ -1,6 +1,6 @@
 //! What a state holds, written for people and for programs.
 
-use m365_audit_core::{ContentType, Hole, KnownLoss, LaneSummary, LossKind, StateError, Utc, Why};
+use m365_audit_core::{Feed, Hole, KnownLoss, LaneSummary, LossKind, StateError, Utc, Why};
 use serde_json::{Value, json};
 
 /// What one tenant has stored.
@@ -34,7 +34,7 @@ fn lane_text(lane: &LaneSummary) -> String {
     let mut text = format!(
         "  {}\n    begins {}\n    {} contents and {} records remembered, {} blobs in progress, \
          {} in quarantine\n",
-        lane.content_type,
+        lane.feed,
         lane.begin,
         lane.contents,
         lane.records,
@@ -161,7 +161,7 @@ fn loss_json(known: &KnownLoss) -> Value {
         .map(|by| json!({"at": Utc::from_millis(by.at).to_string(), "by": by.by, "note": by.note}));
     json!({
         "number": number,
-        "content_type": loss.feed.map(ContentType::as_str),
+        "content_type": loss.feed.map(Feed::as_str),
         "kind": loss.kind.as_str(),
         "start": loss.created.map(|created| created.0.to_string()),
         "end": loss.created.map(|created| created.1.to_string()),
@@ -180,7 +180,7 @@ fn lane_json(lane: &LaneSummary) -> Value {
         json!({"content_id": id, "expiration": expiration})
     };
     json!({
-        "content_type": lane.content_type.as_str(),
+        "content_type": lane.feed.as_str(),
         "begin": lane.begin.to_string(),
         "delivered": delivered.map(pair).collect::<Vec<_>>(),
         "holes": lane.holes.iter().map(hole_json).collect::<Vec<_>>(),

@@ -15,8 +15,9 @@ use crate::activities::reader::{PageReader, Ready};
 use crate::activities::walk::{Turn, Turned, WalkId};
 use crate::base::key::Key;
 use crate::base::time::Now;
-use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::batch::ContentRef;
 use crate::contract::event::Event;
+use crate::contract::feed::Feed;
 use crate::contract::remedy::{NO_CODE_REMEDY, remedy};
 use crate::contract::request::Operation;
 use crate::source::Ended;
@@ -27,7 +28,7 @@ use crate::source::urgency::Urgency;
 use crate::source::verdict::Verdict;
 use crate::source::words::{message_of, opening_of};
 
-const FEED: ContentType = ContentType::CloudAppActivities;
+const FEED: Feed = Feed::CloudAppActivities;
 
 /// How a page ended.
 struct Ending {
@@ -89,17 +90,17 @@ impl ActivitiesSource {
             for mismatch in self.config.filters.mismatches(&record.raw, server_now) {
                 if let Some(count) = self.lane.note_mismatch(mismatch.clause, now.monotonic) {
                     let filter = self.config.filters.clauses()[mismatch.clause].to_string();
-                    desk.tell(Event::FilterIgnored { filter, records: count });
+                    desk.tell(Event::FilterIgnored { feed: FEED, filter, records: count });
                 }
             }
         }
         let content_id: Box<str> = format!("{}/{}/{}", window.start, window.end, page.0).into();
         if 0 < revised {
-            let (content_type, content_id, count) = (FEED, content_id.clone(), revised);
-            desk.tell(Event::RecordsRevised { content_type, content_id, count });
+            let (feed, content_id, count) = (FEED, content_id.clone(), revised);
+            desk.tell(Event::RecordsRevised { feed, content_id, count });
         }
         let content = Arc::new(ContentRef {
-            content_type: FEED,
+            feed: FEED,
             id: content_id,
             uri: format!("{}/api/v1/activities/", self.config.url.as_str()).into(),
             created: server_now,
@@ -174,11 +175,11 @@ impl ActivitiesSource {
         if self.lane.urgency(walk) != Some(Urgency::Fresh) {
             return;
         }
-        let content_type = FEED;
+        let feed = FEED;
         let passes = match &ending.verdict {
             Verdict::Accept => {
                 if self.lane.failing().succeed() {
-                    desk.tell(Event::FeedRestored { content_type });
+                    desk.tell(Event::FeedRestored { feed });
                 }
                 return;
             }
@@ -201,7 +202,8 @@ impl ActivitiesSource {
                 Body::Small(_) | Body::Page(_) => String::new(),
             };
             desk.tell(Event::FeedFailingError {
-                content_type,
+                feed,
+                unread: "page of a search",
                 code: ending.reason.clone(),
                 message,
                 remedy: if passes { NO_CODE_REMEDY } else { remedy("portal-refused") },
@@ -274,7 +276,7 @@ impl ActivitiesSource {
         let restored = self.lane.restore();
         let (turned, read) = self.lane.turn(walk, page, turn);
         if restored {
-            desk.tell(Event::FeedRestored { content_type: FEED });
+            desk.tell(Event::FeedRestored { feed: FEED });
         }
         match turned {
             Turned::On => read.into_iter().for_each(|event| desk.tell(event)),
@@ -295,7 +297,7 @@ impl ActivitiesSource {
         }
         self.lane.note_dropped(count);
         desk.tell(Event::RecordsDroppedError {
-            content_type: FEED,
+            feed: FEED,
             content_id: "activities".into(),
             count,
             reason: "larger than record_bytes_max",
@@ -340,7 +342,7 @@ impl ActivitiesSource {
     fn deny(&mut self, desk: &mut Desk, now: Now, code: &str) {
         if self.lane.deny(now.monotonic, code) {
             desk.tell(Event::FeedDeniedError {
-                content_type: FEED,
+                feed: FEED,
                 code: code.to_owned(),
                 message: String::new(),
                 remedy: remedy(if code == "portal-token" { code } else { "portal-denied" }),

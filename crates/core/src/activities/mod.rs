@@ -15,7 +15,7 @@ pub(crate) mod plan;
 pub(crate) mod reader;
 pub(crate) mod record;
 mod schedule;
-mod seen;
+pub(crate) mod seen;
 mod state;
 pub(crate) mod walk;
 pub(crate) mod wire;
@@ -24,7 +24,6 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-pub use config::PORTAL_OPTIONS;
 pub use record::happened;
 
 use crate::access::{Access, Troubles};

@@ -7,6 +7,7 @@ use crate::activities::exchange::{Body, Exchange, Purpose};
 use crate::activities::wire;
 use crate::base::time::Now;
 use crate::contract::event::Event;
+use crate::contract::feed::Feed;
 use crate::source::desk::{Asker, Desk};
 use crate::source::exchange::{Head, Sent, SmallBody};
 use crate::source::urgency::{Urgency, Wake};
@@ -23,7 +24,7 @@ impl ActivitiesSource {
             self.lane.settle_retention(desk, now, server_now);
             self.lane.reopen(server_now);
             if self.lane.take_filters_changed() {
-                desk.tell(Event::FiltersChanged);
+                desk.tell(Event::FiltersChanged { feed: Feed::CloudAppActivities });
             }
         } else if !self.access.is_given() && !desk.is_time_doubted() {
             // The answer that brought the token tells the time, but for a strange one.

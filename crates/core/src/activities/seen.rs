@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use super::plan::REACH;
+use crate::base::key;
 use crate::base::time::Utc;
 use crate::contract::state::{Changes, StateError, Stored};
 use crate::source::keys::LaneKeys;
@@ -61,6 +62,11 @@ pub(super) struct SeenActivities {
     next_piece: u64,
     /// Since when every activity that was delivered is remembered.
     since: Utc,
+}
+
+/// How many activities a stored piece holds: a time comes first.
+pub(crate) fn remembered(value: &str) -> usize {
+    value.split_once(' ').map_or(0, |(_, keys)| key::count(keys))
 }
 
 impl SeenActivities {
@@ -187,7 +193,7 @@ impl SeenActivities {
 mod tests {
     use super::*;
     use crate::base::key::Key;
-    use crate::contract::batch::ContentType;
+    use crate::contract::feed::Feed;
     use crate::json::digest::Digest;
     use std::time::Duration;
 
@@ -203,7 +209,7 @@ mod tests {
 
     impl Bench {
         fn new(capacity: usize) -> Self {
-            let keys = LaneKeys::new(ContentType::CloudAppActivities);
+            let keys = LaneKeys::new(Feed::CloudAppActivities);
             let seen = SeenActivities::load(&Stored::new(), &keys, capacity).unwrap();
             Self { seen, stored: Stored::new(), keys }
         }

@@ -6,7 +6,8 @@
 use crate::audit::config::AuditConfig;
 use crate::audit::wire;
 use crate::base::key::{Key, KeySet};
-use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::batch::ContentRef;
+use crate::contract::feed::ContentType;
 
 /// Ids have about 120 characters.
 const ID_CHARS_MAX: usize = 1_024;
@@ -144,6 +145,7 @@ mod tests {
     use super::*;
     use crate::base::time::Utc;
     use crate::config::Config;
+    use crate::contract::feed::Feed;
     use crate::options::RawOptions;
 
     const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
@@ -166,7 +168,7 @@ mod tests {
     #[track_caller]
     fn check(id: &str, uri: &str, expected: [&str; 2]) {
         let content = ContentRef {
-            content_type: ContentType::AuditGeneral,
+            feed: Feed::Audit(ContentType::AuditGeneral),
             id: id.into(),
             uri: uri.into(),
             created: Utc::default(),

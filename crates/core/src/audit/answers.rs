@@ -9,7 +9,8 @@ use crate::audit::plan::RETENTION;
 use crate::base::interval::Interval;
 use crate::base::secret::Secret;
 use crate::base::time::Utc;
-use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::batch::ContentRef;
+use crate::contract::feed::{ContentType, Feed};
 
 /// A webhook as a start asks for it. Microsoft calls it once, before the start is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +100,7 @@ pub(crate) fn descriptor(
     let created = moment("contentCreated").filter(|at| near.contains(at)).unwrap_or(window.end);
     let expiration = moment("contentExpiration").filter(|at| created - CREATED_BESIDE_MAX < *at);
     Ok(ContentRef {
-        content_type,
+        feed: Feed::Audit(content_type),
         created,
         expiration: expiration.unwrap_or(created + RETENTION.kept),
         id: id.into(),

@@ -21,8 +21,9 @@ use crate::audit::unread::Unread;
 use crate::base::interval::IntervalSet;
 use crate::base::key::Key;
 use crate::base::time::Utc;
-use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::batch::ContentRef;
 use crate::contract::event::Event;
+use crate::contract::feed::{ContentType, Feed};
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::RequestId;
 use crate::contract::state::{self, Changes, StateError, Stored};
@@ -110,7 +111,7 @@ struct Counts {
 /// All blobs of one feed that are known and not settled, and which ones are.
 #[derive(Debug)]
 pub(super) struct Blobs {
-    content_type: ContentType,
+    feed: Feed,
     keys: LaneKeys,
     blobs: HashMap<Key, Blob>,
     queue: Queue,
@@ -126,9 +127,10 @@ pub(super) struct Blobs {
 
 impl Blobs {
     pub(super) fn load(content_type: ContentType, stored: &Stored) -> Result<Self, StateError> {
-        let keys = LaneKeys::new(content_type);
+        let feed = Feed::Audit(content_type);
+        let keys = LaneKeys::new(feed);
         let mut all = Self {
-            content_type,
+            feed,
             blobs: HashMap::new(),
             queue: Queue::default(),
             seen: SeenContents::load(stored, &keys)?,
@@ -488,7 +490,7 @@ impl Blobs {
             self.unreadable = now;
         }
         worse.then(|| Event::BlobsUnreadableError {
-            content_type: self.content_type,
+            feed: self.feed,
             blobs: quarantined,
             stopped: now == Unreadable::Stopped,
         })

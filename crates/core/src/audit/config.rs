@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::audit::answers::WebhookRequest;
 use crate::audit::webhook;
 use crate::base::origin::Origin;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::ContentType;
 use crate::options::{Cloud, ConfigError, Reader};
 
 /// What is about this source alone and may not be set without it.
-pub const MANAGEMENT_OPTIONS: [&str; 2] = ["content_types", "exclude_content_types"];
+pub(crate) const MANAGEMENT_OPTIONS: [&str; 2] = ["content_types", "exclude_content_types"];
 
 /// What has to be known to collect from the Management Activity API.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use crate::audit::exchange::{Body, Exchange, Purpose};
 use crate::audit::expand::ExpandError;
 use crate::audit::judge::{self, Answer, judge};
 use crate::base::time::Now;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::Feed;
 use crate::contract::remedy::{FORBIDDEN, NO_CODE_REMEDY, UNAUTHORIZED, remedy};
 use crate::contract::request::{CANNOT_CONNECT, Operation, REACH_REMEDY};
 use crate::json::SplitError;
@@ -175,8 +175,8 @@ impl AuditSource {
     }
 
     /// The feed that an exchange is about.
-    pub(super) fn feed(&self, lane: usize) -> Option<ContentType> {
-        self.lanes.get(lane).map(|lane| lane.content_type())
+    pub(super) fn feed(&self, lane: usize) -> Option<Feed> {
+        self.lanes.get(lane).map(|lane| lane.feed())
     }
 
     /// Does what a verdict asks for beyond the exchange it belongs to.

@@ -19,7 +19,8 @@ use crate::audit::config::AuditConfig;
 use crate::audit::wire;
 use crate::base::key::Key;
 use crate::base::time::Utc;
-use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::batch::ContentRef;
+use crate::contract::feed::{ContentType, Feed};
 
 /// Entries of one notification that are looked at; Microsoft sends one or a few.
 pub const NOTIFIED_MAX: usize = 1_000;
@@ -83,14 +84,15 @@ impl AuditConfig {
         let entry = Entry::deserialize(entry).ok()?;
         let ours = entry.tenant_id.eq_ignore_ascii_case(&self.tenant_id)
             && entry.client_id.eq_ignore_ascii_case(&self.client_id);
+        let content_type = ContentType::parse(entry.content_type)?;
         let content = ContentRef {
-            content_type: ContentType::parse(entry.content_type)?,
+            feed: Feed::Audit(content_type),
             id: entry.content_id.into(),
             uri: entry.content_uri.into(),
             created: Utc::parse(entry.content_created)?,
             expiration: Utc::parse(entry.content_expiration)?,
         };
-        let wanted = self.content_types.contains(&content.content_type);
+        let wanted = self.content_types.contains(&content_type);
         (ours && wanted && is_own(self, &content)).then_some(content)
     }
 }
@@ -157,9 +159,9 @@ impl Hints {
 pub(crate) fn is_own(config: &AuditConfig, content: &ContentRef) -> bool {
     let id = &*content.id;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '$' | '_' | '-' | '.');
-    let named = |part: &str| ContentType::parse(&part.replace('_', "."));
+    let named = |part: &str| ContentType::parse(&part.replace('_', ".")).map(Feed::Audit);
     // All that is known of ids is that they name their feed; one that does not is left to polling.
-    let of_feed = id.split('$').find_map(named) == Some(content.content_type);
+    let of_feed = id.split('$').find_map(named) == Some(content.feed);
     id.len() <= ID_CHARS_MAX
         && id.chars().all(legal)
         && of_feed
@@ -268,7 +270,7 @@ mod tests {
         let now = Utc::parse("2026-03-08T00:00:00Z").unwrap();
         let check = |created: &str, expiration: &str, timely| {
             let content = ContentRef {
-                content_type: ContentType::AuditGeneral,
+                feed: Feed::Audit(ContentType::AuditGeneral),
                 id: ID.into(),
                 uri: uri(ID).into(),
                 created: Utc::parse(created).unwrap(),

@@ -16,8 +16,9 @@ use crate::audit::windows::Windows;
 use crate::base::interval::Interval;
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
-use crate::contract::batch::{ContentRef, ContentType, Record};
+use crate::contract::batch::{ContentRef, Record};
 use crate::contract::event::Event;
+use crate::contract::feed::{ContentType, Feed};
 use crate::contract::loss::LossKind;
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::{Operation, RequestId};
@@ -45,6 +46,7 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) struct Lane {
     content_type: ContentType,
+    feed: Feed,
     keys: LaneKeys,
     coverage: Coverage,
     windows: Windows,
@@ -66,11 +68,13 @@ impl Lane {
         stored: &Stored,
         now: Now,
     ) -> Result<Self, StateError> {
-        let keys = LaneKeys::new(content_type);
+        let feed = Feed::Audit(content_type);
+        let keys = LaneKeys::new(feed);
         let (coverage, record) =
-            Coverage::load(content_type, &keys, stored, RETENTION, config.lookback, now)?;
+            Coverage::load(feed, &keys, stored, RETENTION, config.lookback, now)?;
         Ok(Self {
             content_type,
+            feed,
             coverage,
             windows: Windows::new(Older::new(record.relisted, record.span)),
             blobs: Blobs::load(content_type, stored)?,
@@ -78,7 +82,7 @@ impl Lane {
             records: SeenRecords::load(stored, &keys, dedupe_records)?,
             addresses: Addresses::default(),
             caught_up: false,
-            metrics: LaneMetrics::new(content_type),
+            metrics: LaneMetrics::new(feed),
             keys,
         })
     }
@@ -87,6 +91,10 @@ impl Lane {
 
     pub(super) const fn content_type(&self) -> ContentType {
         self.content_type
+    }
+
+    pub(super) const fn feed(&self) -> Feed {
+        self.feed
     }
 
     pub(super) const fn windows(&mut self) -> &mut Windows {
@@ -253,7 +261,7 @@ impl Lane {
             self.cover(window);
         }
         desk.tell(Event::WindowListed {
-            content_type: self.content_type,
+            feed: self.feed,
             start: completed.window.start,
             end: completed.window.end,
             blobs: completed.blobs,
@@ -263,13 +271,13 @@ impl Lane {
 
     /// Entries of a listing cannot be read, and are lost.
     pub(super) fn drop_entries(&mut self, count: u64, run: RunId, desk: &mut Desk, now: Utc) {
-        let content_type = self.content_type;
+        let feed = self.feed;
         if let Some((window, _)) = self.windows.window(run) {
-            let loss = Loss::of_time(LossKind::EntriesDropped, content_type, window, now);
+            let loss = Loss::of_time(LossKind::EntriesDropped, feed, window, now);
             desk.lose(Loss { count, ..loss });
         }
         self.metrics.listing_entries_dropped += count;
-        desk.tell(Event::ListingEntriesDroppedError { content_type, count });
+        desk.tell(Event::ListingEntriesDroppedError { feed, count });
     }
 
     /// A page could not be read; `named`: the wait that the answer has named.
@@ -285,7 +293,7 @@ impl Lane {
             PageFailure::Unknown => {}
             PageFailure::GiveUp => self.fail_window(run, false, reason, desk, now),
             PageFailure::Again(failed) => {
-                let (operation, feed) = (Operation::ListContent, Some(self.content_type));
+                let (operation, feed) = (Operation::ListContent, Some(self.feed));
                 desk.tell_wait(now, operation, feed, reason, named);
                 desk.tell_retry(operation, feed, failed.in_a_row, reason, failed.wait);
             }
@@ -306,7 +314,7 @@ impl Lane {
         let coverage = &mut self.coverage;
         let failed = self.windows.fail(run, refused, coverage, desk, now.monotonic, server_now);
         if let Some(failed) = failed {
-            let (operation, feed) = (Operation::ListContent, Some(self.content_type));
+            let (operation, feed) = (Operation::ListContent, Some(self.feed));
             desk.tell_retry(operation, feed, failed.in_a_row, reason, failed.wait);
         }
     }
@@ -317,16 +325,16 @@ impl Lane {
     pub(super) fn note_derived(&mut self, shown: String, desk: &mut Desk) {
         self.metrics.addresses_derived += 1;
         if self.addresses.note_derived() {
-            let content_type = self.content_type;
-            desk.tell(Event::AddressDerived { content_type, address: shown });
+            let feed = self.feed;
+            desk.tell(Event::AddressDerived { feed, address: shown });
         }
     }
 
     /// Says that an address, `shown`, cannot be followed, once for each origin.
     pub(super) fn refuse_address(&mut self, origin: &str, shown: String, desk: &mut Desk) {
         if self.addresses.refuse(origin) {
-            let content_type = self.content_type;
-            desk.tell(Event::AddressRefusedError { content_type, address: shown });
+            let feed = self.feed;
+            desk.tell(Event::AddressRefusedError { feed, address: shown });
         }
     }
 
@@ -394,7 +402,7 @@ impl Lane {
             self.release(&settled.waiters);
             if settled.quarantined {
                 let content_id = settled.content.id.clone();
-                desk.tell(Event::BlobRecovered { content_type: self.content_type, content_id });
+                desk.tell(Event::BlobRecovered { feed: self.feed, content_id });
             }
         }
     }
@@ -429,7 +437,7 @@ impl Lane {
         self.release(&waiters);
         desk.lose(Loss::of_blob(LossKind::Blob, &content, 1, desk.server_time(now)));
         desk.tell(Event::ContentLostError {
-            content_type: content.content_type,
+            feed: content.feed,
             content_id: content.id.clone(),
             records_delivered: records,
             reason: reason.to_owned(),
@@ -455,7 +463,7 @@ impl Lane {
         {
             self.caught_up = true;
             let quarantined = self.blobs.quarantined();
-            desk.tell(Event::BacklogDelivered { content_type: self.content_type, quarantined });
+            desk.tell(Event::BacklogDelivered { feed: self.feed, quarantined });
         }
     }
 

@@ -153,7 +153,7 @@ impl AuditSource {
         let Body::Page(page) = &exchange.body else { return };
         if lane.windows().read_again(run, page.entries()) {
             let reason = format!("the page names more than {} new blobs", page.news());
-            let (operation, feed) = (exchange.sent.operation, Some(lane.content_type()));
+            let (operation, feed) = (exchange.sent.operation, Some(lane.feed()));
             desk.tell_retry(operation, feed, 1, &reason, std::time::Duration::ZERO);
         }
     }
@@ -171,7 +171,6 @@ impl AuditSource {
             Body::Small(_) | Body::Blob(_) => 0,
         };
         let lane = &mut self.lanes[index];
-        let content_type = lane.content_type();
         let restored = lane.subscription().accept_page();
         self.access.prove(exchange.sent.generation, now.monotonic);
         self.access.note_success();
@@ -182,7 +181,7 @@ impl AuditSource {
         }
         lane.windows().note_read(run);
         if restored {
-            desk.tell(Event::FeedRestored { content_type });
+            desk.tell(Event::FeedRestored { feed: lane.feed() });
         }
         if bad_entries > 0 {
             let told = desk.server_time(now);
@@ -269,7 +268,7 @@ impl AuditSource {
     /// A feed's pages are refused without a code that says why.
     fn forbid(&mut self, desk: &mut Desk, now: Now, index: usize, ending: &Ending) {
         let lane = &mut self.lanes[index];
-        let feed = Some(lane.content_type());
+        let feed = Some(lane.feed());
         match lane.subscription().forbidden().refuse_page(now.monotonic, desk.random()) {
             Refused::Known => {}
             Refused::Again(wait, failures) => {
@@ -295,7 +294,7 @@ impl AuditSource {
                 _ => ending.words.clone(),
             };
             desk.tell(Event::FeedDeniedError {
-                content_type: lane.content_type(),
+                feed: lane.feed(),
                 code: code.to_owned(),
                 message,
                 remedy: remedy(code),
@@ -312,7 +311,7 @@ impl AuditSource {
         if failures > 1 && !listless {
             let wait = desk.backoff(LIST_RETRY_BASE, MISSING_RECHECK.min(LIST_RETRY_MAX), failures);
             self.list_not_before = self.list_not_before.max(now.monotonic + wait);
-            let (operation, feed) = (Operation::ListContent, Some(lane.content_type()));
+            let (operation, feed) = (Operation::ListContent, Some(lane.feed()));
             let reason = "no subscription, although the list of subscriptions has one";
             desk.tell_retry(operation, feed, failures, reason, wait);
         }

@@ -23,7 +23,7 @@ mod record;
 mod relist;
 mod run;
 mod schedule;
-mod seen;
+pub(crate) mod seen;
 mod starting;
 pub(crate) mod state;
 mod subscription;
@@ -235,7 +235,7 @@ impl Source for AuditSource {
         // Whoever wrote it gets no place in front by a later time.
         content.created = content.created.min(server_now);
         let mut lanes = self.lanes.iter_mut();
-        let lane = lanes.find(|lane| lane.content_type() == content.content_type);
+        let lane = lanes.find(|lane| lane.feed() == content.feed);
         lane.is_some_and(|lane| lane.blobs().take_hint(content))
     }
 

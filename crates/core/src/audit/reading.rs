@@ -67,19 +67,19 @@ impl AuditSource {
         let lane = &mut self.lanes[index];
         let progress = expanded.progress;
         let Some(content) = lane.blobs().note_progress(key, progress) else { return };
-        let (content_type, content_id) = (content.content_type, content.id.clone());
+        let (feed, content_id) = (content.feed, content.id.clone());
         let mut records = expanded.records;
         let (known, revised) = lane.leave_out_known(&mut records, expanded.known);
         if 0 < revised {
             let content_id = content_id.clone();
-            desk.tell(Event::RecordsRevised { content_type, content_id, count: revised });
+            desk.tell(Event::RecordsRevised { feed, content_id, count: revised });
         }
         let dropped = expanded.oversized;
         // With what is emitted: so that a later attempt, which begins behind it, need not know.
         if 0 < dropped {
             lane.note_dropped(dropped);
             desk.tell(Event::RecordsDroppedError {
-                content_type,
+                feed,
                 content_id,
                 count: dropped,
                 reason: "larger than record_bytes_max",
@@ -130,8 +130,8 @@ impl AuditSource {
             }
             Whole::Empty => {
                 if let Some(since) = since.filter(|at| *at + EMPTY_BELIEVED_AFTER <= server_now) {
-                    let (content_type, content_id) = (content.content_type, content.id.clone());
-                    desk.tell(Event::BlobEmpty { content_type, content_id, since });
+                    let (feed, content_id) = (content.feed, content.id.clone());
+                    desk.tell(Event::BlobEmpty { feed, content_id, since });
                     return None;
                 }
                 blobs.note_empty(key, since.or(Some(server_now)), desk.changes());
@@ -157,7 +157,7 @@ impl AuditSource {
                 lane.blobs().set_stage(key, Stage::Emitted);
                 lane.subscription().forbidden().accept_blob();
                 if lane.blobs().failing().succeed() {
-                    desk.tell(Event::FeedRestored { content_type: lane.content_type() });
+                    desk.tell(Event::FeedRestored { feed: lane.feed() });
                 }
                 self.access.prove(exchange.sent.generation, now.monotonic);
                 self.access.note_success();
@@ -218,13 +218,13 @@ impl AuditSource {
         let server_now = desk.server_time(now);
         let gone = ending.verdict == Verdict::Gone;
         let lane = &mut self.lanes[index];
-        let content_type = lane.content_type();
+        let feed = lane.feed();
         let (expired, failures) =
             match lane.blobs().note_failure(key, gone, server_now, desk.changes()) {
                 Failure::Unknown => return,
                 Failure::Forgotten => {
                     let reason = ending.reason.clone();
-                    return desk.tell(Event::HintForgotten { content_type, reason });
+                    return desk.tell(Event::HintForgotten { feed, reason });
                 }
                 Failure::Expired(failures) => (true, failures),
                 Failure::Again(failures) => (false, failures),
@@ -240,16 +240,17 @@ impl AuditSource {
         let alike = failing.fail(key, ending.kind(), ending.passes(), now.monotonic);
         let unreadable = lane.blobs().note_unreadable();
         unreadable.into_iter().for_each(|event| desk.tell(event));
-        desk.tell_wait(now, Operation::GetBlob, Some(content_type), &ending.reason, named);
+        desk.tell_wait(now, Operation::GetBlob, Some(feed), &ending.reason, named);
         desk.tell(Event::RequestRetried {
             operation: Operation::GetBlob,
-            content_type: Some(content_type),
+            feed: Some(feed),
             reason: ending.reason.clone(),
             retry_in: wait,
         });
         if alike {
             desk.tell(Event::FeedFailingError {
-                content_type,
+                feed,
+                unread: "blob",
                 code: ending.kind().to_owned(),
                 message: ending.words.clone(),
                 remedy: ending.remedy(),

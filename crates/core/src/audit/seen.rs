@@ -88,6 +88,11 @@ pub(crate) struct SeenRecords {
     next_piece: u64,
 }
 
+/// How many records a stored piece holds.
+pub(crate) fn remembered(value: &str) -> usize {
+    key::count(value)
+}
+
 impl SeenRecords {
     pub(crate) fn load(
         stored: &Stored,
@@ -168,12 +173,12 @@ impl SeenRecords {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::batch::ContentType;
+    use crate::contract::feed::{ContentType, Feed};
     use crate::json::digest::Digest;
     use std::time::Duration;
 
     fn keys() -> LaneKeys {
-        LaneKeys::new(ContentType::AuditGeneral)
+        LaneKeys::new(Feed::Audit(ContentType::AuditGeneral))
     }
 
     #[test]

@@ -83,14 +83,15 @@ impl AuditSource {
         wake: &mut Wake,
     ) {
         let lane = &mut self.lanes[index];
-        let (starts, content_type) = (self.config.start_subscriptions, lane.content_type());
+        let (starts, feed) = (self.config.start_subscriptions, lane.feed());
+        let content_type = lane.content_type();
         let subscription = lane.subscription();
         if !starts || server_now < subscription.may_start_at(server_now) {
             let once = desk.is_once();
             let told = subscription.wait_missing(starts, once, now.monotonic, server_now, wake);
             if let Some(missing) = told {
                 let (retry_in, answer) = (missing.retry_in, missing.answer);
-                desk.tell(Event::SubscriptionMissing { content_type, retry_in, starts, answer });
+                desk.tell(Event::SubscriptionMissing { feed, retry_in, starts, answer });
             }
             return;
         }
@@ -275,16 +276,16 @@ impl AuditSource {
 
     fn accept_start(&mut self, desk: &mut Desk, now: Now, index: usize, ending: &Ending) {
         let lane = &mut self.lanes[index];
-        let content_type = lane.content_type();
+        let feed = lane.feed();
         lane.subscription().enable();
-        desk.tell(Event::SubscriptionStarted { content_type });
+        desk.tell(Event::SubscriptionStarted { feed });
         let end = desk.server_time(now);
         let start = lane.covered_until().filter(|start| *start < end);
         // With a code it had been running all the time.
         if let (Some(start), None) = (start, &ending.code) {
             let time = Interval { start, end };
-            desk.lose(Loss::of_time(LossKind::Unsubscribed, content_type, time, end));
-            desk.tell(Event::SubscriptionGapError { content_type, start, end });
+            desk.lose(Loss::of_time(LossKind::Unsubscribed, feed, time, end));
+            desk.tell(Event::SubscriptionGapError { feed, start, end });
         }
         self.accept_webhook(desk, index);
     }
@@ -325,7 +326,7 @@ impl AuditSource {
             ending.reason.clone()
         });
         self.list_not_before = now.monotonic + desk.backoff(LIST_RETRY_BASE, MISSING_RECHECK, 1);
-        let (operation, feed) = (exchange.sent.operation, Some(lane.content_type()));
+        let (operation, feed) = (exchange.sent.operation, Some(lane.feed()));
         desk.tell_retry(operation, feed, failures, &ending.reason, START_COOL_DOWN);
     }
 
@@ -373,11 +374,11 @@ impl AuditSource {
         code: Option<&str>,
     ) -> bool {
         let lane = &mut self.lanes[index];
-        let content_type = lane.content_type();
+        let feed = lane.feed();
         match (lane.subscription().webhook().refused(code), code) {
             (Outcome::Kept(address), Some(code)) => {
                 let code = code.to_owned();
-                desk.tell(Event::WebhookLost { content_type, address, code });
+                desk.tell(Event::WebhookLost { feed, address, code });
                 true
             }
             (Outcome::Own, Some(code)) => {
@@ -391,13 +392,13 @@ impl AuditSource {
     /// Microsoft has accepted a start that asked for a webhook.
     fn accept_webhook(&mut self, desk: &mut Desk, index: usize) {
         let lane = &mut self.lanes[index];
-        let content_type = lane.content_type();
+        let feed = lane.feed();
         match lane.subscription().webhook().accept() {
             Outcome::Nothing => {}
-            Outcome::Kept(address) => desk.tell(Event::WebhookKept { content_type, address }),
+            Outcome::Kept(address) => desk.tell(Event::WebhookKept { feed, address }),
             Outcome::Own => {
                 let address = self.webhook_address();
-                desk.tell(Event::WebhookSet { content_type, address });
+                desk.tell(Event::WebhookSet { feed, address });
             }
         }
     }
@@ -405,10 +406,10 @@ impl AuditSource {
     fn refuse_webhook(&mut self, desk: &mut Desk, now: Now, index: usize, code: &str) {
         let lane = &mut self.lanes[index];
         lane.subscription().webhook().wait_until(now.monotonic + REFUSED_RETRY);
-        let content_type = lane.content_type();
+        let feed = lane.feed();
         desk.counts().retries += 1;
         desk.tell(Event::WebhookRefused {
-            content_type,
+            feed,
             address: self.webhook_address(),
             code: code.to_owned(),
             remedy: remedy(code),

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::audit::expand::Progress;
 use crate::base::key::Key;
 use crate::base::time::Utc;
-use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::batch::ContentRef;
+use crate::contract::feed::{ContentType, Feed};
 
 /// The stored part of a blob that is not delivered whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ impl BlobRecord {
 
     pub(crate) fn content(&self, content_type: ContentType) -> ContentRef {
         ContentRef {
-            content_type,
+            feed: Feed::Audit(content_type),
             id: self.id.clone(),
             uri: self.uri.clone(),
             created: Utc::from_millis(self.created),

@@ -67,7 +67,7 @@ impl Unread {
         let Untold { blobs, content, reason } = self.untold.take()?;
         self.quiet_until = now + TOLD_EVERY;
         Some(Event::BlobQuarantined {
-            content_type: content.content_type,
+            feed: content.feed,
             blobs,
             content_id: content.id,
             reason,
@@ -109,14 +109,14 @@ fn minute(moment: Utc) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::batch::ContentType;
+    use crate::contract::feed::{ContentType, Feed};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn content(minute: i64) -> ContentRef {
         let created = Utc::from_millis(minute * MINUTE_MS + 30_000);
         ContentRef {
-            content_type: ContentType::AuditGeneral,
+            feed: Feed::Audit(ContentType::AuditGeneral),
             id: format!("blob {minute}").into(),
             uri: "".into(),
             created,

@@ -5,7 +5,7 @@ use crate::audit::answers::WebhookRequest;
 use crate::audit::config::AuditConfig;
 use crate::base::interval::Interval;
 use crate::base::secret::Secret;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::ContentType;
 use crate::contract::request::{Method, Operation, Request};
 
 const PUBLISHER: &str = "PublisherIdentifier";

@@ -15,7 +15,8 @@ use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::reply::Reply;
 use crate::call::search::ACTIVITIES_MAX;
 use crate::call::task::{Body, Flight, Task};
-use crate::contract::batch::{ContentRef, ContentType, Record};
+use crate::contract::batch::{ContentRef, Record};
+use crate::contract::feed::Feed;
 use crate::contract::io::Output;
 use crate::contract::request::{Operation, Request};
 use crate::json::{Item, Splitter};
@@ -97,7 +98,7 @@ impl Caller {
         }
         let bytes = records.iter().map(|record| record.raw.len() as u64).sum();
         let content = ContentRef {
-            content_type: ContentType::CloudAppActivities,
+            feed: Feed::CloudAppActivities,
             id: name.into(),
             uri: format!("{}/api/v1/activities/", portal.url.as_str()).into(),
             created: self.server_now,

@@ -3,7 +3,7 @@
 use crate::audit::wire;
 use crate::call::failure::{CallError, CallErrorKind};
 use crate::config::Config;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::ContentType;
 use crate::contract::request::Operation;
 
 /// Ids have about 120 characters.

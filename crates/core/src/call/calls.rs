@@ -5,7 +5,7 @@ use crate::activities::id::{ActivityId, Feedback};
 use crate::audit::answers::WebhookRequest;
 use crate::call::address::BlobAddress;
 use crate::call::range::Range;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::ContentType;
 use crate::contract::request::Operation;
 
 /// One operation.

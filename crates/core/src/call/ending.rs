@@ -312,10 +312,10 @@ impl Caller {
             return;
         }
         task.not_before = now.monotonic + wait;
-        let content_type = task.content_type();
+        let feed = task.feed();
         self.outputs.push_back(Output::Event(Event::RequestRetried {
             operation: flight.sent.operation,
-            content_type,
+            feed,
             reason: ending.message.clone(),
             retry_in: wait,
         }));

@@ -50,8 +50,9 @@ use crate::base::random::Random;
 use crate::base::time::{Now, Utc};
 use crate::call::task::{Body, Flight, Task};
 use crate::config::Config;
-use crate::contract::batch::{Batch, BatchId, ContentRef, ContentType, Record};
+use crate::contract::batch::{Batch, BatchId, ContentRef, Record};
 use crate::contract::event::Event;
+use crate::contract::feed::{ContentType, Feed};
 use crate::contract::io::{Input, Machine, Output};
 use crate::contract::metrics::Metrics;
 use crate::contract::request::{Headers, Operation, Request, RequestId};
@@ -402,7 +403,7 @@ impl Caller {
         task.failures = 0;
         let epoch = Utc::from_millis(0);
         let content = ContentRef {
-            content_type: address.content_type().unwrap_or(ContentType::AuditGeneral),
+            feed: Feed::Audit(address.content_type().unwrap_or(ContentType::AuditGeneral)),
             id: address.content_id().into(),
             uri: address.uri().into(),
             // No listing said so.
@@ -421,7 +422,7 @@ impl Caller {
         self.undelivered.insert(id, bytes.max(1));
         if withheld > 0 {
             self.outputs.push_back(Output::Event(Event::RecordsWithheldError {
-                content_type: content.content_type,
+                feed: content.feed,
                 content_id: content.id.clone(),
                 count: withheld,
             }));

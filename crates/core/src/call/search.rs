@@ -8,6 +8,7 @@ use crate::base::key::{Key, KeySet};
 use crate::base::time::Utc;
 use crate::call::range::{Range, RangeError};
 use crate::contract::event::Event;
+use crate::contract::feed::Feed;
 use crate::source::urgency::Urgency;
 
 /// Activities that one search hands over: 16 bytes are kept of each, to know those that come again.
@@ -102,6 +103,7 @@ impl Search {
     pub(super) fn ignored(&self, filters: &Filters) -> impl Iterator<Item = Event> {
         let ignored = filters.clauses().iter().zip(&self.ignored).filter(|(_, n)| **n > 0);
         ignored.map(|(clause, activities)| Event::FilterIgnored {
+            feed: Feed::CloudAppActivities,
             filter: clause.to_string(),
             records: *activities,
         })

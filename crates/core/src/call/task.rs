@@ -14,7 +14,7 @@ use crate::call::calls::{Call, Pages};
 use crate::call::range::{Range, RangeError};
 use crate::call::reply::Reply;
 use crate::call::search::Search;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::Feed;
 use crate::contract::request::RequestId;
 use crate::source::exchange::{Head, Sent, SmallBody};
 
@@ -117,14 +117,14 @@ impl Task {
     }
 
     /// The feed that the call is about, for events.
-    pub(super) const fn content_type(&self) -> Option<ContentType> {
+    pub(super) const fn feed(&self) -> Option<Feed> {
         match self.call {
             Call::StartSubscription { content_type, .. }
             | Call::StopSubscription { content_type }
             | Call::ListContent { content_type, .. }
-            | Call::ListNotifications { content_type, .. } => Some(content_type),
+            | Call::ListNotifications { content_type, .. } => Some(Feed::Audit(content_type)),
             Call::ListActivities { .. } | Call::GetActivity(_) | Call::SendFeedback { .. } => {
-                Some(ContentType::CloudAppActivities)
+                Some(Feed::CloudAppActivities)
             }
             Call::SignIn
             | Call::SignInToPortal

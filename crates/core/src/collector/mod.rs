@@ -95,7 +95,7 @@ impl Collector {
         )?;
         let mut sources = sources(&config, &desk, stored, now)?;
         let sign_in = config.sign_in().clone();
-        desk.tell(Event::CollectorStarted { content_types: config.feeds(), resumed: !new });
+        desk.tell(Event::CollectorStarted { feeds: config.feeds(), resumed: !new });
         if let Some(since) = desk.losses().oldest() {
             let losses = desk.losses().unacknowledged();
             desk.tell(Event::LossesUnacknowledged { losses, since });

@@ -111,14 +111,8 @@ impl SigningIn {
             }
             TokenFailure::Foreign { answer } if news => {
                 desk.counts().retries += 1;
-                let (content_type, remedy) = (None, remedy(code));
-                desk.tell(Event::ForeignAnswerError {
-                    operation,
-                    content_type,
-                    answer,
-                    code,
-                    remedy,
-                });
+                let (feed, remedy) = (None, remedy(code));
+                desk.tell(Event::ForeignAnswerError { operation, feed, answer, code, remedy });
             }
             TokenFailure::Refused { code: reason, .. }
             | TokenFailure::Foreign { answer: reason }

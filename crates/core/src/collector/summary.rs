@@ -1,10 +1,12 @@
 //! What a stored state says of each feed, for people: what is delivered, and what is not. Reads
 //! values and changes none.
 
+use crate::activities;
+use crate::audit;
 use crate::audit::state::BlobRecord;
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::Utc;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::{ContentType, Feed, SourceName};
 use crate::contract::state::{self, Changes, StateError, Stored, check_version};
 use crate::source::coverage::LaneRecord;
 use crate::source::keys::{Found, LaneKeys};
@@ -14,7 +16,7 @@ use crate::source::losses::{KnownLoss, losses};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneSummary {
     /// The feed.
-    pub content_type: ContentType,
+    pub feed: Feed,
     /// Where the look-back began, or what has been settled since.
     pub begin: Utc,
     /// What is delivered: start and end, exclusive, oldest first. Holes are left out of it.
@@ -69,29 +71,30 @@ pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
     check_version(stored, &mut Changes::default())?;
     let lost = losses(stored)?;
     let mut lanes = Vec::new();
-    for content_type in ContentType::FEEDS {
-        let keys = LaneKeys::new(content_type);
+    for feed in Feed::ALL {
+        let keys = LaneKeys::new(feed);
         let name = keys.lane();
         let Some(value) = stored.get(&name) else { continue };
         let record: LaneRecord = state::decode(&name, value)?;
         let count = |found: Found<'_>| crate::base::key::count(found.2);
-        let of_activities = content_type == ContentType::CloudAppActivities;
-        let count_records = |found: Found<'_>| {
-            // Of activities, a time comes first.
-            let keys = found.2.split(' ').nth(usize::from(of_activities));
-            crate::base::key::count(keys.unwrap_or_default())
+        let remembered = match feed.source() {
+            SourceName::ManagementActivity => audit::seen::remembered,
+            SourceName::CloudAppActivities => activities::seen::remembered,
         };
+        let pieces = keys.records_in(stored).chain(keys.recent_in(stored));
         let mut lane = LaneSummary {
-            content_type,
+            feed,
             begin: record.begin(),
             delivered: Vec::new(),
             holes: Vec::new(),
             contents: keys.seen_in(stored).map(count).sum(),
-            records: keys.records_in(stored).chain(keys.recent_in(stored)).map(count_records).sum(),
+            records: pieces.map(|piece| remembered(piece.2)).sum(),
             blobs_in_progress: 0,
             quarantine: Vec::new(),
         };
-        lane.add_blobs(stored, &keys)?;
+        if let Feed::Audit(content_type) = feed {
+            lane.add_blobs(content_type, stored, &keys)?;
+        }
         lane.add_losses(&lost);
         lane.add_coverage(&record);
         lanes.push(lane);
@@ -100,10 +103,15 @@ pub fn summarize(stored: &Stored) -> Result<Vec<LaneSummary>, StateError> {
 }
 
 impl LaneSummary {
-    fn add_blobs(&mut self, stored: &Stored, keys: &LaneKeys) -> Result<(), StateError> {
+    fn add_blobs(
+        &mut self,
+        content_type: ContentType,
+        stored: &Stored,
+        keys: &LaneKeys,
+    ) -> Result<(), StateError> {
         for (key, _, value) in keys.blobs_in(stored) {
             let blob: BlobRecord = state::decode(key, value)?;
-            let content = blob.content(self.content_type);
+            let content = blob.content(content_type);
             let (start, end) = (content.created, content.created + MOMENT);
             let why = if blob.quarantined() {
                 self.quarantine.push((content.id.clone(), content.expiration));
@@ -118,7 +126,7 @@ impl LaneSummary {
     }
 
     fn add_losses(&mut self, losses: &[KnownLoss]) {
-        for known in losses.iter().filter(|known| known.loss.feed == Some(self.content_type)) {
+        for known in losses.iter().filter(|known| known.loss.feed == Some(self.feed)) {
             if let Some((start, end)) = known.loss.created {
                 self.holes.push(Hole { start, end, why: Why::Lost(known.clone()) });
             }

@@ -11,7 +11,8 @@ use crate::access::{Access, Troubles};
 use crate::base::secret::Secret;
 use crate::base::time::{Now, Utc};
 use crate::config::{Config, RawOptions};
-use crate::contract::batch::{BatchId, ContentRef, ContentType, Record};
+use crate::contract::batch::{BatchId, ContentRef, Record};
+use crate::contract::feed::Feed;
 use crate::contract::io::{Input, Output};
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::{Headers, Method, Operation, Request, RequestId};
@@ -25,6 +26,9 @@ use crate::source::{Appetite, Corrected, Ended, Source, Standing};
 
 /// How far it counts.
 const END: u64 = 20;
+
+/// As what its records go out: a test declares no feed of its own.
+const FEED: Feed = Feed::CloudAppActivities;
 
 /// Where it keeps how far it has come.
 const KEY: &str = "count/Numbers";
@@ -53,7 +57,7 @@ impl Counting {
             parts: VecDeque::new(),
             counted,
             asked: counted,
-            metrics: LaneMetrics::new(ContentType::DlpAll),
+            metrics: LaneMetrics::new(FEED),
         }
     }
 }
@@ -109,7 +113,7 @@ impl Source for Counting {
         let Some(exchange) = self.exchanges.remove(id) else { return };
         let raw = Bytes::copy_from_slice(exchange.body.bytes());
         let content = Arc::new(ContentRef {
-            content_type: ContentType::DlpAll,
+            feed: FEED,
             id: exchange.purpose.to_string().into(),
             uri: "".into(),
             created: Utc::default(),

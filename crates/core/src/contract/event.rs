@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::base::time::Utc;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::Feed;
 use crate::contract::request::Operation;
 
 /// Something that happened. The text form is the log line; it never holds a secret.
@@ -13,7 +13,7 @@ pub enum Event {
     /// The collector begins.
     CollectorStarted {
         /// The feeds it collects.
-        content_types: Vec<ContentType>,
+        feeds: Vec<Feed>,
         /// Whether it continues from a stored state.
         resumed: bool,
     },
@@ -36,7 +36,7 @@ pub enum Event {
         /// The operation.
         operation: Operation,
         /// The feed, if it belongs to one.
-        content_type: Option<ContentType>,
+        feed: Option<Feed>,
         /// What it is, and how it begins.
         answer: String,
         /// Our name for it.
@@ -49,7 +49,7 @@ pub enum Event {
         /// The operation that was refused last.
         operation: Operation,
         /// The feed, if it belongs to one.
-        content_type: Option<ContentType>,
+        feed: Option<Feed>,
         /// Tokens in a row.
         tokens: u32,
         /// The last answer.
@@ -100,13 +100,13 @@ pub enum Event {
     /// A subscription was started.
     SubscriptionStarted {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
     },
     /// A subscription was started that was there before and was stopped since. Microsoft gives no
     /// access to what was published while it was stopped.
     SubscriptionGapError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// Up to here it was collected.
         start: Utc,
         /// When it was started.
@@ -115,7 +115,7 @@ pub enum Event {
     /// A subscription is missing and starting it was not allowed or must wait.
     SubscriptionMissing {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// When it is tried next.
         retry_in: Duration,
         /// Whether this collector will start it.
@@ -126,7 +126,7 @@ pub enum Event {
     /// Microsoft does not let this app read this feed. The others go on.
     FeedDeniedError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// Microsoft's code, or ours for an answer without.
         code: String,
         /// Microsoft's words, or how the answer begins; empty if it says no more.
@@ -137,12 +137,12 @@ pub enum Event {
     /// A feed that was denied works again.
     FeedRestored {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
     },
     /// One listing window was read to its last page.
     WindowListed {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// First moment of the window.
         start: Utc,
         /// End of the window, exclusive.
@@ -155,7 +155,7 @@ pub enum Event {
     /// Everything from the start of the look-back until now is delivered, or lost, or set aside.
     BacklogDelivered {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// Blobs that are set aside, since they cannot be read.
         quarantined: u64,
     },
@@ -175,7 +175,7 @@ pub enum Event {
         /// The operation.
         operation: Operation,
         /// The feed, if it belongs to one.
-        content_type: Option<ContentType>,
+        feed: Option<Feed>,
         /// What went wrong.
         reason: String,
         /// When it is repeated.
@@ -201,7 +201,7 @@ pub enum Event {
         /// The operation.
         operation: Operation,
         /// The feed, if it belongs to one.
-        content_type: Option<ContentType>,
+        feed: Option<Feed>,
         /// Its answer.
         reason: String,
         /// When it is asked again.
@@ -212,7 +212,7 @@ pub enum Event {
         /// The operation.
         operation: Operation,
         /// The feed, if it belongs to one.
-        content_type: Option<ContentType>,
+        feed: Option<Feed>,
         /// Failures in a row.
         failures: u32,
         /// The last failure.
@@ -222,7 +222,7 @@ pub enum Event {
     /// once a minute at the most.
     BlobQuarantined {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// How many, since it was told last.
         blobs: u64,
         /// The first of them.
@@ -235,7 +235,9 @@ pub enum Event {
     /// Blob after blob of a feed fails alike, or page after page of searches, and none can be read.
     FeedFailingError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
+        /// What none of can be read.
+        unread: &'static str,
         /// Microsoft's code, or what happens.
         code: String,
         /// Microsoft's words, or how the answer begins; empty if it says no more.
@@ -246,7 +248,7 @@ pub enum Event {
     /// So many blobs cannot be read that no more can be set aside.
     BlobsUnreadableError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// How many are set aside.
         blobs: u64,
         /// Whether nothing is listed any more.
@@ -255,14 +257,14 @@ pub enum Event {
     /// A quarantined blob was read and delivered after all.
     BlobRecovered {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The blob.
         content_id: Box<str>,
     },
     /// A blob expired before it could be read to its end; the rest of its records is lost.
     ContentLostError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The blob.
         content_id: Box<str>,
         /// How many of its records, at its beginning, were delivered before.
@@ -273,7 +275,7 @@ pub enum Event {
     /// A blob was an empty list each time that it was read, for long enough to be believed.
     BlobEmpty {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The blob.
         content_id: Box<str>,
         /// Since when.
@@ -282,16 +284,18 @@ pub enum Event {
     /// Content of this interval was never listed, and Microsoft no longer lists it.
     ListingGapError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// Start of the gap.
         start: Utc,
         /// End of the gap, exclusive.
         end: Utc,
+        /// For how long it is kept.
+        kept: Duration,
     },
     /// Records were dropped.
     RecordsDroppedError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The blob.
         content_id: Box<str>,
         /// How many.
@@ -303,7 +307,7 @@ pub enum Event {
     /// are delivered.
     RecordsRevised {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The blob.
         content_id: Box<str>,
         /// How many.
@@ -312,7 +316,7 @@ pub enum Event {
     /// Records could not be read for redaction: only their length and hash was handed over.
     RecordsWithheldError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The blob.
         content_id: Box<str>,
         /// How many.
@@ -321,7 +325,7 @@ pub enum Event {
     /// Entries of a listing could not be read, so that their blobs are not known.
     ListingEntriesDroppedError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// How many.
         count: u64,
     },
@@ -330,28 +334,28 @@ pub enum Event {
     /// counted.
     AddressDerived {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The first wrong address, without its query; empty if there was none.
         address: String,
     },
     /// Microsoft named an address outside the configured origin, and there is none to ask instead.
     AddressRefusedError {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The address, without its query.
         address: String,
     },
     /// Microsoft notifies a webhook of a feed's content from now on.
     WebhookSet {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// Where to.
         address: String,
     },
     /// Microsoft did not accept a webhook. Content is polled, as always.
     WebhookRefused {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// Where to.
         address: String,
         /// Microsoft's code, or what happened.
@@ -364,14 +368,14 @@ pub enum Event {
     /// A subscription was started again, with the webhook that it had.
     WebhookKept {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// Where to.
         address: String,
     },
     /// A subscription could not be started with the webhook that it had, and goes on without.
     WebhookLost {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// Where to.
         address: String,
         /// Microsoft's code.
@@ -380,7 +384,7 @@ pub enum Event {
     /// Content that a notification named cannot be read. It is left to polling.
     HintForgotten {
         /// The feed.
-        content_type: ContentType,
+        feed: Feed,
         /// The last failure.
         reason: String,
     },
@@ -391,6 +395,8 @@ pub enum Event {
     },
     /// A search for activities was read to its last page.
     ActivitiesListed {
+        /// The feed.
+        feed: Feed,
         /// First moment of storing.
         start: Utc,
         /// End, exclusive.
@@ -401,9 +407,14 @@ pub enum Event {
         records: u64,
     },
     /// The filters of activities are others than in the run before.
-    FiltersChanged,
+    FiltersChanged {
+        /// The feed.
+        feed: Feed,
+    },
     /// The service does not apply a filter: activities that do not meet it were delivered.
     FilterIgnored {
+        /// The feed.
+        feed: Feed,
         /// The condition.
         filter: String,
         /// How many activities since the last time this was told.

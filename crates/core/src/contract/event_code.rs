@@ -52,7 +52,7 @@ impl Event {
             Self::HintForgotten { .. } => "HintForgotten",
             Self::ClockCorrected { .. } => "ClockCorrected",
             Self::ActivitiesListed { .. } => "ActivitiesListed",
-            Self::FiltersChanged => "FiltersChanged",
+            Self::FiltersChanged { .. } => "FiltersChanged",
             Self::FilterIgnored { .. } => "FilterIgnored",
             Self::LossesUnacknowledged { .. } => "LossesUnacknowledged",
             Self::LossesAcknowledged { .. } => "LossesAcknowledged",
@@ -94,7 +94,7 @@ impl Event {
             | Self::BlobQuarantined { .. }
             | Self::WebhookRefused { .. }
             | Self::WebhookLost { .. }
-            | Self::FiltersChanged
+            | Self::FiltersChanged { .. }
             | Self::FilterIgnored { .. }
             | Self::ClockCorrected { .. }
             | Self::LossesUnacknowledged { .. }

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::time::Utc;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::Feed;
 use crate::contract::loss::LossKind;
 use crate::contract::state::{StateError, Stored};
 
@@ -390,12 +390,12 @@ pub(crate) fn hour_of(moment: Utc) -> i64 {
 }
 
 /// The key of a feed's head.
-pub(crate) fn head_key(feed: ContentType) -> String {
+pub(crate) fn head_key(feed: Feed) -> String {
     format!("{HISTORY}{feed}")
 }
 
 /// The key of a row; `part`: 0 for the row, another number for more of the same hour.
-pub(crate) fn row_key(feed: ContentType, hour: i64, part: u64) -> String {
+pub(crate) fn row_key(feed: Feed, hour: i64, part: u64) -> String {
     match part {
         0 => format!("{HISTORY}{feed}/{hour:06}"),
         part => format!("{HISTORY}{feed}/{hour:06}/{part:x}"),
@@ -426,7 +426,7 @@ pub fn is_past(key: &str, value: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedHistory {
     /// The feed.
-    pub feed: ContentType,
+    pub feed: Feed,
     /// Since when it is collected: nothing before is counted.
     pub begin: Utc,
     /// For how long Microsoft keeps what it has.
@@ -445,7 +445,7 @@ impl FeedHistory {
         write_members(members.into_iter())
     }
 
-    pub(crate) fn decode(feed: ContentType, key: &str, value: &str) -> Result<Self, StateError> {
+    pub(crate) fn decode(feed: Feed, key: &str, value: &str) -> Result<Self, StateError> {
         let members: BTreeMap<_, _> = read_members(key, value)?.into_iter().collect();
         let number = |letter| members.get(&letter).copied().unwrap_or_default();
         Ok(Self {
@@ -462,7 +462,7 @@ impl FeedHistory {
     ///
     /// # Errors
     /// If what is stored cannot be read.
-    pub fn find(stored: &Stored, feed: ContentType) -> Result<Option<Self>, StateError> {
+    pub fn find(stored: &Stored, feed: Feed) -> Result<Option<Self>, StateError> {
         let key = head_key(feed);
         stored.get(&key).map(|value| Self::decode(feed, &key, value)).transpose()
     }
@@ -506,7 +506,7 @@ impl FeedHistory {
 mod tests {
     use super::*;
 
-    const FEED: ContentType = ContentType::AuditGeneral;
+    const FEED: Feed = Feed::ALL[3];
     const HOUR: Duration = Duration::from_secs(3_600);
     const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -554,7 +554,7 @@ mod tests {
             (head_key(FEED), feed.encode()),
             (row_key(FEED, 490_002, 0), "l1d1r5i9j9a1".to_owned()),
             (row_key(FEED, 490_002, 0xab), "l1d1r7i4".to_owned()),
-            (row_key(ContentType::AuditExchange, 490_002, 0), "l9".to_owned()),
+            (row_key(Feed::ALL[1], 490_002, 0), "l9".to_owned()),
         ]
         .into();
         let found = FeedHistory::find(&stored, FEED).unwrap().unwrap();
@@ -576,7 +576,7 @@ mod tests {
         assert_eq!(hours, expected);
         let row = found.row(&stored, 490_002).unwrap();
         assert_eq!(row.first_listed, Some(row.start() + Duration::from_secs(3)));
-        assert_eq!(FeedHistory::find(&stored, ContentType::DlpAll), Ok(None));
+        assert_eq!(FeedHistory::find(&stored, Feed::ALL[4]), Ok(None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::time::Utc;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::Feed;
 use crate::contract::request::Operation;
 
 /// What one collector has done, and where it stands.
@@ -46,7 +46,7 @@ impl Metrics {
         self.undelivered_batches += other.undelivered_batches;
         self.undelivered_bytes += other.undelivered_bytes;
         for lane in &other.lanes {
-            let known = self.lanes.iter_mut().find(|known| known.content_type == lane.content_type);
+            let known = self.lanes.iter_mut().find(|known| known.feed == lane.feed);
             match known {
                 Some(known) => known.add(lane),
                 None => self.lanes.push(lane.clone()),
@@ -59,7 +59,7 @@ impl Metrics {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneMetrics {
     /// The feed.
-    pub content_type: ContentType,
+    pub feed: Feed,
     /// Windows that were listed to their last page.
     pub windows_listed: u64,
     /// Blobs that listings named for the first time.
@@ -114,9 +114,9 @@ pub struct LaneMetrics {
 impl LaneMetrics {
     /// All zero.
     #[must_use]
-    pub const fn new(content_type: ContentType) -> Self {
+    pub const fn new(feed: Feed) -> Self {
         Self {
-            content_type,
+            feed,
             windows_listed: 0,
             blobs_listed: 0,
             blobs_delivered: 0,
@@ -158,7 +158,7 @@ impl LaneMetrics {
     fn add(&mut self, other: &Self) {
         // All by name: so a new one is not forgotten.
         let Self {
-            content_type: _,
+            feed: _,
             windows_listed,
             blobs_listed,
             blobs_delivered,

@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod event;
 mod event_code;
 mod event_text;
+pub(crate) mod feed;
 pub(crate) mod history;
 pub(crate) mod io;
 pub(crate) mod level;

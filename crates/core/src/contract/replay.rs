@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Utc;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::Feed;
 use crate::contract::state::{self, StateError};
 
 /// Where requests are stored. Written by whoever wants hours again, deleted by the collector.
@@ -15,7 +15,7 @@ pub const REPLAY: &str = "replay/";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Replay {
     /// The feed.
-    pub feed: ContentType,
+    pub feed: Feed,
     /// The first hour, counted since the epoch ([`HourRow::hour`](crate::HourRow::hour)).
     pub from: i64,
     /// The first hour that is not wanted.
@@ -34,7 +34,7 @@ pub struct Replayer {
 impl Replay {
     /// The hours that reach into the time from `since` to `until`. `None` if there is none.
     #[must_use]
-    pub fn of(feed: ContentType, since: Utc, until: Utc) -> Option<Self> {
+    pub fn of(feed: Feed, since: Utc, until: Utc) -> Option<Self> {
         let last = Utc::from_millis(until.as_millis().saturating_sub(1)).hour();
         (since < until).then(|| Self { feed, from: since.hour(), until: last.saturating_add(1) })
     }
@@ -59,7 +59,7 @@ impl Replay {
         let parsed = key.strip_prefix(REPLAY).and_then(|rest| {
             let (feed, hours) = rest.split_once('/')?;
             let (from, until) = hours.split_once('-')?;
-            let feed = ContentType::parse_feed(feed)?;
+            let feed = Feed::parse(feed)?;
             Some(Self { feed, from: from.parse().ok()?, until: until.parse().ok()? })
         });
         let sound = parsed.filter(|replay| 0 <= replay.from && replay.from < replay.until);
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_request_names_every_hour_that_it_reaches_into() {
-        let feed = ContentType::AuditExchange;
+        let feed = Feed::ALL[1];
         let at = |minutes: i64| Utc::from_millis(minutes * 60_000);
         let replay = Replay::of(feed, at(60 * 490_000 + 30), at(60 * 490_002)).unwrap();
         assert_eq!(replay.key(), "replay/Audit.Exchange/490000-490002");

@@ -171,7 +171,7 @@ pub fn samples(metrics: &Metrics) -> Vec<Sample> {
         gauge("undelivered_bytes", None, metrics.undelivered_bytes as f64),
     ]);
     for lane in &metrics.lanes {
-        let label = Some(("content_type", lane.content_type.as_str()));
+        let label = Some(("content_type", lane.feed.as_str()));
         all.extend(LANE_COUNTERS.map(|spec| counter(spec.name, label, (spec.value)(lane))));
         // What is malformed depends on the form that records get; of lines, core knows.
         all.push(counter("records_malformed_total", label, lane.records_malformed));
@@ -183,11 +183,11 @@ pub fn samples(metrics: &Metrics) -> Vec<Sample> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::batch::ContentType;
+    use crate::contract::feed::Feed;
 
     #[test]
     fn every_number_has_one_name_and_counters_are_called_so() {
-        let lanes = ContentType::ALL.map(LaneMetrics::new).into();
+        let lanes = Feed::ALL.map(LaneMetrics::new).into();
         let all = samples(&Metrics { throttled: 3, lanes, ..Metrics::default() });
         let mut names: Vec<_> = all.iter().map(|sample| (sample.name, sample.label)).collect();
         names.sort_unstable();

@@ -129,7 +129,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The text of an option, or its default.
-    pub(crate) fn text_or_default(&self, name: &str) -> String {
+    #[must_use]
+    pub fn text_or_default(&self, name: &str) -> String {
         let default = find(name).and_then(|spec| spec.default).unwrap_or_default();
         self.optional(name).unwrap_or_else(|| default.to_owned())
     }

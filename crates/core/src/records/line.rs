@@ -94,7 +94,7 @@ fn prefix(batch: &Batch) -> Vec<u8> {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     format!(
         "{{\"content_type\":{},\"content_id\":{},\"content_created\":{},\"tenant_id\":{},",
-        quoted(content.content_type.as_str()),
+        quoted(content.feed.as_str()),
         quoted(&content.id),
         quoted(&content.created.to_string()),
         quoted(&batch.tenant_id),
@@ -117,12 +117,13 @@ fn write_beside(record: &Record, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::base::time::Utc;
-    use crate::contract::batch::{BatchId, ContentRef, ContentType};
+    use crate::contract::batch::{BatchId, ContentRef};
+    use crate::contract::feed::{ContentType, Feed};
     use crate::json::{Lifted, RecordKind};
 
     fn batch(records: &[&'static [u8]]) -> Batch {
         let content = ContentRef {
-            content_type: ContentType::AuditGeneral,
+            feed: Feed::Audit(ContentType::AuditGeneral),
             id: "id\"1".into(),
             uri: "https://manage.office.com/blob".into(),
             created: Utc::from_millis(0),

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::{Now, Utc};
-use crate::contract::batch::ContentType;
 use crate::contract::event::Event;
+use crate::contract::feed::Feed;
 use crate::contract::loss::LossKind;
 use crate::contract::state::{self, StateError, Stored};
 use crate::source::desk::Desk;
@@ -71,7 +71,7 @@ const LISTED_LATE_MAX: Duration = Duration::from_secs(15 * 60);
 /// The account of one feed.
 #[derive(Clone, Debug)]
 pub(crate) struct Coverage {
-    feed: ContentType,
+    feed: Feed,
     retention: Retention,
     begin: Utc,
     covered: IntervalSet,
@@ -89,7 +89,7 @@ impl Coverage {
     /// One that continues from `stored`, or begins `lookback` before `now`; and what is stored
     /// beside it.
     pub(crate) fn load(
-        feed: ContentType,
+        feed: Feed,
         keys: &LaneKeys,
         stored: &Stored,
         retention: Retention,
@@ -218,7 +218,8 @@ impl Coverage {
         let Some(lost) = Interval::new(start, end) else { return Duration::ZERO };
         self.lost_until = end;
         desk.lose(Loss::of_time(LossKind::Gap, self.feed, lost, server_now));
-        desk.tell(Event::ListingGapError { content_type: self.feed, start, end });
+        let (feed, kept) = (self.feed, self.retention.kept);
+        desk.tell(Event::ListingGapError { feed, start, end, kept });
         end.since(start)
     }
 
@@ -292,7 +293,7 @@ mod tests {
             begin_margin: Duration::ZERO,
             early: Duration::ZERO,
         };
-        let feed = ContentType::DlpAll;
+        let feed = Feed::ALL[0];
         let start = Utc::from_millis(1_772_323_200_000);
         let now = Now { monotonic: Duration::ZERO, wall: start };
         let (mut desk, stored) = (Desk::for_tests(), Stored::new());

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::base::clock::ServerClock;
 use crate::base::random::Random;
 use crate::base::time::{Now, Utc};
-use crate::contract::batch::{Batch, BatchId, ContentRef, ContentType, Record};
+use crate::contract::batch::{Batch, BatchId, ContentRef, Record};
 use crate::contract::event::Event;
+use crate::contract::feed::Feed;
 use crate::contract::io::{Output, OutputShort};
 use crate::contract::loss::LossKind;
 use crate::contract::metrics::Metrics;
@@ -317,7 +318,7 @@ impl Desk {
         let treated = self.treatment.treat(&mut records, filterable);
         if treated.withheld > 0 {
             self.tell(Event::RecordsWithheldError {
-                content_type: content.content_type,
+                feed: content.feed,
                 content_id: content.id.clone(),
                 count: treated.withheld,
             });
@@ -431,7 +432,7 @@ impl Desk {
     pub(crate) fn postpone(
         &mut self,
         operation: Operation,
-        feed: Option<ContentType>,
+        feed: Option<Feed>,
         wait: Duration,
         now: Now,
     ) -> Option<Utc> {

@@ -1,7 +1,7 @@
 //! How the keys of the state are spelt, of every source.
 
 use crate::base::key::Key;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::Feed;
 use crate::contract::state::Stored;
 
 /// The keys of one lane.
@@ -14,8 +14,8 @@ pub(crate) struct LaneKeys {
 pub(crate) type Found<'a> = (&'a str, &'a str, &'a str);
 
 impl LaneKeys {
-    pub(crate) const fn new(content_type: ContentType) -> Self {
-        Self { name: content_type.as_str() }
+    pub(crate) const fn new(feed: Feed) -> Self {
+        Self { name: feed.as_str() }
     }
 
     pub(crate) fn lane(&self) -> String {
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn prefixes_do_not_catch_neighbours() {
-        let keys = LaneKeys::new(ContentType::AuditExchange);
+        let keys = LaneKeys::new(Feed::ALL[0]);
         let stored: Stored = [keys.seen(5), keys.seen(-1), keys.records(1), keys.lane()]
             .into_iter()
             .map(|key| (key, String::new()))

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::interval::Interval;
 use crate::base::time::Utc;
-use crate::contract::batch::{ContentRef, ContentType};
+use crate::contract::batch::ContentRef;
+use crate::contract::feed::Feed;
 use crate::contract::loss::LossKind;
 use crate::contract::state::{self, Changes, Commit, StateError, Stored};
 
@@ -37,7 +38,7 @@ const NAME_BYTES_MAX: usize = 1_024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// The feed; `None` for what is of no single one, such as an output.
-    pub feed: Option<ContentType>,
+    pub feed: Option<Feed>,
     /// How it was lost.
     pub kind: LossKind,
     /// When the content was created: start, and end, exclusive. `None` if that is not known.
@@ -52,7 +53,7 @@ pub struct Loss {
 
 impl Loss {
     /// Time of a feed.
-    pub(crate) fn of_time(kind: LossKind, feed: ContentType, time: Interval, told: Utc) -> Self {
+    pub(crate) fn of_time(kind: LossKind, feed: Feed, time: Interval, told: Utc) -> Self {
         let created = Some((time.start, time.end));
         Self { feed: Some(feed), kind, created, name: None, count: 1, told }
     }
@@ -61,7 +62,7 @@ impl Loss {
     pub(crate) fn of_blob(kind: LossKind, content: &ContentRef, count: u64, told: Utc) -> Self {
         let moment = std::time::Duration::from_millis(1);
         Self {
-            feed: Some(content.content_type),
+            feed: Some(content.feed),
             kind,
             created: Some((content.created, content.created + moment)),
             name: Some(content.id.clone()),
@@ -182,7 +183,7 @@ fn decode(key: &str, value: &str) -> Result<Loss, StateError> {
     let record: LossRecord = state::decode(key, value)?;
     let time = |(start, end)| (Utc::from_millis(start), Utc::from_millis(end));
     Ok(Loss {
-        feed: record.feed.as_deref().and_then(ContentType::parse_feed),
+        feed: record.feed.as_deref().and_then(Feed::parse),
         kind: record.kind,
         created: record.created.map(time),
         name: record.name,
@@ -377,7 +378,7 @@ mod tests {
 
     fn gap(start: i64, end: i64) -> Loss {
         let time = Interval { start: Utc::from_millis(start), end: Utc::from_millis(end) };
-        Loss::of_time(LossKind::Gap, ContentType::DlpAll, time, Utc::from_millis(end))
+        Loss::of_time(LossKind::Gap, Feed::ALL[0], time, Utc::from_millis(end))
     }
 
     fn dropped(blob: i64, count: u64) -> Loss {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::time::Utc;
-use crate::contract::batch::ContentType;
+use crate::contract::feed::Feed;
 use crate::contract::request::Operation;
 
 /// A named wait above this is told.
@@ -13,23 +13,23 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// The waits that were told, with their ends.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Postponed(BTreeMap<(Operation, Option<ContentType>), Utc>);
+pub(crate) struct Postponed(BTreeMap<(Operation, Option<Feed>), Utc>);
 
 impl Postponed {
     /// A service has named a wait. Answers its end if that is to be told.
     pub(crate) fn note(
         &mut self,
         operation: Operation,
-        content_type: Option<ContentType>,
+        feed: Option<Feed>,
         wait: Duration,
         now: Utc,
     ) -> Option<Utc> {
         let until = now + wait;
-        let told = self.0.get(&(operation, content_type));
+        let told = self.0.get(&(operation, feed));
         if wait <= LONG || told.is_some_and(|told| now < *told && until <= *told + LONG) {
             return None;
         }
-        self.0.insert((operation, content_type), until);
+        self.0.insert((operation, feed), until);
         Some(until)
     }
 }
@@ -44,7 +44,7 @@ mod tests {
         let mut note = |at: u64, seconds: u64| {
             let now = Utc::from_millis(0) + Duration::from_secs(at);
             let wait = Duration::from_secs(seconds);
-            waits.note(Operation::GetBlob, Some(ContentType::DlpAll), wait, now).is_some()
+            waits.note(Operation::GetBlob, Some(Feed::ALL[0]), wait, now).is_some()
         };
         assert!(!note(0, 60));
         assert!(note(0, 3_600));

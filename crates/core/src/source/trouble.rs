@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::access::Access;
 use crate::access::token::{REJECTED_MAX, Rejection};
 use crate::base::time::Now;
-use crate::contract::batch::ContentType;
 use crate::contract::event::Event;
+use crate::contract::feed::Feed;
 use crate::contract::remedy::remedy;
 use crate::contract::request::Operation;
 use crate::source::desk::Desk;
@@ -22,7 +22,7 @@ impl Desk {
     pub(crate) fn tell_retry(
         &mut self,
         operation: Operation,
-        content_type: Option<ContentType>,
+        feed: Option<Feed>,
         failures: u32,
         reason: &str,
         retry_in: Duration,
@@ -34,9 +34,9 @@ impl Desk {
             && failures.is_multiple_of(MOUNTING);
         let reason = reason.to_owned();
         self.tell(if mounting {
-            Event::RetriesMounting { operation, content_type, failures, reason }
+            Event::RetriesMounting { operation, feed, failures, reason }
         } else {
-            Event::RequestRetried { operation, content_type, reason, retry_in }
+            Event::RequestRetried { operation, feed, reason, retry_in }
         });
     }
 
@@ -45,14 +45,14 @@ impl Desk {
         &mut self,
         now: Now,
         operation: Operation,
-        content_type: Option<ContentType>,
+        feed: Option<Feed>,
         reason: &str,
         named: Option<Duration>,
     ) {
-        let until = named.and_then(|wait| self.postpone(operation, content_type, wait, now));
+        let until = named.and_then(|wait| self.postpone(operation, feed, wait, now));
         if let Some(until) = until {
             let reason = reason.to_owned();
-            self.tell(Event::RequestPostponed { operation, content_type, reason, until });
+            self.tell(Event::RequestPostponed { operation, feed, reason, until });
         }
     }
 }
@@ -69,13 +69,13 @@ pub(crate) fn foreign(
     access: &mut Access,
     desk: &mut Desk,
     operation: Operation,
-    content_type: Option<ContentType>,
+    feed: Option<Feed>,
     answer: &str,
 ) {
     if access.contact().note_foreign() {
         let code = access.troubles().address;
         let (answer, remedy) = (answer.to_owned(), remedy(code));
-        desk.tell(Event::ForeignAnswerError { operation, content_type, answer, code, remedy });
+        desk.tell(Event::ForeignAnswerError { operation, feed, answer, code, remedy });
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn reject(
     desk: &mut Desk,
     now: Now,
     sent: Sent,
-    content_type: Option<ContentType>,
+    feed: Option<Feed>,
     answer: &str,
 ) -> Rejection {
     let operation = sent.operation;
@@ -94,12 +94,11 @@ pub(crate) fn reject(
     if let (Rejection::Discarded(wait), Some(tokens)) = (rejection, rejected) {
         if tokens == REJECTED_MAX {
             let (answer, remedy) = (answer.to_owned(), remedy(access.troubles().rejected));
-            let event =
-                Event::TokensRejectedError { operation, content_type, tokens, answer, remedy };
+            let event = Event::TokensRejectedError { operation, feed, tokens, answer, remedy };
             desk.tell(event);
         } else {
             let reason = &format!("{answer}: the token was refused");
-            desk.tell_retry(operation, content_type, tokens, reason, wait);
+            desk.tell_retry(operation, feed, tokens, reason, wait);
         }
     }
     rejection
@@ -111,14 +110,14 @@ pub(crate) fn throttle(
     desk: &mut Desk,
     now: Now,
     operation: Operation,
-    content_type: Option<ContentType>,
+    feed: Option<Feed>,
     retry_after: Option<Duration>,
 ) {
     desk.counts().throttled += 1;
     let slowed = access.throttle(now.monotonic, retry_after);
     let requests_per_minute = access.rate();
     let pause = slowed.pause;
-    let told = desk.postpone(operation, content_type, pause, now);
+    let told = desk.postpone(operation, feed, pause, now);
     if slowed.is_slower {
         let until = desk.server_time(now) + pause;
         desk.tell(Event::Throttled { operation, requests_per_minute, pause, until });
@@ -127,8 +126,8 @@ pub(crate) fn throttle(
     let reason = "Microsoft throttles";
     if let Some(until) = told {
         let reason = reason.to_owned();
-        desk.tell(Event::RequestPostponed { operation, content_type, reason, until });
+        desk.tell(Event::RequestPostponed { operation, feed, reason, until });
     }
     // It cannot go any lower, or has been there before, and must not go unheard.
-    desk.tell_retry(operation, content_type, slowed.in_a_row, reason, pause);
+    desk.tell_retry(operation, feed, slowed.in_a_row, reason, pause);
 }

@@ -3,7 +3,7 @@
 //! one's; see the ring in `tests`.
 
 use m365_audit_core::{
-    Collector, Config, ContentRef, ContentType, Event, Input, LaneMetrics, Level, Operation,
+    Collector, Config, ContentRef, ContentType, Event, Feed, Input, LaneMetrics, Level, Operation,
     RawOptions, Record, Request, Stored, TransportErrorKind, Utc,
 };
 use m365_audit_world::{End, Passing, Piece, Said, Setting, World};
@@ -246,7 +246,7 @@ pub(crate) type Blob<'a> = (&'a str, i64, i64);
 /// The content of that name, as a notification describes it.
 pub(crate) fn content(name: &str, created: i64) -> ContentRef {
     ContentRef {
-        content_type: ContentType::AuditGeneral,
+        feed: Feed::Audit(ContentType::AuditGeneral),
         id: id(name).into(),
         uri: uri(name).into(),
         created: Utc::from_millis(created),

@@ -185,7 +185,8 @@ impl Judge<'_> {
         let row_of = |name: &&str| self.row(&[(*name).to_owned()]);
         let Some(lowest) = names.iter().filter_map(row_of).min() else { return };
         for (from, file) in &read.files {
-            if self.row(&file.module).is_none_or(|row| lowest <= row) {
+            let lists = from == self.layered.list_of_sources;
+            if lists || self.row(&file.module).is_none_or(|row| lowest <= row) {
                 continue;
             }
             for (line, word) in &file.words {

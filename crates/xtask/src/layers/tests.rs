@@ -10,7 +10,8 @@ use super::{line, unexcused};
 const ROWS: Layered = Layered {
     name: "small",
     rows: &[&["base"], &["source"], &["audit", "activities"], &["collector"]],
-    sources: &["audit", "activities"],
+    sources: &["audit", "activities", "CloudAppActivities"],
+    list_of_sources: "source/feed.rs",
     exceptions: &[],
 };
 
@@ -172,13 +173,20 @@ fn a_circle_may_lead_through_the_head_of_a_folder_within() {
 
 #[test]
 fn what_all_sources_share_knows_the_name_of_none() {
-    let shared = "struct Counts {\n    activities: u64, // and audit\n}\nenum Feed { \
-                  CloudAppActivities, Audit }";
-    let text = "source/mod.rs:2: source/mod.rs names activities: all sources share it, so it knows \
-                the name of none";
+    let shared = "struct Counts {\n    activities: u64, // and audit\n}\nfn f(feed: Feed) -> bool \
+                  {\n    feed == Feed::CloudAppActivities\n}\nmod feed;";
+    let list = "enum Feed { CloudAppActivities, Audit }";
+    let why = "all sources share it, so it knows the name of none";
     assert_eq!(
-        lines(&[("source/mod.rs", shared), ("collector.rs", "struct C { audit: u8 }")]),
-        [text]
+        lines(&[
+            ("source/mod.rs", shared),
+            ("source/feed.rs", list),
+            ("collector.rs", "struct C { audit: u8 }"),
+        ]),
+        [
+            format!("source/mod.rs:2: source/mod.rs names activities: {why}"),
+            format!("source/mod.rs:5: source/mod.rs names CloudAppActivities: {why}"),
+        ]
     );
 }
 

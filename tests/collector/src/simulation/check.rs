@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use m365_audit_core::{Commit, ContentType};
+use m365_audit_core::{Commit, ContentType, Feed};
 use m365_audit_world::Taker;
 use m365_sim::Microsoft;
 use serde::Deserialize;
@@ -327,7 +327,7 @@ impl Checkpoints {
 
     /// The same of activities.
     fn activity_covered_too_early(&self, microsoft: &Microsoft, taker: &Taker) -> Option<String> {
-        let intervals = self.covered.get(ContentType::CloudAppActivities.as_str())?;
+        let intervals = self.covered.get(Feed::CloudAppActivities.as_str())?;
         microsoft.owed_activities().find_map(|owed| {
             let on_time = owed.available_ms <= owed.created_ms + ON_TIME_MS;
             let claim = intervals
@@ -338,7 +338,7 @@ impl Checkpoints {
             let gap = |gap: &(i64, i64, usize)| {
                 (gap.0..gap.1).contains(&owed.created_ms) && gap.2 <= claim.commit
             };
-            let feed = ContentType::CloudAppActivities.as_str();
+            let feed = Feed::CloudAppActivities.as_str();
             let lost = self.gaps.get(feed).is_some_and(|gaps| gaps.iter().any(gap));
             let before = lost || taker.taken().get(&owed.hash).is_some_and(|taken| taken.at < had);
             (!before).then(|| format!("activity {} {claim:?}", owed.id))

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use m365_audit_core::{Collector, Config, ContentType, Event, Input, Metrics, Outcome, Stored};
+use m365_audit_core::{Collector, Config, Event, Feed, Input, Metrics, Outcome, Stored};
 use m365_audit_world::{End, Passing, START_MS, World};
 use m365_sim::{Credential, Issued, Microsoft, TenantConfig, issue_certificate};
 
@@ -256,7 +256,7 @@ impl Ring {
         self.go_on(&mut collector, due_ms)?;
         self.microsoft.advance(self.world.now_ms());
         let types = self.config.content_types().to_vec();
-        let activities = self.config.feeds().contains(&ContentType::CloudAppActivities);
+        let activities = self.config.feeds().contains(&Feed::CloudAppActivities);
         if (!types.is_empty() && self.notes.begin_ms == i64::MIN)
             || (activities && self.notes.activities_begin_ms == i64::MIN)
         {

@@ -67,7 +67,7 @@ impl Truth<'_> {
         };
         self.microsoft.owed().filter(missing).find_map(|owed| {
             let mut lanes = lanes.iter();
-            let lane = lanes.find(|lane| lane.content_type.as_str() == owed.content_type.name())?;
+            let lane = lanes.find(|lane| lane.feed.as_str() == owed.content_type.name())?;
             let contains = |start: Utc, end: Utc| {
                 (start.as_millis()..end.as_millis()).contains(&owed.created_ms)
             };

@@ -1,6 +1,6 @@
 //! What must hold at every step of a run: limits, secrets, and what commits claim.
 
-use m365_audit_core::{Batch, Commit, ContentType, Event, Level, RawOptions, Request};
+use m365_audit_core::{Batch, Commit, Event, Feed, Level, RawOptions, Request};
 use m365_audit_world::{Passing, START_MS, World};
 
 use super::check::{Checkpoints, SKEW_MS};
@@ -72,7 +72,7 @@ impl Notes {
 
     /// Notes where a first run begins, by the first lane that says so.
     fn note_begin(&mut self, now_ms: i64, key: &str, lane: &str) -> Result<(), String> {
-        let activities = key.ends_with(ContentType::CloudAppActivities.as_str());
+        let activities = key.ends_with(Feed::CloudAppActivities.as_str());
         let (option, days) =
             if activities { ("activities_lookback", 180) } else { ("lookback", 7) };
         let begin = if activities { self.activities_begin_ms } else { self.begin_ms };

@@ -25,8 +25,9 @@ use crate::activities::walk::{PageId, Point, Walk, WalkId};
 use crate::base::interval::Interval;
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
-use crate::contract::batch::{ContentType, Record};
+use crate::contract::batch::Record;
 use crate::contract::event::Event;
+use crate::contract::feed::Feed;
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::RequestId;
 use crate::contract::state::{self, Changes, StateError, Stored};
@@ -107,7 +108,7 @@ impl ActivityLane {
         stored: &Stored,
         now: Now,
     ) -> Result<Self, StateError> {
-        let feed = ContentType::CloudAppActivities;
+        let feed = Feed::CloudAppActivities;
         let keys = LaneKeys::new(feed);
         let (coverage, _) =
             Coverage::load(feed, &keys, stored, plan::RETENTION, config.lookback, now)?;
@@ -427,7 +428,7 @@ impl ActivityLane {
     /// The host has taken an entry: counts it, and remembers what of it is lost.
     pub(super) fn count(&mut self, desk: &mut Desk, now: Now, id: WalkId, entry: &Entry) {
         if let Some(window) = self.window(id) {
-            let (feed, told) = (ContentType::CloudAppActivities, desk.server_time(now));
+            let (feed, told) = (Feed::CloudAppActivities, desk.server_time(now));
             for (kind, count) in entry.lost() {
                 let loss = Loss::of_time(kind, feed, window, told);
                 desk.lose(Loss { count, ..loss });
@@ -446,7 +447,7 @@ impl ActivityLane {
             return None;
         }
         self.caught_up = true;
-        let content_type = ContentType::CloudAppActivities;
-        Some(Event::BacklogDelivered { content_type, quarantined: 0 })
+        let feed = Feed::CloudAppActivities;
+        Some(Event::BacklogDelivered { feed, quarantined: 0 })
     }
 }

@@ -10,6 +10,7 @@ use crate::activities::walk::{
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::{Now, Utc};
 use crate::contract::event::Event;
+use crate::contract::feed::Feed;
 use crate::contract::state::Changes;
 use crate::source::desk::Desk;
 use crate::source::urgency::Urgency;
@@ -266,6 +267,7 @@ impl ActivityLane {
         let urgency = walk.urgency;
         let turned = walk.turn(page, turn);
         let read = walk.is_read().then_some(Event::ActivitiesListed {
+            feed: Feed::CloudAppActivities,
             start: walk.window.start,
             end: walk.window.end,
             pages: walk.pages,
