@@ -53,6 +53,11 @@ impl Log {
         }
     }
 
+    /// Takes the bars away while something else is written.
+    pub(crate) fn suspend(&self, write: impl FnOnce()) {
+        self.bars.suspend(write);
+    }
+
     /// Writes a line, whatever levels are shown.
     pub(crate) fn write_always(&self, level: Level, message: &str) {
         let line = line(self.format, now(), level, self.tenant.as_deref(), message);

@@ -21,6 +21,7 @@ mod run;
 mod sources;
 mod state;
 mod subscriptions;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,10 @@ use clap::Command;
 
 const EXAMPLES: &str = "\
 Examples:
+  See it work, without a tenant:
+
+    m365-audit try
+
   Read the last 7 days and go on from there, as NDJSON in a file, continuing after a restart:
 
     export M365_AUDIT_CLIENT_SECRET=...
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
     memory::protect();
     let matches = command().get_matches();
     let code = match matches.subcommand() {
+        Some(("try", matches)) => trial::main(matches),
         Some(("run", matches)) => run::main(matches),
         Some(("host", matches)) => host::main(matches),
         Some(("state", matches)) => state::main(matches),
@@ -72,6 +78,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .after_help(EXAMPLES)
         .subcommands([
+            trial::command(),
             run::command(),
             host::command(),
             subscriptions::command(),

@@ -1,6 +1,6 @@
 //! `m365-audit run`: collects into a file or stdout, as NDJSON.
 
-mod board;
+pub(crate) mod board;
 mod last_words;
 mod many;
 mod place;

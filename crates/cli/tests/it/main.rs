@@ -16,3 +16,4 @@ mod run;
 #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "some of it is for the host's tests"))]
 mod support;
 mod tenants;
+mod trial;

@@ -40,7 +40,8 @@ const BANS: [Ban; 7] = [
     // Any author of an input can use them.
     ("fluent-bit-plugin", &["m365-*", "in_m365_audit", "tokio", "reqwest"]),
     ("fluent-bit-plugin-sys", &["m365-*", "in_m365_audit", "fluent-bit-plugin"]),
-    ("m365-audit", &["m365-sim", "fluent-bit-*"]),
+    // It holds the simulator for `m365-audit try`, which compares what arrived with the truth.
+    ("m365-audit", &["fluent-bit-*"]),
     // Its only way out is `wasi:*`.
     (
         "m365-audit-component",
