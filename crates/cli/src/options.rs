@@ -1,12 +1,12 @@
 //! `m365-audit options`: the options table, as documentation and as files to start from; and the
-//! metrics of a content type, for the same documents.
+//! metrics, for the same documents.
 
 use std::io::{self, Write};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
+use m365_audit_core::METRICS;
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
-use m365_audit_core::{LANE_COUNTERS, LANE_GAUGES};
 
 use crate::arguments::{flag, specs, variable};
 use crate::exit::COMPLETE;
@@ -26,7 +26,7 @@ pub(crate) fn command() -> Command {
             .default_value("markdown")
             .help(
                 "A table; a file for `run --config`; a pipeline for Fluent Bit; a table of what \
-                 `host` has beside; a table of what is counted per content type",
+                 `host` has beside; a table of what is counted",
             ),
     )
 }
@@ -58,12 +58,12 @@ fn markdown(options: &[OptionSpec]) -> String {
 
 /// Every number that a content type has, as the packagings show it.
 fn metrics() -> String {
-    let counters = LANE_COUNTERS.iter().map(|spec| (spec.name, spec.help));
-    let gauges = LANE_GAUGES.iter().map(|spec| (spec.name, spec.help));
-    let mut text = String::from("| Metric | Meaning |\n|---|---|\n");
-    for (name, help) in counters.chain(gauges) {
-        let help = help.trim_end_matches('.').replace("data was lost", "**data was lost**");
-        text.push_str(&format!("| `{name}` | {help} |\n"));
+    let mut text = String::from("| Metric | Label | Meaning |\n|---|---|---|\n");
+    for metric in METRICS {
+        let label = metric.scope().label().map_or_else(String::new, |label| format!("`{label}` "));
+        let help = metric.help().trim_end_matches('.');
+        let help = help.replace("data was lost", "**data was lost**");
+        text.push_str(&format!("| `{}` | {label}| {help} |\n", metric.name()));
     }
     text
 }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn the_metrics_that_tell_of_losses_say_so() {
         let text = metrics();
-        assert_eq!(text.lines().count(), LANE_COUNTERS.len() + LANE_GAUGES.len() + 2);
+        assert_eq!(text.lines().count(), METRICS.len() + 2);
         let losses: Vec<_> = text
             .lines()
             .filter(|line| line.contains("**data was lost**"))

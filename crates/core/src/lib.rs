@@ -43,14 +43,14 @@ pub use contract::history::{Causes, FeedHistory, HISTORY, HourRow, HourStanding,
 pub use contract::io::{Input, Io, Machine, Output, OutputShort, run};
 pub use contract::level::Level;
 pub use contract::loss::LossKind;
-pub use contract::metrics::{LaneMetrics, Metrics};
+pub use contract::metrics::{
+    LaneMetrics, METRICS, Metric, MetricKind, MetricScope, Metrics, RECORDS_MALFORMED, Sample,
+    Subject, samples,
+};
 pub use contract::remedy::{KNOWN_ERRORS, KnownError, known_error};
 pub use contract::replay::{REPLAY, Replay, Replayer};
 pub use contract::request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,
-};
-pub use contract::samples::{
-    CounterSpec, GaugeSpec, LANE_COUNTERS, LANE_GAUGES, LOSSES_UNACKNOWLEDGED, Sample, samples,
 };
 pub use contract::state::{Commit, STATE_VERSION, StateError, Stored};
 pub use identity::certificate::{Certificate, CertificateError};

@@ -2,7 +2,8 @@
 
 use fluent_bit_plugin::{Counter, Gauge, Setup};
 use m365_audit_core::{
-    Feed, LANE_COUNTERS, LANE_GAUGES, LOSSES_UNACKNOWLEDGED, Metrics, Operation,
+    Feed, METRICS, Metric, MetricKind, MetricScope, Metrics, Operation, RECORDS_MALFORMED,
+    Subject as Of,
 };
 
 /// A counter over all runs of a collector. Each run counts from zero.
@@ -39,94 +40,92 @@ pub(crate) struct Subject<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct HostMetrics {
     feeds: Vec<Feed>,
-    /// In the order of [`Operation::COLLECTING`].
-    requests: Vec<Total>,
-    throttled: Total,
-    retries: Total,
+    /// For each of [`METRICS`].
+    numbers: Vec<Numbers>,
     restarts: Counter,
-    requests_per_minute: Gauge,
-    undelivered_bytes: Gauge,
-    losses_unacknowledged: Gauge,
-    /// For each of [`LANE_COUNTERS`] one a content type.
-    lane_counters: Vec<Vec<Total>>,
-    /// For each of [`LANE_GAUGES`] one a content type.
-    lane_gauges: Vec<Vec<Gauge>>,
+    /// Counted here: the core does not know what form records get.
     malformed: Vec<Counter>,
+}
+
+/// The numbers of one metric: one, or one for each of [`Operation::COLLECTING`] or of the feeds.
+#[derive(Clone, Debug)]
+enum Numbers {
+    Totals(Vec<Total>),
+    Gauges(Vec<Gauge>),
+    /// [`HostMetrics::malformed`].
+    Ours,
 }
 
 impl HostMetrics {
     /// Registers everything, with every label that will be used: of each subject its own numbers.
     pub(crate) fn register(setup: &mut Setup<'_>, subjects: &[Subject<'_>]) -> Vec<Self> {
         let mut registrar = Registrar { setup, subjects };
-        let operations = Operation::COLLECTING.map(Operation::as_str);
-        let mut requests = registrar
-            .counters(
-                "requests_total",
-                "Requests sent to Microsoft.",
-                Label::Of("operation", &operations),
-            )
-            .into_iter();
-        let mut lane_counters = LANE_COUNTERS
-            .map(|spec| registrar.counters(spec.name, spec.help, Label::Feed).into_iter());
-        let mut lane_gauges =
-            LANE_GAUGES.map(|spec| registrar.gauges(spec.name, spec.help, Label::Feed).into_iter());
-        let malformed = "Records that are no JSON object, passed on as raw text.";
-        let mut malformed =
-            registrar.counters("records_malformed_total", malformed, Label::Feed).into_iter();
-        let mut one =
-            |name, help| registrar.counters(name, help, Label::Nothing).into_iter().flatten();
-        let mut throttled = one("throttled_total", "Answers that asked for fewer requests.");
-        let mut retries = one("retries_total", "Requests that failed and were repeated.");
-        let mut restarts = one("restarts_total", "Times that the collector started again.");
-        let mut gauge =
-            |name, help| registrar.gauges(name, help, Label::Nothing).into_iter().flatten();
-        let mut requests_per_minute =
-            gauge("requests_per_minute", "Requests a minute that are allowed at present.");
-        let mut undelivered_bytes =
-            gauge("undelivered_bytes", "Bytes of records that wait to be safe.");
-        let mut losses_unacknowledged = gauge(
-            LOSSES_UNACKNOWLEDGED,
-            "Losses that the state remembers and nobody has acknowledged.",
-        );
-        let totals = |counters: Option<Vec<Counter>>| -> Vec<Total> {
-            counters.unwrap_or_default().into_iter().map(Total::new).collect()
-        };
-        let subjects = subjects.iter().map(|subject| Self {
-            feeds: subject.feeds.clone(),
-            requests: totals(requests.next()),
-            throttled: Total::new(throttled.next().unwrap_or_default()),
-            retries: Total::new(retries.next().unwrap_or_default()),
-            restarts: restarts.next().unwrap_or_default(),
-            requests_per_minute: requests_per_minute.next().unwrap_or_default(),
-            undelivered_bytes: undelivered_bytes.next().unwrap_or_default(),
-            losses_unacknowledged: losses_unacknowledged.next().unwrap_or_default(),
-            lane_counters: lane_counters.each_mut().map(|sets| totals(sets.next())).into(),
-            lane_gauges: lane_gauges.each_mut().map(|sets| sets.next().unwrap_or_default()).into(),
-            malformed: malformed.next().unwrap_or_default(),
-        });
-        subjects.collect()
+        let restarts = "Times that the collector started again.";
+        let mut restarts =
+            registrar.counters("restarts_total", restarts, MetricScope::Collector).into_iter();
+        let mut all: Vec<_> = subjects
+            .iter()
+            .map(|subject| Self {
+                feeds: subject.feeds.clone(),
+                numbers: Vec::with_capacity(METRICS.len()),
+                restarts: restarts.next().into_iter().flatten().next().unwrap_or_default(),
+                malformed: Vec::new(),
+            })
+            .collect();
+        for metric in METRICS {
+            let (name, help, scope) = (metric.name(), metric.help(), metric.scope());
+            match metric.kind() {
+                MetricKind::Counter => {
+                    for (one, set) in all.iter_mut().zip(registrar.counters(name, help, scope)) {
+                        one.add_counters(metric, set);
+                    }
+                }
+                MetricKind::Gauge => {
+                    for (one, set) in all.iter_mut().zip(registrar.gauges(name, help, scope)) {
+                        one.numbers.push(Numbers::Gauges(set));
+                    }
+                }
+            }
+        }
+        all
     }
 
     /// Numbers that nobody shows: of a tenant that came after Init, when Fluent Bit takes no new
     /// ones.
     pub(crate) fn unseen(feeds: &[Feed]) -> Self {
-        let total = || Total::new(Counter::default());
-        let totals = |count: usize| (0..count).map(|_| total()).collect::<Vec<_>>();
-        let types = feeds.len();
-        let gauges = || (0..types).map(|_| Gauge::default()).collect::<Vec<_>>();
-        Self {
+        let mut unseen = Self {
             feeds: feeds.into(),
-            requests: totals(Operation::COLLECTING.len()),
-            throttled: total(),
-            retries: total(),
+            numbers: Vec::with_capacity(METRICS.len()),
             restarts: Counter::default(),
-            requests_per_minute: Gauge::default(),
-            undelivered_bytes: Gauge::default(),
-            losses_unacknowledged: Gauge::default(),
-            lane_counters: LANE_COUNTERS.map(|_| totals(types)).into(),
-            lane_gauges: LANE_GAUGES.map(|_| gauges()).into(),
-            malformed: (0..types).map(|_| Counter::default()).collect(),
+            malformed: Vec::new(),
+        };
+        for metric in METRICS {
+            let count = match metric.scope() {
+                MetricScope::Collector => 1,
+                MetricScope::Operation => Operation::COLLECTING.len(),
+                MetricScope::Feed => feeds.len(),
+            };
+            match metric.kind() {
+                MetricKind::Counter => {
+                    let counters = (0..count).map(|_| Counter::default()).collect();
+                    unseen.add_counters(metric, counters);
+                }
+                MetricKind::Gauge => {
+                    let gauges = (0..count).map(|_| Gauge::default()).collect();
+                    unseen.numbers.push(Numbers::Gauges(gauges));
+                }
+            }
         }
+        unseen
+    }
+
+    fn add_counters(&mut self, metric: &Metric, counters: Vec<Counter>) {
+        self.numbers.push(if metric.name() == RECORDS_MALFORMED {
+            self.malformed = counters;
+            Numbers::Ours
+        } else {
+            Numbers::Totals(counters.into_iter().map(Total::new).collect())
+        });
     }
 
     /// Whether these are the numbers of just these feeds.
@@ -135,24 +134,23 @@ impl HostMetrics {
     }
 
     /// Shows where the collector stands.
-    #[allow(clippy::cast_precision_loss)] // Fluent Bit keeps doubles.
     pub(crate) fn show(&self, metrics: &Metrics) {
-        for (shown, total) in self.requests.iter().zip(metrics.requests) {
-            shown.show(total);
-        }
-        self.throttled.show(metrics.throttled);
-        self.retries.show(metrics.retries);
-        self.requests_per_minute.set(metrics.requests_per_minute.into());
-        self.undelivered_bytes.set(metrics.undelivered_bytes as f64);
-        self.losses_unacknowledged.set(metrics.losses_unacknowledged as f64);
-        for lane in &metrics.lanes {
-            let Some(index) = self.index(lane.feed) else { continue };
-            for (shown, spec) in self.lane_counters.iter().zip(LANE_COUNTERS) {
-                shown[index].show((spec.value)(lane));
-            }
-            for (shown, spec) in self.lane_gauges.iter().zip(LANE_GAUGES) {
-                shown[index].set((spec.value)(lane));
-            }
+        for (metric, numbers) in METRICS.iter().zip(&self.numbers) {
+            metric.each(metrics, |of, value| {
+                let index = match of {
+                    Of::Collector => Some(0),
+                    Of::Operation(operation) => {
+                        Operation::COLLECTING.iter().position(|known| *known == operation)
+                    }
+                    Of::Feed(feed) => self.index(feed),
+                };
+                let Some(index) = index else { return };
+                match numbers {
+                    Numbers::Totals(totals) => totals[index].show(whole(value)),
+                    Numbers::Gauges(gauges) => gauges[index].set(value),
+                    Numbers::Ours => {}
+                }
+            });
         }
     }
 
@@ -166,8 +164,12 @@ impl HostMetrics {
     /// The next collector counts from zero.
     pub(crate) fn restart(&mut self) {
         self.restarts.inc();
-        let totals = self.requests.iter_mut().chain(self.lane_counters.iter_mut().flatten());
-        totals.chain([&mut self.throttled, &mut self.retries]).for_each(Total::restart);
+        for numbers in &mut self.numbers {
+            match numbers {
+                Numbers::Totals(totals) => totals.iter_mut().for_each(Total::restart),
+                Numbers::Gauges(_) | Numbers::Ours => {}
+            }
+        }
     }
 
     fn index(&self, feed: Feed) -> Option<usize> {
@@ -175,12 +177,10 @@ impl HostMetrics {
     }
 }
 
-/// What a number is told apart by, beside the tenant.
-#[derive(Clone, Copy)]
-enum Label<'a> {
-    Nothing,
-    Feed,
-    Of(&'a str, &'a [&'a str]),
+/// Counters are whole, and far below 2^53.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+const fn whole(value: f64) -> u64 {
+    value as u64
 }
 
 /// Registers numbers for several subjects at once, as Fluent Bit wants it.
@@ -189,16 +189,16 @@ struct Registrar<'a, 's> {
     subjects: &'a [Subject<'a>],
 }
 
-impl<'a> Registrar<'a, '_> {
-    fn counters(&mut self, name: &str, help: &str, label: Label<'a>) -> Vec<Vec<Counter>> {
-        let (keys, sets) = labels(self.subjects, label);
+impl Registrar<'_, '_> {
+    fn counters(&mut self, name: &str, help: &str, scope: MetricScope) -> Vec<Vec<Counter>> {
+        let (keys, sets) = labels(self.subjects, scope);
         let values: Vec<&[&str]> = sets.iter().flatten().map(Vec::as_slice).collect();
         let mut all = self.setup.counters(name, help, &keys, &values).into_iter();
         sets.iter().map(|of_one| all.by_ref().take(of_one.len()).collect()).collect()
     }
 
-    fn gauges(&mut self, name: &str, help: &str, label: Label<'a>) -> Vec<Vec<Gauge>> {
-        let (keys, sets) = labels(self.subjects, label);
+    fn gauges(&mut self, name: &str, help: &str, scope: MetricScope) -> Vec<Vec<Gauge>> {
+        let (keys, sets) = labels(self.subjects, scope);
         let values: Vec<&[&str]> = sets.iter().flatten().map(Vec::as_slice).collect();
         let mut all = self.setup.gauges(name, help, &keys, &values).into_iter();
         sets.iter().map(|of_one| all.by_ref().take(of_one.len()).collect()).collect()
@@ -208,19 +208,16 @@ impl<'a> Registrar<'a, '_> {
 /// The names of the labels, and for each subject the sets of their values.
 fn labels<'l>(
     subjects: &[Subject<'l>],
-    label: Label<'l>,
-) -> (Vec<&'l str>, Vec<Vec<Vec<&'l str>>>) {
-    let mut keys = vec!["tenant_id"];
-    match label {
-        Label::Nothing => {}
-        Label::Feed => keys.push("content_type"),
-        Label::Of(key, _) => keys.push(key),
-    }
+    scope: MetricScope,
+) -> (Vec<&'static str>, Vec<Vec<Vec<&'l str>>>) {
+    let keys = ["tenant_id"].into_iter().chain(scope.label()).collect();
     let sets = subjects.iter().map(|subject| {
-        let values: Vec<Option<&str>> = match label {
-            Label::Nothing => vec![None],
-            Label::Feed => subject.feeds.iter().map(|feed| Some(feed.as_str())).collect(),
-            Label::Of(_, values) => values.iter().map(|value| Some(*value)).collect(),
+        let values: Vec<Option<&str>> = match scope {
+            MetricScope::Collector => vec![None],
+            MetricScope::Operation => {
+                Operation::COLLECTING.map(|operation| Some(operation.as_str())).into()
+            }
+            MetricScope::Feed => subject.feeds.iter().map(|feed| Some(feed.as_str())).collect(),
         };
         let set = |value: Option<&'l str>| [subject.tenant_id].into_iter().chain(value).collect();
         values.into_iter().map(set).collect()

@@ -1,212 +1,552 @@
-//! Counters and gauges of one collector. Plain numbers: drivers read them whenever they wait.
+//! What is counted of one collector: the fields, what two collectors have together, and the names
+//! and words by which every packaging shows them. All of it is [`METRICS`], one line a metric.
+//!
+//! Plain numbers: drivers read them whenever they wait.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::base::time::Utc;
 use crate::contract::feed::Feed;
 use crate::contract::request::Operation;
 
-/// What one collector has done, and where it stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metrics {
-    /// Requests sent, by operation in the order of [`Operation::ALL`].
-    pub requests: [u64; Operation::ALL.len()],
-    /// Answers that asked for fewer requests.
-    pub throttled: u64,
-    /// Requests that failed and were (or will be) repeated.
-    pub retries: u64,
-    /// Requests a minute that are allowed at present, to all APIs that are collected from.
-    pub requests_per_minute: u32,
-    /// Contents that notifications named.
-    pub hints: u64,
-    /// Of these, the ones that were news and are looked at.
-    pub hints_taken: u64,
-    /// Batches handed to the host and not yet delivered.
-    pub undelivered_batches: u64,
-    /// Bytes of records in those batches.
-    pub undelivered_bytes: u64,
-    /// Now: losses that the state remembers and nobody has acknowledged, of any feed or output.
-    pub losses_unacknowledged: u64,
-    /// One entry per feed, in the order of the configuration.
-    pub lanes: Vec<LaneMetrics>,
+/// Whether a number only rises while the collector lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It does. Its name ends with `_total`.
+    Counter,
+    /// It shows how things are now.
+    Gauge,
 }
 
-impl Metrics {
-    /// Adds those of another collector, feed by feed; of times, the longer one counts.
-    pub fn add(&mut self, other: &Self) {
-        for (sum, count) in self.requests.iter_mut().zip(other.requests) {
-            *sum += count;
+/// What a metric has a number for, each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricScope {
+    /// The collector.
+    Collector,
+    /// Each kind of request.
+    Operation,
+    /// Each feed.
+    Feed,
+}
+
+impl MetricScope {
+    /// The label that tells its numbers apart, if there are several.
+    #[must_use]
+    pub const fn label(self) -> Option<&'static str> {
+        match self {
+            Self::Collector => None,
+            Self::Operation => Some("operation"),
+            Self::Feed => Some("content_type"),
         }
-        self.throttled += other.throttled;
-        self.retries += other.retries;
-        self.hints += other.hints;
-        self.hints_taken += other.hints_taken;
-        self.requests_per_minute += other.requests_per_minute;
-        self.losses_unacknowledged += other.losses_unacknowledged;
-        self.undelivered_batches += other.undelivered_batches;
-        self.undelivered_bytes += other.undelivered_bytes;
-        for lane in &other.lanes {
-            let known = self.lanes.iter_mut().find(|known| known.feed == lane.feed);
-            match known {
-                Some(known) => known.add(lane),
-                None => self.lanes.push(lane.clone()),
+    }
+}
+
+/// What one number is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The collector.
+    Collector,
+    /// One kind of request.
+    Operation(Operation),
+    /// One feed.
+    Feed(Feed),
+}
+
+impl Subject {
+    /// The value of the label that tells it from the others of its metric.
+    #[must_use]
+    pub const fn label(self) -> Option<&'static str> {
+        match self {
+            Self::Collector => None,
+            Self::Operation(operation) => Some(operation.as_str()),
+            Self::Feed(feed) => Some(feed.as_str()),
+        }
+    }
+}
+
+/// One number with its name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// In the manner of Prometheus, without a prefix. Counters end with `_total`.
+    pub name: &'static str,
+    /// The one label's name and value, where there is one.
+    pub label: Option<(&'static str, &'static str)>,
+    /// Whether it only rises while the collector lives.
+    pub counter: bool,
+    /// Its value.
+    pub value: f64,
+}
+
+/// One metric: what it is called, what it says, and where its numbers are.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricKind,
+    slot: Slot,
+}
+
+/// Where the numbers of a metric are read and written.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Collector(fn(&Metrics) -> f64, fn(&mut Metrics, f64)),
+    /// By the operation's place in [`Operation::ALL`].
+    Operation(fn(&Metrics, usize) -> f64, fn(&mut Metrics, usize, f64)),
+    Feed(fn(&LaneMetrics) -> f64, fn(&mut LaneMetrics, f64)),
+}
+
+impl Metric {
+    /// In the manner of Prometheus, without a prefix.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it says, as one sentence.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        self.help
+    }
+
+    /// Whether it only rises.
+    #[must_use]
+    pub const fn kind(&self) -> MetricKind {
+        self.kind
+    }
+
+    /// What it is measured in, if it is no mere number: what its name ends with, but for `_total`.
+    #[must_use]
+    pub fn unit(&self) -> Option<&'static str> {
+        let (_, last) = self.name.trim_end_matches("_total").rsplit_once('_')?;
+        ["seconds", "bytes"].into_iter().find(|unit| last == *unit)
+    }
+
+    /// What it has a number for, each.
+    #[must_use]
+    pub const fn scope(&self) -> MetricScope {
+        match self.slot {
+            Slot::Collector(..) => MetricScope::Collector,
+            Slot::Operation(..) => MetricScope::Operation,
+            Slot::Feed(..) => MetricScope::Feed,
+        }
+    }
+
+    /// Gives each of its numbers to `see`.
+    pub fn each(&self, metrics: &Metrics, mut see: impl FnMut(Subject, f64)) {
+        match self.slot {
+            Slot::Collector(get, _) => see(Subject::Collector, get(metrics)),
+            Slot::Operation(get, _) => {
+                for (at, operation) in Operation::ALL.into_iter().enumerate() {
+                    see(Subject::Operation(operation), get(metrics, at));
+                }
+            }
+            Slot::Feed(get, _) => {
+                metrics.lanes.iter().for_each(|lane| see(Subject::Feed(lane.feed), get(lane)));
             }
         }
     }
-}
 
-/// What one feed has done, and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaneMetrics {
-    /// The feed.
-    pub feed: Feed,
-    /// Windows that were listed to their last page.
-    pub windows_listed: u64,
-    /// Blobs that listings named for the first time.
-    pub blobs_listed: u64,
-    /// Blobs delivered to the last record.
-    pub blobs_delivered: u64,
-    /// Attempts to read a blob that failed.
-    pub blob_failures: u64,
-    /// Blobs that expired before they could be read. Data was lost.
-    pub blobs_lost: u64,
-    /// Records delivered to the host.
-    pub records_delivered: u64,
-    /// Bytes of the records delivered.
-    pub bytes_delivered: u64,
-    /// Records left out because one of the same id that says the same was delivered before.
-    pub records_deduplicated: u64,
-    /// Records delivered although one of the same id was before, because they say something else.
-    pub records_revised: u64,
-    /// Records that are no valid JSON, delivered as they are.
-    pub records_malformed: u64,
-    /// Records left out because the filters say so.
-    pub records_filtered: u64,
-    /// Records in which values were replaced.
-    pub records_redacted: u64,
-    /// Records of which nothing was handed over but their length and hash, because they could not
-    /// be read for redaction. Data was lost.
-    pub records_withheld: u64,
-    /// Of activities: records that do not meet a filter, which the service did not apply.
-    pub filter_mismatches: u64,
-    /// Records dropped for another reason. Data was lost.
-    pub records_dropped: u64,
-    /// Entries of listings that could not be read. Data was lost.
-    pub listing_entries_dropped: u64,
-    /// Wrong addresses of contents and pages, in place of which others were asked.
-    pub addresses_derived: u64,
-    /// Length of what fell out of Microsoft's listings before it was listed. Data was lost.
-    pub listing_gaps: Duration,
-    /// Now: blobs known and not delivered yet.
-    pub blobs_pending: u64,
-    /// Now: blobs in quarantine.
-    pub blobs_quarantined: u64,
-    /// Now: length of the part of the look-back that is not delivered completely.
-    pub backlog: Duration,
-    /// Now: the time since the newest moment up to which listings are complete.
-    pub lag: Duration,
-    /// When the newest delivered content was created.
-    pub newest_content: Option<Utc>,
-    /// Now: whether Microsoft denies this feed to this app.
-    pub denied: bool,
-}
-
-impl LaneMetrics {
-    /// All zero.
+    /// Its numbers, with their labels.
     #[must_use]
-    pub const fn new(feed: Feed) -> Self {
-        Self {
-            feed,
-            windows_listed: 0,
-            blobs_listed: 0,
-            blobs_delivered: 0,
-            blob_failures: 0,
-            blobs_lost: 0,
-            records_delivered: 0,
-            bytes_delivered: 0,
-            records_deduplicated: 0,
-            records_revised: 0,
-            records_malformed: 0,
-            records_filtered: 0,
-            records_redacted: 0,
-            records_withheld: 0,
-            filter_mismatches: 0,
-            records_dropped: 0,
-            listing_entries_dropped: 0,
-            addresses_derived: 0,
-            listing_gaps: Duration::ZERO,
-            blobs_pending: 0,
-            blobs_quarantined: 0,
-            backlog: Duration::ZERO,
-            lag: Duration::ZERO,
-            newest_content: None,
-            denied: false,
+    pub fn samples(&self, metrics: &Metrics) -> Vec<Sample> {
+        let (name, counter) = (self.name, self.kind == MetricKind::Counter);
+        let mut samples = Vec::new();
+        self.each(metrics, |subject, value| {
+            let label = self.scope().label().zip(subject.label());
+            samples.push(Sample { name, label, counter, value });
+        });
+        samples
+    }
+
+    /// Writes one of its numbers, as it was read elsewhere: `label` is the value of its label. What
+    /// has a label that is none of ours is left out.
+    pub fn read(&self, metrics: &mut Metrics, label: Option<&str>, value: f64) {
+        match (self.slot, label) {
+            (Slot::Collector(_, set), None) => set(metrics, value),
+            (Slot::Operation(_, set), Some(label)) => {
+                let at = Operation::ALL.iter().position(|known| known.as_str() == label);
+                at.into_iter().for_each(|at| set(metrics, at, value));
+            }
+            (Slot::Feed(_, set), Some(label)) => {
+                if let Some(feed) = Feed::parse(label) {
+                    set(metrics.lane(feed), value);
+                }
+            }
+            (Slot::Collector(..), Some(_)) | (Slot::Operation(..) | Slot::Feed(..), None) => {}
+        }
+    }
+}
+
+/// A number that is counted.
+trait Number: Copy {
+    fn shown(self) -> f64;
+    fn read(value: f64) -> Self;
+}
+
+/// Whole numbers are far below 2^53, so that a double holds them.
+#[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+impl Number for u64 {
+    fn shown(self) -> f64 {
+        self as f64
+    }
+
+    fn read(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Number for u32 {
+    fn shown(self) -> f64 {
+        self.into()
+    }
+
+    fn read(value: f64) -> Self {
+        Self::try_from(u64::read(value)).unwrap_or(Self::MAX)
+    }
+}
+
+/// In seconds.
+impl Number for Duration {
+    fn shown(self) -> f64 {
+        self.as_secs_f64()
+    }
+
+    fn read(value: f64) -> Self {
+        Self::try_from_secs_f64(value).unwrap_or_default()
+    }
+}
+
+/// In seconds since 1970; zero stands for never.
+#[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+impl Number for Option<Utc> {
+    fn shown(self) -> f64 {
+        self.map_or(0.0, |utc| utc.as_millis() as f64 / 1_000.0)
+    }
+
+    fn read(value: f64) -> Self {
+        let time = Duration::read(value);
+        let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        (!time.is_zero()).then(|| Utc::from_millis(millis))
+    }
+}
+
+impl Number for bool {
+    fn shown(self) -> f64 {
+        u8::from(self).into()
+    }
+
+    fn read(value: f64) -> Self {
+        value != 0.0
+    }
+}
+
+/// Of two collectors, both together.
+fn sum<N: AddAssign>(ours: &mut N, theirs: N) {
+    *ours += theirs;
+}
+
+/// Of two collectors, the one that is worse.
+fn max<N: Ord + Copy>(ours: &mut N, theirs: N) {
+    *ours = (*ours).max(theirs);
+}
+
+/// One line a metric: its field and type, what two collectors have together, its kind, name and
+/// help. A `Loss` is a counter that says that data was lost.
+macro_rules! metrics {
+    (
+        Collector {
+            $($field:ident: $Type:ty, $sum:ident, $kind:ident $name:literal $help:literal)*
+        }
+        Feed {
+            $($of:ident: $Of:ty, $sum_of:ident, $kind_of:ident $name_of:literal $help_of:literal)*
+        }
+    ) => {
+        /// What one collector has done, and where it stands.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Metrics {
+            /// Requests sent, by operation in the order of [`Operation::ALL`].
+            pub requests: [u64; Operation::ALL.len()],
+            $(#[doc = $help] pub $field: $Type,)*
+            /// One entry per feed, in the order of the configuration.
+            pub lanes: Vec<LaneMetrics>,
+        }
+
+        /// What one feed has done, and where it stands.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct LaneMetrics {
+            /// The feed.
+            pub feed: Feed,
+            $(#[doc = $help_of] pub $of: $Of,)*
+        }
+
+        impl Metrics {
+            /// Adds those of another collector, feed by feed.
+            pub fn add(&mut self, other: &Self) {
+                for (ours, theirs) in self.requests.iter_mut().zip(other.requests) {
+                    *ours += theirs;
+                }
+                $($sum(&mut self.$field, other.$field);)*
+                for lane in &other.lanes {
+                    self.lane(lane.feed).add(lane);
+                }
+            }
+        }
+
+        impl LaneMetrics {
+            /// All zero.
+            #[must_use]
+            pub fn new(feed: Feed) -> Self {
+                Self { feed, $($of: Default::default(),)* }
+            }
+
+            /// Whether any of the counters says that data was lost. The log has said of each loss
+            /// what and why, at ERROR.
+            #[must_use]
+            pub fn has_lost_data(&self) -> bool {
+                $((is_loss!($kind_of) && self.$of != <$Of>::default()) ||)* false
+            }
+
+            fn add(&mut self, other: &Self) {
+                $($sum_of(&mut self.$of, other.$of);)*
+            }
+        }
+
+        /// Every metric of a collector. What has none of its own in here is shown nowhere.
+        pub const METRICS: &[Metric] = &[
+            Metric {
+                name: "requests_total",
+                help: "Requests sent to Microsoft.",
+                kind: MetricKind::Counter,
+                slot: Slot::Operation(
+                    |metrics, at| metrics.requests[at].shown(),
+                    |metrics, at, value| metrics.requests[at] = Number::read(value),
+                ),
+            },
+            $(Metric {
+                name: $name,
+                help: $help,
+                kind: kind!($kind),
+                slot: Slot::Collector(
+                    |metrics| kind!($kind).whole(metrics.$field.shown()),
+                    |metrics, value| metrics.$field = Number::read(value),
+                ),
+            },)*
+            $(Metric {
+                name: $name_of,
+                help: $help_of,
+                kind: kind!($kind_of),
+                slot: Slot::Feed(
+                    |lane| kind!($kind_of).whole(lane.$of.shown()),
+                    |lane, value| lane.$of = Number::read(value),
+                ),
+            },)*
+        ];
+    };
+}
+
+/// The kind of a metric, by the word of its line.
+macro_rules! kind {
+    (Gauge) => {
+        MetricKind::Gauge
+    };
+    ($counter:ident) => {
+        MetricKind::Counter
+    };
+}
+
+/// Whether the word of its line says that data was lost.
+macro_rules! is_loss {
+    (Loss) => {
+        true
+    };
+    ($other:ident) => {
+        false
+    };
+}
+
+metrics! {
+    Collector {
+        throttled: u64, sum, Counter "throttled_total" "Answers that asked for fewer requests."
+        retries: u64, sum, Counter "retries_total" "Requests that failed and were repeated."
+        hints: u64, sum, Counter "hints_total" "Contents that notifications named."
+        hints_taken: u64, sum, Counter "hints_taken_total"
+            "Those of them that were news and are looked at."
+        losses_unacknowledged: u64, sum, Gauge "losses_unacknowledged"
+            "Losses that the state remembers and nobody has acknowledged."
+        requests_per_minute: u32, sum, Gauge "requests_per_minute"
+            "Requests a minute that are allowed at present, to all APIs that are collected from."
+        undelivered_batches: u64, sum, Gauge "undelivered_batches"
+            "Batches handed over that are not safe yet."
+        undelivered_bytes: u64, sum, Gauge "undelivered_bytes"
+            "Bytes of records that wait to be safe."
+    }
+    Feed {
+        windows_listed: u64, sum, Counter "windows_listed_total"
+            "Listing windows read to their last page."
+        blobs_listed: u64, sum, Counter "blobs_listed_total"
+            "Blobs that listings named for the first time."
+        blobs_delivered: u64, sum, Counter "blobs_delivered_total"
+            "Blobs delivered to their last record."
+        blob_failures: u64, sum, Counter "blob_failures_total"
+            "Attempts to read a blob that failed."
+        blobs_lost: u64, sum, Loss "blobs_lost_total"
+            "Blobs that expired unread: data was lost."
+        records_delivered: u64, sum, Counter "records_delivered_total"
+            "Records that the host has taken."
+        bytes_delivered: u64, sum, Counter "bytes_delivered_total"
+            "Bytes of those records, as Microsoft sent them."
+        records_deduplicated: u64, sum, Counter "records_deduplicated_total"
+            "Records left out: delivered before."
+        records_revised: u64, sum, Counter "records_revised_total"
+            "Records delivered again because they say something else than before."
+        records_filtered: u64, sum, Counter "records_filtered_total"
+            "Records left out: the filters say so."
+        records_redacted: u64, sum, Counter "records_redacted_total"
+            "Records in which values were replaced."
+        records_withheld: u64, sum, Loss "records_withheld_total"
+            "Records that redaction could not read, not handed over: data was lost."
+        listing_entries_dropped: u64, sum, Loss "listing_entries_dropped_total"
+            "Entries of listings that could not be read: data was lost."
+        addresses_derived: u64, sum, Counter "addresses_derived_total"
+            "Wrong addresses of contents and pages, in place of which others were asked."
+        listing_gaps: Duration, sum, Loss "listing_gap_seconds_total"
+            "Time that fell out of Microsoft's listings before it was listed: data was lost."
+        filter_mismatches: u64, sum, Counter "filter_mismatches_total"
+            "Activities that do not meet a filter, which the service did not apply."
+        records_dropped: u64, sum, Loss "records_dropped_total" "Records dropped: data was lost."
+        records_malformed: u64, sum, Counter "records_malformed_total"
+            "Records that are no valid JSON (in Fluent Bit: no object), passed on as raw text."
+        blobs_pending: u64, sum, Gauge "blobs_pending" "Blobs known and not delivered yet."
+        blobs_quarantined: u64, sum, Gauge "blobs_quarantined"
+            "Blobs that cannot be read, retried until they expire."
+        backlog: Duration, max, Gauge "backlog_seconds"
+            "Length of the time not delivered completely: not listed, or its blobs cannot be read."
+        lag: Duration, max, Gauge "lag_seconds"
+            "Time since the moment up to which content is listed and read."
+        newest_content: Option<Utc>, max, Gauge "newest_content_timestamp_seconds"
+            "When the newest delivered content was made."
+        denied: bool, max, Gauge "denied" "1 while Microsoft denies this content type to the app."
+    }
+}
+
+impl MetricKind {
+    /// Counters are whole numbers.
+    fn whole(self, value: f64) -> f64 {
+        match self {
+            Self::Counter => value.trunc(),
+            Self::Gauge => value,
+        }
+    }
+}
+
+impl Metrics {
+    /// The counts of a feed, which begin at zero if there are none yet.
+    pub fn lane(&mut self, feed: Feed) -> &mut LaneMetrics {
+        let known = self.lanes.iter().position(|lane| lane.feed == feed);
+        let at = known.unwrap_or_else(|| {
+            self.lanes.push(LaneMetrics::new(feed));
+            self.lanes.len() - 1
+        });
+        &mut self.lanes[at]
+    }
+}
+
+/// What a packaging counts itself, by the form that it gives to records.
+pub const RECORDS_MALFORMED: &str = "records_malformed_total";
+
+/// Every number in `metrics`.
+#[must_use]
+pub fn samples(metrics: &Metrics) -> Vec<Sample> {
+    METRICS.iter().flat_map(|metric| metric.samples(metrics)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another number for each metric of each of two feeds.
+    fn counted() -> Metrics {
+        let mut metrics = Metrics::default();
+        let (feeds, operations) = ([Feed::ALL[1], Feed::ALL[5]], Operation::ALL);
+        for (at, metric) in METRICS.iter().enumerate() {
+            let value = |label: usize| f64::from(u16::try_from(10 * at + label + 1).unwrap());
+            match metric.scope() {
+                MetricScope::Collector => metric.read(&mut metrics, None, value(0)),
+                MetricScope::Operation => {
+                    for (label, operation) in operations.into_iter().enumerate() {
+                        metric.read(&mut metrics, Some(operation.as_str()), value(label));
+                    }
+                }
+                MetricScope::Feed => {
+                    for (label, feed) in feeds.into_iter().enumerate() {
+                        metric.read(&mut metrics, Some(feed.as_str()), value(label));
+                    }
+                }
+            }
+        }
+        metrics
+    }
+
+    #[test]
+    fn each_number_has_a_name_of_its_own_that_says_its_kind() {
+        let all = samples(&counted());
+        let mut names: Vec<_> = all.iter().map(|sample| (sample.name, sample.label)).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all.len());
+        assert!(all.iter().all(|sample| sample.name.ends_with("_total") == sample.counter));
+        for metric in METRICS {
+            assert!(metric.help().ends_with('.'), "{}", metric.name());
+        }
+        assert!(METRICS.iter().any(|metric| metric.name() == RECORDS_MALFORMED));
+        let units = |unit| METRICS.iter().filter(move |metric| metric.unit() == unit);
+        let names = |unit| units(unit).map(Metric::name).collect::<Vec<_>>();
+        assert_eq!(names(Some("bytes")), ["undelivered_bytes"]);
+        assert_eq!(names(Some("seconds")).len(), 4);
+    }
+
+    #[test]
+    fn what_is_read_elsewhere_is_what_was_shown() {
+        let shown = counted();
+        let mut read = Metrics::default();
+        for sample in samples(&shown) {
+            let metric = METRICS.iter().find(|metric| metric.name() == sample.name).unwrap();
+            metric.read(&mut read, sample.label.map(|(_, value)| value), sample.value);
+        }
+        assert_eq!(read, shown);
+        let throttled = METRICS.iter().find(|metric| metric.name() == "throttled_total").unwrap();
+        throttled.read(&mut read, Some("of another"), 7.0);
+        let requests = &METRICS[0];
+        requests.read(&mut read, Some("of another"), 7.0);
+        requests.read(&mut read, None, 7.0);
+        assert_eq!(read, shown, "a label that is none of ours");
+    }
+
+    #[test]
+    fn two_collectors_have_the_sum_or_the_worse() {
+        let mut both = counted();
+        let mut other = counted();
+        other.lanes[0].lag = Duration::from_secs(9_999);
+        both.add(&other);
+        let (one, other) = (counted(), samples(&other));
+        for ((both, one), other) in samples(&both).iter().zip(samples(&one)).zip(other) {
+            let greatest = one.value.max(other.value);
+            let worse = ["lag_seconds", "backlog_seconds", "denied"].contains(&both.name)
+                || both.name.contains("timestamp");
+            let expected = if worse { greatest } else { one.value + other.value };
+            assert_eq!(both.value, expected, "{both:?}");
         }
     }
 
-    /// Whether any of the counters says that data was lost. The log has said of each loss what
-    /// and why, at ERROR.
-    #[must_use]
-    pub const fn has_lost_data(&self) -> bool {
-        0 < self.blobs_lost
-            || 0 < self.records_withheld
-            || 0 < self.records_dropped
-            || 0 < self.listing_entries_dropped
-            || !self.listing_gaps.is_zero()
-    }
-
-    fn add(&mut self, other: &Self) {
-        // All by name: so a new one is not forgotten.
-        let Self {
-            feed: _,
-            windows_listed,
-            blobs_listed,
-            blobs_delivered,
-            blob_failures,
-            blobs_lost,
-            records_delivered,
-            bytes_delivered,
-            records_deduplicated,
-            records_revised,
-            records_malformed,
-            records_filtered,
-            records_redacted,
-            records_withheld,
-            filter_mismatches,
-            records_dropped,
-            listing_entries_dropped,
-            addresses_derived,
-            listing_gaps,
-            blobs_pending,
-            blobs_quarantined,
-            backlog,
-            lag,
-            newest_content,
-            denied,
-        } = other;
-        self.windows_listed += windows_listed;
-        self.blobs_listed += blobs_listed;
-        self.blobs_delivered += blobs_delivered;
-        self.blob_failures += blob_failures;
-        self.blobs_lost += blobs_lost;
-        self.records_delivered += records_delivered;
-        self.bytes_delivered += bytes_delivered;
-        self.records_deduplicated += records_deduplicated;
-        self.records_revised += records_revised;
-        self.records_malformed += records_malformed;
-        self.records_filtered += records_filtered;
-        self.records_redacted += records_redacted;
-        self.records_withheld += records_withheld;
-        self.filter_mismatches += filter_mismatches;
-        self.records_dropped += records_dropped;
-        self.listing_entries_dropped += listing_entries_dropped;
-        self.addresses_derived += addresses_derived;
-        self.listing_gaps += *listing_gaps;
-        self.blobs_pending += blobs_pending;
-        self.blobs_quarantined += blobs_quarantined;
-        self.backlog = self.backlog.max(*backlog);
-        self.lag = self.lag.max(*lag);
-        self.newest_content = self.newest_content.max(*newest_content);
-        self.denied |= denied;
+    #[test]
+    fn what_says_that_data_was_lost_is_a_loss() {
+        for metric in METRICS.iter().filter(|metric| metric.scope() == MetricScope::Feed) {
+            let mut metrics = Metrics::default();
+            metric.read(&mut metrics, Some(Feed::ALL[0].as_str()), 1.0);
+            let told = metric.help().contains("data was lost");
+            assert_eq!(metrics.lanes[0].has_lost_data(), told, "{}", metric.name());
+        }
     }
 }

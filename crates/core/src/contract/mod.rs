@@ -13,5 +13,4 @@ pub(crate) mod metrics;
 pub(crate) mod remedy;
 pub(crate) mod replay;
 pub(crate) mod request;
-pub(crate) mod samples;
 pub(crate) mod state;

@@ -184,8 +184,8 @@ fn what_all_sources_share_knows_the_name_of_none() {
             ("collector.rs", "struct C { audit: u8 }"),
         ]),
         [
-            format!("source/mod.rs:2: source/mod.rs names activities: {why}"),
             format!("source/mod.rs:5: source/mod.rs names CloudAppActivities: {why}"),
+            format!("source/mod.rs:2: source/mod.rs names activities: {why}"),
         ]
     );
 }
