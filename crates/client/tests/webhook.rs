@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use m365_audit_client::{Client, Handle, REFUSALS, Refusal, Settings, Sink, WebhookMetrics};
-use m365_audit_core::{Batch, BatchId, Event, LaneMetrics, Level, Metrics, Outcome, RawOptions};
+use m365_audit_core::{
+    Batch, BatchId, Event, FeedEvent, LaneMetrics, Level, Metrics, Outcome, RawOptions,
+};
 use m365_sim::{ContentType, Listen, Server, SimConfig, Span};
 
 /// Longer than anything here should take.
@@ -56,7 +58,7 @@ impl Sink for TestSink {
 
     fn observe(&mut self, event: &Event) {
         let news = match event {
-            Event::WebhookSet { .. } => Some(News::WebhookSet),
+            Event::Feed(_, FeedEvent::WebhookSet { .. }) => Some(News::WebhookSet),
             _ => None,
         };
         if let Some(news) = news {

@@ -37,7 +37,7 @@ pub use collector::summary::{Hole, LaneSummary, Why, summarize};
 pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
 pub use contract::batch::{Batch, BatchId, ContentRef, Record};
-pub use contract::event::Event;
+pub use contract::event::{Event, FeedEvent};
 pub use contract::feed::{ContentType, Feed, SourceName};
 pub use contract::history::{Causes, FeedHistory, HISTORY, HourRow, HourStanding, is_past};
 pub use contract::io::{Input, Io, Machine, Output, OutputShort, run};

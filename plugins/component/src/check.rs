@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use m365_audit_core::{
-    Collector, Config, Event, Input, Operation, Output, Presented, RequestId, StateError, Stored,
+    Collector, Config, Event, FeedEvent, Input, Operation, Output, Presented, RequestId,
+    StateError, Stored,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{Cause, Failure, Note};
@@ -79,8 +80,12 @@ impl<W: Wire> Check<'_, W> {
                 }
                 Output::Read(id) => self.wire.read(id),
                 Output::Cancel(id) => self.wire.cancel(id),
-                Output::Event(Event::SubscriptionMissing { .. }) => self.subscriptions = false,
-                Output::Event(Event::ActivitiesListed { .. }) => self.activities = false,
+                Output::Event(Event::Feed(_, FeedEvent::SubscriptionMissing { .. })) => {
+                    self.subscriptions = false
+                }
+                Output::Event(Event::Feed(_, FeedEvent::ActivitiesListed { .. })) => {
+                    self.activities = false
+                }
                 Output::Finished => return Ok(()),
                 Output::Event(event) => self.observe(&event)?,
                 Output::Wait(timeout) => {
@@ -116,7 +121,7 @@ impl<W: Wire> Check<'_, W> {
         match event {
             Event::TokenRefusedError { .. }
             | Event::TokensRejectedError { .. }
-            | Event::FeedDeniedError { .. } => {
+            | Event::Feed(_, FeedEvent::FeedDeniedError { .. }) => {
                 return Err((Cause::Auth, event.to_string()));
             }
             // The collector's own words for five failures in a row, for what answers in the place

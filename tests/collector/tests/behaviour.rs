@@ -2,8 +2,8 @@
 //! world checks on the whole is here looked at one by one: what is said, counted and stored.
 
 use m365_audit_core::{
-    ContentRef, ContentType, Event, Feed, Level, LossKind, Operation, Outcome, Utc, Why, losses,
-    summarize,
+    ContentRef, ContentType, Event, Feed, FeedEvent, Level, LossKind, Operation, Outcome, Utc, Why,
+    losses, summarize,
 };
 use m365_audit_tests::simulation::{Observed, Scenario, observe};
 use m365_sim::{
@@ -47,7 +47,7 @@ fn errors(observed: &Observed) -> Vec<String> {
 /// How many blobs were told to be set aside.
 fn set_aside(observed: &Observed) -> u64 {
     let told = observed.events.iter().map(|event| match event {
-        Event::BlobQuarantined { blobs, .. } => *blobs,
+        Event::Feed(_, FeedEvent::BlobQuarantined { blobs, .. }) => *blobs,
         _ => 0,
     });
     told.sum()
@@ -59,8 +59,17 @@ fn a_calm_day_is_collected_once_without_a_word_of_complaint() {
     assert!(observed.records > 50, "{}", observed.records);
     assert_eq!(observed.repeated, 0);
     assert_eq!(count(&observed, |event| event.level() <= Level::Warn), 0);
-    assert_eq!(count(&observed, |event| matches!(event, Event::SubscriptionStarted { .. })), 1);
-    assert_eq!(count(&observed, |event| matches!(event, Event::BacklogDelivered { .. })), 1);
+    assert_eq!(
+        count(&observed, |event| matches!(event, Event::Feed(_, FeedEvent::SubscriptionStarted))),
+        1
+    );
+    assert_eq!(
+        count(&observed, |event| matches!(
+            event,
+            Event::Feed(_, FeedEvent::BacklogDelivered { .. })
+        )),
+        1
+    );
 }
 
 #[test]
@@ -101,7 +110,9 @@ fn a_webhook_is_asked_for_once_and_only_where_it_is_wanted() {
             .with("webhook_address", "https://audit.example/m365")
             .with("webhook_auth_id", "0123456789abcdef")
     };
-    let set = |observed: &Observed| count(observed, |e| matches!(e, Event::WebhookSet { .. }));
+    let set = |observed: &Observed| {
+        count(observed, |e| matches!(e, Event::Feed(_, FeedEvent::WebhookSet { .. })))
+    };
     let starts =
         |observed: &Observed| observed.metrics.requests[Operation::StartSubscription as usize];
     // With the start of the subscription, or by a start of one that was enabled before.
@@ -119,7 +130,13 @@ fn a_webhook_is_asked_for_once_and_only_where_it_is_wanted() {
 #[track_caller]
 fn assert_only_a_gap(observed: &Observed) {
     assert_eq!(errors(observed).len(), 1, "{:?}", errors(observed));
-    assert_eq!(count(observed, |event| matches!(event, Event::SubscriptionGapError { .. })), 1);
+    assert_eq!(
+        count(observed, |event| matches!(
+            event,
+            Event::Feed(_, FeedEvent::SubscriptionGapError { .. })
+        )),
+        1
+    );
 }
 
 /// A world in which every subscription has this webhook, and an administrator disables the
@@ -132,9 +149,9 @@ fn disabled_once(webhook: WebhookConfig) -> ([usize; 3], serde_json::Value) {
     let observed = watch(Scenario::scripted(sim), 4);
     assert_only_a_gap(&observed);
     let counts = [
-        count(&observed, |event| matches!(event, Event::SubscriptionStarted { .. })),
-        count(&observed, |event| matches!(event, Event::WebhookKept { .. })),
-        count(&observed, |event| matches!(event, Event::WebhookLost { .. })),
+        count(&observed, |event| matches!(event, Event::Feed(_, FeedEvent::SubscriptionStarted))),
+        count(&observed, |event| matches!(event, Event::Feed(_, FeedEvent::WebhookKept { .. }))),
+        count(&observed, |event| matches!(event, Event::Feed(_, FeedEvent::WebhookLost { .. }))),
     ];
     let mut all = observed.subscriptions.iter().map(|text| -> serde_json::Value {
         serde_json::from_str(text).expect("what Microsoft lists is JSON")
@@ -196,7 +213,10 @@ fn a_hint_of_what_is_not_there_is_forgotten() {
     let without = watch(Scenario::scripted(sim()), 4);
     let observed = watch(Scenario::scripted(sim()).hinted(hints), 4);
     assert_eq!((observed.metrics.hints, observed.metrics.hints_taken), (3, 1));
-    assert_eq!(count(&observed, |event| matches!(event, Event::HintForgotten { .. })), 1);
+    assert_eq!(
+        count(&observed, |event| matches!(event, Event::Feed(_, FeedEvent::HintForgotten { .. }))),
+        1
+    );
     assert_eq!(errors(&observed), Vec::<String>::new());
     let lane = &observed.metrics.lanes[0];
     assert_eq!((lane.blobs_quarantined, lane.blobs_lost, lane.blobs_pending), (0, 0, 0));
@@ -303,7 +323,7 @@ fn a_start_that_fails_ends_a_run_that_ends_and_says_why() {
     let told: Vec<_> = observed
         .events
         .iter()
-        .filter(|event| matches!(event, Event::SubscriptionMissing { .. }))
+        .filter(|event| matches!(event, Event::Feed(_, FeedEvent::SubscriptionMissing { .. })))
         .map(ToString::to_string)
         .collect();
     assert!(told[0].contains("the start of one failed: HTTP status 500, AF50000: An"), "{told:?}");
@@ -311,7 +331,10 @@ fn a_start_that_fails_ends_a_run_that_ends_and_says_why() {
     let schedule = Schedule { times: Some(2), ..Schedule::default() };
     let faults = FaultPlan::none().with_schedule(Fault::StartFails, schedule);
     let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 6);
-    assert_eq!(count(&observed, |event| matches!(event, Event::SubscriptionStarted { .. })), 1);
+    assert_eq!(
+        count(&observed, |event| matches!(event, Event::Feed(_, FeedEvent::SubscriptionStarted))),
+        1
+    );
     assert!(observed.metrics.lanes[0].blobs_delivered > 0);
 }
 
@@ -375,7 +398,10 @@ fn blobs_that_are_hollow_for_hours_are_delivered_when_they_fill() {
     let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 24);
     let doubted = set_aside(&observed);
     assert!(3 < doubted, "{doubted}");
-    assert_eq!(count(&observed, |event| matches!(event, Event::BlobEmpty { .. })), 0);
+    assert_eq!(
+        count(&observed, |event| matches!(event, Event::Feed(_, FeedEvent::BlobEmpty { .. }))),
+        0
+    );
     assert_eq!(errors(&observed), Vec::<String>::new());
     // What was published in the last hours is hollow still.
     let quarantined = observed.metrics.lanes[0].blobs_quarantined;
@@ -393,9 +419,13 @@ fn a_null_is_never_vouched_for_and_an_empty_list_after_a_day() {
         assert!(0 < once.metrics.lanes[0].blobs_quarantined, "{fault:?}");
     }
     let null = watch(scenario(Fault::NullBlob), 60);
-    assert_eq!(count(&null, |event| matches!(event, Event::BlobEmpty { .. })), 0);
+    assert_eq!(
+        count(&null, |event| matches!(event, Event::Feed(_, FeedEvent::BlobEmpty { .. }))),
+        0
+    );
     let empty = watch(scenario(Fault::EmptyBlob), 60);
-    let believed = count(&empty, |event| matches!(event, Event::BlobEmpty { .. })) as u64;
+    let believed =
+        count(&empty, |event| matches!(event, Event::Feed(_, FeedEvent::BlobEmpty { .. }))) as u64;
     let doubted = set_aside(&empty);
     assert!(0 < believed && believed < doubted, "{believed} of {doubted}");
     assert_eq!(believed + empty.metrics.lanes[0].blobs_quarantined, doubted);
@@ -443,7 +473,9 @@ fn a_wrong_address_costs_nothing_and_no_token_goes_there() {
         let observed = watch(Scenario::scripted(world), 12);
         assert_eq!(observed.records, reference.records, "{fault:?}");
         assert!(observed.metrics.lanes[0].addresses_derived > 1, "{fault:?}");
-        let told = count(&observed, |event| matches!(event, Event::AddressDerived { .. }));
+        let told = count(&observed, |event| {
+            matches!(event, Event::Feed(_, FeedEvent::AddressDerived { .. }))
+        });
         assert_eq!(told, 1, "{fault:?}: it is told once");
         assert_eq!(count(&observed, |event| event.level() <= Level::Warn), 1, "{fault:?}");
     }
@@ -499,7 +531,10 @@ fn a_subscription_that_somebody_stops_is_started_again_after_the_cool_down() {
     let schedule = Schedule { from_s: 3_600, times: Some(1), ..Schedule::default() };
     let faults = FaultPlan::none().with_schedule(Fault::SubscriptionDisabled, schedule);
     let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 6);
-    assert_eq!(count(&observed, |event| matches!(event, Event::SubscriptionStarted { .. })), 2);
+    assert_eq!(
+        count(&observed, |event| matches!(event, Event::Feed(_, FeedEvent::SubscriptionStarted))),
+        2
+    );
     assert_only_a_gap(&observed);
 }
 
@@ -510,7 +545,8 @@ fn a_start_that_is_answered_with_nonsense_is_not_believed() {
         let schedule = Schedule { every: 2, times: Some(1), ..Schedule::default() };
         let faults = FaultPlan::none().with_schedule(fault, schedule);
         let observed = watch(Scenario::scripted(SimConfig { faults, ..sim() }), 6);
-        let started = |event: &Event| matches!(event, Event::SubscriptionStarted { .. });
+        let started =
+            |event: &Event| matches!(event, Event::Feed(_, FeedEvent::SubscriptionStarted));
         assert_eq!(count(&observed, started), 1, "{fault:?}: {:?}", observed.events);
         const START: Operation = Operation::StartSubscription;
         let repeated =
@@ -523,7 +559,8 @@ fn a_start_that_is_answered_with_nonsense_is_not_believed() {
 #[test]
 fn subscriptions_are_left_alone_when_told_so() {
     let scenario = Scenario::scripted(sim()).with("start_subscriptions", "off");
-    let missing = |event: &Event| matches!(event, Event::SubscriptionMissing { .. });
+    let missing =
+        |event: &Event| matches!(event, Event::Feed(_, FeedEvent::SubscriptionMissing { .. }));
     let observed = watch(scenario.clone(), 2);
     assert_eq!(observed.metrics.requests[2], 0);
     // At first, and then by the hour, however often the list is looked at.

@@ -16,7 +16,7 @@ use crate::activities::walk::{Turn, Turned, WalkId};
 use crate::base::key::Key;
 use crate::base::time::Now;
 use crate::contract::batch::ContentRef;
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::remedy::{NO_CODE_REMEDY, remedy};
 use crate::contract::request::Operation;
@@ -90,14 +90,17 @@ impl ActivitiesSource {
             for mismatch in self.config.filters.mismatches(&record.raw, server_now) {
                 if let Some(count) = self.lane.note_mismatch(mismatch.clause, now.monotonic) {
                     let filter = self.config.filters.clauses()[mismatch.clause].to_string();
-                    desk.tell(Event::FilterIgnored { feed: FEED, filter, records: count });
+                    desk.tell(Event::Feed(
+                        FEED,
+                        FeedEvent::FilterIgnored { filter, records: count },
+                    ));
                 }
             }
         }
         let content_id: Box<str> = format!("{}/{}/{}", window.start, window.end, page.0).into();
         if 0 < revised {
             let (feed, content_id, count) = (FEED, content_id.clone(), revised);
-            desk.tell(Event::RecordsRevised { feed, content_id, count });
+            desk.tell(Event::Feed(feed, FeedEvent::RecordsRevised { content_id, count }));
         }
         let content = Arc::new(ContentRef {
             feed: FEED,
@@ -179,7 +182,7 @@ impl ActivitiesSource {
         let passes = match &ending.verdict {
             Verdict::Accept => {
                 if self.lane.failing().succeed() {
-                    desk.tell(Event::FeedRestored { feed });
+                    desk.tell(Event::Feed(feed, FeedEvent::FeedRestored));
                 }
                 return;
             }
@@ -201,13 +204,15 @@ impl ActivitiesSource {
                 }
                 Body::Small(_) | Body::Page(_) => String::new(),
             };
-            desk.tell(Event::FeedFailingError {
+            desk.tell(Event::Feed(
                 feed,
-                unread: "page of a search",
-                code: ending.reason.clone(),
-                message,
-                remedy: if passes { NO_CODE_REMEDY } else { remedy("portal-refused") },
-            });
+                FeedEvent::FeedFailingError {
+                    unread: "page of a search",
+                    code: ending.reason.clone(),
+                    message,
+                    remedy: if passes { NO_CODE_REMEDY } else { remedy("portal-refused") },
+                },
+            ));
         }
     }
 
@@ -276,7 +281,7 @@ impl ActivitiesSource {
         let restored = self.lane.restore();
         let (turned, read) = self.lane.turn(walk, page, turn);
         if restored {
-            desk.tell(Event::FeedRestored { feed: FEED });
+            desk.tell(Event::Feed(FEED, FeedEvent::FeedRestored));
         }
         match turned {
             Turned::On => read.into_iter().for_each(|event| desk.tell(event)),
@@ -296,12 +301,14 @@ impl ActivitiesSource {
             return;
         }
         self.lane.note_dropped(count);
-        desk.tell(Event::RecordsDroppedError {
-            feed: FEED,
-            content_id: "activities".into(),
-            count,
-            reason: "larger than record_bytes_max",
-        });
+        desk.tell(Event::Feed(
+            FEED,
+            FeedEvent::RecordsDroppedError {
+                content_id: "activities".into(),
+                count,
+                reason: "larger than record_bytes_max",
+            },
+        ));
     }
 
     /// Somebody else answers at `portal_url`. After a while it is left alone.
@@ -341,12 +348,14 @@ impl ActivitiesSource {
     /// The source is denied: it is left alone for a while, and the others go on.
     fn deny(&mut self, desk: &mut Desk, now: Now, code: &str) {
         if self.lane.deny(now.monotonic, code) {
-            desk.tell(Event::FeedDeniedError {
-                feed: FEED,
-                code: code.to_owned(),
-                message: String::new(),
-                remedy: remedy(if code == "portal-token" { code } else { "portal-denied" }),
-            });
+            desk.tell(Event::Feed(
+                FEED,
+                FeedEvent::FeedDeniedError {
+                    code: code.to_owned(),
+                    message: String::new(),
+                    remedy: remedy(if code == "portal-token" { code } else { "portal-denied" }),
+                },
+            ));
         }
     }
 

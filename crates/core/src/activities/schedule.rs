@@ -6,7 +6,7 @@ use crate::activities::ActivitiesSource;
 use crate::activities::exchange::{Body, Exchange, Purpose};
 use crate::activities::wire;
 use crate::base::time::Now;
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::source::desk::{Asker, Desk};
 use crate::source::exchange::{Head, Sent, SmallBody};
@@ -24,7 +24,7 @@ impl ActivitiesSource {
             self.lane.settle_retention(desk, now, server_now);
             self.lane.reopen(server_now);
             if self.lane.take_filters_changed() {
-                desk.tell(Event::FiltersChanged { feed: Feed::CloudAppActivities });
+                desk.tell(Event::Feed(Feed::CloudAppActivities, FeedEvent::FiltersChanged));
             }
         } else if !self.access.is_given() && !desk.is_time_doubted() {
             // The answer that brought the token tells the time, but for a strange one.

@@ -22,7 +22,7 @@ use crate::base::interval::IntervalSet;
 use crate::base::key::Key;
 use crate::base::time::Utc;
 use crate::contract::batch::ContentRef;
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::{ContentType, Feed};
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::RequestId;
@@ -489,10 +489,14 @@ impl Blobs {
         if worse || now == Unreadable::Bearable {
             self.unreadable = now;
         }
-        worse.then(|| Event::BlobsUnreadableError {
-            feed: self.feed,
-            blobs: quarantined,
-            stopped: now == Unreadable::Stopped,
+        worse.then(|| {
+            Event::Feed(
+                self.feed,
+                FeedEvent::BlobsUnreadableError {
+                    blobs: quarantined,
+                    stopped: now == Unreadable::Stopped,
+                },
+            )
         })
     }
 

@@ -17,7 +17,7 @@ use crate::base::interval::Interval;
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{ContentRef, Record};
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::{ContentType, Feed};
 use crate::contract::loss::LossKind;
 use crate::contract::metrics::LaneMetrics;
@@ -260,13 +260,15 @@ impl Lane {
         if let Some(window) = self.windows.take_settled(run) {
             self.cover(window);
         }
-        desk.tell(Event::WindowListed {
-            feed: self.feed,
-            start: completed.window.start,
-            end: completed.window.end,
-            blobs: completed.blobs,
-            new: completed.new,
-        });
+        desk.tell(Event::Feed(
+            self.feed,
+            FeedEvent::WindowListed {
+                start: completed.window.start,
+                end: completed.window.end,
+                blobs: completed.blobs,
+                new: completed.new,
+            },
+        ));
     }
 
     /// Entries of a listing cannot be read, and are lost.
@@ -277,7 +279,7 @@ impl Lane {
             desk.lose(Loss { count, ..loss });
         }
         self.metrics.listing_entries_dropped += count;
-        desk.tell(Event::ListingEntriesDroppedError { feed, count });
+        desk.tell(Event::Feed(feed, FeedEvent::ListingEntriesDroppedError { count }));
     }
 
     /// A page could not be read; `named`: the wait that the answer has named.
@@ -326,7 +328,7 @@ impl Lane {
         self.metrics.addresses_derived += 1;
         if self.addresses.note_derived() {
             let feed = self.feed;
-            desk.tell(Event::AddressDerived { feed, address: shown });
+            desk.tell(Event::Feed(feed, FeedEvent::AddressDerived { address: shown }));
         }
     }
 
@@ -334,7 +336,7 @@ impl Lane {
     pub(super) fn refuse_address(&mut self, origin: &str, shown: String, desk: &mut Desk) {
         if self.addresses.refuse(origin) {
             let feed = self.feed;
-            desk.tell(Event::AddressRefusedError { feed, address: shown });
+            desk.tell(Event::Feed(feed, FeedEvent::AddressRefusedError { address: shown }));
         }
     }
 
@@ -402,7 +404,7 @@ impl Lane {
             self.release(&settled.waiters);
             if settled.quarantined {
                 let content_id = settled.content.id.clone();
-                desk.tell(Event::BlobRecovered { feed: self.feed, content_id });
+                desk.tell(Event::Feed(self.feed, FeedEvent::BlobRecovered { content_id }));
             }
         }
     }
@@ -436,12 +438,14 @@ impl Lane {
         let Settled { content, records, waiters, .. } = settled;
         self.release(&waiters);
         desk.lose(Loss::of_blob(LossKind::Blob, &content, 1, desk.server_time(now)));
-        desk.tell(Event::ContentLostError {
-            feed: content.feed,
-            content_id: content.id.clone(),
-            records_delivered: records,
-            reason: reason.to_owned(),
-        });
+        desk.tell(Event::Feed(
+            content.feed,
+            FeedEvent::ContentLostError {
+                content_id: content.id.clone(),
+                records_delivered: records,
+                reason: reason.to_owned(),
+            },
+        ));
     }
 
     fn release(&mut self, waiters: &[RunId]) {
@@ -463,7 +467,7 @@ impl Lane {
         {
             self.caught_up = true;
             let quarantined = self.blobs.quarantined();
-            desk.tell(Event::BacklogDelivered { feed: self.feed, quarantined });
+            desk.tell(Event::Feed(self.feed, FeedEvent::BacklogDelivered { quarantined }));
         }
     }
 

@@ -15,7 +15,7 @@ use crate::audit::subscription::MISSING_RECHECK;
 use crate::base::origin;
 use crate::base::time::Now;
 use crate::contract::batch::ContentRef;
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::remedy::{FORBIDDEN, UNAUTHORIZED, remedy};
 use crate::contract::request::Operation;
 use crate::json::Item;
@@ -181,7 +181,7 @@ impl AuditSource {
         }
         lane.windows().note_read(run);
         if restored {
-            desk.tell(Event::FeedRestored { feed: lane.feed() });
+            desk.tell(Event::Feed(lane.feed(), FeedEvent::FeedRestored));
         }
         if bad_entries > 0 {
             let told = desk.server_time(now);
@@ -293,12 +293,10 @@ impl AuditSource {
                 true if ending.code.is_none() => "the answer says no more".into(),
                 _ => ending.words.clone(),
             };
-            desk.tell(Event::FeedDeniedError {
-                feed: lane.feed(),
-                code: code.to_owned(),
-                message,
-                remedy: remedy(code),
-            });
+            desk.tell(Event::Feed(
+                lane.feed(),
+                FeedEvent::FeedDeniedError { code: code.to_owned(), message, remedy: remedy(code) },
+            ));
         }
     }
 

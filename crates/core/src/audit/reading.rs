@@ -17,7 +17,7 @@ use crate::audit::expand::{Expanded, Expander, Whole};
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::ContentRef;
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::request::Operation;
 use crate::source::Ended;
 use crate::source::desk::{Desk, Emission};
@@ -72,18 +72,20 @@ impl AuditSource {
         let (known, revised) = lane.leave_out_known(&mut records, expanded.known);
         if 0 < revised {
             let content_id = content_id.clone();
-            desk.tell(Event::RecordsRevised { feed, content_id, count: revised });
+            desk.tell(Event::Feed(feed, FeedEvent::RecordsRevised { content_id, count: revised }));
         }
         let dropped = expanded.oversized;
         // With what is emitted: so that a later attempt, which begins behind it, need not know.
         if 0 < dropped {
             lane.note_dropped(dropped);
-            desk.tell(Event::RecordsDroppedError {
+            desk.tell(Event::Feed(
                 feed,
-                content_id,
-                count: dropped,
-                reason: "larger than record_bytes_max",
-            });
+                FeedEvent::RecordsDroppedError {
+                    content_id,
+                    count: dropped,
+                    reason: "larger than record_bytes_max",
+                },
+            ));
         }
         let emission = Emission { content, records, last, dropped, filterable: true };
         let batch = desk.emit(self.id, emission);
@@ -131,7 +133,7 @@ impl AuditSource {
             Whole::Empty => {
                 if let Some(since) = since.filter(|at| *at + EMPTY_BELIEVED_AFTER <= server_now) {
                     let (feed, content_id) = (content.feed, content.id.clone());
-                    desk.tell(Event::BlobEmpty { feed, content_id, since });
+                    desk.tell(Event::Feed(feed, FeedEvent::BlobEmpty { content_id, since }));
                     return None;
                 }
                 blobs.note_empty(key, since.or(Some(server_now)), desk.changes());
@@ -157,7 +159,7 @@ impl AuditSource {
                 lane.blobs().set_stage(key, Stage::Emitted);
                 lane.subscription().forbidden().accept_blob();
                 if lane.blobs().failing().succeed() {
-                    desk.tell(Event::FeedRestored { feed: lane.feed() });
+                    desk.tell(Event::Feed(lane.feed(), FeedEvent::FeedRestored));
                 }
                 self.access.prove(exchange.sent.generation, now.monotonic);
                 self.access.note_success();
@@ -224,7 +226,7 @@ impl AuditSource {
                 Failure::Unknown => return,
                 Failure::Forgotten => {
                     let reason = ending.reason.clone();
-                    return desk.tell(Event::HintForgotten { feed, reason });
+                    return desk.tell(Event::Feed(feed, FeedEvent::HintForgotten { reason }));
                 }
                 Failure::Expired(failures) => (true, failures),
                 Failure::Again(failures) => (false, failures),
@@ -248,13 +250,15 @@ impl AuditSource {
             retry_in: wait,
         });
         if alike {
-            desk.tell(Event::FeedFailingError {
+            desk.tell(Event::Feed(
                 feed,
-                unread: "blob",
-                code: ending.kind().to_owned(),
-                message: ending.words.clone(),
-                remedy: ending.remedy(),
-            });
+                FeedEvent::FeedFailingError {
+                    unread: "blob",
+                    code: ending.kind().to_owned(),
+                    message: ending.words.clone(),
+                    remedy: ending.remedy(),
+                },
+            ));
         }
         self.tell_unread(desk, now);
     }

@@ -16,7 +16,7 @@ use crate::audit::wire;
 use crate::base::interval::Interval;
 use crate::base::secret::Secret;
 use crate::base::time::{Now, Utc};
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::loss::LossKind;
 use crate::contract::remedy::remedy;
 use crate::source::Ended;
@@ -91,7 +91,10 @@ impl AuditSource {
             let told = subscription.wait_missing(starts, once, now.monotonic, server_now, wake);
             if let Some(missing) = told {
                 let (retry_in, answer) = (missing.retry_in, missing.answer);
-                desk.tell(Event::SubscriptionMissing { feed, retry_in, starts, answer });
+                desk.tell(Event::Feed(
+                    feed,
+                    FeedEvent::SubscriptionMissing { retry_in, starts, answer },
+                ));
             }
             return;
         }
@@ -278,14 +281,14 @@ impl AuditSource {
         let lane = &mut self.lanes[index];
         let feed = lane.feed();
         lane.subscription().enable();
-        desk.tell(Event::SubscriptionStarted { feed });
+        desk.tell(Event::Feed(feed, FeedEvent::SubscriptionStarted));
         let end = desk.server_time(now);
         let start = lane.covered_until().filter(|start| *start < end);
         // With a code it had been running all the time.
         if let (Some(start), None) = (start, &ending.code) {
             let time = Interval { start, end };
             desk.lose(Loss::of_time(LossKind::Unsubscribed, feed, time, end));
-            desk.tell(Event::SubscriptionGapError { feed, start, end });
+            desk.tell(Event::Feed(feed, FeedEvent::SubscriptionGapError { start, end }));
         }
         self.accept_webhook(desk, index);
     }
@@ -378,7 +381,7 @@ impl AuditSource {
         match (lane.subscription().webhook().refused(code), code) {
             (Outcome::Kept(address), Some(code)) => {
                 let code = code.to_owned();
-                desk.tell(Event::WebhookLost { feed, address, code });
+                desk.tell(Event::Feed(feed, FeedEvent::WebhookLost { address, code }));
                 true
             }
             (Outcome::Own, Some(code)) => {
@@ -395,10 +398,12 @@ impl AuditSource {
         let feed = lane.feed();
         match lane.subscription().webhook().accept() {
             Outcome::Nothing => {}
-            Outcome::Kept(address) => desk.tell(Event::WebhookKept { feed, address }),
+            Outcome::Kept(address) => {
+                desk.tell(Event::Feed(feed, FeedEvent::WebhookKept { address }))
+            }
             Outcome::Own => {
                 let address = self.webhook_address();
-                desk.tell(Event::WebhookSet { feed, address });
+                desk.tell(Event::Feed(feed, FeedEvent::WebhookSet { address }));
             }
         }
     }
@@ -408,13 +413,15 @@ impl AuditSource {
         lane.subscription().webhook().wait_until(now.monotonic + REFUSED_RETRY);
         let feed = lane.feed();
         desk.counts().retries += 1;
-        desk.tell(Event::WebhookRefused {
+        desk.tell(Event::Feed(
             feed,
-            address: self.webhook_address(),
-            code: code.to_owned(),
-            remedy: remedy(code),
-            retry_in: REFUSED_RETRY,
-        });
+            FeedEvent::WebhookRefused {
+                address: self.webhook_address(),
+                code: code.to_owned(),
+                remedy: remedy(code),
+                retry_in: REFUSED_RETRY,
+            },
+        ));
     }
 
     fn webhook_address(&self) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::Utc;
 use crate::contract::batch::ContentRef;
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 
 /// How often it is told at the most that blobs were set aside.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -66,13 +66,15 @@ impl Unread {
     pub(crate) fn tell(&mut self, now: Duration) -> Option<Event> {
         let Untold { blobs, content, reason } = self.untold.take()?;
         self.quiet_until = now + TOLD_EVERY;
-        Some(Event::BlobQuarantined {
-            feed: content.feed,
-            blobs,
-            content_id: content.id,
-            reason,
-            expiration: content.expiration,
-        })
+        Some(Event::Feed(
+            content.feed,
+            FeedEvent::BlobQuarantined {
+                blobs,
+                content_id: content.id,
+                reason,
+                expiration: content.expiration,
+            },
+        ))
     }
 
     /// Adds to `missing` what blobs that are set aside keep from being delivered: the minute of

@@ -51,7 +51,7 @@ use crate::base::time::{Now, Utc};
 use crate::call::task::{Body, Flight, Task};
 use crate::config::Config;
 use crate::contract::batch::{Batch, BatchId, ContentRef, Record};
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::{ContentType, Feed};
 use crate::contract::io::{Input, Machine, Output};
 use crate::contract::metrics::Metrics;
@@ -421,11 +421,10 @@ impl Caller {
         self.next_batch += 1;
         self.undelivered.insert(id, bytes.max(1));
         if withheld > 0 {
-            self.outputs.push_back(Output::Event(Event::RecordsWithheldError {
-                feed: content.feed,
-                content_id: content.id.clone(),
-                count: withheld,
-            }));
+            self.outputs.push_back(Output::Event(Event::Feed(
+                content.feed,
+                FeedEvent::RecordsWithheldError { content_id: content.id.clone(), count: withheld },
+            )));
         }
         self.outputs.push_back(Output::Batch(Batch {
             id,

@@ -7,7 +7,7 @@ use crate::base::interval::Interval;
 use crate::base::key::{Key, KeySet};
 use crate::base::time::Utc;
 use crate::call::range::{Range, RangeError};
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::source::urgency::Urgency;
 
@@ -102,10 +102,11 @@ impl Search {
     /// What to tell of the conditions that the service did not apply.
     pub(super) fn ignored(&self, filters: &Filters) -> impl Iterator<Item = Event> {
         let ignored = filters.clauses().iter().zip(&self.ignored).filter(|(_, n)| **n > 0);
-        ignored.map(|(clause, activities)| Event::FilterIgnored {
-            feed: Feed::CloudAppActivities,
-            filter: clause.to_string(),
-            records: *activities,
+        ignored.map(|(clause, activities)| {
+            Event::Feed(
+                Feed::CloudAppActivities,
+                FeedEvent::FilterIgnored { filter: clause.to_string(), records: *activities },
+            )
         })
     }
 }

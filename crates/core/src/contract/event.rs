@@ -17,6 +17,8 @@ pub enum Event {
         /// Whether it continues from a stored state.
         resumed: bool,
     },
+    /// Something about one feed.
+    Feed(Feed, FeedEvent),
     /// Entra ID gave a token.
     TokenAcquired {
         /// For how long it is valid.
@@ -97,68 +99,6 @@ pub enum Event {
         /// Its beginning.
         from: Utc,
     },
-    /// A subscription was started.
-    SubscriptionStarted {
-        /// The feed.
-        feed: Feed,
-    },
-    /// A subscription was started that was there before and was stopped since. Microsoft gives no
-    /// access to what was published while it was stopped.
-    SubscriptionGapError {
-        /// The feed.
-        feed: Feed,
-        /// Up to here it was collected.
-        start: Utc,
-        /// When it was started.
-        end: Utc,
-    },
-    /// A subscription is missing and starting it was not allowed or must wait.
-    SubscriptionMissing {
-        /// The feed.
-        feed: Feed,
-        /// When it is tried next.
-        retry_in: Duration,
-        /// Whether this collector will start it.
-        starts: bool,
-        /// What the last start of it was answered, if it has failed.
-        answer: Option<String>,
-    },
-    /// Microsoft does not let this app read this feed. The others go on.
-    FeedDeniedError {
-        /// The feed.
-        feed: Feed,
-        /// Microsoft's code, or ours for an answer without.
-        code: String,
-        /// Microsoft's words, or how the answer begins; empty if it says no more.
-        message: String,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// A feed that was denied works again.
-    FeedRestored {
-        /// The feed.
-        feed: Feed,
-    },
-    /// One listing window was read to its last page.
-    WindowListed {
-        /// The feed.
-        feed: Feed,
-        /// First moment of the window.
-        start: Utc,
-        /// End of the window, exclusive.
-        end: Utc,
-        /// Blobs in the listing.
-        blobs: u64,
-        /// Blobs that were not known before.
-        new: u64,
-    },
-    /// Everything from the start of the look-back until now is delivered, or lost, or set aside.
-    BacklogDelivered {
-        /// The feed.
-        feed: Feed,
-        /// Blobs that are set aside, since they cannot be read.
-        quarantined: u64,
-    },
     /// Microsoft asks for fewer requests.
     Throttled {
         /// The operation that was answered so.
@@ -218,207 +158,10 @@ pub enum Event {
         /// The last failure.
         reason: String,
     },
-    /// Blobs could not be read several times. Each is retried on its own until it expires. Told
-    /// once a minute at the most.
-    BlobQuarantined {
-        /// The feed.
-        feed: Feed,
-        /// How many, since it was told last.
-        blobs: u64,
-        /// The first of them.
-        content_id: Box<str>,
-        /// Its last failure.
-        reason: String,
-        /// Until when it can be retried.
-        expiration: Utc,
-    },
-    /// Blob after blob of a feed fails alike, or page after page of searches, and none can be read.
-    FeedFailingError {
-        /// The feed.
-        feed: Feed,
-        /// What none of can be read.
-        unread: &'static str,
-        /// Microsoft's code, or what happens.
-        code: String,
-        /// Microsoft's words, or how the answer begins; empty if it says no more.
-        message: String,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// So many blobs cannot be read that no more can be set aside.
-    BlobsUnreadableError {
-        /// The feed.
-        feed: Feed,
-        /// How many are set aside.
-        blobs: u64,
-        /// Whether nothing is listed any more.
-        stopped: bool,
-    },
-    /// A quarantined blob was read and delivered after all.
-    BlobRecovered {
-        /// The feed.
-        feed: Feed,
-        /// The blob.
-        content_id: Box<str>,
-    },
-    /// A blob expired before it could be read to its end; the rest of its records is lost.
-    ContentLostError {
-        /// The feed.
-        feed: Feed,
-        /// The blob.
-        content_id: Box<str>,
-        /// How many of its records, at its beginning, were delivered before.
-        records_delivered: u64,
-        /// The last failure.
-        reason: String,
-    },
-    /// A blob was an empty list each time that it was read, for long enough to be believed.
-    BlobEmpty {
-        /// The feed.
-        feed: Feed,
-        /// The blob.
-        content_id: Box<str>,
-        /// Since when.
-        since: Utc,
-    },
-    /// Content of this interval was never listed, and Microsoft no longer lists it.
-    ListingGapError {
-        /// The feed.
-        feed: Feed,
-        /// Start of the gap.
-        start: Utc,
-        /// End of the gap, exclusive.
-        end: Utc,
-        /// For how long it is kept.
-        kept: Duration,
-    },
-    /// Records were dropped.
-    RecordsDroppedError {
-        /// The feed.
-        feed: Feed,
-        /// The blob.
-        content_id: Box<str>,
-        /// How many.
-        count: u64,
-        /// Why.
-        reason: &'static str,
-    },
-    /// Records have the name of records that were delivered before, and say something else. They
-    /// are delivered.
-    RecordsRevised {
-        /// The feed.
-        feed: Feed,
-        /// The blob.
-        content_id: Box<str>,
-        /// How many.
-        count: u64,
-    },
-    /// Records could not be read for redaction: only their length and hash was handed over.
-    RecordsWithheldError {
-        /// The feed.
-        feed: Feed,
-        /// The blob.
-        content_id: Box<str>,
-        /// How many.
-        count: u64,
-    },
-    /// Entries of a listing could not be read, so that their blobs are not known.
-    ListingEntriesDroppedError {
-        /// The feed.
-        feed: Feed,
-        /// How many.
-        count: u64,
-    },
-    /// Microsoft named a wrong address of a content or of a page: another host, or another path.
-    /// The one that follows from `api_url`, tenant and id is asked instead. Told once; the rest is
-    /// counted.
-    AddressDerived {
-        /// The feed.
-        feed: Feed,
-        /// The first wrong address, without its query; empty if there was none.
-        address: String,
-    },
-    /// Microsoft named an address outside the configured origin, and there is none to ask instead.
-    AddressRefusedError {
-        /// The feed.
-        feed: Feed,
-        /// The address, without its query.
-        address: String,
-    },
-    /// Microsoft notifies a webhook of a feed's content from now on.
-    WebhookSet {
-        /// The feed.
-        feed: Feed,
-        /// Where to.
-        address: String,
-    },
-    /// Microsoft did not accept a webhook. Content is polled, as always.
-    WebhookRefused {
-        /// The feed.
-        feed: Feed,
-        /// Where to.
-        address: String,
-        /// Microsoft's code, or what happened.
-        code: String,
-        /// What to do.
-        remedy: &'static str,
-        /// When it is tried again.
-        retry_in: Duration,
-    },
-    /// A subscription was started again, with the webhook that it had.
-    WebhookKept {
-        /// The feed.
-        feed: Feed,
-        /// Where to.
-        address: String,
-    },
-    /// A subscription could not be started with the webhook that it had, and goes on without.
-    WebhookLost {
-        /// The feed.
-        feed: Feed,
-        /// Where to.
-        address: String,
-        /// Microsoft's code.
-        code: String,
-    },
-    /// Content that a notification named cannot be read. It is left to polling.
-    HintForgotten {
-        /// The feed.
-        feed: Feed,
-        /// The last failure.
-        reason: String,
-    },
     /// The local clock differs from Microsoft's; Microsoft's is used.
     ClockCorrected {
         /// Seconds by which the local clock is ahead (negative: behind).
         seconds: i64,
-    },
-    /// A search for activities was read to its last page.
-    ActivitiesListed {
-        /// The feed.
-        feed: Feed,
-        /// First moment of storing.
-        start: Utc,
-        /// End, exclusive.
-        end: Utc,
-        /// Pages that were read.
-        pages: u64,
-        /// Activities on them, those that were known included.
-        records: u64,
-    },
-    /// The filters of activities are others than in the run before.
-    FiltersChanged {
-        /// The feed.
-        feed: Feed,
-    },
-    /// The service does not apply a filter: activities that do not meet it were delivered.
-    FilterIgnored {
-        /// The feed.
-        feed: Feed,
-        /// The condition.
-        filter: String,
-        /// How many activities since the last time this was told.
-        records: u64,
     },
     /// Losses that were told earlier, and that nobody has acknowledged.
     LossesUnacknowledged {
@@ -445,5 +188,210 @@ pub enum Event {
     BatchesReturned {
         /// How many.
         batches: u64,
+    },
+}
+
+/// What happened to one feed. Its text follows the feed's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedEvent {
+    /// A subscription was started.
+    SubscriptionStarted,
+    /// A subscription was started that was there before and was stopped since. Microsoft gives no
+    /// access to what was published while it was stopped.
+    SubscriptionGapError {
+        /// Up to here it was collected.
+        start: Utc,
+        /// When it was started.
+        end: Utc,
+    },
+    /// A subscription is missing and starting it was not allowed or must wait.
+    SubscriptionMissing {
+        /// When it is tried next.
+        retry_in: Duration,
+        /// Whether this collector will start it.
+        starts: bool,
+        /// What the last start of it was answered, if it has failed.
+        answer: Option<String>,
+    },
+    /// Microsoft does not let this app read this feed. The others go on.
+    FeedDeniedError {
+        /// Microsoft's code, or ours for an answer without.
+        code: String,
+        /// Microsoft's words, or how the answer begins; empty if it says no more.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A feed that was denied works again.
+    FeedRestored,
+    /// One listing window was read to its last page.
+    WindowListed {
+        /// First moment of the window.
+        start: Utc,
+        /// End of the window, exclusive.
+        end: Utc,
+        /// Blobs in the listing.
+        blobs: u64,
+        /// Blobs that were not known before.
+        new: u64,
+    },
+    /// Everything from the start of the look-back until now is delivered, or lost, or set aside.
+    BacklogDelivered {
+        /// Blobs that are set aside, since they cannot be read.
+        quarantined: u64,
+    },
+    /// Blobs could not be read several times. Each is retried on its own until it expires. Told
+    /// once a minute at the most.
+    BlobQuarantined {
+        /// How many, since it was told last.
+        blobs: u64,
+        /// The first of them.
+        content_id: Box<str>,
+        /// Its last failure.
+        reason: String,
+        /// Until when it can be retried.
+        expiration: Utc,
+    },
+    /// Blob after blob of a feed fails alike, or page after page of searches, and none can be read.
+    FeedFailingError {
+        /// What none of can be read.
+        unread: &'static str,
+        /// Microsoft's code, or what happens.
+        code: String,
+        /// Microsoft's words, or how the answer begins; empty if it says no more.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// So many blobs cannot be read that no more can be set aside.
+    BlobsUnreadableError {
+        /// How many are set aside.
+        blobs: u64,
+        /// Whether nothing is listed any more.
+        stopped: bool,
+    },
+    /// A quarantined blob was read and delivered after all.
+    BlobRecovered {
+        /// The blob.
+        content_id: Box<str>,
+    },
+    /// A blob expired before it could be read to its end; the rest of its records is lost.
+    ContentLostError {
+        /// The blob.
+        content_id: Box<str>,
+        /// How many of its records, at its beginning, were delivered before.
+        records_delivered: u64,
+        /// The last failure.
+        reason: String,
+    },
+    /// A blob was an empty list each time that it was read, for long enough to be believed.
+    BlobEmpty {
+        /// The blob.
+        content_id: Box<str>,
+        /// Since when.
+        since: Utc,
+    },
+    /// Content of this interval was never listed, and Microsoft no longer lists it.
+    ListingGapError {
+        /// Start of the gap.
+        start: Utc,
+        /// End of the gap, exclusive.
+        end: Utc,
+        /// For how long it is kept.
+        kept: Duration,
+    },
+    /// Records were dropped.
+    RecordsDroppedError {
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Records have the name of records that were delivered before, and say something else. They
+    /// are delivered.
+    RecordsRevised {
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+    },
+    /// Records could not be read for redaction: only their length and hash was handed over.
+    RecordsWithheldError {
+        /// The blob.
+        content_id: Box<str>,
+        /// How many.
+        count: u64,
+    },
+    /// Entries of a listing could not be read, so that their blobs are not known.
+    ListingEntriesDroppedError {
+        /// How many.
+        count: u64,
+    },
+    /// Microsoft named a wrong address of a content or of a page: another host, or another path.
+    /// The one that follows from `api_url`, tenant and id is asked instead. Told once; the rest is
+    /// counted.
+    AddressDerived {
+        /// The first wrong address, without its query; empty if there was none.
+        address: String,
+    },
+    /// Microsoft named an address outside the configured origin, and there is none to ask instead.
+    AddressRefusedError {
+        /// The address, without its query.
+        address: String,
+    },
+    /// Microsoft notifies a webhook of a feed's content from now on.
+    WebhookSet {
+        /// Where to.
+        address: String,
+    },
+    /// Microsoft did not accept a webhook. Content is polled, as always.
+    WebhookRefused {
+        /// Where to.
+        address: String,
+        /// Microsoft's code, or what happened.
+        code: String,
+        /// What to do.
+        remedy: &'static str,
+        /// When it is tried again.
+        retry_in: Duration,
+    },
+    /// A subscription was started again, with the webhook that it had.
+    WebhookKept {
+        /// Where to.
+        address: String,
+    },
+    /// A subscription could not be started with the webhook that it had, and goes on without.
+    WebhookLost {
+        /// Where to.
+        address: String,
+        /// Microsoft's code.
+        code: String,
+    },
+    /// Content that a notification named cannot be read. It is left to polling.
+    HintForgotten {
+        /// The last failure.
+        reason: String,
+    },
+    /// A search for activities was read to its last page.
+    ActivitiesListed {
+        /// First moment of storing.
+        start: Utc,
+        /// End, exclusive.
+        end: Utc,
+        /// Pages that were read.
+        pages: u64,
+        /// Activities on them, those that were known included.
+        records: u64,
+    },
+    /// The filters of activities are others than in the run before.
+    FiltersChanged,
+    /// The service does not apply a filter: activities that do not meet it were delivered.
+    FilterIgnored {
+        /// The condition.
+        filter: String,
+        /// How many activities since the last time this was told.
+        records: u64,
     },
 }

@@ -1,6 +1,6 @@
 //! What events are called, and how much they matter.
 
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::level::Level;
 
 impl Event {
@@ -8,6 +8,7 @@ impl Event {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Feed(_, event) => event.code(),
             Self::CollectorStarted { .. } => "CollectorStarted",
             Self::TokenAcquired { .. } => "TokenAcquired",
             Self::TokenRefusedError { .. } => "TokenRefusedError",
@@ -19,19 +20,62 @@ impl Event {
             Self::CertificateExpiring { .. } => "CertificateExpiring",
             Self::CertificateExpiredError { .. } => "CertificateExpiredError",
             Self::CertificateEarlyError { .. } => "CertificateEarlyError",
-            Self::SubscriptionStarted { .. } => "SubscriptionStarted",
-            Self::SubscriptionGapError { .. } => "SubscriptionGapError",
-            Self::SubscriptionMissing { .. } => "SubscriptionMissing",
-            Self::FeedDeniedError { .. } => "FeedDeniedError",
-            Self::FeedRestored { .. } => "FeedRestored",
-            Self::WindowListed { .. } => "WindowListed",
-            Self::BacklogDelivered { .. } => "BacklogDelivered",
             Self::Throttled { .. } => "Throttled",
             Self::RequestRetried { .. } => "RequestRetried",
             Self::SignInUnreachable { .. } => "SignInUnreachable",
             Self::ApiUnreachable { .. } => "ApiUnreachable",
             Self::RequestPostponed { .. } => "RequestPostponed",
             Self::RetriesMounting { .. } => "RetriesMounting",
+            Self::ClockCorrected { .. } => "ClockCorrected",
+            Self::LossesUnacknowledged { .. } => "LossesUnacknowledged",
+            Self::LossesAcknowledged { .. } => "LossesAcknowledged",
+            Self::OutputShortError { .. } => "OutputShortError",
+            Self::BatchesReturned { .. } => "BatchesReturned",
+        }
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Feed(_, event) => event.level(),
+            Self::TokenRefusedError { .. }
+            | Self::ForeignAnswerError { .. }
+            | Self::TokensRejectedError { .. }
+            | Self::CertificateExpiredError { .. }
+            | Self::CertificateEarlyError { .. }
+            | Self::OutputShortError { .. } => Level::Error,
+            Self::CredentialUnreadable { .. }
+            | Self::CertificateExpiring { .. }
+            | Self::Throttled { .. }
+            | Self::SignInUnreachable { .. }
+            | Self::ApiUnreachable { .. }
+            | Self::RequestPostponed { .. }
+            | Self::RetriesMounting { .. }
+            | Self::ClockCorrected { .. }
+            | Self::LossesUnacknowledged { .. }
+            | Self::BatchesReturned { .. } => Level::Warn,
+            Self::CollectorStarted { .. }
+            | Self::SigningIn { .. }
+            | Self::CredentialChanged { .. }
+            | Self::LossesAcknowledged { .. } => Level::Info,
+            Self::TokenAcquired { .. } | Self::RequestRetried { .. } => Level::Debug,
+        }
+    }
+}
+
+impl FeedEvent {
+    /// What kind of event it is: its name here. Stable, for filters and alerts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::SubscriptionStarted => "SubscriptionStarted",
+            Self::SubscriptionGapError { .. } => "SubscriptionGapError",
+            Self::SubscriptionMissing { .. } => "SubscriptionMissing",
+            Self::FeedDeniedError { .. } => "FeedDeniedError",
+            Self::FeedRestored => "FeedRestored",
+            Self::WindowListed { .. } => "WindowListed",
+            Self::BacklogDelivered { .. } => "BacklogDelivered",
             Self::BlobQuarantined { .. } => "BlobQuarantined",
             Self::FeedFailingError { .. } => "FeedFailingError",
             Self::BlobsUnreadableError { .. } => "BlobsUnreadableError",
@@ -50,14 +94,9 @@ impl Event {
             Self::WebhookKept { .. } => "WebhookKept",
             Self::WebhookLost { .. } => "WebhookLost",
             Self::HintForgotten { .. } => "HintForgotten",
-            Self::ClockCorrected { .. } => "ClockCorrected",
             Self::ActivitiesListed { .. } => "ActivitiesListed",
-            Self::FiltersChanged { .. } => "FiltersChanged",
+            Self::FiltersChanged => "FiltersChanged",
             Self::FilterIgnored { .. } => "FilterIgnored",
-            Self::LossesUnacknowledged { .. } => "LossesUnacknowledged",
-            Self::LossesAcknowledged { .. } => "LossesAcknowledged",
-            Self::OutputShortError { .. } => "OutputShortError",
-            Self::BatchesReturned { .. } => "BatchesReturned",
         }
     }
 
@@ -65,12 +104,7 @@ impl Event {
     #[must_use]
     pub const fn level(&self) -> Level {
         match self {
-            Self::TokenRefusedError { .. }
-            | Self::ForeignAnswerError { .. }
-            | Self::TokensRejectedError { .. }
-            | Self::CertificateExpiredError { .. }
-            | Self::CertificateEarlyError { .. }
-            | Self::FeedDeniedError { .. }
+            Self::FeedDeniedError { .. }
             | Self::SubscriptionGapError { .. }
             | Self::FeedFailingError { .. }
             | Self::BlobsUnreadableError { .. }
@@ -79,42 +113,25 @@ impl Event {
             | Self::RecordsDroppedError { .. }
             | Self::RecordsWithheldError { .. }
             | Self::ListingEntriesDroppedError { .. }
-            | Self::OutputShortError { .. }
             | Self::AddressRefusedError { .. } => Level::Error,
-            Self::CredentialUnreadable { .. }
-            | Self::CertificateExpiring { .. }
-            | Self::SubscriptionMissing { .. }
+            Self::SubscriptionMissing { .. }
             | Self::BlobEmpty { .. }
             | Self::AddressDerived { .. }
-            | Self::Throttled { .. }
-            | Self::SignInUnreachable { .. }
-            | Self::ApiUnreachable { .. }
-            | Self::RequestPostponed { .. }
-            | Self::RetriesMounting { .. }
             | Self::BlobQuarantined { .. }
             | Self::WebhookRefused { .. }
             | Self::WebhookLost { .. }
-            | Self::FiltersChanged { .. }
-            | Self::FilterIgnored { .. }
-            | Self::ClockCorrected { .. }
-            | Self::LossesUnacknowledged { .. }
-            | Self::BatchesReturned { .. } => Level::Warn,
-            Self::CollectorStarted { .. }
-            | Self::SigningIn { .. }
-            | Self::CredentialChanged { .. }
-            | Self::SubscriptionStarted { .. }
-            | Self::FeedRestored { .. }
+            | Self::FiltersChanged
+            | Self::FilterIgnored { .. } => Level::Warn,
+            Self::SubscriptionStarted
+            | Self::FeedRestored
             | Self::WebhookSet { .. }
             | Self::WebhookKept { .. }
             | Self::BacklogDelivered { .. }
-            | Self::LossesAcknowledged { .. }
             | Self::BlobRecovered { .. } => Level::Info,
-            Self::TokenAcquired { .. }
-            | Self::WindowListed { .. }
+            Self::WindowListed { .. }
             | Self::HintForgotten { .. }
             | Self::ActivitiesListed { .. }
-            | Self::RecordsRevised { .. }
-            | Self::RequestRetried { .. } => Level::Debug,
+            | Self::RecordsRevised { .. } => Level::Debug,
         }
     }
 }

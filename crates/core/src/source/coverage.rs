@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::{Now, Utc};
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::loss::LossKind;
 use crate::contract::state::{self, StateError, Stored};
@@ -219,7 +219,7 @@ impl Coverage {
         self.lost_until = end;
         desk.lose(Loss::of_time(LossKind::Gap, self.feed, lost, server_now));
         let (feed, kept) = (self.feed, self.retention.kept);
-        desk.tell(Event::ListingGapError { feed, start, end, kept });
+        desk.tell(Event::Feed(feed, FeedEvent::ListingGapError { start, end, kept }));
         end.since(start)
     }
 

@@ -9,7 +9,7 @@ use crate::base::clock::ServerClock;
 use crate::base::random::Random;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{Batch, BatchId, ContentRef, Record};
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::io::{Output, OutputShort};
 use crate::contract::loss::LossKind;
@@ -317,11 +317,13 @@ impl Desk {
         let Emission { content, mut records, last, dropped, filterable } = emission;
         let treated = self.treatment.treat(&mut records, filterable);
         if treated.withheld > 0 {
-            self.tell(Event::RecordsWithheldError {
-                feed: content.feed,
-                content_id: content.id.clone(),
-                count: treated.withheld,
-            });
+            self.tell(Event::Feed(
+                content.feed,
+                FeedEvent::RecordsWithheldError {
+                    content_id: content.id.clone(),
+                    count: treated.withheld,
+                },
+            ));
         }
         let bytes = records.iter().map(|record| record.raw.len() as u64).sum();
         let id = self.ledger.next_id();

@@ -1,6 +1,6 @@
 //! Feeds that are refused: without a code, at the start, at the list, or blob after blob.
 
-use m365_audit_core::{Event, Level, Operation, Outcome, Request, Stored};
+use m365_audit_core::{Event, FeedEvent, Level, Operation, Outcome, Request, Stored};
 
 use crate::bench::{Answer, Bench, DAY, HOUR, MIN, T0, healthy, record};
 
@@ -213,7 +213,7 @@ fn a_feed_of_which_every_blob_is_refused_is_an_error_at_once_and_few_words() {
     let summaries = bench.loud().len() - 1;
     assert!((1..15).contains(&summaries), "{:?}", bench.loud());
     let blobs = bench.events.iter().map(|(_, event)| match event {
-        Event::BlobQuarantined { blobs, .. } => *blobs,
+        Event::Feed(_, FeedEvent::BlobQuarantined { blobs, .. }) => *blobs,
         _ => 0,
     });
     assert_eq!(blobs.sum::<u64>(), 300);
@@ -239,7 +239,8 @@ fn blobs_in_quarantine_count_as_not_delivered() {
     assert_eq!((lane.blobs_quarantined, lane.blobs_delivered), (110, 0));
     assert!(lane.lag.as_secs() > 2 * 3_600, "{:?}", lane.lag);
     assert!(lane.backlog.as_secs() > 2 * 3_600, "{:?}", lane.backlog);
-    let delivered = |event: &Event| matches!(event, Event::BacklogDelivered { .. });
+    let delivered =
+        |event: &Event| matches!(event, Event::Feed(_, FeedEvent::BacklogDelivered { .. }));
     assert!(!bench.events.iter().any(|(_, event)| delivered(event)), "it is not");
     // One among others costs its minute.
     let blobs = [("Bad", T0 - HOUR, 0), ("Good", T0 - HOUR / 2, 0)];
@@ -278,7 +279,8 @@ fn what_is_read_after_all_is_told_and_counts() {
     let mut bench = Bench::new(&[("lookback", "2h")], Stored::new(), T0);
     bench.run(T0 + DAY / 2, &mut service);
     assert_eq!((bench.records.len(), bench.lane().blobs_quarantined), (20, 0));
-    let restored = |(_, event): &&(i64, Event)| matches!(event, Event::FeedRestored { .. });
+    let restored =
+        |(_, event): &&(i64, Event)| matches!(event, Event::Feed(_, FeedEvent::FeedRestored));
     assert_eq!(bench.events.iter().filter(restored).count(), 1);
     assert!(bench.lane().lag.as_secs() < 120 && bench.lane().backlog.as_secs() < 120);
 }
@@ -308,7 +310,8 @@ fn searches_that_fail_one_after_the_other_are_an_error_once() {
         assert!(bench.lane().lag.as_secs() > 7_000, "{:?}", bench.lane().lag);
         assert!(bench.lane().backlog.as_secs() > 7_000, "{:?}", bench.lane().backlog);
         bench.run(T0 + 4 * HOUR, &mut service);
-        let restored = |(_, event): &&(i64, Event)| matches!(event, Event::FeedRestored { .. });
+        let restored =
+            |(_, event): &&(i64, Event)| matches!(event, Event::Feed(_, FeedEvent::FeedRestored));
         assert_eq!(bench.events.iter().filter(restored).count(), 1);
         assert!(bench.lane().lag.as_secs() < 600, "{:?}", bench.lane().lag);
     }

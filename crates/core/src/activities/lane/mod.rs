@@ -26,7 +26,7 @@ use crate::base::interval::Interval;
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::Record;
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::RequestId;
@@ -448,6 +448,6 @@ impl ActivityLane {
         }
         self.caught_up = true;
         let feed = Feed::CloudAppActivities;
-        Some(Event::BacklogDelivered { feed, quarantined: 0 })
+        Some(Event::Feed(feed, FeedEvent::BacklogDelivered { quarantined: 0 }))
     }
 }

@@ -9,7 +9,7 @@ use crate::activities::walk::{
 };
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::{Now, Utc};
-use crate::contract::event::Event;
+use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::state::Changes;
 use crate::source::desk::Desk;
@@ -266,13 +266,15 @@ impl ActivityLane {
         let Some(walk) = self.walks.get_mut(&id) else { return (Turned::On, None) };
         let urgency = walk.urgency;
         let turned = walk.turn(page, turn);
-        let read = walk.is_read().then_some(Event::ActivitiesListed {
-            feed: Feed::CloudAppActivities,
-            start: walk.window.start,
-            end: walk.window.end,
-            pages: walk.pages,
-            records: walk.records,
-        });
+        let read = walk.is_read().then_some(Event::Feed(
+            Feed::CloudAppActivities,
+            FeedEvent::ActivitiesListed {
+                start: walk.window.start,
+                end: walk.window.end,
+                pages: walk.pages,
+                records: walk.records,
+            },
+        ));
         if turned != Turned::On {
             return (turned, None);
         }

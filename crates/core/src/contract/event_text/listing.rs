@@ -1,0 +1,90 @@
+//! What is said of what is listed and searched.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::base::time::Utc;
+
+pub(super) fn window(
+    f: &mut fmt::Formatter<'_>,
+    start: Utc,
+    end: Utc,
+    blobs: u64,
+    new: u64,
+) -> fmt::Result {
+    write!(f, "listed {start} to {end}: {blobs} blobs, {new} new")
+}
+
+pub(super) fn backlog_delivered(f: &mut fmt::Formatter<'_>, quarantined: u64) -> fmt::Result {
+    if quarantined == 0 {
+        write!(f, "the backlog is delivered")
+    } else {
+        write!(
+            f,
+            "the backlog is delivered, but for {quarantined} blobs that cannot \
+             be read yet"
+        )
+    }
+}
+
+pub(super) fn gap(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc, kept: Duration) -> fmt::Result {
+    write!(
+        f,
+        "content from {start} to {end} ({} min) is lost: it was not listed while \
+         Microsoft kept it ({} days)",
+        end.since(start).as_secs().div_ceil(60),
+        kept.as_secs() / (24 * 3_600)
+    )
+}
+
+pub(super) fn entries_dropped(f: &mut fmt::Formatter<'_>, count: u64) -> fmt::Result {
+    write!(f, "{count} entries of a listing cannot be read")
+}
+
+pub(super) fn address_derived(f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
+    let address = if address.is_empty() { "no address" } else { address };
+    write!(
+        f,
+        "Microsoft names {address} for content that lies elsewhere; \
+         reading it on the configured api_url, by its id. Further ones are counted \
+         in addresses_derived_total"
+    )
+}
+
+pub(super) fn address_refused(f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
+    write!(
+        f,
+        "not following {address}, nor any other address there: it is not on the \
+         configured api_url; remedy: check cloud and api_url"
+    )
+}
+
+pub(super) fn activities_listed(
+    f: &mut fmt::Formatter<'_>,
+    start: Utc,
+    end: Utc,
+    pages: u64,
+    records: u64,
+) -> fmt::Result {
+    write!(f, "searched {start} to {end}: {pages} pages, {records} activities")
+}
+
+pub(super) fn filters_changed(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "activities_filter has changed; what was searched by the old one is not \
+         searched again"
+    )
+}
+
+pub(super) fn filter_ignored(
+    f: &mut fmt::Formatter<'_>,
+    filter: &str,
+    records: u64,
+) -> fmt::Result {
+    write!(
+        f,
+        "the service does not apply the filter {filter}: {records} activities \
+         that do not meet it were delivered"
+    )
+}

@@ -1,0 +1,109 @@
+//! What is said of subscriptions and their webhooks.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::base::time::Utc;
+use crate::contract::feed::Feed;
+
+pub(super) fn started(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "subscription started")
+}
+
+pub(super) fn gap(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc) -> fmt::Result {
+    write!(
+        f,
+        "the subscription had been stopped; content published from {start} \
+         to {end} may be lost, for Microsoft gives no access to it"
+    )
+}
+
+pub(super) fn missing(
+    f: &mut fmt::Formatter<'_>,
+    feed: Feed,
+    retry_in: Duration,
+    starts: bool,
+    answer: Option<&str>,
+) -> fmt::Result {
+    if starts {
+        write!(f, "not collected: no enabled subscription, ")?;
+        match answer {
+            Some(answer) => write!(f, "and the start of one failed: {answer}")?,
+            None => f.write_str("and none may be started yet")?,
+        }
+        write!(f, "; looking again in {} s", retry_in.as_secs().max(1))
+    } else {
+        write!(
+            f,
+            "not collected: no enabled subscription; remedy: start it: \
+             `m365-audit subscriptions start {feed}`, or set start_subscriptions on"
+        )
+    }
+}
+
+pub(super) fn feed_denied(
+    f: &mut fmt::Formatter<'_>,
+    code: &str,
+    message: &str,
+    remedy: &str,
+) -> fmt::Result {
+    write!(f, "not collected: {code}")?;
+    if !message.is_empty() {
+        write!(f, ": {message}")?;
+    }
+    write!(f, "; remedy: {remedy}")
+}
+
+pub(super) fn feed_restored(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "collected again")
+}
+
+pub(super) fn webhook_set(f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
+    write!(f, "Microsoft notifies {address} from now on")
+}
+
+pub(super) fn webhook_refused(
+    f: &mut fmt::Formatter<'_>,
+    address: &str,
+    code: &str,
+    remedy: &str,
+    retry_in: Duration,
+) -> fmt::Result {
+    write!(
+        f,
+        "Microsoft does not accept the webhook {address}: {code}; content \
+         is polled, asking again in {} min; remedy: {remedy}",
+        retry_in.as_secs().div_ceil(60)
+    )
+}
+
+pub(super) fn webhook_kept(f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
+    write!(
+        f,
+        "the subscription keeps its webhook: Microsoft goes on notifying \
+         {address}"
+    )
+}
+
+pub(super) fn webhook_lost(
+    f: &mut fmt::Formatter<'_>,
+    feed: Feed,
+    address: &str,
+    code: &str,
+) -> fmt::Result {
+    write!(
+        f,
+        "the subscription was disabled, and Microsoft does not take its \
+         webhook {address} again: {code}; it is started without; remedy: if somebody needs \
+         notifications, set it again: `m365-audit subscriptions start {feed} \
+         --webhook-address {address}`, with the auth id that it had"
+    )
+}
+
+pub(super) fn hint_forgotten(f: &mut fmt::Formatter<'_>, reason: &str) -> fmt::Result {
+    write!(
+        f,
+        "content that a notification names cannot be read: {reason}; \
+         leaving it to polling"
+    )
+}
