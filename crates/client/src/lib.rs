@@ -56,6 +56,13 @@ mod tls;
 mod toml_text;
 mod webhook;
 
+/// What the fuzz targets reach of the inside. It is there under `--cfg fuzzing` alone, which `cargo
+/// xtask fuzz` sets.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::webhook::fuzzing::Webhook;
+}
+
 pub use calls::Calls;
 pub use client::Client;
 pub use credentials::CredentialFile;

@@ -6,6 +6,8 @@
 //! refused here is found by polling.
 
 mod answer;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod guests;
 mod limits;
 mod metrics;

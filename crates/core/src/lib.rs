@@ -22,6 +22,8 @@ pub mod call;
 mod collector;
 pub mod config;
 mod contract;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod identity;
 pub mod json;
 pub mod options;

@@ -103,6 +103,8 @@ mod engine;
 mod entry;
 mod event;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod given;
 mod idle;
 mod input;

@@ -14,6 +14,8 @@ mod allow;
 mod bindings;
 mod component;
 pub mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guest;
 mod host;
 mod http;

@@ -51,6 +51,20 @@ xflags::xflags! {
             /// The first seed. Default: 0.
             optional --start start: u64
         }
+        /// Try inputs that nobody thought of on what reads, keeps account and redacts.
+        ///
+        /// Names: splitter, msgpack, redaction, ledger, state, filters, envelope, listings,
+        /// certificates, webhook, forward, wit. Default: all. Needs a C++ compiler.
+        cmd fuzz {
+            /// How long each. Default: 10.
+            optional --seconds seconds: u64
+            /// How many inputs each, instead.
+            optional --runs runs: u64
+            /// Write the committed corpora anew from what was found so far.
+            optional --minimise
+            /// Which.
+            repeated target: String
+        }
         /// Change what decides about data, a little at a time: the tests have to notice each.
         ///
         /// Parts: sdk, store, core. Default: all, some hours on two cores. Needs cargo-mutants.

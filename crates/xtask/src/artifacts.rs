@@ -13,6 +13,9 @@ use crate::shell::{self, say};
 /// Names the component to build into the command line.
 const BUILTIN_VARIABLE: &str = "M365_AUDIT_BUILTIN_COMPONENT";
 
+/// Names what Cargo compiles the crates of a workspace with, but not their dependencies.
+const RUSTC_VARIABLE: &str = "RUSTC_WORKSPACE_WRAPPER";
+
 /// Files that were built, by the name of their target.
 #[derive(Debug)]
 pub(crate) struct Artifacts(BTreeMap<String, PathBuf>);
@@ -95,6 +98,32 @@ impl Artifacts {
         Self::of(&arguments)?.path("in_m365_audit").map(Path::to_owned)
     }
 
+    /// The program of the fuzz targets, whose crates (not their dependencies) are compiled by
+    /// `rustc`, which these variables are for.
+    ///
+    /// # Errors
+    /// Something does not compile.
+    pub(crate) fn fuzz_targets(rustc: &Path, variables: &[(&str, &Path)]) -> Result<PathBuf> {
+        say("Building the fuzz targets ...");
+        let mut arguments = vec!["build", "--workspace", "--bin", "fuzz"];
+        arguments.extend(["--features", "m365-audit/host,m365-audit-fuzz/targets"]);
+        let variables = [variables, &[(RUSTC_VARIABLE, rustc)]].concat();
+        Self::of_with(&arguments, &variables)?.path("fuzz").map(Path::to_owned)
+    }
+
+    /// A library that the package in `folder`, which is a workspace of its own, depends on.
+    ///
+    /// # Errors
+    /// Something does not compile.
+    pub(crate) fn library_of(folder: &Path, name: &str, target: &Path) -> Result<PathBuf> {
+        let manifest = folder.join("Cargo.toml");
+        let manifest = manifest.to_str().context("the path of the workspace is no UTF-8")?;
+        let arguments = ["build", "--locked", "--manifest-path", manifest];
+        Self::of_with(&arguments, &[("CARGO_TARGET_DIR", target)])?
+            .path(&format!("{name}.rlib"))
+            .map(Path::to_owned)
+    }
+
     fn of(arguments: &[&str]) -> Result<Self> {
         Self::of_with(arguments, &[])
     }
@@ -132,7 +161,8 @@ impl Artifacts {
     }
 }
 
-/// The name and the file of an executable or shared library; a program's own tests are not it.
+/// The name and the file of an executable or shared library, or of a library with its ending; a
+/// program's own tests are not it.
 fn artifact(message: &Value) -> Option<(String, PathBuf)> {
     if message["profile"]["test"] == true {
         return None;
@@ -142,7 +172,10 @@ fn artifact(message: &Value) -> Option<(String, PathBuf)> {
         return Some((name, executable.into()));
     }
     let is_cdylib = message["target"]["crate_types"].as_array()?.iter().any(|t| t == "cdylib");
-    let mut files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
-    let library = files.find(|file| file.ends_with(".so"))?;
-    is_cdylib.then(|| (name, library.into()))
+    let files = || message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    if let Some(library) = files().find(|file| is_cdylib && file.ends_with(".so")) {
+        return Some((name, library.into()));
+    }
+    let library = files().find(|file| file.ends_with(".rlib"))?;
+    Some((name + ".rlib", library.into()))
 }

@@ -11,6 +11,7 @@ mod component;
 mod demo;
 mod dist;
 mod fluent_bit;
+mod fuzz;
 mod layers;
 mod mutants;
 mod options;
@@ -53,6 +54,11 @@ fn run(arguments: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Bench(bench) => bench::run(bench.name.as_deref()),
         XtaskCmd::Component(component) => component::run(component.toolchain.unwrap_or_default()),
         XtaskCmd::Dist(_) => dist::run(),
+        XtaskCmd::Fuzz(fuzz) => {
+            let seconds = fuzz.seconds.unwrap_or(fuzz::SECONDS);
+            let (names, runs, minimise) = (fuzz.target, fuzz.runs, fuzz.minimise);
+            fuzz::run(&fuzz::Options { names, seconds, runs, minimise })
+        }
         XtaskCmd::Mutants(mutants) => {
             mutants::run(mutants.part.as_deref(), mutants.file.as_deref())
         }

@@ -58,7 +58,7 @@ enum Place {
 
 /// One answer.
 #[derive(Debug)]
-pub(super) struct Envelope {
+pub(crate) struct Envelope {
     place: Place,
     opening: Vec<u8>,
     key: Vec<u8>,
@@ -70,7 +70,7 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    pub(super) fn new(record_bytes_max: usize) -> Self {
+    pub(crate) fn new(record_bytes_max: usize) -> Self {
         Self {
             place: Place::Start,
             opening: Vec::new(),
@@ -84,14 +84,14 @@ impl Envelope {
     }
 
     /// The next bytes. Whatever came before has been drained by [`Self::poll`].
-    pub(super) fn push(&mut self, chunk: Bytes) {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
         let room = OPENING_BYTES_MAX.saturating_sub(self.opening.len());
         self.opening.extend_from_slice(&chunk[..chunk.len().min(room)]);
         self.scan(chunk);
     }
 
     /// The next record, or `None` when more bytes are needed.
-    pub(super) fn poll(&mut self) -> Result<Option<Item>, EnvelopeError> {
+    pub(crate) fn poll(&mut self) -> Result<Option<Item>, EnvelopeError> {
         if self.place == Place::Data {
             if let Some(item) = self.data.poll().map_err(EnvelopeError::Data)? {
                 return Ok(Some(item));
@@ -105,7 +105,7 @@ impl Envelope {
     }
 
     /// The answer has ended.
-    pub(super) fn finish(&self) -> Result<Verso, EnvelopeError> {
+    pub(crate) fn finish(&self) -> Result<Verso, EnvelopeError> {
         match (self.place, self.has_next) {
             (Place::Behind, Some(has_next)) if self.data_seen => {
                 Ok(Verso { has_next, next_filters: self.next_filters.clone() })

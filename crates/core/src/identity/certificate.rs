@@ -15,6 +15,8 @@ use crate::base::time::Utc;
 use crate::identity::signing::Algorithm;
 
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod key;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,8 @@
 
 mod connection;
 mod events;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handshake;
 mod message;
 mod options;

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{self, print, say};
-use crate::{demo, layers, options, test};
+use crate::{demo, fuzz, layers, options, test};
 
 /// How a check ended when it did not fail.
 pub(crate) enum Held {
@@ -25,7 +25,7 @@ pub(crate) enum Held {
 type Check = (&'static str, fn() -> Result<Held>);
 
 /// What is quick and most often broken first.
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     ("format", || held(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])))),
     ("tidy", || held(tidy::run())),
     ("documents", || held(documents::check())),
@@ -41,6 +41,7 @@ const CHECKS: [Check; 15] = [
     ("cargo-deny", deny),
     ("advisories", advisories),
     ("generated text", || held(options::run(true))),
+    ("fuzz targets", fuzz::check),
 ];
 
 /// The slow ones.
@@ -80,11 +81,12 @@ fn held(result: Result<()>) -> Result<Held> {
     result.map(|()| Held::Yes)
 }
 
-/// With every feature, and as users build the programs without any.
+/// With every feature and what is there for fuzz targets alone, and as users build the programs.
 fn clippy() -> Result<Held> {
-    for what in [&["--all-targets", "--all-features"][..], &["--bins"]] {
+    let whole = ["--all-targets", "--all-features"];
+    for (what, with) in [(&whole[..], &["--cfg", "fuzzing"][..]), (&["--bins"], &[])] {
         let mut cargo = shell::cargo(&["clippy", "--workspace"]);
-        shell::run(cargo.args(what).args(["--", "--deny", "warnings"]))?;
+        shell::run(cargo.args(what).args(["--", "--deny", "warnings"]).args(with))?;
     }
     Ok(Held::Yes)
 }

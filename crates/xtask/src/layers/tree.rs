@@ -1,11 +1,11 @@
 //! The modules of a crate as its `mod` items declare them, and what each file names. Modules that
-//! are compiled for tests only are not looked at: they may name anything.
+//! are compiled for tests or fuzz targets only are not looked at: they may name anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use syn::visit::Visit;
-use syn::{Attribute, Item};
+use syn::{Attribute, Item, Path};
 
 use super::names::Names;
 
@@ -142,17 +142,18 @@ fn folder_of_children(of: &Pending) -> String {
     }
 }
 
-/// Whether this is compiled for tests only.
+/// Whether this is compiled for tests or fuzz targets only.
 pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let mut is_test = false;
         if attribute.path().is_ident("cfg") {
             // What else stands in it has no bearing: `all(test, …)`, never `any(test, …)`.
+            let is_one = |path: &Path| path.is_ident("test") || path.is_ident("fuzzing");
             let _ = attribute.parse_nested_meta(|meta| {
-                is_test |= meta.path.is_ident("test");
+                is_test |= is_one(&meta.path);
                 if meta.path.is_ident("all") {
                     meta.parse_nested_meta(|meta| {
-                        is_test |= meta.path.is_ident("test");
+                        is_test |= is_one(&meta.path);
                         Ok(())
                     })?;
                 }
