@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: the fuzz targets of `tests/fuzz`, with the stable compiler and libFuzzer.
-//! The crates of this workspace are compiled with its counters, by `tests/fuzz/rustc`; what they depend
-//! on is what the tests have compiled. What a machine lacks is named.
+//! The crates of this workspace are compiled with its counters, by `tests/fuzz/rustc`; what they
+//! depend on is what the tests have compiled. What a machine lacks is named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
