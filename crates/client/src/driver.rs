@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use m365_audit_core::{
     ACKNOWLEDGED, Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, OutputShort, Presented,
-    Request, RequestId,
+    Request, RequestId, Taken,
 };
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -85,9 +85,10 @@ impl<S: Sink> Io for Driver<'_, S> {
         self.presenter.present()
     }
 
-    fn emit(&mut self, mut batch: Batch) -> Result<(), RunError> {
+    fn emit(&mut self, mut batch: Batch) -> Result<Taken, RunError> {
         batch.id = self.inbox.outward(batch.id);
-        self.sink.emit(batch).map_err(RunError::Sink)
+        self.sink.emit(batch).map_err(RunError::Sink)?;
+        Ok(Taken::Later)
     }
 
     fn commit(&mut self, mut commit: Commit) -> Result<(), RunError> {

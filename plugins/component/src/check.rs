@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use m365_audit_core::{
-    Collector, Config, Event, FeedEvent, Input, Operation, Output, Presented, RequestId,
-    StateError, Stored,
+    Batch, Collector, Commit, Config, Event, FeedEvent, Input, Io, Metrics, Now, Operation,
+    Presented, Request, RequestId, Stored, Taken, run,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{Cause, Failure, Note};
@@ -24,21 +24,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Does all that. What fails is tried again, five times in all, with pauses that double from some
 /// seconds.
 pub(crate) fn check<W: Wire>(config: Config, wire: &mut W, seed: u128) -> Result<(), Failure> {
-    let mut check = Check {
+    let mut trial = Trial {
         wire,
         told: Vec::new(),
         throttled: false,
         subscriptions: !config.content_types().is_empty(),
         activities: config.activities_filter().is_some(),
         search: None,
+        trouble: None,
     };
-    match check.run(config, seed) {
+    let mut collector = Collector::new(config, &Stored::new(), seed, trial.wire.now())
+        .map_err(|error| fault::new(Cause::Permanent, error.to_string()))?;
+    match run(&mut collector, &mut trial).and_then(|()| trial.trouble.take().map_or(Ok(()), Err)) {
         Ok(()) => Ok(()),
-        Err((cause, message)) => Err(Failure { notes: check.told, ..fault::new(cause, message) }),
+        Err((cause, message)) => Err(Failure { notes: trial.told, ..fault::new(cause, message) }),
     }
 }
 
-struct Check<'a, W> {
+struct Trial<'a, W> {
     wire: &'a mut W,
     told: Vec<Note>,
     /// Whether the last failure was a request for fewer requests.
@@ -48,100 +51,120 @@ struct Check<'a, W> {
     activities: bool,
     /// The search that is under way.
     search: Option<RequestId>,
+    trouble: Option<Trouble>,
 }
 
 /// Why it does not work.
 type Trouble = (Cause, String);
 
-impl<W: Wire> Check<'_, W> {
-    fn run(&mut self, config: Config, seed: u128) -> Result<(), Trouble> {
-        let damaged = |error: StateError| (Cause::Permanent, error.to_string());
-        let mut collector =
-            Collector::new(config, &Stored::new(), seed, self.wire.now()).map_err(damaged)?;
-        let mut inputs = Vec::new();
-        while self.subscriptions || self.activities {
-            match collector.poll_output(self.wire.now()) {
-                Output::Request { id, request, timeout } => match request.operation {
-                    Operation::Token | Operation::ListSubscriptions => {
-                        self.wire.send(id, request, timeout);
-                    }
-                    // The first is a small one; what it would search besides is not sent.
-                    Operation::ListActivities if self.search.is_none() => {
-                        self.search = Some(id);
-                        self.wire.send(id, request, timeout);
-                    }
-                    Operation::ListActivities => {}
-                    // It knows its subscriptions, and would begin to collect.
-                    _ => self.subscriptions = false,
-                },
-                Output::Credential => {
-                    let presented = Presented::unchanged(self.wire.entropy());
-                    collector.handle_input(self.wire.now(), Input::Credential(presented));
-                }
-                Output::Read(id) => self.wire.read(id),
-                Output::Cancel(id) => self.wire.cancel(id),
-                Output::Event(Event::Feed(_, FeedEvent::SubscriptionMissing { .. })) => {
-                    self.subscriptions = false
-                }
-                Output::Event(Event::Feed(_, FeedEvent::ActivitiesListed { .. })) => {
-                    self.activities = false
-                }
-                Output::Finished => return Ok(()),
-                Output::Event(event) => self.observe(&event)?,
-                Output::Wait(timeout) => {
-                    let timeout = timeout.unwrap_or(WAIT_MAX).min(WAIT_MAX);
-                    self.wire.wait(timeout, &mut inputs);
-                    // Nothing helps until somebody has changed the host or the configuration.
-                    if let Some(address) = self.wire.denied() {
-                        return Err((Cause::Config, denial(address)));
-                    }
-                    if inputs.is_empty() {
-                        inputs.push(Input::Timeout);
-                    }
-                    let now = self.wire.now();
-                    for input in inputs.drain(..) {
-                        if let Input::End { id, .. } = &input {
-                            self.search = self.search.filter(|search| search != id);
-                        }
-                        collector.handle_input(now, input);
-                    }
-                }
-                // Of a search: there are activities, and nobody has asked for them.
-                Output::Batch(_) => self.activities = false,
-                // What it would store follows from nothing done.
-                Output::Commit(_) => {}
+impl<W: Wire> Io for Trial<'_, W> {
+    type Error = Trouble;
+
+    fn now(&mut self) -> Now {
+        self.wire.now()
+    }
+
+    fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
+        match request.operation {
+            Operation::Token | Operation::ListSubscriptions => {
+                self.wire.send(id, request, timeout);
+            }
+            // The first is a small one; what it would search besides is not sent.
+            Operation::ListActivities if self.search.is_none() => {
+                self.search = Some(id);
+                self.wire.send(id, request, timeout);
+            }
+            Operation::ListActivities => {}
+            // It knows its subscriptions, and would begin to collect.
+            _ => self.subscriptions = false,
+        }
+    }
+
+    fn read(&mut self, id: RequestId) {
+        self.wire.read(id);
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.wire.cancel(id);
+    }
+
+    fn credential(&mut self) -> Presented {
+        Presented::unchanged(self.wire.entropy())
+    }
+
+    /// Of a search: there are activities, and nobody has asked for them.
+    fn emit(&mut self, _: Batch) -> Result<Taken, Trouble> {
+        self.activities = false;
+        Ok(Taken::Later)
+    }
+
+    /// What it would store follows from nothing done.
+    fn commit(&mut self, _: Commit) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn observe(&mut self, event: Event) {
+        match event {
+            Event::Feed(_, FeedEvent::SubscriptionMissing { .. }) => self.subscriptions = false,
+            Event::Feed(_, FeedEvent::ActivitiesListed { .. }) => self.activities = false,
+            event => match self.grave(&event) {
+                Some(cause) => self.trouble = Some((cause, event.to_string())),
+                None => self.told.push(notes::note(&event)),
+            },
+        }
+    }
+
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        _: &Metrics,
+        inputs: &mut Vec<Input>,
+    ) -> Result<(), Trouble> {
+        self.wire.wait(timeout.unwrap_or(WAIT_MAX).min(WAIT_MAX), inputs);
+        // Nothing helps until somebody has changed the host or the configuration.
+        if let Some(address) = self.wire.denied() {
+            return Err((Cause::Config, denial(address)));
+        }
+        for input in inputs {
+            if let Input::End { id, .. } = input {
+                self.search = self.search.filter(|search| search != id);
             }
         }
         Ok(())
     }
 
-    /// Takes note of what happened. Fails if it will not pass by itself, or not soon.
-    fn observe(&mut self, event: &Event) -> Result<(), Trouble> {
+    /// All is found out.
+    fn pauses(&self) -> bool {
+        self.trouble.is_some() || !(self.subscriptions || self.activities)
+    }
+}
+
+impl<W> Trial<'_, W> {
+    /// The cause of what will not pass by itself, or not soon.
+    fn grave(&mut self, event: &Event) -> Option<Cause> {
         let cause = if self.throttled { Cause::Throttled } else { Cause::Transient };
         match event {
             Event::TokenRefusedError { .. }
             | Event::TokensRejectedError { .. }
-            | Event::Feed(_, FeedEvent::FeedDeniedError { .. }) => {
-                return Err((Cause::Auth, event.to_string()));
-            }
+            | Event::Feed(_, FeedEvent::FeedDeniedError { .. }) => Some(Cause::Auth),
             // The collector's own words for five failures in a row, for what answers in the place
             // of Microsoft, and for a wait that nobody sits through.
             Event::RetriesMounting { .. }
             | Event::ForeignAnswerError { .. }
-            | Event::RequestPostponed { .. } => return Err((cause, event.to_string())),
-            Event::RequestRetried { retry_in, .. } if PATIENCE < *retry_in => {
-                return Err((cause, event.to_string()));
-            }
-            Event::Throttled { pause, .. } if PATIENCE < *pause => {
-                return Err((Cause::Throttled, event.to_string()));
-            }
+            | Event::RequestPostponed { .. } => Some(cause),
+            Event::RequestRetried { retry_in, .. } if PATIENCE < *retry_in => Some(cause),
+            Event::Throttled { pause, .. } if PATIENCE < *pause => Some(Cause::Throttled),
             // Told before the retry that follows from it.
-            Event::Throttled { .. } => self.throttled = true,
-            Event::RequestRetried { .. } => self.throttled = false,
-            _ => {}
+            Event::Throttled { .. } => {
+                self.throttled = true;
+                None
+            }
+            Event::RequestRetried { .. } => {
+                self.throttled = false;
+                None
+            }
+            _ => None,
         }
-        self.told.push(notes::note(event));
-        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
-//! One collector, driven call by call: runs it until a limit of the call is near or nothing is to
-//! be done, and gathers what the call hands over.
+//! One collector, driven call by call: the core's loop runs it until a limit of the call is near or
+//! nothing is to be done, and what the call hands over is gathered.
 //!
 //! A batch counts as delivered as soon as its last line is in the call's answer. That is safe
 //! because the changes that follow from it are in the same answer or a later one, and the host
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use m365_audit_core::{
-    Batch as Records, Collector, Event, Input, LineLimits, LineWriter, Now, Outcome, Output,
-    Presented, Request, RequestId,
+    Batch as Records, BatchId, Collector, Commit, Event, Input, Io, LineLimits, LineWriter,
+    Metrics, Now, Outcome, Presented, Request, RequestId, Taken, run,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{
@@ -58,7 +58,7 @@ pub(crate) fn bytes_max(limits: &Limits) -> usize {
     usize::try_from(limits.max_bytes).unwrap_or(usize::MAX).min(BYTES_MAX)
 }
 
-/// One collector and what it waits for.
+/// One collector, and what stays of one call for the next.
 pub(crate) struct Session<W> {
     collector: Collector,
     wire: W,
@@ -67,7 +67,6 @@ pub(crate) struct Session<W> {
     pending: Option<(Records, usize)>,
     /// A request that waits until the changes before it are stored.
     parked: Option<(RequestId, Request, Duration)>,
-    inputs: Vec<Input>,
     gathered: Gathered,
     /// Why signing in does not work, while it does not.
     refused: Option<String>,
@@ -82,14 +81,6 @@ struct Gathered {
     /// Of several changes of a key only the last counts.
     changes: BTreeMap<String, Option<String>>,
     notes: Vec<Note>,
-}
-
-/// One call's limits.
-struct Call {
-    records_max: u32,
-    bytes_max: usize,
-    /// On the monotonic clock.
-    end: Duration,
 }
 
 /// How a call ends.
@@ -109,7 +100,6 @@ impl<W: Wire> Session<W> {
             writer: LineWriter::new(metadata),
             pending: None,
             parked: None,
-            inputs: Vec::new(),
             gathered: Gathered::default(),
             refused: None,
             finished: None,
@@ -118,122 +108,46 @@ impl<W: Wire> Session<W> {
 
     /// Goes on until one of `limits` is near or there is nothing to do.
     pub(crate) fn poll(&mut self, limits: &Limits) -> Result<Batch, Failure> {
-        let allowed = Duration::from_millis(limits.deadline_ms.into());
-        let call = Call {
-            records_max: limits.max_records.max(1),
-            bytes_max: bytes_max(limits),
-            // The rest is for the answer, which has to be copied.
-            end: self.wire.now().monotonic + allowed * 9 / 10,
-        };
-        let end = self.collect(&call);
+        let end = self.collect(limits);
         match self.obstacle(end) {
             Some(failure) => Err(failure),
             None => Ok(self.hand_over(end)),
         }
     }
 
-    fn collect(&mut self, call: &Call) -> End {
-        if !self.write_pending(call) {
-            return End::More;
-        }
-        if let Some((id, request, timeout)) = self.parked.take() {
-            self.wire.send(id, request, timeout);
-        }
-        while self.gathered.notes.len() < NOTES_MAX {
-            match self.collector.poll_output(self.wire.now()) {
-                Output::Request { id, request, timeout } => {
-                    if request.operation.follows_commits() && !self.gathered.changes.is_empty() {
-                        self.parked = Some((id, request, timeout));
-                        return End::More;
-                    }
-                    self.wire.send(id, request, timeout);
-                }
-                // The credential is that of the configuration.
-                Output::Credential => {
-                    let presented = Presented::unchanged(self.wire.entropy());
-                    let now = self.wire.now();
-                    self.collector.handle_input(now, Input::Credential(presented));
-                }
-                Output::Read(id) => self.wire.read(id),
-                Output::Cancel(id) => self.wire.cancel(id),
-                Output::Batch(records) => {
-                    self.pending = Some((records, 0));
-                    if !self.write_pending(call) {
-                        return End::More;
-                    }
-                }
-                Output::Commit(commit) => self.gathered.changes.extend(commit.changes),
-                Output::Event(event) => self.observe(&event),
-                Output::Wait(timeout) => {
-                    if let Some(end) = self.wait(timeout, call) {
-                        return end;
-                    }
-                }
-                Output::Finished => {
-                    self.finished = Some(match self.collector.outcome() {
-                        Outcome::Complete => FinalOutcome::Complete,
-                        Outcome::Incomplete => FinalOutcome::Incomplete,
-                    });
-                    return End::Pause(PAUSE_MAX);
-                }
-            }
-        }
-        End::More
-    }
-
-    /// Writes what the core has handed over. False if not all of it has room.
-    fn write_pending(&mut self, call: &Call) -> bool {
-        let Some((records, first)) = &mut self.pending else { return true };
-        let left = call.records_max.saturating_sub(self.gathered.count);
-        let limits = LineLimits {
-            records_max: usize::try_from(left).unwrap_or(usize::MAX),
-            bytes_max: call.bytes_max,
+    fn collect(&mut self, limits: &Limits) -> End {
+        let allowed = Duration::from_millis(limits.deadline_ms.into());
+        let mut call = Call {
+            records_max: limits.max_records.max(1),
+            bytes_max: bytes_max(limits),
+            // The rest is for the answer, which has to be copied.
+            end: self.wire.now().monotonic + allowed * 9 / 10,
+            wire: &mut self.wire,
+            writer: &mut self.writer,
+            pending: &mut self.pending,
+            parked: &mut self.parked,
+            gathered: &mut self.gathered,
+            refused: &mut self.refused,
         };
-        let next = self.writer.write_from(records, *first, limits, &mut self.gathered.lines);
-        self.gathered.count += u32::try_from(next - *first).unwrap_or(u32::MAX);
-        *first = next;
-        if next < records.records.len() {
-            return false;
+        match call.write_pending() {
+            Ok(None) => {}
+            Ok(Some(id)) => self.collector.handle_input(call.wire.now(), Input::Delivered(id)),
+            Err(end) => return end,
         }
-        let id = records.id;
-        self.pending = None;
-        self.collector.handle_input(self.wire.now(), Input::Delivered(id));
-        true
-    }
-
-    fn observe(&mut self, event: &Event) {
-        if let Event::TokenRefusedError { .. } | Event::TokensRejectedError { .. } = event {
-            self.refused = Some(event.to_string());
-        } else if let Event::TokenAcquired { .. } = event {
-            self.refused = None;
+        if let Some((id, request, timeout)) = call.parked.take() {
+            call.wire.send(id, request, timeout);
         }
-        self.gathered.notes.push(notes::note(event));
-    }
-
-    /// Waits for inputs. Answers how the call ends, if it does.
-    fn wait(&mut self, timeout: Option<Duration>, call: &Call) -> Option<End> {
-        let timeout = timeout.unwrap_or(PAUSE_MAX).min(PAUSE_MAX);
-        if self.wire.is_idle() && NAP_MAX < timeout {
-            return Some(End::Pause(timeout));
-        }
-        let left = call.end.saturating_sub(self.wire.now().monotonic);
-        if left.is_zero() {
-            return Some(End::More);
-        }
-        let lingering = !self.gathered.lines.is_empty() && LINGER < timeout.min(left);
-        let longest = if lingering { LINGER } else { timeout.min(left) };
-        self.wire.wait(longest, &mut self.inputs);
-        if self.inputs.is_empty() {
-            if lingering {
-                return Some(End::More);
+        match run(&mut self.collector, &mut call) {
+            Err(end) => end,
+            Ok(()) if call.pauses() => End::More,
+            Ok(()) => {
+                self.finished = Some(match self.collector.outcome() {
+                    Outcome::Complete => FinalOutcome::Complete,
+                    Outcome::Incomplete => FinalOutcome::Incomplete,
+                });
+                End::Pause(PAUSE_MAX)
             }
-            self.inputs.push(Input::Timeout);
         }
-        let now = self.wire.now();
-        for input in self.inputs.drain(..) {
-            self.collector.handle_input(now, input);
-        }
-        None
     }
 
     /// What somebody has to remove before anything more is collected. Told as a failure, unless
@@ -273,6 +187,115 @@ impl<W: Wire> Session<W> {
             notes: gathered.notes,
             metrics: notes::metrics(self.collector.metrics()),
         }
+    }
+}
+
+/// One call: its limits, and all of the session but the collector.
+struct Call<'a, W> {
+    records_max: u32,
+    bytes_max: usize,
+    /// On the monotonic clock.
+    end: Duration,
+    wire: &'a mut W,
+    writer: &'a mut LineWriter,
+    pending: &'a mut Option<(Records, usize)>,
+    parked: &'a mut Option<(RequestId, Request, Duration)>,
+    gathered: &'a mut Gathered,
+    refused: &'a mut Option<String>,
+}
+
+impl<W> Call<'_, W> {
+    /// Writes what the core has handed over. Answers which batch is written to its last record.
+    ///
+    /// # Errors
+    /// Not all of it has room, which ends the call.
+    fn write_pending(&mut self) -> Result<Option<BatchId>, End> {
+        let Some((records, first)) = self.pending else { return Ok(None) };
+        let left = self.records_max.saturating_sub(self.gathered.count);
+        let limits = LineLimits {
+            records_max: usize::try_from(left).unwrap_or(usize::MAX),
+            bytes_max: self.bytes_max,
+        };
+        let next = self.writer.write_from(records, *first, limits, &mut self.gathered.lines);
+        self.gathered.count += u32::try_from(next - *first).unwrap_or(u32::MAX);
+        *first = next;
+        if next < records.records.len() {
+            return Err(End::More);
+        }
+        Ok(self.pending.take().map(|(records, _)| records.id))
+    }
+}
+
+impl<W: Wire> Io for Call<'_, W> {
+    type Error = End;
+
+    fn now(&mut self) -> Now {
+        self.wire.now()
+    }
+
+    fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
+        if request.operation.follows_commits() && !self.gathered.changes.is_empty() {
+            *self.parked = Some((id, request, timeout));
+        } else {
+            self.wire.send(id, request, timeout);
+        }
+    }
+
+    fn read(&mut self, id: RequestId) {
+        self.wire.read(id);
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.wire.cancel(id);
+    }
+
+    /// The credential is that of the configuration.
+    fn credential(&mut self) -> Presented {
+        Presented::unchanged(self.wire.entropy())
+    }
+
+    fn emit(&mut self, records: Records) -> Result<Taken, End> {
+        *self.pending = Some((records, 0));
+        self.write_pending().map(|_| Taken::AtOnce)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), End> {
+        self.gathered.changes.extend(commit.changes);
+        Ok(())
+    }
+
+    fn observe(&mut self, event: Event) {
+        if let Event::TokenRefusedError { .. } | Event::TokensRejectedError { .. } = event {
+            *self.refused = Some(event.to_string());
+        } else if let Event::TokenAcquired { .. } = event {
+            *self.refused = None;
+        }
+        self.gathered.notes.push(notes::note(&event));
+    }
+
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        _: &Metrics,
+        inputs: &mut Vec<Input>,
+    ) -> Result<(), End> {
+        let timeout = timeout.unwrap_or(PAUSE_MAX).min(PAUSE_MAX);
+        if self.wire.is_idle() && NAP_MAX < timeout {
+            return Err(End::Pause(timeout));
+        }
+        let left = self.end.saturating_sub(self.wire.now().monotonic);
+        if left.is_zero() {
+            return Err(End::More);
+        }
+        let lingering = !self.gathered.lines.is_empty() && LINGER < timeout.min(left);
+        let longest = if lingering { LINGER } else { timeout.min(left) };
+        self.wire.wait(longest, inputs);
+        if inputs.is_empty() && lingering { Err(End::More) } else { Ok(()) }
+    }
+
+    /// A request that is parked waits for the end of the call; so do notes that have no room.
+    fn pauses(&self) -> bool {
+        self.parked.is_some() || NOTES_MAX <= self.gathered.notes.len()
     }
 }
 

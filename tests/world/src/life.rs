@@ -1,12 +1,11 @@
 //! A life: the core's own loop drives a machine in a [`World`] until it has finished, its time is
 //! over or it dies. The only driver in virtual time.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use m365_audit_core::{
-    Batch, Commit, Event, Input, Io, Machine, Metrics, Now, Output, Presented, Request, RequestId,
+    Batch, Commit, Event, Input, Io, Machine, Metrics, Now, Presented, Request, RequestId, Taken,
 };
 
 use crate::network::Service;
@@ -58,7 +57,6 @@ impl World {
         if until_ms <= self.now_ms() {
             return Ok(End::Paused);
         }
-        let over = Cell::new(false);
         let mut life = Life {
             world: self,
             service,
@@ -67,32 +65,12 @@ impl World {
             outputs: 0,
             kinds: BTreeMap::new(),
             end: None,
-            over: &over,
+            over: false,
         };
-        match m365_audit_core::run(&mut Mortal { machine, over: &over }, &mut life) {
+        match m365_audit_core::run(machine, &mut life) {
             Ok(()) => life.end.unwrap_or(Ok(End::Finished)),
             Err(Refused) => Ok(End::Refused),
         }
-    }
-}
-
-/// A machine that can be stopped after any of its outputs.
-struct Mortal<'a, M> {
-    machine: &'a mut M,
-    over: &'a Cell<bool>,
-}
-
-impl<M: Machine> Machine for Mortal<'_, M> {
-    fn handle_input(&mut self, now: Now, input: Input) {
-        self.machine.handle_input(now, input);
-    }
-
-    fn poll_output(&mut self, now: Now) -> Output {
-        if self.over.get() { Output::Finished } else { self.machine.poll_output(now) }
-    }
-
-    fn metrics(&self) -> &Metrics {
-        self.machine.metrics()
     }
 }
 
@@ -107,7 +85,8 @@ struct Life<'a> {
     outputs: u64,
     kinds: BTreeMap<&'static str, u64>,
     end: Option<Result<End, String>>,
-    over: &'a Cell<bool>,
+    /// No output is performed any more.
+    over: bool,
 }
 
 impl Life<'_> {
@@ -129,7 +108,7 @@ impl Life<'_> {
 
     /// The machine is not asked for another output. What was said first holds.
     fn over(&mut self, end: Result<End, String>) {
-        self.over.set(true);
+        self.over = true;
         if end.is_err() {
             self.end = Some(end);
         } else {
@@ -176,16 +155,16 @@ impl Io for Life<'_> {
         if performs { self.world.present() } else { Presented::unchanged([0; 32]) }
     }
 
-    fn emit(&mut self, batch: Batch) -> Result<(), Refused> {
+    fn emit(&mut self, batch: Batch) -> Result<Taken, Refused> {
         if !self.performs("batches") {
-            return Ok(());
+            return Ok(Taken::Later);
         }
         if self.world.refuses() {
             return Err(Refused);
         }
         self.look(Passing::Batch(&batch));
         self.world.give(batch);
-        Ok(())
+        Ok(Taken::Later)
     }
 
     fn commit(&mut self, commit: Commit) -> Result<(), Refused> {
@@ -219,5 +198,9 @@ impl Io for Life<'_> {
             self.over(Ok(End::Paused));
         }
         Ok(())
+    }
+
+    fn pauses(&self) -> bool {
+        self.over
     }
 }

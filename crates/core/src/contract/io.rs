@@ -125,6 +125,15 @@ pub trait Machine {
     fn metrics(&self) -> &Metrics;
 }
 
+/// When the host takes responsibility for a batch that it is handed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It has it: [`run`] tells the machine.
+    AtOnce,
+    /// [`Input::Delivered`] or [`Input::Returned`] will say.
+    Later,
+}
+
 /// What a driver offers. All methods but [`Io::wait`] return at once.
 pub trait Io {
     /// A failure of the host's own machinery: the state cannot be written, the sink is gone.
@@ -140,12 +149,12 @@ pub trait Io {
     fn cancel(&mut self, id: RequestId);
     /// Presents the credential. A driver whose credential never changes presents only entropy.
     fn credential(&mut self) -> Presented;
-    /// Hands a batch to the sink.
+    /// Hands a batch to the sink. Answers when the host takes responsibility for it.
     ///
     /// # Errors
     /// If the sink can never take it. A sink that is merely busy keeps the batch: the core emits no
     /// more than its undelivered limit allows.
-    fn emit(&mut self, batch: Batch) -> Result<(), Self::Error>;
+    fn emit(&mut self, batch: Batch) -> Result<Taken, Self::Error>;
     /// Writes state changes.
     ///
     /// # Errors
@@ -164,16 +173,21 @@ pub trait Io {
         metrics: &Metrics,
         inputs: &mut Vec<Input>,
     ) -> Result<(), Self::Error>;
+    /// Whether to leave it at what was performed so far. Asked before each output; another [`run`]
+    /// of the same machine goes on from there.
+    fn pauses(&self) -> bool {
+        false
+    }
 }
 
-/// Drives `machine` until it has finished.
+/// Drives `machine` until it has finished, or `io` pauses.
 ///
 /// # Errors
 /// The first failure of `io`. Everything delivered and committed before stays so; what was in
 /// flight is collected again by the next collector that starts from the stored state.
 pub fn run<M: Machine, I: Io>(machine: &mut M, io: &mut I) -> Result<(), I::Error> {
     let mut inputs = Vec::new();
-    loop {
+    while !io.pauses() {
         match machine.poll_output(io.now()) {
             Output::Request { id, request, timeout } => io.send(id, request, timeout),
             Output::Read(id) => io.read(id),
@@ -182,7 +196,12 @@ pub fn run<M: Machine, I: Io>(machine: &mut M, io: &mut I) -> Result<(), I::Erro
                 let presented = io.credential();
                 machine.handle_input(io.now(), Input::Credential(presented));
             }
-            Output::Batch(batch) => io.emit(batch)?,
+            Output::Batch(batch) => {
+                let id = batch.id;
+                if io.emit(batch)? == Taken::AtOnce {
+                    machine.handle_input(io.now(), Input::Delivered(id));
+                }
+            }
             Output::Commit(commit) => io.commit(commit)?,
             Output::Event(event) => io.observe(event),
             Output::Wait(timeout) => {
@@ -195,7 +214,8 @@ pub fn run<M: Machine, I: Io>(machine: &mut M, io: &mut I) -> Result<(), I::Erro
                     machine.handle_input(now, input);
                 }
             }
-            Output::Finished => return Ok(()),
+            Output::Finished => break,
         }
     }
+    Ok(())
 }

@@ -16,43 +16,30 @@ const POLL: &str = "poll_output";
 /// The loop.
 const LOOP: &str = "crates/core/src/contract/io.rs";
 
-/// Loops of their own today. An entry that has none any more fails the check, so that the list only
-/// gets shorter.
-const TODAY: &[&str] = &["plugins/component/src/check.rs", "plugins/component/src/session.rs"];
-
 /// Nobody else drives a machine. Scripts in the tests of a crate do: they say themselves what
 /// happens when.
 ///
 /// # Errors
-/// Somebody does, or the list names who does not.
+/// Somebody does.
 pub(crate) fn run() -> Result<()> {
-    let mut calls = Vec::new();
+    let mut broken = Vec::new();
     for path in tidy::sources()? {
         let shown = tidy::shown(&path);
         let is_ours = shown.starts_with("tests/") || !sizes::is_of_tests(&shown);
         if is_ours && shown != LOOP {
             let text = fs::read_to_string(&path).with_context(|| shown.clone())?;
-            calls.extend(
-                lines(&text).with_context(|| shown.clone())?.map(|line| (shown.clone(), line)),
-            );
+            broken.extend(lines(&text).with_context(|| shown.clone())?.map(|line| {
+                format!(
+                    "{shown}:{line}: takes outputs of a machine by itself: implement `Io`, and \
+                     call `run`"
+                )
+            }));
         }
     }
-    let broken = judge(&calls, TODAY);
     if !broken.is_empty() {
         bail!("{} things to put right:\n{}", broken.len(), broken.join("\n"));
     }
     Ok(())
-}
-
-fn judge(calls: &[(String, usize)], excepted: &[&str]) -> Vec<String> {
-    let unknown = calls.iter().filter(|(path, _)| !excepted.contains(&&**path)).map(|(path, line)| {
-        format!("{path}:{line}: takes outputs of a machine by itself: implement `Io`, and call `run`")
-    });
-    let is_spare = |path: &&&str| calls.iter().all(|(known, _)| known != **path);
-    let spare = excepted.iter().filter(is_spare).map(|path| {
-        format!("crates/xtask/src/ci/one_loop.rs: take out `{path}`, which has no loop any more")
-    });
-    unknown.chain(spare).collect()
 }
 
 /// The lines in which outputs are taken.
@@ -112,14 +99,5 @@ mod tests {
         .join("\n");
         let found: Vec<_> = lines(&text).expect("this is Rust").collect();
         assert_eq!(found, [2, 3]);
-    }
-
-    #[test]
-    fn a_loop_is_excepted_as_long_as_it_is_there() {
-        let calls = [("a.rs".to_owned(), 3)];
-        assert_eq!(judge(&calls, &["a.rs"]), [""; 0]);
-        assert_eq!(judge(&calls, &[]).len(), 1);
-        let spare = judge(&calls, &["a.rs", "b.rs"]);
-        assert!(matches!(&*spare, [line] if line.contains("take out `b.rs`")), "{spare:?}");
     }
 }
