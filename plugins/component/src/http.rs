@@ -23,7 +23,7 @@ use flight::{Flight, Progress};
 #[derive(Default)]
 pub(crate) struct Http {
     /// What is under way. Bounded by `max_in_flight`, which the core holds.
-    flights: BTreeMap<RequestId, Flight>,
+    flights: BTreeMap<RequestId, Box<Flight>>,
     /// Ends of requests that could not even begin.
     unsent: Vec<Input>,
     /// Where the host does not let requests go, until a response has come.
@@ -74,7 +74,7 @@ impl Wire for Http {
     fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
         match prepare::send(&request, timeout) {
             Ok(flight) => {
-                self.flights.insert(id, flight);
+                self.flights.insert(id, Box::new(flight));
             }
             Err(fault) => {
                 if fault.denied {

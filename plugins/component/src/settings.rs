@@ -44,10 +44,14 @@ impl Settings {
     /// Of cause `config`, with a line for every mistake.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         // serde_json's errors name a place and never a value, so no secret shows.
-        let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-            let problem = format!("the configuration is not a JSON object: {error}");
-            fault::new(Cause::Config, format!("{problem}; remedy: see config_schema of describe"))
-        })?;
+        let object: Map<String, Value> =
+            serde_json::from_slice(text.as_bytes()).map_err(|error| {
+                let problem = format!("the configuration is not a JSON object: {error}");
+                fault::new(
+                    Cause::Config,
+                    format!("{problem}; remedy: see config_schema of describe"),
+                )
+            })?;
         let mut errors = Vec::new();
         let mut raw = RawOptions::new();
         let switch = |of: Switch, errors: &mut Vec<ConfigError>| match object.get(of.name) {

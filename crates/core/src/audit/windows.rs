@@ -38,7 +38,7 @@ const ASIDE_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 /// The windows of one feed.
 #[derive(Debug)]
 pub(super) struct Windows {
-    runs: BTreeMap<RunId, Run>,
+    runs: BTreeMap<RunId, Box<Run>>,
     next_run: u64,
     /// Failures of fresh listings in a row, and when any is tried again.
     list_failures: u32,
@@ -200,7 +200,7 @@ impl Windows {
         let id = RunId(self.next_run);
         self.next_run += 1;
         self.replan = true;
-        self.runs.insert(id, run);
+        self.runs.insert(id, Box::new(run));
     }
 
     /// Something was covered: the plan of the backlog may be another.
@@ -432,7 +432,7 @@ impl Windows {
     /// Gives a window up: what it has not covered is planned anew.
     fn give_up(&mut self, id: RunId) -> Option<Run> {
         self.replan = true;
-        self.runs.remove(&id)
+        self.runs.remove(&id).map(|run| *run)
     }
 
     /// A request for a page failed. Answers how many of fresh windows have, in a row; of others

@@ -21,7 +21,7 @@ use crate::source::{Appetite, Ended, Source};
 /// Requests for tokens under way.
 #[derive(Debug, Default)]
 pub(super) struct SigningIn {
-    exchanges: BTreeMap<RequestId, (Head, SmallBody)>,
+    exchanges: BTreeMap<RequestId, Box<(Head, SmallBody)>>,
 }
 
 impl SigningIn {
@@ -53,7 +53,7 @@ impl SigningIn {
         events.into_iter().for_each(|event| desk.tell(event));
         if let Some(request) = request.filter(|_| !stopping) {
             let id = desk.send(Asker::SignIn(SourceId(index)), request, Urgency::Fresh);
-            self.exchanges.insert(id, (Head::default(), SmallBody::default()));
+            self.exchanges.insert(id, Box::default());
             if let Some(tokens) = sources[index].access().tokens() {
                 tokens.requested(id);
             }
@@ -61,13 +61,13 @@ impl SigningIn {
     }
 
     pub(super) fn head(&mut self, id: RequestId, status: u16, headers: &Headers) {
-        if let Some((head, _)) = self.exchanges.get_mut(&id) {
+        if let Some((head, _)) = self.exchanges.get_mut(&id).map(|exchange| &mut **exchange) {
             *head = Head::read(status, headers);
         }
     }
 
     pub(super) fn body(&mut self, id: RequestId, chunk: &Bytes) -> Appetite {
-        let body = self.exchanges.get_mut(&id).map(|(_, body)| body);
+        let body = self.exchanges.get_mut(&id).map(|exchange| &mut exchange.1);
         if body.is_none_or(|body| body.extend(chunk)) { Appetite::Enough } else { Appetite::More }
     }
 
@@ -80,7 +80,9 @@ impl SigningIn {
         id: RequestId,
         ended: Ended,
     ) {
-        let Some((head, body)) = self.exchanges.remove(&id) else { return };
+        let Some((head, body)) = self.exchanges.remove(&id).map(|exchange| *exchange) else {
+            return;
+        };
         let Some(tokens) = source.access().tokens() else { return };
         let unreachable = ended.result.is_err();
         let outcome = match ended.result {

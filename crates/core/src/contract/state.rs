@@ -164,7 +164,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> String {
 
 /// Reads a value that [`encode`] wrote.
 pub(crate) fn decode<T: for<'a> Deserialize<'a>>(key: &str, value: &str) -> Result<T, StateError> {
-    serde_json::from_str(value).map_err(|error| StateError::damaged(key, error))
+    serde_json::from_slice(value.as_bytes()).map_err(|error| StateError::damaged(key, error))
 }
 
 /// Reads a moment that was written in decimal milliseconds.

@@ -102,7 +102,7 @@ pub(crate) struct Exchange<P, B> {
 
 /// All requests under way of one source.
 #[derive(Debug)]
-pub(crate) struct Exchanges<P, B>(BTreeMap<RequestId, Exchange<P, B>>);
+pub(crate) struct Exchanges<P, B>(BTreeMap<RequestId, Box<Exchange<P, B>>>);
 
 impl<P, B> Default for Exchanges<P, B> {
     fn default() -> Self {
@@ -113,19 +113,19 @@ impl<P, B> Default for Exchanges<P, B> {
 impl<P, B> Exchanges<P, B> {
     /// Notes a request that was sent.
     pub(crate) fn insert(&mut self, id: RequestId, exchange: Exchange<P, B>) {
-        self.0.insert(id, exchange);
+        self.0.insert(id, Box::new(exchange));
     }
 
     pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Exchange<P, B>> {
-        self.0.get_mut(&id)
+        self.0.get_mut(&id).map(|exchange| &mut **exchange)
     }
 
     /// Takes out a request that has ended, or is not wanted any more.
     pub(crate) fn remove(&mut self, id: RequestId) -> Option<Exchange<P, B>> {
-        self.0.remove(&id)
+        self.0.remove(&id).map(|exchange| *exchange)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Exchange<P, B>> {
-        self.0.values()
+        self.0.values().map(|exchange| &**exchange)
     }
 }

@@ -245,7 +245,7 @@ pub fn remember(stored: &Stored, loss: Loss) -> Result<Commit, StateError> {
 /// The losses of one collector.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Losses {
-    open: BTreeMap<u64, Loss>,
+    open: BTreeMap<u64, Box<Loss>>,
     /// Numbers of those that were acknowledged and are remembered still.
     acknowledged: BTreeSet<u64>,
     next: u64,
@@ -262,7 +262,7 @@ impl Losses {
             if acknowledged.is_some() {
                 all.acknowledged.insert(number);
             } else {
-                all.open.insert(number, loss);
+                all.open.insert(number, Box::new(loss));
             }
         }
         // Of a loss that has become part of another one since it was shown.
@@ -316,7 +316,7 @@ impl Losses {
         let mut all: Vec<_> = self.open.iter().collect();
         all.sort_unstable_by_key(|(_, loss)| (loss.kind, loss.feed, loss.created));
         let pairs = all.windows(2).filter(|pair| pair[0].1.is_like(pair[1].1));
-        let between = |pair: &[(&u64, &Loss)]| match (pair[0].1.created, pair[1].1.created) {
+        let between = |pair: &[(&u64, &Box<Loss>)]| match (pair[0].1.created, pair[1].1.created) {
             (Some((_, end)), Some((start, _))) => start.since(end),
             (Some(_), None) | (None, Some(_)) | (None, None) => std::time::Duration::ZERO,
         };
@@ -325,7 +325,7 @@ impl Losses {
 
     fn put(&mut self, loss: Loss) {
         self.unwritten.insert(self.next);
-        self.open.insert(self.next, loss);
+        self.open.insert(self.next, Box::new(loss));
         self.next += 1;
     }
 
@@ -333,7 +333,7 @@ impl Losses {
         if !self.unwritten.remove(&number) {
             self.gone.push(loss_key(number));
         }
-        self.open.remove(&number)
+        self.open.remove(&number).map(|loss| *loss)
     }
 
     /// Somebody has acknowledged what these keys name. Answers how many losses that were.

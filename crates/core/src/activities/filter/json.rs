@@ -41,8 +41,10 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 pub(super) fn read(text: &str) -> Result<Vec<Clause>, Vec<FilterError>> {
-    let wrapped = serde_json::from_str::<Wrapped>(text).map(|wrapped| wrapped.filters);
-    let Members(members) = wrapped.or_else(|_| serde_json::from_str(text)).map_err(|error| {
+    let wrapped = serde_json::from_slice::<Wrapped>(text.as_bytes());
+    let wrapped = wrapped.map(|wrapped| wrapped.filters);
+    let members = wrapped.or_else(|_| serde_json::from_slice(text.as_bytes()));
+    let Members(members) = members.map_err(|error| {
         vec![FilterError::new(
             format!("the filters are no JSON object: {error}"),
             r#"write {"FILTER": {"OPERATOR": VALUE}}"#,

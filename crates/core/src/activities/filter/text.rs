@@ -141,7 +141,7 @@ fn quoted_token(rest: &str, quote: char) -> Result<(Token, usize), FilterError> 
 
 /// The JSON object at the start of `rest`.
 fn object(rest: &str) -> Result<(Token, usize), FilterError> {
-    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Json>();
+    let mut values = serde_json::Deserializer::from_slice(rest.as_bytes()).into_iter::<Json>();
     match values.next() {
         Some(Ok(value)) => Ok((Token::Object(value), values.byte_offset())),
         _ => Err(FilterError::new(

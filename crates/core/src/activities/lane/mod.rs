@@ -61,7 +61,7 @@ pub(super) struct ActivityLane {
     coverage: Coverage,
     notes: Notes,
     notes_changed: bool,
-    walks: BTreeMap<WalkId, Walk>,
+    walks: BTreeMap<WalkId, Box<Walk>>,
     next_walk: u64,
     next_page: u64,
     /// Why Microsoft denies this feed, until it works again, and when it is tried again.

@@ -55,7 +55,7 @@ impl ActivityLane {
         let id = WalkId(self.next_walk);
         self.next_walk += 1;
         self.replan = true;
-        self.walks.insert(id, walk);
+        self.walks.insert(id, Box::new(walk));
     }
 
     /// Begins the search of this urgency that is due, if there is none under way.
@@ -149,7 +149,8 @@ impl ActivityLane {
     /// again is neither.
     pub(super) fn listed(&self, failures_max: u32) -> IntervalSet {
         let mut listed = self.coverage.covered().clone();
-        let counts = |walk: &&Walk| walk.urgency != Urgency::Soon && walk.failures < failures_max;
+        let counts =
+            |walk: &&Box<Walk>| walk.urgency != Urgency::Soon && walk.failures < failures_max;
         for walk in self.walks.values().filter(counts) {
             listed.insert(walk.window);
         }
@@ -188,7 +189,7 @@ impl ActivityLane {
         now: Duration,
     ) -> Result<WalkId, Option<Duration>> {
         let waits =
-            |walk: &&Walk| walk.urgency == urgency && walk.request.is_none() && !walk.is_read();
+            |walk: &Walk| walk.urgency == urgency && walk.request.is_none() && !walk.is_read();
         let waiting = self.walks.iter().filter(|(_, walk)| waits(walk));
         let Some((id, walk)) = waiting.min_by_key(|(_, walk)| walk.not_before) else {
             return Err(None);
