@@ -37,7 +37,7 @@ const CHECKS: [Check; 16] = [
     ("clippy", clippy),
     ("documentation", documentation),
     ("simulator without its server", sim_alone),
-    ("core and component for wasm32", invariants::wasm),
+    ("component for wasm32", invariants::wasm),
     ("cargo-deny", deny),
     ("advisories", advisories),
     ("generated text", || held(options::run(true))),

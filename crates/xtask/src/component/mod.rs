@@ -7,6 +7,7 @@
 
 mod debian;
 mod optimise;
+mod strip;
 mod toolchain;
 
 use std::env;
@@ -110,6 +111,7 @@ pub(crate) fn build(toolchain: &Toolchain) -> Result<Built> {
         let copied = fs::copy(&built, &made);
         copied.with_context(|| format!("{} cannot be copied", built.display()))?;
     }
+    strip::names(&made)?;
     let shipped = folder.join(SHIPPED);
     replace(&made, &shipped)?;
     let optimised = if optimised { Some(bytes(&shipped)?) } else { None };
@@ -144,16 +146,6 @@ fn flags() -> String {
 /// There is none and none can be had, or it does not compile.
 pub(crate) fn build_by_any() -> Result<Built> {
     build(&find(Choice::Auto)?)
-}
-
-/// Checks that the core alone compiles for the target.
-///
-/// # Errors
-/// It does not.
-pub(crate) fn check_core(toolchain: &Toolchain) -> Result<()> {
-    let mut cargo = toolchain.cargo(&["check", "--package", "m365-audit-core"]);
-    let work = shell::target_directory()?.join("component").join("build");
-    shell::run(cargo.args(["--target", toolchain::TARGET]).arg("--target-dir").arg(work))
 }
 
 fn bytes(path: &Path) -> Result<u64> {
