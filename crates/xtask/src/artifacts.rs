@@ -48,11 +48,15 @@ impl Artifacts {
     /// # Errors
     /// Something does not compile.
     pub(crate) fn of_tests(arguments: &[&str]) -> Result<Self> {
-        // The component's library is for WebAssembly: for this machine it compiles, and does not
-        // link.
-        let arguments =
-            [&["build", "--all-targets"], arguments, &["--exclude", "m365-audit-component"]];
-        Self::said(&["all tests"], arguments.concat())
+        Self::said(&["all tests"], [&["build", "--all-targets"], arguments].concat())
+    }
+
+    /// What Cargo compiles for these arguments, though all of it was to be built before.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub(crate) fn compiled(arguments: &[&str]) -> Result<Vec<String>> {
+        Ok(messages(arguments, &[])?.iter().filter_map(compiled).collect())
     }
 
     fn said(names: &[&str], arguments: Vec<&str>) -> Result<Self> {
@@ -129,26 +133,7 @@ impl Artifacts {
     }
 
     fn of_with(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<Self> {
-        let mut cargo = shell::cargo(arguments);
-        cargo.envs(variables.iter().copied());
-        cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-        let output = shell::output(&mut cargo)?;
-        if !output.status.success() {
-            bail!(
-                "`{}` failed; its output above says why. On a new machine a C compiler is needed \
-                 too: apt-get install gcc",
-                shell::spelled(&cargo)
-            );
-        }
-        let messages = String::from_utf8(output.stdout).context("Cargo's messages")?;
-        let mut files = BTreeMap::new();
-        for line in messages.lines() {
-            let message: Value = serde_json::from_str(line).context("a message of Cargo's")?;
-            if let Some((name, path)) = artifact(&message) {
-                files.insert(name, path);
-            }
-        }
-        Ok(Self(files))
+        Ok(Self(messages(arguments, variables)?.iter().filter_map(artifact).collect()))
     }
 
     /// The executable or shared library of a target.
@@ -159,6 +144,32 @@ impl Artifacts {
         let path = self.0.get(target).map(PathBuf::as_path);
         path.with_context(|| format!("Cargo built no {target}; is its package in the list?"))
     }
+}
+
+/// Runs Cargo, with its progress on stderr. Answers what it tells programs.
+fn messages(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<Vec<Value>> {
+    let mut cargo = shell::cargo(arguments);
+    cargo.envs(variables.iter().copied());
+    cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    let output = shell::output(&mut cargo)?;
+    if !output.status.success() {
+        bail!(
+            "`{}` failed; its output above says why. On a new machine a C compiler is needed too: \
+             apt-get install gcc",
+            shell::spelled(&cargo)
+        );
+    }
+    let messages = String::from_utf8(output.stdout).context("Cargo's messages")?;
+    let message = |line| serde_json::from_str(line).context("a message of Cargo's");
+    messages.lines().map(message).collect()
+}
+
+/// What a message says was compiled just now.
+fn compiled(message: &Value) -> Option<String> {
+    let target = &message["target"];
+    let name = target["name"].as_str()?;
+    let kind = target["kind"][0].as_str()?;
+    (message["fresh"] == false).then(|| format!("{name} ({kind})"))
 }
 
 /// The name and the file of an executable or shared library, or of a library with its ending; a
@@ -178,4 +189,22 @@ fn artifact(message: &Value) -> Option<(String, PathBuf)> {
     }
     let library = files().find(|file| file.ends_with(".rlib"))?;
     Some((name + ".rlib", library.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_built_before_is_fresh() {
+        let message = |fresh: bool| {
+            let target = json!({"name": "wasmtime", "kind": ["lib"]});
+            json!({"reason": "compiler-artifact", "target": target, "fresh": fresh})
+        };
+        assert_eq!(compiled(&message(true)), None);
+        assert_eq!(compiled(&message(false)).as_deref(), Some("wasmtime (lib)"));
+        assert_eq!(compiled(&json!({"reason": "build-finished", "success": true})), None);
+    }
 }

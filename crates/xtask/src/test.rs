@@ -67,12 +67,22 @@ impl Sum {
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     let built = Artifacts::of_tests(&WHOLE)?;
+    let twice = Artifacts::compiled(&[&["test", "--no-run"], &WHOLE[..]].concat())?;
     let component = component();
     let Filter { mut sum, mut failures, .. } =
         cargo_test(built.path("in_m365_audit")?, &component)?;
     if let Component::Broken(why) = &component {
         say(why);
         failures.push("the WASM component".to_owned());
+        sum.failed += 1;
+    }
+    if !twice.is_empty() {
+        say(&format!(
+            "compiled again for `cargo test`, though `cargo build` had built it: {}; `cargo tree \
+             --edges features` shows whose features differ",
+            twice.join(", ")
+        ));
+        failures.push("one build".to_owned());
         sum.failed += 1;
     }
     say(&format!("Simulation ring: {SEEDS} worlds"));

@@ -35,7 +35,11 @@ use crate::settings::Settings;
 #[allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "generated")]
 mod bindings {
     wit_bindgen::generate!({ path: "../../wit", world: "log-source", generate_all });
+    // No linker but that for WASM takes such names. The others link, so that this crate is built
+    // with all the rest: to leave it out would change features, and compile the rest again.
+    #[cfg(target_arch = "wasm32")]
     export!(Component with_types_in self);
+    #[cfg(target_arch = "wasm32")]
     use super::Component;
 }
 
