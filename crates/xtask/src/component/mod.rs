@@ -135,9 +135,20 @@ fn replace(made: &Path, shipped: &Path) -> Result<()> {
 fn flags() -> String {
     let cargo = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo = cargo.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let hidden = cargo.map(|cargo| format!("--remap-path-prefix={}=cargo", cargo.display()));
+    let remapped = cargo.iter().flat_map(|cargo| hidden(cargo));
     let flags = [FEATURES].into_iter().chain(COMPACT).map(str::to_owned);
-    flags.chain(hidden).collect::<Vec<_>>().join(SEPARATOR)
+    flags.chain(remapped).collect::<Vec<_>>().join(SEPARATOR)
+}
+
+/// A crate of a registry is named by its own folder alone: of the rest, each file that can panic
+/// would bring 51 bytes along. The last flag that applies counts.
+fn hidden(cargo: &Path) -> Vec<String> {
+    let registries = fs::read_dir(cargo.join("registry/src")).into_iter().flatten().flatten();
+    let mut folders: Vec<_> = registries.map(|registry| (registry.path(), "")).collect();
+    folders.sort();
+    folders.insert(0, (cargo.to_owned(), "cargo"));
+    let flag = |(from, to): (PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
+    folders.into_iter().map(flag).collect()
 }
 
 /// Builds it by whichever compiler there is.
@@ -155,6 +166,17 @@ fn bytes(path: &Path) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_crates_are_named_by_the_crate() {
+        let cargo = tempfile::tempdir().unwrap();
+        let (cargo, registry) = (cargo.path(), cargo.path().join("registry/src/index.one"));
+        fs::create_dir_all(&registry).unwrap();
+        let (all, one) = (cargo.display(), registry.display());
+        let prefix = "--remap-path-prefix";
+        assert_eq!(hidden(cargo), [format!("{prefix}={all}=cargo"), format!("{prefix}={one}=")]);
+        assert_eq!(hidden(&registry).len(), 1, "there is no registry");
+    }
 
     #[test]
     fn a_component_that_is_the_same_is_left_alone() {
