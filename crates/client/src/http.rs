@@ -176,6 +176,7 @@ impl Http {
             | Input::Hint(_)
             | Input::OutputShort(_)
             | Input::Acknowledged(_)
+            | Input::Replay(_)
             | Input::Timeout
             | Input::Shutdown => true,
         }

@@ -41,10 +41,10 @@ pub use config::{Config, ConfigError, RawOptions};
 pub use contract::batch::{Batch, BatchId, ContentRef, Record};
 pub use contract::event::{Event, FeedEvent};
 pub use contract::feed::{ContentType, Feed, SourceName};
-pub use contract::history::{Causes, FeedHistory, HISTORY, HourRow, HourStanding, is_past};
+pub use contract::history::{FeedHistory, HISTORY, HourRow, HourStanding, is_past};
 pub use contract::io::{Input, Io, Machine, Output, OutputShort, Taken, run};
 pub use contract::level::Level;
-pub use contract::loss::LossKind;
+pub use contract::loss::{Causes, LossKind};
 pub use contract::metrics::{
     LaneMetrics, METRICS, Metric, MetricKind, MetricScope, Metrics, RECORDS_MALFORMED, Sample,
     Subject, samples,

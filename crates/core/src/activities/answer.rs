@@ -1,6 +1,7 @@
 //! Decides what the answers of the Activities API mean: records to hand over, the next page,
 //! another attempt. Sends nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use crate::activities::plan::RETENTION;
 use crate::activities::reader::{PageReader, Ready};
 use crate::activities::walk::{Turn, Turned, WalkId};
 use crate::base::key::Key;
-use crate::base::time::Now;
-use crate::contract::batch::ContentRef;
+use crate::base::time::{Now, Utc};
+use crate::contract::batch::{ContentRef, Record};
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::remedy::{NO_CODE_REMEDY, remedy};
@@ -23,12 +24,30 @@ use crate::contract::request::Operation;
 use crate::source::Ended;
 use crate::source::desk::{Desk, Emission};
 use crate::source::exchange::Sent;
+use crate::source::history::Taken;
+use crate::source::revision::Revision;
 use crate::source::trouble;
 use crate::source::urgency::Urgency;
 use crate::source::verdict::Verdict;
 use crate::source::words::{message_of, opening_of};
 
 const FEED: Feed = Feed::CloudAppActivities;
+
+/// What of each hour is new and what was left out, of activities that `came` at these moments.
+fn by_hour(came: &[Utc], new: &[(Revision, Utc)], records: &[Record]) -> Vec<(Utc, Taken)> {
+    let mut hours: BTreeMap<i64, (Utc, Taken)> = BTreeMap::new();
+    for created in came {
+        hours.entry(created.hour()).or_insert((*created, Taken::default())).1.deduplicated += 1;
+    }
+    for ((_, created), record) in new.iter().zip(records) {
+        if let Some((_, taken)) = hours.get_mut(&created.hour()) {
+            taken.deduplicated -= 1;
+            taken.records += 1;
+            taken.bytes += record.raw.len() as u64;
+        }
+    }
+    hours.into_values().collect()
+}
 
 /// How a page ended.
 struct Ending {
@@ -85,7 +104,12 @@ impl ActivitiesSource {
         let server_now = desk.server_time(now);
         let Some(window) = self.lane.window(walk) else { return };
         let mut records = ready.records;
+        let came: Vec<Utc> = ready.known.iter().map(|(_, created)| *created).collect();
         let (activities, revised) = self.lane.leave_out_known(&mut records, ready.known);
+        for (_, created) in &activities {
+            desk.history().note_news(FEED, *created, server_now);
+        }
+        let hours = by_hour(&came, &activities, &records);
         for record in &records {
             for mismatch in self.config.filters.mismatches(&record.raw, server_now) {
                 if let Some(count) = self.lane.note_mismatch(mismatch.clause, now.monotonic) {
@@ -112,7 +136,7 @@ impl ActivitiesSource {
         // The filters are of the other API's records.
         let emission = Emission { content, records, last, dropped, filterable: false };
         let batch = desk.emit(self.id, emission);
-        self.parts.push_back(Part { batch, walk, page, activities });
+        self.parts.push_back(Part { batch, walk, page, activities, hours });
     }
 
     /// A page has ended, well or badly.

@@ -5,6 +5,7 @@ use crate::activities::walk::{PageId, WalkId};
 use crate::base::time::Utc;
 use crate::contract::batch::BatchId;
 use crate::source::exchange::SmallBody;
+use crate::source::history::Taken;
 use crate::source::revision::Revision;
 
 /// What a request is for: a page of a search.
@@ -37,4 +38,6 @@ pub(super) struct Part {
     pub page: PageId,
     /// Its activities, and when they were stored.
     pub activities: Vec<(Revision, Utc)>,
+    /// What it brings of each hour.
+    pub hours: Vec<(Utc, Taken)>,
 }

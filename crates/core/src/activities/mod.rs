@@ -33,7 +33,9 @@ use crate::activities::lane::ActivityLane;
 use crate::activities::reader::PageReader;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::BatchId;
+use crate::contract::feed::Feed;
 use crate::contract::metrics::LaneMetrics;
+use crate::contract::replay::Replay;
 use crate::contract::request::{Headers, RequestId};
 use crate::contract::state::{StateError, Stored};
 use crate::identity::sign_in::SignIn;
@@ -67,12 +69,11 @@ impl ActivitiesSource {
         id: SourceId,
         config: &ActivitiesConfig,
         sign_in: &SignIn,
-        desk: &Desk,
+        desk: &mut Desk,
         stored: &Stored,
         now: Now,
     ) -> Result<Self, StateError> {
-        let dedupe_records = desk.limits().dedupe_records;
-        let lane = ActivityLane::load(config, desk.is_once(), dedupe_records, stored, now)?;
+        let lane = ActivityLane::load(config, desk, stored, now)?;
         Ok(Self {
             id,
             access: access(config, sign_in, now),
@@ -163,9 +164,8 @@ impl Source for ActivitiesSource {
 
     fn delivered(&mut self, desk: &mut Desk, now: Now, entry: &Entry) {
         let Some(part) = self.parts.pop_front_if(|part| part.batch == entry.id) else { return };
-        self.lane.count(desk, now, part.walk, entry);
-        let changes = desk.changes();
-        self.lane.deliver(part.walk, part.page, entry.last, &part.activities, changes);
+        self.lane.count(desk, now, part.walk, entry, part.hours);
+        self.lane.deliver(part.walk, part.page, entry.last, &part.activities, desk);
     }
 
     fn returned(&mut self, desk: &mut Desk, from: BatchId) {
@@ -179,6 +179,14 @@ impl Source for ActivitiesSource {
         }
     }
 
+    fn replay(&mut self, desk: &mut Desk, now: Now, replay: Replay) -> bool {
+        let own = replay.feed == Feed::CloudAppActivities;
+        if own {
+            self.lane.replay(replay, desk, desk.server_time(now));
+        }
+        own
+    }
+
     fn correct_time(&mut self, time: Corrected) {
         self.lane.correct_time(self.config.lookback, time.now, time.born);
     }
@@ -186,7 +194,7 @@ impl Source for ActivitiesSource {
     fn flush(&mut self, desk: &mut Desk, now: Now) {
         // What is old enough to be forgotten is for Microsoft's clock to say.
         if let Some(server_now) = desk.server_now(now) {
-            self.lane.flush(desk.changes(), server_now);
+            self.lane.flush(desk, now, server_now);
         }
     }
 

@@ -36,6 +36,12 @@ pub(super) struct Blob {
     /// The windows that wait for it.
     pub waiters: Vec<RunId>,
     pub stored: bool,
+    /// Whether the history counts it.
+    pub counted: bool,
+    /// Whether it is delivered once more, whatever the host has of it.
+    pub again: bool,
+    /// Whether that begins when it is read to its end: it is being delivered for the first time.
+    pub from_start: bool,
 }
 
 impl Blob {
@@ -53,12 +59,16 @@ impl Blob {
             empty_since: None,
             waiters: Vec::new(),
             stored: false,
+            counted: false,
+            again: false,
+            from_start: false,
         }
     }
 
     /// As it is stored.
     pub(super) fn record(&self) -> BlobRecord {
-        BlobRecord::new(&self.content, self.delivered, self.quarantined, self.empty_since)
+        let delivered = if self.from_start { Progress::default() } else { self.delivered };
+        BlobRecord::new(&self.content, delivered, self.quarantined, self.empty_since)
     }
 
     /// Where it stands among those that can be read: of what will soon be gone the first to be gone

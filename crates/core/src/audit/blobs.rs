@@ -18,7 +18,7 @@ use crate::audit::run::RunId;
 use crate::audit::seen::SeenContents;
 use crate::audit::state::BlobRecord;
 use crate::audit::unread::Unread;
-use crate::base::interval::IntervalSet;
+use crate::base::interval::{Interval, IntervalSet};
 use crate::base::key::Key;
 use crate::base::time::Utc;
 use crate::contract::batch::ContentRef;
@@ -158,6 +158,7 @@ impl Blobs {
                 delivered: progress,
                 empty_since: record.empty_since(),
                 stored: true,
+                counted: true,
                 ..Blob::new(content, Urgency::Soon)
             };
             all.queue.put(key, &blob);
@@ -222,6 +223,64 @@ impl Blobs {
         self.counts.quarantined
     }
 
+    // Once more.
+
+    /// Whether a blob is delivered once more, whatever the host has of it.
+    pub(super) fn is_again(&self, key: Key) -> bool {
+        self.blobs.get(&key).is_some_and(|blob| blob.again)
+    }
+
+    /// A blob is delivered once more.
+    pub(super) fn note_again(&mut self, key: Key) {
+        if let Some(blob) = self.blobs.get_mut(&key) {
+            blob.again = true;
+        }
+    }
+
+    /// The same of all that were created in these hours.
+    pub(super) fn note_again_in(&mut self, hours: Interval) {
+        for blob in self.blobs.values_mut() {
+            blob.again |= hours.start <= blob.content.created && blob.content.created < hours.end;
+        }
+    }
+
+    /// Hours are opened again: what was settled is not known any more, and what is delivered in
+    /// part begins anew; what is on its way to the host, when that is all there.
+    pub(super) fn reopen(&mut self, hours: Interval, changes: &mut Changes) {
+        self.seen.forget(hours, changes, &self.keys);
+        self.note_again_in(hours);
+        for (key, blob) in self.blobs.iter_mut().filter(|(_, blob)| blob.again) {
+            if blob.emitted.records == 0 && blob.delivered.records == 0 {
+                continue;
+            }
+            match blob.stage {
+                Stage::Ready | Stage::Waiting(_) if blob.emitted == blob.delivered => {
+                    (blob.emitted, blob.delivered) = (Progress::default(), Progress::default());
+                }
+                Stage::Ready | Stage::Waiting(_) | Stage::Reading(_) | Stage::Emitted => {
+                    blob.from_start = true;
+                }
+            }
+            if blob.stored {
+                changes.put(self.keys.blob(*key), state::encode(&blob.record()));
+            }
+        }
+    }
+
+    // History.
+
+    /// When blobs were created that are known, and whether they are set aside.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (Utc, bool)> {
+        self.blobs.values().map(|blob| (blob.content.created, blob.quarantined))
+    }
+
+    /// A blob is to be counted, unless it is: when it was created.
+    pub(super) fn count(&mut self, key: Key) -> Option<Utc> {
+        let blob = self.blobs.get_mut(&key).filter(|blob| !blob.counted)?;
+        blob.counted = true;
+        Some(blob.content.created)
+    }
+
     // Listings.
 
     /// Notes one entry of a window's listing, or what a hint names.
@@ -245,7 +304,9 @@ impl Blobs {
         // which is of the configured cloud at last perhaps.
         if blob.hinted || blob.content.uri != content.uri {
             self.queue.take(key, blob);
-            blob.content = Arc::new(content);
+            // It stays in the hour in which it is counted.
+            let created = if blob.counted { blob.content.created } else { content.created };
+            blob.content = Arc::new(ContentRef { created, ..content });
             if std::mem::take(&mut blob.hinted) {
                 blob.urgency = urgency;
                 self.queue.hints().remove(key);
@@ -525,6 +586,13 @@ impl Blobs {
         if !last {
             blob.stored = true;
             changes.put(self.keys.blob(key), state::encode(&blob.record()));
+            return None;
+        }
+        if std::mem::take(&mut blob.from_start) {
+            // That was the first time; its hour was opened again meanwhile.
+            (blob.emitted, blob.delivered) = (Progress::default(), Progress::default());
+            changes.put(self.keys.blob(key), state::encode(&blob.record()));
+            self.set_stage(key, Stage::Ready);
             return None;
         }
         let settled = self.settle(key, changes)?;

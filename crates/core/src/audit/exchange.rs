@@ -163,4 +163,6 @@ pub(super) struct Part {
     pub progress: Progress,
     /// Its records, where they have a name.
     pub known: Vec<Revision>,
+    /// Records left out of it because the host had them before.
+    pub deduplicated: u64,
 }

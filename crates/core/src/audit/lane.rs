@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::audit::address::Addresses;
 use crate::audit::blobs::{Blobs, Settled};
 use crate::audit::config::AuditConfig;
+use crate::audit::exchange::Part;
 use crate::audit::expand::Progress;
 use crate::audit::plan::RETENTION;
 use crate::audit::relist::Older;
@@ -21,10 +22,12 @@ use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::{ContentType, Feed};
 use crate::contract::loss::LossKind;
 use crate::contract::metrics::LaneMetrics;
+use crate::contract::replay::Replay;
 use crate::contract::request::{Operation, RequestId};
 use crate::contract::state::{self, StateError, Stored};
 use crate::source::coverage::Coverage;
 use crate::source::desk::Desk;
+use crate::source::history::Taken;
 use crate::source::keys::LaneKeys;
 use crate::source::ledger::Entry;
 use crate::source::losses::Loss;
@@ -64,20 +67,24 @@ impl Lane {
     pub(super) fn load(
         content_type: ContentType,
         config: &AuditConfig,
-        dedupe_records: usize,
+        desk: &mut Desk,
         stored: &Stored,
         now: Now,
     ) -> Result<Self, StateError> {
+        let dedupe_records = desk.limits().dedupe_records;
         let feed = Feed::Audit(content_type);
         let keys = LaneKeys::new(feed);
-        let (coverage, record) =
+        let (mut coverage, record) =
             Coverage::load(feed, &keys, stored, RETENTION, config.lookback, now)?;
+        let mut blobs = Blobs::load(content_type, stored)?;
+        coverage.again().hours().iter().for_each(|hours| blobs.note_again_in(hours));
+        desk.history().resume(coverage.account(), coverage.is_new(), blobs.counted());
         Ok(Self {
             content_type,
             feed,
             coverage,
             windows: Windows::new(Older::new(record.relisted, record.span)),
-            blobs: Blobs::load(content_type, stored)?,
+            blobs,
             subscription: Subscription::load(keys.clone(), stored)?,
             records: SeenRecords::load(stored, &keys, dedupe_records)?,
             addresses: Addresses::default(),
@@ -218,15 +225,29 @@ impl Lane {
         content: ContentRef,
         run: RunId,
         urgency: Urgency,
+        desk: &mut Desk,
         now: Utc,
     ) -> bool {
         let soon = urgency == Urgency::Backlog && content.expiration < now + EXPIRING_WITHIN;
         let urgency = if soon { Urgency::Soon } else { urgency };
+        let key = Key::of_content(&content.id);
+        let again = self.coverage.again().contains(content.created);
         let listed = self.blobs.list(content, Some(run), urgency);
+        if again && listed.news {
+            self.blobs.note_again(key);
+        }
+        self.count_blob(key, desk, now);
         if listed.waits {
             self.windows.note_waiting(run, listed.news);
         }
         listed.news
+    }
+
+    /// Counts a blob, unless it is counted.
+    fn count_blob(&mut self, key: Key, desk: &mut Desk, now: Utc) {
+        if let Some(created) = self.blobs.count(key) {
+            desk.history().note_blob(self.feed, created, now);
+        }
     }
 
     /// Notes an entry whose blob can be asked for nowhere. False if there is no room for it.
@@ -243,10 +264,18 @@ impl Lane {
             // By a better address, which stays: this window waits for it as others do.
             (Some(known), Some(urgency)) => {
                 let known = ContentRef::clone(known);
-                self.list(known, run, urgency, now);
+                self.list(known, run, urgency, desk, now);
                 true
             }
-            (Some(_) | None, _) => self.blobs.set_aside(content, until, desk.changes()),
+            (Some(_) | None, _) => {
+                let (before, created) = (self.blobs.quarantined(), content.created);
+                let set_aside = self.blobs.set_aside(content, until, desk.changes());
+                self.count_blob(key, desk, now);
+                if before < self.blobs.quarantined() {
+                    desk.history().note_set_aside(self.feed, created);
+                }
+                set_aside
+            }
         }
     }
 
@@ -257,8 +286,9 @@ impl Lane {
         let server_now = desk.server_time(now);
         let coverage = &mut self.coverage;
         self.metrics.listing_gaps += coverage.note_listed(completed.window, desk, server_now);
+        desk.history().note_listed(coverage.account(), completed.window, completed.begun);
         if let Some(window) = self.windows.take_settled(run) {
-            self.cover(window);
+            self.cover(window, desk);
         }
         desk.tell(Event::Feed(
             self.feed,
@@ -342,13 +372,21 @@ impl Lane {
 
     // Blobs.
 
-    /// Sorts out records that the host was given before, in this blob or another. The rest counts
-    /// as given. Answers which of it have a name, and how many say something else than one of
-    /// their name did.
+    /// Opens hours again, so that they are listed and delivered once more.
+    pub(super) fn replay(&mut self, replay: Replay, desk: &mut Desk, now: Utc) {
+        let Some(hours) = self.coverage.reopen(replay, desk, now) else { return };
+        self.windows.reopen(hours);
+        self.blobs.reopen(hours, desk.changes());
+    }
+
+    /// Sorts out records that the host was given before, in this blob or another, but for those of
+    /// a blob that is delivered `again`. The rest counts as given. Answers which of it have a name,
+    /// and how many say something else than one of their name did.
     pub(super) fn leave_out_known(
         &mut self,
         records: &mut Vec<Record>,
         known: Vec<Option<Revision>>,
+        again: bool,
     ) -> (Vec<Revision>, u64) {
         let (mut given, mut revised) = (Vec::new(), 0);
         if self.records.is_off() {
@@ -358,7 +396,10 @@ impl Lane {
         let mut known = known.into_iter();
         records.retain(|_| {
             let Some(record) = known.next().flatten() else { return true };
-            let novelty = self.records.emit(record);
+            let novelty = match again {
+                true => self.coverage.again().give(record),
+                false => self.records.emit(record),
+            };
             revised += u64::from(novelty == Novelty::Revised);
             let new = novelty != Novelty::Known;
             given.extend(Some(record).filter(|_| new));
@@ -374,24 +415,21 @@ impl Lane {
         self.metrics.records_dropped += count;
     }
 
-    /// The host has taken an entry that is a part of this blob.
-    pub(super) fn deliver(
-        &mut self,
-        key: Key,
-        progress: Progress,
-        known: &[Revision],
-        entry: &Entry,
-        desk: &mut Desk,
-        now: Now,
-    ) {
+    /// The host has taken an entry that is this part of a blob.
+    pub(super) fn deliver(&mut self, part: &Part, entry: &Entry, desk: &mut Desk, now: Now) {
+        let &Part { key, progress, deduplicated, .. } = part;
+        let told = desk.server_time(now);
+        self.count_blob(key, desk, told);
         if let Some(content) = self.blobs.content(key) {
-            let told = desk.server_time(now);
             // With the progress that goes over them, and not before.
             for (kind, count) in entry.lost() {
                 desk.lose(Loss::of_blob(kind, content, count, told));
             }
+            let (records, bytes) = (entry.records, entry.bytes);
+            let taken = Taken { records, bytes, filtered: entry.treated.filtered, deduplicated };
+            desk.history().note_taken(self.feed, content.created, taken, told);
         }
-        self.records.deliver(known);
+        self.records.deliver(&part.known);
         let metrics = &mut self.metrics;
         metrics.records_delivered += entry.records;
         metrics.records_filtered += entry.treated.filtered;
@@ -401,7 +439,8 @@ impl Lane {
         metrics.bytes_delivered += entry.bytes;
         let settled = self.blobs.deliver(key, progress, entry.last, desk.changes());
         if let Some(settled) = settled {
-            self.release(&settled.waiters);
+            desk.history().note_delivered(self.feed, settled.content.created, told);
+            self.release(&settled, desk);
             if settled.quarantined {
                 let content_id = settled.content.id.clone();
                 desk.tell(Event::Feed(self.feed, FeedEvent::BlobRecovered { content_id }));
@@ -417,6 +456,9 @@ impl Lane {
         remaining: Option<Progress>,
     ) -> Option<RequestId> {
         self.records.take_back(known);
+        for record in known {
+            self.coverage.again().take_back(*record);
+        }
         self.blobs.take_back(key, remaining)
     }
 
@@ -427,17 +469,26 @@ impl Lane {
         reason: &str,
         retry_at: Duration,
         desk: &mut Desk,
+        now: Utc,
     ) {
+        let before = self.blobs.quarantined();
+        let created = self.blobs.content(key).map(|content| content.created);
         let waiters = self.blobs.retry(key, reason, retry_at, desk.changes());
-        self.release(&waiters);
+        if let Some(created) = created.filter(|_| before < self.blobs.quarantined()) {
+            self.count_blob(key, desk, now);
+            desk.history().note_set_aside(self.feed, created);
+        }
+        self.release_windows(&waiters, desk);
     }
 
     /// A blob expired unread: that is remembered as a loss.
     pub(super) fn lose_blob(&mut self, key: Key, reason: &str, desk: &mut Desk, now: Now) {
+        let server_now = desk.server_time(now);
+        self.count_blob(key, desk, server_now);
         let Some(settled) = self.blobs.lose(key, desk.changes()) else { return };
-        let Settled { content, records, waiters, .. } = settled;
-        self.release(&waiters);
-        desk.lose(Loss::of_blob(LossKind::Blob, &content, 1, desk.server_time(now)));
+        self.release(&settled, desk);
+        let Settled { content, records, .. } = settled;
+        desk.lose(Loss::of_blob(LossKind::Blob, &content, 1, server_now));
         desk.tell(Event::Feed(
             content.feed,
             FeedEvent::ContentLostError {
@@ -448,14 +499,22 @@ impl Lane {
         ));
     }
 
-    fn release(&mut self, waiters: &[RunId]) {
+    /// A blob is settled.
+    fn release(&mut self, settled: &Settled, desk: &mut Desk) {
+        if settled.quarantined {
+            desk.history().note_recovered(self.feed, settled.content.created);
+        }
+        self.release_windows(&settled.waiters, desk);
+    }
+
+    fn release_windows(&mut self, waiters: &[RunId], desk: &mut Desk) {
         for window in self.windows.release(waiters) {
-            self.cover(window);
+            self.cover(window, desk);
         }
     }
 
-    fn cover(&mut self, window: Interval) {
-        self.coverage.cover(window);
+    fn cover(&mut self, window: Interval, desk: &mut Desk) {
+        self.coverage.cover(window, desk);
         self.windows.replan();
     }
 
@@ -480,14 +539,15 @@ impl Lane {
         self.subscription.correct_time(now);
     }
 
-    /// Writes what has changed since the last time. `local` is what this machine's clock says.
-    pub(super) fn flush(&mut self, desk: &mut Desk, now: Utc, local: Utc) {
+    /// Writes what has changed since the last time. `now` is Microsoft's time.
+    pub(super) fn flush(&mut self, desk: &mut Desk, clock: Now, now: Utc) {
+        self.coverage.flush_history(desk, clock, now);
         let changes = desk.changes();
         if let Some(mut record) = self.coverage.take_changed(now) {
             (record.relisted, record.span) = self.windows.stored(now);
             changes.put(self.keys.lane(), state::encode(&record));
         }
-        self.blobs.flush(changes, now, local);
+        self.blobs.flush(changes, now, clock.wall);
         self.records.flush(changes, &self.keys);
     }
 

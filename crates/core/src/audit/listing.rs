@@ -72,13 +72,13 @@ impl AuditSource {
         page.note_entry();
         match address::of_entry(&self.config, &content) {
             Some(Address::Named(_)) => {
-                if lane.list(content, run, urgency, server_now) {
+                if lane.list(content, run, urgency, desk, server_now) {
                     page.note_news();
                 }
             }
             Some(Address::Derived(derived)) => {
                 let named = std::mem::replace(&mut content.uri, derived.into());
-                if lane.list(content, run, urgency, server_now) {
+                if lane.list(content, run, urgency, desk, server_now) {
                     page.note_news();
                     lane.note_derived(address::shown(&named), desk);
                 }

@@ -46,6 +46,7 @@ use crate::audit::lane::Lane;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{BatchId, ContentRef};
 use crate::contract::metrics::LaneMetrics;
+use crate::contract::replay::Replay;
 use crate::contract::request::{Headers, RequestId};
 use crate::contract::state::{StateError, Stored};
 use crate::identity::sign_in::SignIn;
@@ -85,14 +86,13 @@ impl AuditSource {
         id: SourceId,
         config: &AuditConfig,
         sign_in: &SignIn,
-        desk: &Desk,
+        desk: &mut Desk,
         stored: &Stored,
         now: Now,
     ) -> Result<Self, StateError> {
-        let dedupe_records = desk.limits().dedupe_records;
         let feeds = config.content_types.iter();
         let lanes = feeds
-            .map(|feed| Lane::load(*feed, config, dedupe_records, stored, now))
+            .map(|feed| Lane::load(*feed, config, desk, stored, now))
             .collect::<Result<Vec<_>, _>>()?;
         let hints = (config.requests_per_minute / hint::BUDGET_PART).max(1);
         Ok(Self {
@@ -211,7 +211,7 @@ impl Source for AuditSource {
     fn delivered(&mut self, desk: &mut Desk, now: Now, entry: &Entry) {
         let Some(part) = self.parts.pop_front_if(|part| part.batch == entry.id) else { return };
         let lane = &mut self.lanes[part.lane];
-        lane.deliver(part.key, part.progress, &part.known, entry, desk, now);
+        lane.deliver(&part, entry, desk, now);
     }
 
     fn returned(&mut self, desk: &mut Desk, from: BatchId) {
@@ -239,6 +239,13 @@ impl Source for AuditSource {
         lane.is_some_and(|lane| lane.blobs().take_hint(content))
     }
 
+    fn replay(&mut self, desk: &mut Desk, now: Now, replay: Replay) -> bool {
+        let server_now = desk.server_time(now);
+        let mut lanes = self.lanes.iter_mut();
+        let lane = lanes.find(|lane| lane.feed() == replay.feed);
+        lane.map(|lane| lane.replay(replay, desk, server_now)).is_some()
+    }
+
     fn correct_time(&mut self, time: Corrected) {
         for lane in &mut self.lanes {
             lane.correct_time(self.config.lookback, time.now, time.born);
@@ -249,7 +256,7 @@ impl Source for AuditSource {
         // What is old enough to be forgotten is for Microsoft's clock to say.
         if let Some(server_now) = desk.server_now(now) {
             for lane in &mut self.lanes {
-                lane.flush(desk, server_now, now.wall);
+                lane.flush(desk, now, server_now);
             }
         }
     }

@@ -69,7 +69,9 @@ impl AuditSource {
         let Some(content) = lane.blobs().note_progress(key, progress) else { return };
         let (feed, content_id) = (content.feed, content.id.clone());
         let mut records = expanded.records;
-        let (known, revised) = lane.leave_out_known(&mut records, expanded.known);
+        let (before, again) = (records.len(), lane.blobs().is_again(key));
+        let (known, revised) = lane.leave_out_known(&mut records, expanded.known, again);
+        let deduplicated = (before - records.len()) as u64;
         if 0 < revised {
             let content_id = content_id.clone();
             desk.tell(Event::Feed(feed, FeedEvent::RecordsRevised { content_id, count: revised }));
@@ -89,7 +91,7 @@ impl AuditSource {
         }
         let emission = Emission { content, records, last, dropped, filterable: true };
         let batch = desk.emit(self.id, emission);
-        self.parts.push_back(Part { batch, lane: index, key, progress, known });
+        self.parts.push_back(Part { batch, lane: index, key, progress, known, deduplicated });
     }
 
     /// A blob cannot be read to its end: hands over what was read whole of it. The next attempt
@@ -237,7 +239,7 @@ impl AuditSource {
             lane.lose_blob(key, &ending.reason, desk, now);
             return self.tell_unread(desk, now);
         }
-        lane.retry_blob(key, &ending.reason, now.monotonic + wait, desk);
+        lane.retry_blob(key, &ending.reason, now.monotonic + wait, desk, server_now);
         let failing = lane.blobs().failing();
         let alike = failing.fail(key, ending.kind(), ending.passes(), now.monotonic);
         let unreadable = lane.blobs().note_unreadable();

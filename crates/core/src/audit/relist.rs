@@ -328,6 +328,12 @@ impl Older {
         self.made.iter().copied().filter(|(round, _)| !open(*round)).collect()
     }
 
+    /// The round under way has lost a piece: it is begun anew.
+    pub(super) const fn begin_anew(&mut self) {
+        self.under_way = None;
+        self.look_at = Utc::MIN;
+    }
+
     /// What was noted by a wrong clock counts no more.
     pub(super) fn correct_time(&mut self, now: Utc, horizon: Utc) {
         self.made.retain(|(_, at)| *at <= now.as_millis());

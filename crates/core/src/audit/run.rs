@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::audit::plan::Round;
 use crate::base::interval::Interval;
 use crate::base::key::KeySet;
+use crate::base::time::Utc;
 use crate::contract::request::RequestId;
 use crate::source::urgency::Urgency;
 
@@ -17,6 +18,8 @@ pub(crate) struct RunId(pub u64);
 pub(super) struct Run {
     pub window: Interval,
     pub urgency: Urgency,
+    /// When its first page was asked for last.
+    pub begun: Utc,
     pub listing: Listing,
     pub pages: u32,
     /// Pages that were asked for: a page that leads back to one of them would never end.
@@ -39,6 +42,7 @@ impl Run {
         Self {
             window,
             urgency,
+            begun: Utc::MIN,
             listing: Listing::Next(None),
             pages: 0,
             visited: KeySet::default(),
@@ -73,6 +77,8 @@ pub(super) enum Listing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Completed {
     pub window: Interval,
+    /// When its first page was asked for.
+    pub begun: Utc,
     pub blobs: u64,
     pub new: u64,
 }

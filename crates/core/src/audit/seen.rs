@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::base::interval::Interval;
 use crate::base::key::{self, Key, KeySet};
 use crate::base::time::Utc;
 use crate::contract::state::{Changes, StateError, Stored};
@@ -48,6 +49,18 @@ impl SeenContents {
         if self.set.insert(key) {
             self.hours.entry(created.hour()).or_default().push(key);
             self.changed.insert(created.hour());
+        }
+    }
+
+    /// Forgets the contents of whole hours, so that they are read again.
+    pub(crate) fn forget(&mut self, hours: Interval, changes: &mut Changes, keys: &LaneKeys) {
+        let last = Utc::from_millis(hours.end.as_millis() - 1).hour();
+        for hour in hours.start.hour()..=last {
+            let Some(bucket) = self.hours.remove(&hour) else { continue };
+            changes.delete(keys.seen(hour));
+            for key in bucket {
+                self.set.remove(&key);
+            }
         }
     }
 

@@ -173,9 +173,7 @@ impl Windows {
             return None;
         }
         let mut listed: IntervalSet = self.listed(coverage);
-        for aside in self.older.asides().iter() {
-            listed.insert(aside);
-        }
+        self.older.asides().iter().for_each(|aside| listed.insert(aside));
         let oldest = self.oldest(now);
         let gap = plan::backlog(&listed, coverage.begin(), oldest, now, self.older.span());
         self.replan = gap.is_some();
@@ -185,9 +183,7 @@ impl Windows {
     /// What is covered or under way.
     pub(super) fn listed(&self, coverage: &Coverage) -> IntervalSet {
         let mut listed = coverage.covered().clone();
-        for run in self.runs.values() {
-            listed.insert(run.window);
-        }
+        self.runs.values().for_each(|run| listed.insert(run.window));
         listed
     }
 
@@ -241,7 +237,7 @@ impl Windows {
             self.give_up(id);
             return None;
         };
-        run.window = window;
+        (run.window, run.begun) = (window, now);
         Some(Err(window))
     }
 
@@ -329,7 +325,7 @@ impl Windows {
         let run = self.runs.get_mut(&id)?;
         run.listing = Listing::Complete;
         let (urgency, window) = (run.urgency, run.window);
-        let completed = Completed { window, blobs: run.blobs, new: run.new };
+        let completed = Completed { window, begun: run.begun, blobs: run.blobs, new: run.new };
         let round = run.round.filter(|_| run.tries == 0);
         self.note_success(urgency);
         if urgency == Urgency::Fresh {
@@ -471,6 +467,13 @@ impl Windows {
         run.window.start = run.window.start.min(old.window.start);
         run.window.end = run.window.end.max(old.window.end);
         run.waiting += more;
+    }
+
+    /// Hours are listed again: what was listed of them so far counts for nothing.
+    pub(super) fn reopen(&mut self, hours: Interval) {
+        self.runs.retain(|_, run| run.window.end <= hours.start || hours.end <= run.window.start);
+        self.older.begin_anew();
+        self.replan = true;
     }
 
     // State.

@@ -66,6 +66,24 @@ impl IntervalSet {
         }
     }
 
+    /// Forgets everything in `range`.
+    pub(crate) fn forget(&mut self, range: Interval) {
+        let from = self.0.partition_point(|interval| interval.end <= range.start);
+        let to = self.0.partition_point(|interval| interval.start < range.end);
+        let cut = self.0.get(from..to).unwrap_or_default();
+        let before = cut.first().and_then(|first| Interval::new(first.start, range.start));
+        let after = cut.last().and_then(|last| Interval::new(range.end, last.end));
+        let left: Vec<_> = before.into_iter().chain(after).collect();
+        if from < to {
+            self.0.splice(from..to, left);
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The end of the last interval.
     pub(crate) fn last_end(&self) -> Option<Utc> {
         self.0.last().map(|interval| interval.end)
@@ -151,6 +169,19 @@ mod tests {
             for pair in set.0.windows(2) {
                 prop_assert!(pair[0].end < pair[1].start);
             }
+            let mut holed = set.clone();
+            holed.forget(interval(forget, forget + 7));
+            let flagged = |moment: i64| {
+                let inside = (forget..forget + 7).contains(&moment);
+                !inside && moments[usize::try_from(moment).unwrap()]
+            };
+            let expected: Vec<i64> = (0..100).filter(|&moment| !flagged(moment)).collect();
+            let uncovered: Vec<i64> = holed
+                .gaps(interval(0, 100))
+                .iter()
+                .flat_map(|gap| gap.start.as_millis()..gap.end.as_millis())
+                .collect();
+            prop_assert_eq!(uncovered, expected);
             set.forget_before(Utc::from_millis(forget));
             prop_assert!(set.iter().all(|interval| interval.end.as_millis() > forget));
             set.forget_after(Utc::from_millis(forget + 5));

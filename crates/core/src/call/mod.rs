@@ -469,7 +469,11 @@ impl Machine for Caller {
                 self.undelivered.clear();
                 self.stop();
             }
-            Input::Hint(_) | Input::OutputShort(_) | Input::Acknowledged(_) | Input::Timeout => {}
+            Input::Hint(_)
+            | Input::OutputShort(_)
+            | Input::Acknowledged(_)
+            | Input::Replay(_)
+            | Input::Timeout => {}
         }
     }
 

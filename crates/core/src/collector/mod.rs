@@ -6,6 +6,7 @@ pub(crate) mod summary;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use crate::contract::batch::{BatchId, ContentRef};
 use crate::contract::event::Event;
 use crate::contract::io::{Input, Machine, Output};
 use crate::contract::metrics::Metrics;
+use crate::contract::replay::{REPLAY, Replay};
 use crate::contract::request::{Headers, RequestId, TransportError};
 use crate::contract::state::{self, Changes, Commit, StateError, Stored};
 use crate::identity::sign_in::SignIn;
@@ -38,6 +40,8 @@ pub struct Collector {
     sources: Vec<Box<dyn Source>>,
     sign_in: SignIn,
     signing_in: SigningIn,
+    /// Hours that are wanted once more.
+    replays: BTreeSet<Replay>,
     /// When it was made, on the monotonic clock.
     born: Duration,
     stopping: bool,
@@ -93,7 +97,7 @@ impl Collector {
             },
             stored,
         )?;
-        let mut sources = sources(&config, &desk, stored, now)?;
+        let mut sources = sources(&config, &mut desk, stored, now)?;
         let sign_in = config.sign_in().clone();
         desk.tell(Event::CollectorStarted { feeds: config.feeds(), resumed: !new });
         if let Some(since) = desk.losses().oldest() {
@@ -111,10 +115,13 @@ impl Collector {
             sources,
             sign_in,
             signing_in: SigningIn::default(),
+            replays: BTreeSet::new(),
             born: now.monotonic,
             stopping: false,
             finished: false,
         };
+        let wanted = stored.range(REPLAY.to_owned()..).map(|(key, _)| key);
+        collector.note_replays(wanted.take_while(|key| key.starts_with(REPLAY)).cloned());
         collector.measure(now);
         Ok(collector)
     }
@@ -141,9 +148,11 @@ impl Collector {
             Input::Hint(content) => self.handle_hint(now, &content),
             Input::OutputShort(short) => self.desk.lose_output(now, short),
             Input::Acknowledged(keys) => self.desk.acknowledge(&keys),
+            Input::Replay(keys) => self.note_replays(keys),
             Input::Timeout => {}
             Input::Shutdown => {
                 self.stopping = true;
+                self.desk.history().hurry();
                 self.desk.cancel_all();
             }
         }
@@ -160,6 +169,7 @@ impl Collector {
         if self.finished {
             return Output::Finished;
         }
+        self.open_replays(now);
         self.desk.read_stalled();
         let wake = if self.stopping { Wake::default() } else { self.schedule(now) };
         if let Some(output) = self.pop_output(now) {
@@ -192,6 +202,27 @@ impl Collector {
             Outcome::Complete
         } else {
             Outcome::Incomplete
+        }
+    }
+
+    // Once more.
+
+    /// Somebody wants hours once more.
+    fn note_replays(&mut self, keys: impl IntoIterator<Item = String>) {
+        self.replays.extend(keys.into_iter().filter_map(|key| Replay::parse(&key).ok()));
+    }
+
+    /// Opens them when Microsoft's time is known. The request goes in the same commit; one of a
+    /// feed that is not collected stays for who collects it.
+    fn open_replays(&mut self, now: Now) {
+        if self.stopping || self.desk.server_now(now).is_none() {
+            return;
+        }
+        while let Some(replay) = self.replays.pop_first() {
+            let (desk, mut sources) = (&mut self.desk, self.sources.iter_mut());
+            if sources.any(|source| source.replay(desk, now, replay)) {
+                self.desk.changes().delete(replay.key());
+            }
         }
     }
 
@@ -367,7 +398,7 @@ impl Collector {
 /// The sources that are collected. The only place that lists them.
 fn sources(
     config: &Config,
-    desk: &Desk,
+    desk: &mut Desk,
     stored: &Stored,
     now: Now,
 ) -> Result<Vec<Box<dyn Source>>, StateError> {

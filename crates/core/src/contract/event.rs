@@ -291,6 +291,20 @@ pub enum FeedEvent {
         /// Since when.
         since: Utc,
     },
+    /// Somebody wants hours once more, and they are opened again.
+    HoursReopened {
+        /// From this moment on, by when content was created.
+        start: Utc,
+        /// Until this one, exclusive.
+        end: Utc,
+    },
+    /// Somebody wants hours once more that cannot be had.
+    ReplayRefused {
+        /// From this moment on.
+        start: Utc,
+        /// Until this one, exclusive.
+        end: Utc,
+    },
     /// Content of this interval was never listed, and Microsoft no longer lists it.
     ListingGapError {
         /// Start of the gap.

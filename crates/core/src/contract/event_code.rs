@@ -83,6 +83,8 @@ impl FeedEvent {
             Self::BlobEmpty { .. } => "BlobEmpty",
             Self::ContentLostError { .. } => "ContentLostError",
             Self::ListingGapError { .. } => "ListingGapError",
+            Self::HoursReopened { .. } => "HoursReopened",
+            Self::ReplayRefused { .. } => "ReplayRefused",
             Self::RecordsDroppedError { .. } => "RecordsDroppedError",
             Self::RecordsRevised { .. } => "RecordsRevised",
             Self::RecordsWithheldError { .. } => "RecordsWithheldError",
@@ -121,12 +123,14 @@ impl FeedEvent {
             | Self::WebhookRefused { .. }
             | Self::WebhookLost { .. }
             | Self::FiltersChanged
+            | Self::ReplayRefused { .. }
             | Self::FilterIgnored { .. } => Level::Warn,
             Self::SubscriptionStarted
             | Self::FeedRestored
             | Self::WebhookSet { .. }
             | Self::WebhookKept { .. }
             | Self::BacklogDelivered { .. }
+            | Self::HoursReopened { .. }
             | Self::BlobRecovered { .. } => Level::Info,
             Self::WindowListed { .. }
             | Self::HintForgotten { .. }

@@ -105,6 +105,8 @@ impl FeedEvent {
                 blob::lost(f, content_id, *records_delivered, reason)
             }
             Self::BlobEmpty { content_id, since } => blob::empty(f, content_id, *since),
+            Self::HoursReopened { start, end } => listing::reopened(f, *start, *end),
+            Self::ReplayRefused { start, end } => listing::replay_refused(f, *start, *end),
             Self::ListingGapError { start, end, kept } => listing::gap(f, *start, *end, *kept),
             Self::RecordsDroppedError { content_id, count, reason } => {
                 record::dropped(f, content_id, *count, reason)

@@ -11,14 +11,13 @@
 //! A row is written with each commit that counts something of its hour, and there are thousands of
 //! them: so it is short. Letters that only a newer version knows are kept as they are.
 
-#![allow(dead_code, reason = "what writes it follows")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::interval::Interval;
 use crate::base::time::Utc;
 use crate::contract::feed::Feed;
-use crate::contract::loss::LossKind;
+use crate::contract::loss::Causes;
 use crate::contract::state::{StateError, Stored};
 
 /// Where the history is stored.
@@ -94,50 +93,6 @@ pub struct HourRow {
     unknown: Vec<(u8, i64)>,
 }
 
-/// How something of an hour was lost: a small set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Causes(u8);
-
-impl Causes {
-    const ALL: [LossKind; 7] = [
-        LossKind::Gap,
-        LossKind::Unsubscribed,
-        LossKind::Blob,
-        LossKind::RecordsDropped,
-        LossKind::RecordsWithheld,
-        LossKind::EntriesDropped,
-        LossKind::Unknown,
-    ];
-
-    /// The bit of a cause. An output's loss is of no hour.
-    const fn bit(kind: LossKind) -> u8 {
-        match kind {
-            LossKind::Gap => 1,
-            LossKind::Unsubscribed => 2,
-            LossKind::Blob => 4,
-            LossKind::RecordsDropped => 8,
-            LossKind::RecordsWithheld => 16,
-            LossKind::EntriesDropped => 32,
-            LossKind::Output | LossKind::Unknown => 64,
-        }
-    }
-
-    pub(crate) const fn insert(&mut self, kind: LossKind) {
-        self.0 |= Self::bit(kind);
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Each of them.
-    pub fn iter(self) -> impl Iterator<Item = LossKind> {
-        Self::ALL.into_iter().filter(move |kind| self.0 & Self::bit(*kind) != 0)
-    }
-}
-
 /// How an hour stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HourStanding {
@@ -194,6 +149,11 @@ impl HourRow {
         self.blobs_listed.saturating_sub(known)
     }
 
+    /// Whether no blob and no record is counted in it.
+    pub(crate) const fn is_uncounted(&self) -> bool {
+        self.blobs_listed == 0 && self.records_delivered + self.records_filtered == 0
+    }
+
     /// How it stands at `now`, in the history of its feed.
     #[must_use]
     pub fn standing(&self, feed: &FeedHistory, now: Utc) -> HourStanding {
@@ -217,7 +177,7 @@ impl HourRow {
 
     /// Adds what was counted of the same hour elsewhere. Flags stay as they are.
     fn join(&mut self, other: &Self) {
-        for letter in MEMBERS.into_iter().filter(|letter| *letter != FLAGS) {
+        for letter in MEMBERS.iter().copied().filter(|letter| *letter != FLAGS) {
             let (mine, its) = (self.member(letter), other.member(letter));
             let both = match letter {
                 FIRST_LISTED => match (self.first_listed, other.first_listed) {
@@ -264,7 +224,7 @@ impl HourRow {
             b'b' => count(self.bytes),
             b'n' => count(self.replays),
             GAP => i64::try_from(self.gap.as_millis()).unwrap_or(HOUR_MS),
-            CAUSES => i64::from(self.causes.0),
+            CAUSES => i64::from(self.causes.bits()),
             FIRST_LISTED => time(self.first_listed),
             LAST_LISTED => time(self.last_listed),
             LAST_NEWS => time(self.last_news),
@@ -291,7 +251,7 @@ impl HourRow {
             b'b' => self.bytes = count,
             b'n' => self.replays = count,
             GAP => self.gap = Duration::from_millis(count),
-            CAUSES => self.causes = Causes(u8::try_from(value).unwrap_or(64)),
+            CAUSES => self.causes = Causes::from_bits(u8::try_from(value).unwrap_or(64)),
             FIRST_LISTED => self.first_listed = self.moment(value),
             LAST_LISTED => self.last_listed = self.moment(value),
             LAST_NEWS => self.last_news = self.moment(value),
@@ -333,27 +293,7 @@ const LAST_DELIVERED: u8 = b't';
 const FLAGS: u8 = b'a';
 
 /// Every member of a row, in the order in which they are written.
-const MEMBERS: [u8; 19] = [
-    b'l',
-    b'd',
-    b'q',
-    b'x',
-    b'r',
-    b'f',
-    b'u',
-    b'o',
-    b'w',
-    b'e',
-    b'b',
-    b'n',
-    GAP,
-    CAUSES,
-    FIRST_LISTED,
-    LAST_LISTED,
-    LAST_NEWS,
-    LAST_DELIVERED,
-    FLAGS,
-];
+const MEMBERS: &[u8] = b"ldqxrfuowebngcijkta";
 
 fn write_members(members: impl Iterator<Item = (u8, i64)>) -> String {
     let mut text = String::new();
@@ -387,6 +327,18 @@ const fn hour_start(hour: i64) -> Utc {
 /// The hour of a moment, as far as it can be written.
 pub(crate) fn hour_of(moment: Utc) -> i64 {
     moment.hour().clamp(0, HOUR_MAX)
+}
+
+/// The hours that reach into an interval.
+pub(crate) fn hours_of(interval: Interval) -> std::ops::RangeInclusive<i64> {
+    let last = Utc::from_millis(interval.end.as_millis().saturating_sub(1));
+    hour_of(interval.start)..=hour_of(last)
+}
+
+/// The same, the last `keep` of them: no more are held, whatever a clock says.
+pub(crate) fn last_hours_of(interval: Interval, keep: i64) -> std::ops::RangeInclusive<i64> {
+    let hours = hours_of(interval);
+    (*hours.start()).max(hours.end().saturating_sub(keep))..=*hours.end()
 }
 
 /// The key of a feed's head.
@@ -431,6 +383,8 @@ pub struct FeedHistory {
     pub begin: Utc,
     /// For how long Microsoft keeps what it has.
     pub kept: Duration,
+    /// Whether it was collected before, without a history.
+    pub(crate) resumed: bool,
     /// No hour from this one on is closed.
     pub(crate) floor: i64,
     /// Hours before this one were deleted.
@@ -440,8 +394,13 @@ pub struct FeedHistory {
 impl FeedHistory {
     pub(crate) fn encode(&self) -> String {
         let kept = i64::try_from(self.kept.as_secs()).unwrap_or(i64::MAX);
-        let members =
-            [(b'b', self.begin.as_millis()), (b'k', kept), (b'f', self.floor), (b'p', self.pruned)];
+        let members = [
+            (b'b', self.begin.as_millis()),
+            (b'k', kept),
+            (b'u', i64::from(self.resumed)),
+            (b'f', self.floor),
+            (b'p', self.pruned),
+        ];
         write_members(members.into_iter())
     }
 
@@ -452,6 +411,7 @@ impl FeedHistory {
             feed,
             begin: Utc::from_millis(number(b'b')),
             kept: Duration::from_secs(u64::try_from(number(b'k')).unwrap_or_default()),
+            resumed: number(b'u') != 0,
             floor: number(b'f'),
             pruned: number(b'p'),
         })
@@ -505,13 +465,21 @@ impl FeedHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::loss::LossKind;
 
     const FEED: Feed = Feed::ALL[3];
     const HOUR: Duration = Duration::from_secs(3_600);
     const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
     fn feed(begin: i64) -> FeedHistory {
-        FeedHistory { feed: FEED, begin: hour_start(begin), kept: WEEK, floor: 0, pruned: 0 }
+        FeedHistory {
+            feed: FEED,
+            begin: hour_start(begin),
+            kept: WEEK,
+            resumed: false,
+            floor: 0,
+            pruned: 0,
+        }
     }
 
     #[test]
@@ -530,7 +498,7 @@ mod tests {
         let text = row.encode();
         assert_eq!(text, "l3d3r120b98765g1500c1i1j3601a5");
         assert_eq!(HourRow::decode("x", 490_000, &text), Ok(row.clone()));
-        for letter in MEMBERS {
+        for letter in MEMBERS.iter().copied() {
             let mut row = HourRow::new(7);
             assert!(row.set_member(letter, 3), "{}", char::from(letter));
             assert_eq!(HourRow::decode("x", 7, &row.encode()), Ok(row));

@@ -66,6 +66,9 @@ pub enum Input {
     /// The keys below [`ACKNOWLEDGED`](crate::ACKNOWLEDGED) that the store holds now: somebody has
     /// acknowledged losses.
     Acknowledged(Vec<String>),
+    /// The keys below [`REPLAY`](crate::REPLAY) that the store holds now: somebody wants hours once
+    /// more.
+    Replay(Vec<String>),
     /// Time has passed. Spurious timeouts are harmless.
     Timeout,
     /// Start nothing new; finish when everything emitted is delivered.

@@ -53,3 +53,57 @@ impl LossKind {
         }
     }
 }
+
+/// How something of an hour was lost: a small set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Causes(u8);
+
+impl Causes {
+    const ALL: [LossKind; 7] = [
+        LossKind::Gap,
+        LossKind::Unsubscribed,
+        LossKind::Blob,
+        LossKind::RecordsDropped,
+        LossKind::RecordsWithheld,
+        LossKind::EntriesDropped,
+        LossKind::Unknown,
+    ];
+
+    /// The bit of a cause. An output's loss is of no hour.
+    const fn bit(kind: LossKind) -> u8 {
+        match kind {
+            LossKind::Gap => 1,
+            LossKind::Unsubscribed => 2,
+            LossKind::Blob => 4,
+            LossKind::RecordsDropped => 8,
+            LossKind::RecordsWithheld => 16,
+            LossKind::EntriesDropped => 32,
+            LossKind::Output | LossKind::Unknown => 64,
+        }
+    }
+
+    /// From the form in which they are stored.
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// The form in which they are stored.
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) const fn insert(&mut self, kind: LossKind) {
+        self.0 |= Self::bit(kind);
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = LossKind> {
+        Self::ALL.into_iter().filter(move |kind| self.0 & Self::bit(*kind) != 0)
+    }
+}

@@ -62,7 +62,8 @@ impl Replay {
             let feed = Feed::parse(feed)?;
             Some(Self { feed, from: from.parse().ok()?, until: until.parse().ok()? })
         });
-        let sound = parsed.filter(|replay| 0 <= replay.from && replay.from < replay.until);
+        // Spelt as it is here, or it would never be found to be deleted.
+        let sound = parsed.filter(|it| 0 <= it.from && it.from < it.until && it.key() == key);
         sound.ok_or_else(|| StateError::damaged(key, "it names no hours of a feed"))
     }
 }
@@ -85,6 +86,8 @@ mod tests {
             "replay/Audit.Nothing/7-8",
             "replay/Audit.Exchange/7",
             "replay/Audit.Exchange/-2-8",
+            "replay/audit.exchange/7-8",
+            "replay/Audit.Exchange/+7-8",
             "lane/Audit.Exchange/7-8",
         ] {
             assert!(Replay::parse(key).is_err(), "{key}");

@@ -386,6 +386,14 @@ pub const OPTIONS: &[OptionSpec] = &[
          delivers again in other content. 0 turns it off; content ids are always remembered.",
     ),
     option(
+        "history_keep",
+        Kind::Integer { min: 0, max: 3_660 },
+        Some("400"),
+        Scope::Core,
+        "For how many days to remember what became of each hour: blobs and records listed, \
+         delivered, left out and lost. 0 keeps no history.",
+    ),
+    option(
         "batch_bytes",
         Kind::Size { min: 1_000, max: 16_000_000 },
         Some("512K"),

@@ -12,9 +12,13 @@ use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::{Now, Utc};
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
+use crate::contract::history::HourRow;
 use crate::contract::loss::LossKind;
+use crate::contract::replay::Replay;
 use crate::contract::state::{self, StateError, Stored};
+use crate::source::again::Again;
 use crate::source::desk::Desk;
+use crate::source::history::Account;
 use crate::source::keys::LaneKeys;
 use crate::source::losses::Loss;
 use crate::source::retention::{GAP_REPORTED_EVERY, Retention, horizon};
@@ -65,6 +69,15 @@ impl LaneRecord {
     }
 }
 
+/// What is opened again is kept for so long at least: time to list it and to read it.
+const REOPENED_MARGIN: Duration = Duration::from_secs(3_600);
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn hour_start(hour: i64) -> Utc {
+    HourRow::new(hour).start()
+}
+
 /// A window may be listed so long after it was planned, and what was said of it before still holds.
 const LISTED_LATE_MAX: Duration = Duration::from_secs(15 * 60);
 
@@ -75,6 +88,8 @@ pub(crate) struct Coverage {
     retention: Retention,
     begin: Utc,
     covered: IntervalSet,
+    /// What is delivered once more: neither covered nor missing.
+    again: Again,
     /// Whether nothing was stored when it was loaded.
     is_new: bool,
     /// Whether it is to be stored.
@@ -83,6 +98,10 @@ pub(crate) struct Coverage {
     growing_gap_at: Duration,
     /// Up to where what is lost was told.
     lost_until: Utc,
+    /// Since when the history says that more is covered than is so.
+    forgotten: Option<Utc>,
+    /// Whether a wrong clock may have noted what nobody can know yet.
+    corrected: bool,
 }
 
 impl Coverage {
@@ -107,10 +126,13 @@ impl Coverage {
             retention,
             begin: record.begin(),
             covered: record.covered(),
+            again: Again::load(keys, stored)?,
             is_new: found.is_none(),
             changed: found.is_none(),
             growing_gap_at: now.monotonic + GAP_REPORTED_EVERY,
             lost_until: Utc::MIN,
+            forgotten: None,
+            corrected: false,
         };
         Ok((coverage, record))
     }
@@ -136,15 +158,69 @@ impl Coverage {
     }
 
     /// Notes that an interval is settled.
-    pub(crate) fn cover(&mut self, interval: Interval) {
+    pub(crate) fn cover(&mut self, interval: Interval, desk: &mut Desk) {
         self.covered.insert(interval);
         self.changed = true;
+        self.again.close(interval);
+        desk.history().note_covered(self.account(), interval);
+    }
+
+    /// What is delivered once more.
+    pub(crate) const fn again(&mut self) -> &mut Again {
+        &mut self.again
+    }
+
+    /// Opens whole hours again, as far as Microsoft keeps them for long enough. Answers which time
+    /// that is.
+    pub(crate) fn reopen(&mut self, replay: Replay, desk: &mut Desk, now: Utc) -> Option<Interval> {
+        let oldest = self.begin.max(self.oldest(now) + REOPENED_MARGIN);
+        // Of an hour that can be had in part, what cannot would be forgotten.
+        let first = (oldest + (HOUR - Duration::from_millis(1))).hour().max(replay.from);
+        let (start, end) = (hour_start(first), hour_start(replay.until).min(horizon(now)));
+        let feed = self.feed;
+        let Some(hours) = Interval::new(start, end) else {
+            let (start, end) = (hour_start(replay.from), hour_start(replay.until));
+            desk.tell(Event::Feed(feed, FeedEvent::ReplayRefused { start, end }));
+            return None;
+        };
+        self.covered.forget(hours);
+        self.again.open(hours);
+        self.changed = true;
+        desk.history().note_replay(feed, hours);
+        desk.tell(Event::Feed(feed, FeedEvent::HoursReopened { start, end }));
+        Some(hours)
+    }
+
+    /// What is covered, or was before it was opened again.
+    fn known(&self, covered: &IntervalSet) -> IntervalSet {
+        let mut known = covered.clone();
+        self.again.hours().iter().for_each(|hours| known.insert(hours));
+        known
+    }
+
+    /// What the history is to know.
+    pub(crate) const fn account(&self) -> Account<'_> {
+        let (feed, kept) = (self.feed, self.retention.kept);
+        Account { feed, kept, begin: self.begin, covered: &self.covered }
+    }
+
+    /// Writes what of the history has changed.
+    pub(crate) fn flush_history(&mut self, desk: &mut Desk, clock: Now, now: Utc) {
+        if std::mem::take(&mut self.corrected) {
+            desk.forget_future(self.feed, now.max(clock.wall));
+        }
+        if let Some(since) = self.forgotten.take().and_then(|since| Interval::new(since, now)) {
+            desk.history().note_covered(self.account(), since);
+        }
+        self.again.flush(desk.changes());
+        desk.flush_history(self.account(), clock, now);
     }
 
     /// What is after `moment` counts as not covered.
     pub(crate) fn forget_after(&mut self, moment: Utc) {
         self.covered.forget_after(moment);
         self.changed = true;
+        self.forgotten = Some(self.forgotten.map_or(moment, |before| before.min(moment)));
     }
 
     /// Something is to be stored that stands beside it.
@@ -173,6 +249,12 @@ impl Coverage {
         server_now: Utc,
     ) -> Duration {
         let oldest = self.oldest(server_now);
+        // It was delivered before: that it cannot be once more is no loss.
+        let late: Vec<_> = self.again.hours().iter().collect();
+        for hours in late.into_iter().filter_map(|it| Interval::new(it.start, it.end.min(oldest))) {
+            self.cover(hours, desk);
+        }
+        let listed = &self.known(listed);
         let growing_too = now.monotonic >= self.growing_gap_at;
         let mut lost = Duration::ZERO;
         for gap in self.retention.lost(listed, self.begin, server_now) {
@@ -181,7 +263,7 @@ impl Coverage {
             }
             self.growing_gap_at = now.monotonic + GAP_REPORTED_EVERY;
             lost += self.lose_until(gap, desk, server_now);
-            self.cover(gap);
+            self.cover(gap, desk);
         }
         lost
     }
@@ -200,7 +282,7 @@ impl Coverage {
         let Some(old) = Interval::new(start, window.end.min(certain)) else {
             return Duration::ZERO;
         };
-        let gaps = self.covered.gaps(old);
+        let gaps = self.known(&self.covered).gaps(old);
         gaps.into_iter().map(|gap| self.lose_until(gap, desk, server_now)).sum()
     }
 
@@ -210,7 +292,8 @@ impl Coverage {
         let start = gap.start.max(self.lost_until);
         let certain = self.retention.certain(server_now);
         let follows = Interval::new(gap.end, certain);
-        let follows = follows.and_then(|time| self.covered.gaps(time).first().copied());
+        let known = self.known(&self.covered);
+        let follows = follows.and_then(|time| known.gaps(time).first().copied());
         let end = match follows {
             Some(time) if time.start == gap.end => time.end,
             Some(_) | None => gap.end,
@@ -236,6 +319,7 @@ impl Coverage {
         let horizon = horizon(now);
         if self.covered.last_end().is_some_and(|end| horizon < end) {
             self.forget_after(horizon);
+            self.corrected = true;
         }
     }
 
@@ -300,7 +384,7 @@ mod tests {
         let load = Coverage::load(feed, &LaneKeys::new(feed), &stored, retention, DAY, now);
         let (mut coverage, _) = load.unwrap();
         let whole = Interval::new(start - DAY, start).unwrap();
-        coverage.cover(whole);
+        coverage.cover(whole, &mut desk);
         let mut lost = |coverage: &mut Coverage, days, server_now| {
             let now = Now { monotonic: days * DAY, ..now };
             coverage.settle_retention(&coverage.covered().clone(), &mut desk, now, server_now)

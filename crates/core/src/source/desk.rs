@@ -18,6 +18,7 @@ use crate::contract::request::{Operation, Request, RequestId};
 use crate::contract::state::{Changes, Commit, StateError, Stored};
 use crate::json::digest::DigestKey;
 use crate::records::treatment::{Treatment, TreatmentConfig};
+use crate::source::history::{Account, History};
 use crate::source::ledger::{Entry, Ledger, SourceId};
 use crate::source::limits::Limits;
 use crate::source::losses::{Loss, Losses};
@@ -81,6 +82,7 @@ pub(crate) struct Desk {
     stalled: BTreeSet<(Urgency, RequestId)>,
     ledger: Ledger,
     losses: Losses,
+    history: History,
     changes: Changes,
     outputs: VecDeque<Queued>,
     treatment_config: TreatmentConfig,
@@ -105,6 +107,10 @@ pub(crate) struct DeskSettings<'a> {
 impl Desk {
     pub(crate) fn new(settings: DeskSettings<'_>, stored: &Stored) -> Result<Self, StateError> {
         let losses = Losses::load(stored)?;
+        let mut history = History::load(stored, settings.limits.history_hours, settings.seed)?;
+        if settings.once {
+            history.hurry();
+        }
         Ok(Self {
             tenant_id: settings.tenant_id,
             clock: ServerClock::new(),
@@ -127,6 +133,7 @@ impl Desk {
                 ..Metrics::default()
             },
             losses,
+            history,
         })
     }
 
@@ -375,6 +382,7 @@ impl Desk {
 
     /// Notes a loss, until somebody acknowledges it.
     pub(crate) fn lose(&mut self, loss: Loss) {
+        self.history.note_loss(&loss);
         self.losses.add(loss);
     }
 
@@ -404,6 +412,23 @@ impl Desk {
     /// Losses that nobody has acknowledged.
     pub(crate) const fn losses(&self) -> &Losses {
         &self.losses
+    }
+
+    // History.
+
+    /// What became of each hour.
+    pub(crate) const fn history(&mut self) -> &mut History {
+        &mut self.history
+    }
+
+    /// Writes what of a feed's history has changed. `now` is Microsoft's time.
+    pub(crate) fn flush_history(&mut self, account: Account<'_>, clock: Now, now: Utc) {
+        self.history.flush(account, clock, now, &mut self.changes);
+    }
+
+    /// Forgets what of a feed's history a wrong clock has noted behind `moment`.
+    pub(crate) fn forget_future(&mut self, feed: Feed, moment: Utc) {
+        self.history.forget_future(feed, moment, &mut self.changes);
     }
 
     // State.

@@ -46,6 +46,10 @@ impl LaneKeys {
         format!("search/{}", self.name)
     }
 
+    pub(crate) fn again(&self) -> String {
+        format!("again/{}", self.name)
+    }
+
     pub(crate) fn recent_in<'a>(&self, stored: &'a Stored) -> impl Iterator<Item = Found<'a>> {
         below(stored, format!("recent/{}/", self.name))
     }
@@ -67,7 +71,8 @@ impl LaneKeys {
     }
 }
 
-fn below(stored: &Stored, prefix: String) -> impl Iterator<Item = Found<'_>> {
+/// What stands below a prefix.
+pub(crate) fn below(stored: &Stored, prefix: String) -> impl Iterator<Item = Found<'_>> {
     let length = prefix.len();
     stored
         .range(prefix.clone()..)

@@ -17,11 +17,14 @@ pub(crate) struct Limits {
     /// Bytes that the host has not taken, beyond which nothing more is read.
     pub buffer_bytes: usize,
     pub record_bytes_max: usize,
+    /// Hours of which the history is kept; 0: there is none.
+    pub history_hours: i64,
 }
 
 impl Limits {
     /// Reads the options. Mistakes stay in `reader`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        let history_hours = reader.number("history_keep").saturating_mul(24);
         let mut size = |name| usize::try_from(reader.number(name)).unwrap_or(usize::MAX);
         Self {
             max_in_flight: size("max_in_flight"),
@@ -29,6 +32,7 @@ impl Limits {
             batch_bytes: size("batch_bytes"),
             buffer_bytes: size("buffer_bytes"),
             record_bytes_max: size("record_bytes_max"),
+            history_hours: i64::try_from(history_hours).unwrap_or(i64::MAX),
             request_timeout: reader.duration("request_timeout"),
         }
     }

@@ -1,9 +1,11 @@
 //! What all sources have in common. Names no source.
 
+pub(crate) mod again;
 pub(crate) mod coverage;
 pub(crate) mod desk;
 pub(crate) mod exchange;
 pub(crate) mod failing;
+pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod limits;
@@ -24,6 +26,7 @@ use crate::access::Access;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{BatchId, ContentRef};
 use crate::contract::metrics::LaneMetrics;
+use crate::contract::replay::Replay;
 use crate::contract::request::{Headers, RequestId, TransportError};
 use crate::source::desk::Desk;
 use crate::source::ledger::Entry;
@@ -62,6 +65,11 @@ pub(crate) trait Source: Send {
 
     /// Somebody says that this content exists. Whether that is news.
     fn hint(&mut self, _desk: &Desk, _now: Now, _content: ContentRef) -> bool {
+        false
+    }
+
+    /// Opens hours again, so that they are delivered once more. Whether they are of a feed of its.
+    fn replay(&mut self, _desk: &mut Desk, _now: Now, _replay: Replay) -> bool {
         false
     }
 

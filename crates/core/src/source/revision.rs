@@ -72,6 +72,10 @@ impl Revisions {
         self.first.len() + self.more.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
     /// What `revision` would be to these. Of which nobody noted what it says, it says the same as
     /// any other of its name.
     pub(crate) fn judge(&self, revision: Revision) -> Novelty {

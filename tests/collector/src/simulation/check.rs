@@ -301,6 +301,11 @@ impl Checkpoints {
         })
     }
 
+    /// Contents that were called done, and not lost.
+    pub(super) const fn done(&self) -> &HashMap<u128, u64> {
+        &self.done
+    }
+
     /// A claim that could not be read, and so was not checked.
     pub(super) const fn unread(&self) -> Option<&String> {
         self.unread.as_ref()

@@ -4,7 +4,9 @@
 //! A run either ends with everything owed delivered and every check passed, or with a failure that
 //! names its seed. It uses no thread, no clock and no randomness but the seed.
 
+mod again;
 mod check;
+mod history;
 mod run;
 mod scenario;
 mod truth;

@@ -8,7 +8,9 @@ use m365_audit_core::{Collector, Config, Event, Feed, Input, Metrics, Outcome, S
 use m365_audit_world::{End, Passing, START_MS, World};
 use m365_sim::{Credential, Issued, Microsoft, TenantConfig, issue_certificate};
 
+use super::again::Wish;
 use super::check::{Debt, SKEW_MS, invented, unwanted};
+use super::history::Account;
 use super::scenario::Scenario;
 use super::truth::Truth;
 use super::watch::Notes;
@@ -97,6 +99,10 @@ pub struct Observed {
     pub repeated: usize,
     /// The subscriptions at the end, as Microsoft lists them.
     pub subscriptions: Vec<String>,
+    /// Bytes of all commits, and those of them that are history.
+    pub bytes: u64,
+    /// See [`Self::bytes`].
+    pub history_bytes: u64,
 }
 
 /// Runs a scripted world for some hours, or until the collector finishes, and shows what happened.
@@ -122,6 +128,8 @@ pub fn observe(scenario: Scenario, hours: u64) -> Result<Observed, String> {
         records: ring.world.taker().records(),
         repeated: ring.world.taker().taken().values().filter(|taken| taken.times > 1).count(),
         stored: ring.world.stored,
+        bytes: ring.notes.tally.bytes,
+        history_bytes: ring.notes.tally.history_bytes,
         subscriptions: ring.microsoft.subscriptions(),
     })
 }
@@ -142,6 +150,8 @@ struct Ring {
     notes: Notes,
     /// What was created before cannot be asked of a collector that was silent for long.
     reach_ms: i64,
+    /// Whether somebody wanted hours once more.
+    asked_again: bool,
     stats: Stats,
 }
 
@@ -196,7 +206,13 @@ impl Ring {
             .once(scenario.once);
         let chunk_bytes_max = scenario.chunk_bytes_max;
         let secrets = [secret, portal_token];
-        let notes = Notes::new(scenario.options.clone(), chunk_bytes_max, secrets, scenario.logged);
+        let notes = Notes::new(
+            scenario.options.clone(),
+            chunk_bytes_max,
+            secrets,
+            scenario.logged,
+            &scenario.stored,
+        );
         let mut world = World::new(scenario.setting());
         world.stored = scenario.stored.clone();
         for content in &scenario.hints {
@@ -209,6 +225,7 @@ impl Ring {
             world,
             notes,
             reach_ms: i64::MIN,
+            asked_again: false,
             stats: Stats::default(),
         }
     }
@@ -286,7 +303,32 @@ impl Ring {
             look_ms += HOUR_MS / 2;
             self.go_on(&mut collector, look_ms)?;
         }
+        if self.scenario.seed.is_multiple_of(4) {
+            self.ask_again(&mut collector)?;
+        }
         self.finish(collector)
+    }
+
+    /// Somebody wants some hours once more, of a collector that is at work.
+    fn ask_again(&mut self, collector: &mut Collector) -> Result<(), String> {
+        /// Relisting takes so long at the least pace that is drawn.
+        const HOURS: i64 = 12;
+        let (feeds, now_ms) = (self.config.feeds(), self.world.now_ms());
+        let (wish, input) = {
+            let mut stored = std::mem::take(&mut self.world.stored);
+            let made = Wish::make(&feeds, now_ms, self.world.taker(), &mut stored);
+            self.world.stored = stored;
+            made
+        };
+        self.asked_again = true;
+        self.world.tell(0, input);
+        self.go_on(collector, now_ms + HOURS * HOUR_MS)?;
+        let (taker, stored) = (self.world.taker(), &self.world.stored);
+        let begin_ms = self.notes.begin_ms;
+        match wish.unmet(&self.microsoft, taker, stored, self.scenario.wanted, begin_ms) {
+            Some(what) => Err(format!("asked for once more: {what}")),
+            None => Ok(()),
+        }
     }
 
     /// Nobody collects for a long time: what Microsoft does not keep for so long cannot arrive.
@@ -339,6 +381,7 @@ impl Ring {
         if let Some(what) = truth.contradiction() {
             return Err(format!("what the state says is not so: {what}"));
         }
+        self.check_history()?;
         let wanted = self.scenario.wanted;
         if let Some(what) =
             self.notes.checkpoints.ahead(&self.microsoft, self.world.taker(), wanted)
@@ -349,6 +392,29 @@ impl Ring {
         self.stats.records = self.world.taker().records();
         self.stats.seconds = (self.world.now_ms() - START_MS).unsigned_abs() / 1_000;
         Ok(())
+    }
+
+    /// The history is the simulator's truth, hour by hour.
+    fn check_history(&mut self) -> Result<(), String> {
+        let odd = self.microsoft.report().faults.contains_key("odd_entry");
+        let calm = self.scenario.faults == "none" && self.scenario.skew_ms == 0;
+        let account = Account {
+            microsoft: &self.microsoft,
+            taker: self.world.taker(),
+            stored: &self.world.stored,
+            wanted: self.scenario.wanted,
+            done: self.notes.checkpoints.done(),
+            exact: calm
+                && !self.asked_again
+                && self.stats.crashes == 0
+                && self.world.returned() == 0,
+            odd,
+            now_ms: self.world.now_ms(),
+        };
+        match account.contradiction() {
+            Some(what) => Err(format!("the history is not so: {what}")),
+            None => Ok(()),
+        }
     }
 
     /// `requests_per_minute` holds in any minute. A process that follows on another does not know

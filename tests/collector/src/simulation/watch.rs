@@ -1,9 +1,10 @@
 //! What must hold at every step of a run: limits, secrets, and what commits claim.
 
-use m365_audit_core::{Batch, Commit, Event, Feed, Level, RawOptions, Request};
+use m365_audit_core::{Batch, Commit, Event, Feed, Level, RawOptions, Request, Stored};
 use m365_audit_world::{Passing, START_MS, World};
 
 use super::check::{Checkpoints, SKEW_MS};
+use super::history::Tally;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -15,6 +16,7 @@ pub(super) struct Notes {
     /// What must not show.
     secrets: [String; 2],
     pub(super) checkpoints: Checkpoints,
+    pub(super) tally: Tally,
     pub(super) begin_ms: i64,
     pub(super) activities_begin_ms: i64,
     requests: u64,
@@ -34,12 +36,14 @@ impl Notes {
         chunk_bytes_max: u64,
         secrets: [String; 2],
         logged: bool,
+        stored: &Stored,
     ) -> Self {
         Self {
             options,
             chunk_bytes_max,
             secrets,
             checkpoints: Checkpoints::default(),
+            tally: Tally::new(stored),
             begin_ms: i64::MIN,
             activities_begin_ms: i64::MIN,
             requests: 0,
@@ -134,6 +138,7 @@ impl Notes {
 
     fn stored(&mut self, world: &World, commit: &Commit) -> Result<(), String> {
         self.checkpoints.note(commit, world.taker());
+        self.tally.note(commit, world.taker())?;
         for (key, value) in &commit.changes {
             if let (true, Some(lane)) = (key.starts_with("lane/"), value) {
                 self.note_begin(world.now_ms(), key, lane)?;

@@ -29,11 +29,13 @@ use crate::contract::batch::Record;
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::metrics::LaneMetrics;
+use crate::contract::replay::Replay;
 use crate::contract::request::RequestId;
-use crate::contract::state::{self, Changes, StateError, Stored};
+use crate::contract::state::{self, StateError, Stored};
 use crate::source::coverage::Coverage;
 use crate::source::desk::Desk;
 use crate::source::failing::Failing;
+use crate::source::history::Taken;
 use crate::source::keys::LaneKeys;
 use crate::source::ledger::Entry;
 use crate::source::losses::Loss;
@@ -99,20 +101,20 @@ pub(super) struct ActivityLane {
 }
 
 impl ActivityLane {
-    /// A lane that continues from `stored`, or begins at the look-back before `now`. `once`: the
-    /// run ends; `dedupe_records`: how many older ones are remembered.
+    /// A lane that continues from `stored`, or begins at the look-back before `now`.
     pub(super) fn load(
         config: &ActivitiesConfig,
-        once: bool,
-        dedupe_records: usize,
+        desk: &mut Desk,
         stored: &Stored,
         now: Now,
     ) -> Result<Self, StateError> {
+        let (once, dedupe_records) = (desk.is_once(), desk.limits().dedupe_records);
         let feed = Feed::CloudAppActivities;
         let keys = LaneKeys::new(feed);
         let (coverage, _) =
             Coverage::load(feed, &keys, stored, plan::RETENTION, config.lookback, now)?;
         let is_new = coverage.is_new();
+        desk.history().resume(coverage.account(), is_new, std::iter::empty());
         let name = keys.search();
         let filters = Key::of_content(&config.filters.to_json().to_string());
         let filters = format!("{:032x}", filters.0);
@@ -185,7 +187,7 @@ impl ActivityLane {
         page: PageId,
         last: bool,
         activities: &[(Revision, Utc)],
-        changes: &mut Changes,
+        desk: &mut Desk,
     ) {
         self.seen.deliver(activities);
         let newest = activities.iter().map(|(_, created)| *created).max();
@@ -197,18 +199,23 @@ impl ActivityLane {
             let (window, urgency, is_stored) = (walk.window, walk.urgency, walk.is_stored());
             self.walks.remove(&id);
             if is_stored {
-                changes.delete(self.keys.walk());
+                desk.changes().delete(self.keys.walk());
+            }
+            if !self.guessing {
+                // What came since then nobody has looked for.
+                desk.history().note_listed(self.coverage.account(), window, window.end);
             }
             if urgency == Urgency::Soon {
                 self.note_relisted();
             } else if !self.guessing {
-                self.cover(window);
+                self.cover(window, desk);
             }
         } else if let Some(at) = at
             && walk.is_stored()
         {
             let (start, end) = (walk.window.start.as_millis(), walk.window.end.as_millis());
-            changes.put(self.keys.walk(), state::encode(&WalkRecord { start, end, at }));
+            let record = state::encode(&WalkRecord { start, end, at });
+            desk.changes().put(self.keys.walk(), record);
         }
     }
 
@@ -220,12 +227,15 @@ impl ActivityLane {
         activities: &[(Revision, Utc)],
     ) -> Option<RequestId> {
         self.seen.take_back(activities);
+        for (activity, _) in activities {
+            self.coverage.again().take_back(*activity);
+        }
         self.walks.get_mut(&id)?.take_back(page)
     }
 
     /// Notes that an interval is settled.
-    fn cover(&mut self, interval: Interval) {
-        self.coverage.cover(interval);
+    fn cover(&mut self, interval: Interval, desk: &mut Desk) {
+        self.coverage.cover(interval, desk);
         self.replan = true;
     }
 
@@ -260,6 +270,19 @@ impl ActivityLane {
         self.replan = true;
     }
 
+    /// Opens hours again, so that they are searched and delivered once more.
+    pub(super) fn replay(&mut self, replay: Replay, desk: &mut Desk, now: Utc) {
+        let Some(hours) = self.coverage.reopen(replay, desk, now) else { return };
+        let touches = |walk: &Walk| walk.window.start < hours.end && hours.start < walk.window.end;
+        let walks = self.walks.iter().filter(|(_, walk)| touches(walk));
+        let walks: Vec<WalkId> = walks.map(|(id, _)| *id).collect();
+        for id in walks {
+            // What it has read it has left out.
+            self.drop_walk(id, desk.changes());
+        }
+        (self.relisting, self.replan) = (None, true);
+    }
+
     /// Reports what retention has destroyed before it was searched.
     pub(super) fn settle_retention(&mut self, desk: &mut Desk, now: Now, server_now: Utc) {
         if !self.coverage.has_expired(server_now) {
@@ -274,7 +297,9 @@ impl ActivityLane {
     }
 
     /// Writes what has changed since the last time.
-    pub(super) fn flush(&mut self, changes: &mut Changes, now: Utc) {
+    pub(super) fn flush(&mut self, desk: &mut Desk, clock: Now, now: Utc) {
+        self.coverage.flush_history(desk, clock, now);
+        let changes = desk.changes();
         if let Some(record) = self.coverage.take_changed(now) {
             changes.put(self.keys.lane(), state::encode(&record));
         }
@@ -407,7 +432,10 @@ impl ActivityLane {
         let (mut activities, mut revised) = (Vec::new(), 0);
         records.retain(|_| {
             let Some((activity, created)) = known.next() else { return false };
-            let novelty = self.seen.emit(activity);
+            let novelty = match self.coverage.again().judge(created, activity) {
+                Some(again) => again,
+                None => self.seen.emit(activity),
+            };
             revised += u64::from(novelty == Novelty::Revised);
             let new = novelty != Novelty::Known;
             if new {
@@ -426,9 +454,25 @@ impl ActivityLane {
     }
 
     /// The host has taken an entry: counts it, and remembers what of it is lost.
-    pub(super) fn count(&mut self, desk: &mut Desk, now: Now, id: WalkId, entry: &Entry) {
+    pub(super) fn count(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        id: WalkId,
+        entry: &Entry,
+        mut hours: Vec<(Utc, Taken)>,
+    ) {
+        // Redaction has made more or less of them: of which hour's, nobody has counted.
+        let bytes: u64 = hours.iter().map(|(_, taken)| taken.bytes).sum();
+        if let Some((_, taken)) = hours.iter_mut().max_by_key(|(_, taken)| taken.bytes) {
+            taken.bytes = (taken.bytes + entry.bytes).saturating_sub(bytes);
+        }
+        let told = desk.server_time(now);
+        for (created, taken) in hours {
+            desk.history().note_taken(Feed::CloudAppActivities, created, taken, told);
+        }
         if let Some(window) = self.window(id) {
-            let (feed, told) = (Feed::CloudAppActivities, desk.server_time(now));
+            let feed = Feed::CloudAppActivities;
             for (kind, count) in entry.lost() {
                 let loss = Loss::of_time(kind, feed, window, told);
                 desk.lose(Loss { count, ..loss });

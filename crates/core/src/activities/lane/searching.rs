@@ -216,15 +216,15 @@ impl ActivityLane {
 
     /// All that is left of a search cannot be read: it is tried again from time to time beside what
     /// else there is to be searched, and the rest of it is settled.
-    pub(super) fn set_aside(&mut self, id: WalkId, changes: &mut Changes) {
+    pub(super) fn set_aside(&mut self, id: WalkId, desk: &mut Desk) {
         let Some(stuck) = self.walks.remove(&id) else { return };
         if stuck.urgency == Urgency::Soon {
             return self.note_relisted();
         }
-        changes.delete(self.keys.walk());
+        desk.changes().delete(self.keys.walk());
         let left = stuck.left();
         for done in left.gaps(stuck.window) {
-            self.cover(done);
+            self.cover(done, desk);
         }
         for part in left.iter() {
             let at = Point::new(part, Cursor::Scan(None));
@@ -316,7 +316,7 @@ impl ActivityLane {
         let Some(walk) = self.walks.get_mut(&id) else { return Failed::Gone };
         walk.not_before = now.monotonic + wait;
         if walk.is_stuck && !was_stuck {
-            self.set_aside(id, desk.changes());
+            self.set_aside(id, desk);
         }
         Failed::Page { in_a_row, wait }
     }

@@ -37,6 +37,22 @@ pub(super) fn gap(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc, kept: Durati
     )
 }
 
+pub(super) fn reopened(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc) -> fmt::Result {
+    write!(
+        f,
+        "what was created from {start} to {end} is delivered once more, as was \
+         asked for"
+    )
+}
+
+pub(super) fn replay_refused(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc) -> fmt::Result {
+    write!(
+        f,
+        "what was created from {start} to {end} cannot be delivered once more: \
+         Microsoft does not keep it for long enough any more, or it was never collected"
+    )
+}
+
 pub(super) fn entries_dropped(f: &mut fmt::Formatter<'_>, count: u64) -> fmt::Result {
     write!(f, "{count} entries of a listing cannot be read")
 }

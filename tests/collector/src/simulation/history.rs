@@ -1,0 +1,320 @@
+//! The history that is stored at the end, hour by hour, held against the simulator's truth: what it
+//! calls settled is there, its sums add up, and what is lost stands in its hour.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+
+use m365_audit_core::{
+    Commit, Feed, FeedHistory, HISTORY, HourRow, HourStanding, LossKind, Stored, Utc, losses,
+};
+use m365_audit_world::Taker;
+use m365_sim::{Microsoft, Owed};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::check::SKEW_MS;
+use super::wanted::Wanted;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// What commits have said of records delivered so far, as a sum over all rows.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Bytes of keys and values of all commits, and those of them that are history.
+    pub(super) bytes: u64,
+    pub(super) history_bytes: u64,
+    rows: HashMap<String, u64>,
+    sum: u64,
+    /// What earlier runs have counted.
+    before: u64,
+}
+
+impl Tally {
+    /// Goes on from what an earlier run left.
+    pub(super) fn new(stored: &Stored) -> Self {
+        let rows = stored.iter().filter(|(key, _)| is_row(key));
+        let rows: HashMap<_, _> = rows
+            .map(|(key, value)| (key.clone(), member(value, 'r').unwrap_or_default()))
+            .collect();
+        let sum = rows.values().sum();
+        Self { rows, sum, before: sum, ..Self::default() }
+    }
+
+    /// Notes a commit. Answers what does not hold: it counts what the host does not have.
+    pub(super) fn note(&mut self, commit: &Commit, taker: &Taker) -> Result<(), String> {
+        for (key, value) in &commit.changes {
+            let value = value.as_deref().unwrap_or_default();
+            let bytes = (key.len() + value.len()) as u64;
+            self.bytes += bytes;
+            if !key.starts_with(HISTORY) {
+                continue;
+            }
+            self.history_bytes += bytes;
+            if !is_row(key) {
+                continue;
+            }
+            let records = member(value, 'r').ok_or_else(|| format!("{key}: {value}"))?;
+            self.sum += records;
+            self.sum -= self.rows.insert(key.clone(), records).unwrap_or_default();
+        }
+        let had = self.before + taker.records();
+        if had < self.sum {
+            return Err(format!("the history counts {} records, the host has {had}", self.sum));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a key is that of an hour.
+fn is_row(key: &str) -> bool {
+    key.starts_with(HISTORY) && 1 < key.matches('/').count()
+}
+
+/// A member of a row as it is stored; `None` if it cannot be read.
+fn member(value: &str, letter: char) -> Option<u64> {
+    let Some((_, rest)) = value.split_once(letter) else { return Some(0) };
+    rest.split(|next: char| next.is_ascii_alphabetic()).next()?.parse().ok()
+}
+
+/// What there is to compare.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account<'a> {
+    pub(super) microsoft: &'a Microsoft,
+    pub(super) taker: &'a Taker,
+    pub(super) stored: &'a Stored,
+    pub(super) wanted: Wanted,
+    /// Contents that commits have called done, or lost.
+    pub(super) done: &'a HashMap<u128, u64>,
+    /// Whether nothing went wrong, so that all can be counted to the last record.
+    pub(super) exact: bool,
+    /// Whether some entries of listings did not say when their content was created.
+    pub(super) odd: bool,
+    pub(super) now_ms: i64,
+}
+
+/// What an hour counts.
+#[derive(Debug, Default)]
+struct Counted {
+    delivered: u64,
+    deduplicated: u64,
+    filtered: u64,
+    blobs: u64,
+    lost: bool,
+    young: bool,
+}
+
+/// What was published in one hour of a feed.
+#[derive(Default)]
+struct Published {
+    /// Of contents that are done: how many, and the records in them.
+    contents: HashSet<u128>,
+    records: u64,
+    wanted: u64,
+    /// How often the host took any of the records of this hour.
+    taken: u64,
+    hashes: HashSet<u128>,
+}
+
+impl Account<'_> {
+    /// The first thing that the history says and that is not so.
+    pub(super) fn contradiction(&self) -> Option<String> {
+        let hours = match self.hours() {
+            Ok(hours) => hours,
+            Err(error) => return Some(format!("the history cannot be read: {error}")),
+        };
+        let added = hours.iter().find_map(|(hour, found)| self.adds_up(hour, found));
+        added.or_else(|| self.untrue(&hours)).or_else(|| self.misplaced(&hours))
+    }
+
+    /// Every hour of every feed, as it will stand when Microsoft has forgotten it.
+    fn hours(&self) -> Result<Hours, String> {
+        let forgotten = |feed: &FeedHistory, row: &HourRow| row.end() + feed.kept;
+        let mut hours = Hours::new();
+        let until = Utc::from_millis(self.now_ms + HOUR_MS);
+        for feed in Feed::ALL {
+            let found = FeedHistory::find(self.stored, feed).map_err(|error| error.to_string())?;
+            let Some(found) = found else { continue };
+            let since = Utc::from_millis(found.begin.as_millis() - 48 * HOUR_MS);
+            for hour in found.hours(self.stored, since, until, until) {
+                let (row, _) = hour.map_err(|error| error.to_string())?;
+                let standing = row.standing(&found, forgotten(&found, &row));
+                hours.insert((feed, row.hour), (row, standing, found.begin.as_millis()));
+            }
+        }
+        Ok(hours)
+    }
+
+    /// Whether something of an hour may have been on its way when the collector stopped.
+    fn is_young(&self, row: &HourRow) -> bool {
+        self.now_ms - 3 * HOUR_MS < row.end().as_millis()
+    }
+
+    /// Whether the sums of an hour do not add up.
+    fn adds_up(&self, (feed, _): &(Feed, i64), found: &Found) -> Option<String> {
+        let row = &found.0;
+        let settled = row.blobs_delivered + row.blobs_quarantined + row.blobs_lost;
+        let all = self.is_young(row) || settled == row.blobs_listed;
+        let sound = settled <= row.blobs_listed && all;
+        (!sound).then(|| format!("{feed}, {}: the sums do not add up: {row:?}", row.start()))
+    }
+
+    /// An hour that counts more than there was, or less, or is called settled and lacks something.
+    fn untrue(&self, hours: &Hours) -> Option<String> {
+        let mut published: HashMap<(Feed, i64), Published> = HashMap::new();
+        let taken = self.taker.taken();
+        let arrived: HashSet<u128> = self
+            .microsoft
+            .owed()
+            .filter(|owed| taken.contains_key(&owed.hash))
+            .map(|owed| owed.key)
+            .collect();
+        for owed in self.microsoft.owed() {
+            let Some(feed) = Feed::parse(owed.content_type.name()) else { continue };
+            let Some((found, published)) = self.at(feed, owed.created_ms, hours, &mut published)
+            else {
+                continue;
+            };
+            let done = self.done.contains_key(&xxh3_128(owed.content_id.as_bytes()));
+            published.note(&owed, done, self.wanted, self.taker);
+            let missing = self.wanted.judge(&owed) == Some(true) && !arrived.contains(&owed.key);
+            if missing && vouches(found, owed.created_ms, owed.available_ms) {
+                let (id, at) = (&owed.content_id, owed.created_ms);
+                return Some(format!("settled, and lacks {id}, {at}: {found:?}"));
+            }
+        }
+        for owed in self.microsoft.owed_activities() {
+            let feed = Feed::CloudAppActivities;
+            let Some((found, published)) = self.at(feed, owed.created_ms, hours, &mut published)
+            else {
+                continue;
+            };
+            let times = taken.get(&owed.hash).map_or(0, |taken| u64::from(taken.times));
+            published.taken += times;
+            published.wanted += u64::from(times > 0);
+            if times == 0 && vouches(found, owed.created_ms, owed.available_ms) {
+                return Some(format!("settled, and lacks activity {}: {found:?}", owed.id));
+            }
+        }
+        self.miscounted(hours, &published)
+    }
+
+    /// The hour of a moment, and where to count what was published in it: of each hour, or of the
+    /// whole feed if listings did not always say when a content was created.
+    fn at<'a>(
+        &self,
+        feed: Feed,
+        created_ms: i64,
+        hours: &'a Hours,
+        published: &'a mut HashMap<(Feed, i64), Published>,
+    ) -> Option<(&'a Found, &'a mut Published)> {
+        let hour = created_ms.div_euclid(HOUR_MS);
+        let found = hours.get(&(feed, hour))?;
+        Some((found, published.entry((feed, self.counted_at(hour))).or_default()))
+    }
+
+    const fn counted_at(&self, hour: i64) -> i64 {
+        if self.odd { 0 } else { hour }
+    }
+
+    fn miscounted(
+        &self,
+        hours: &Hours,
+        published: &HashMap<(Feed, i64), Published>,
+    ) -> Option<String> {
+        let mut counted: BTreeMap<(Feed, i64), Counted> = BTreeMap::new();
+        for ((feed, hour), (row, ..)) in hours {
+            let counted = counted.entry((*feed, self.counted_at(*hour))).or_default();
+            counted.delivered += row.records_delivered;
+            counted.deduplicated += row.records_deduplicated;
+            counted.filtered += row.records_filtered;
+            counted.blobs += row.blobs_delivered + row.blobs_lost;
+            counted.lost |= !row.causes.is_empty();
+            counted.young |= self.is_young(row);
+        }
+        published.iter().find_map(|(key, published)| {
+            let counted = counted.get(key)?;
+            let came = counted.delivered + counted.deduplicated;
+            // What is searched again is left out again, as often as it is.
+            let all = match key.0 {
+                Feed::Audit(_) => came + counted.filtered == published.records,
+                Feed::CloudAppActivities => counted.delivered == published.wanted,
+            };
+            let what = if counted.delivered > published.taken {
+                "counts more records than the host has taken"
+            } else if !counted.lost && came < published.wanted {
+                "counts fewer records than there were in what it calls delivered"
+            } else if counted.blobs < published.contents.len() as u64 {
+                "counts fewer blobs than are done"
+            } else if self.exact && !counted.young && !all {
+                "counts other records than there were"
+            } else {
+                return None;
+            };
+            let at = Utc::from_millis(key.1 * HOUR_MS);
+            Some(format!("{}, {at}: {what}: {counted:?}, {published:?}", key.0))
+        })
+    }
+
+    /// A loss that is remembered and that its hours do not tell of, or the reverse.
+    fn misplaced(&self, hours: &Hours) -> Option<String> {
+        let known = match losses(self.stored) {
+            Ok(known) => known,
+            Err(error) => return Some(error.to_string()),
+        };
+        let mut told: BTreeSet<(Feed, i64, LossKind)> = BTreeSet::new();
+        for known in &known {
+            let (Some(feed), Some((start, end))) = (known.loss.feed, known.loss.created) else {
+                continue;
+            };
+            for hour in start.hour()..=Utc::from_millis(end.as_millis() - 1).hour() {
+                told.insert((feed, hour, known.loss.kind));
+            }
+            // Losses that touch are remembered as one; the hours at their ends tell of them.
+            let first = hours.get(&(feed, start.hour()));
+            if first.is_some_and(|(row, ..)| !row.causes.iter().any(|it| it == known.loss.kind)) {
+                return Some(format!("an hour does not tell of {known:?}: {first:?}"));
+            }
+        }
+        hours.iter().find_map(|((feed, hour), (row, standing, _))| {
+            let untold = row.causes.iter().find(|kind| !told.contains(&(*feed, *hour, *kind)));
+            let wrong = untold.is_some() || row.causes.is_empty() && !row.gap.is_zero();
+            (wrong && known.len() < 400)
+                .then(|| format!("{feed}: {standing:?} of which no loss tells: {row:?}"))
+        })
+    }
+}
+
+/// An hour, how it will stand, and where the history of its feed begins.
+type Found = (HourRow, HourStanding, i64);
+
+/// Hours by feed and number.
+type Hours = BTreeMap<(Feed, i64), Found>;
+
+/// Whether an hour says that what was created and could be listed at these times is delivered.
+fn vouches(found: &Found, created_ms: i64, available_ms: i64) -> bool {
+    let (row, standing, begin_ms) = found;
+    let listed_ms = row.last_listed.map_or(i64::MIN, Utc::as_millis);
+    *standing == HourStanding::Settled
+        && begin_ms + SKEW_MS <= created_ms
+        && available_ms < listed_ms - SKEW_MS
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { contents, records, wanted, taken, .. } = self;
+        let contents = contents.len();
+        write!(f, "{contents} contents, {records} records, {wanted} wanted, {taken} taken")
+    }
+}
+
+impl Published {
+    fn note(&mut self, owed: &Owed, done: bool, wanted: Wanted, taker: &Taker) {
+        if done {
+            self.contents.insert(xxh3_128(owed.content_id.as_bytes()));
+            self.records += 1;
+            self.wanted += u64::from(wanted.judge(owed) == Some(true));
+        }
+        if self.hashes.insert(owed.hash) {
+            self.taken += taker.taken().get(&owed.hash).map_or(0, |taken| u64::from(taken.times));
+        }
+    }
+}
