@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use m365_audit_core::{
     ACKNOWLEDGED, Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, OutputShort, Presented,
-    Request, RequestId, Taken,
+    REPLAY, Request, RequestId, Taken,
 };
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -23,8 +23,8 @@ use crate::webhook::Receiver;
 /// How often the sink sees the metrics when nothing happens.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether losses were acknowledged, while there are any.
-const ACKNOWLEDGED_LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How often it is looked what somebody has written into the store beside this process.
+const STORE_LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// Most inputs that one wait answers, so that deliveries are written out in between.
 const INPUTS_PER_WAIT_MAX: usize = 256;
@@ -56,7 +56,7 @@ pub(crate) struct Driver<'a, S> {
     pub(crate) webhook: Option<&'a Receiver>,
     /// Scratch space for [`Sink::flush`].
     pub(crate) flushed: Vec<BatchId>,
-    /// When it is looked next whether somebody has acknowledged losses.
+    /// When it is looked next what somebody has written into the store.
     pub(crate) look_at: Instant,
     /// Whether the core has been told to finish.
     pub(crate) shutdown_told: bool,
@@ -115,7 +115,7 @@ impl<S: Sink> Io for Driver<'_, S> {
             self.sink.webhook(&webhook.metrics());
         }
         inputs.extend(self.inbox.shorts.drain(..).map(Input::OutputShort));
-        inputs.extend(self.acknowledged(metrics));
+        self.look_at_store(metrics, inputs);
         inputs.extend(self.presenter.changed(Instant::now()).map(Input::Credential));
         if self.inbox.stop_at.is_some() && !self.shutdown_told {
             self.shutdown_told = true;
@@ -141,16 +141,25 @@ impl<S: Sink> Io for Driver<'_, S> {
 }
 
 impl<S: Sink> Driver<'_, S> {
-    /// Whether somebody has acknowledged losses beside this process, looked at now and then. A
-    /// store that cannot be read just now is looked at again.
-    fn acknowledged(&mut self, metrics: &Metrics) -> Option<Input> {
+    /// Whether somebody wants hours once more, or has acknowledged losses, beside this process:
+    /// looked at now and then. A store that cannot be read just now is looked at again.
+    fn look_at_store(&mut self, metrics: &Metrics, inputs: &mut Vec<Input>) {
         let now = Instant::now();
-        if metrics.losses_unacknowledged == 0 || now < self.look_at {
-            return None;
+        if now < self.look_at {
+            return;
         }
-        self.look_at = now + ACKNOWLEDGED_LOOK_EVERY;
-        let keys = self.store.keys_below(ACKNOWLEDGED).unwrap_or_default();
-        (!keys.is_empty()).then_some(Input::Acknowledged(keys))
+        self.look_at = now + STORE_LOOK_EVERY;
+        let below = |prefix| self.store.keys_below(prefix).unwrap_or_default();
+        let wanted = below(REPLAY);
+        if !wanted.is_empty() {
+            inputs.push(Input::Replay(wanted));
+        }
+        if metrics.losses_unacknowledged > 0 {
+            let acknowledged = below(ACKNOWLEDGED);
+            if !acknowledged.is_empty() {
+                inputs.push(Input::Acknowledged(acknowledged));
+            }
+        }
     }
 
     /// Turns a message into an input, if it is of this run.

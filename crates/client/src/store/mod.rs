@@ -48,7 +48,8 @@ impl Store {
         }
     }
 
-    /// Everything that is stored for the tenant.
+    /// What is stored for the tenant and a collector goes on from. Hours of its history that are
+    /// over stay in the file.
     ///
     /// # Errors
     /// The file cannot be read.

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use m365_audit_core::{Commit, Stored};
+use m365_audit_core::{Commit, Stored, is_past};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
@@ -30,6 +30,8 @@ const SCHEMA: &str = "
         value TEXT NOT NULL,
         PRIMARY KEY (tenant, key)
     ) WITHOUT ROWID;";
+
+const OF_TENANT: &str = "SELECT key, value FROM m365_audit_state WHERE tenant = ?1";
 
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -63,9 +65,22 @@ impl SqliteStore {
         &self.path
     }
 
-    /// Everything stored for the tenant.
+    /// What is stored for the tenant and a collector goes on from: not the hours of its history
+    /// that are over, of which there are thousands.
     pub(crate) fn load(&self) -> Result<Stored, StoreError> {
-        read_tenant(&self.connection, &self.tenant).map_err(|error| explain(&self.path, &error))
+        let read = || -> rusqlite::Result<Stored> {
+            let mut stored = Stored::new();
+            let mut rows = self.connection.prepare_cached(OF_TENANT)?;
+            let mut rows = rows.query([&*self.tenant])?;
+            while let Some(row) = rows.next()? {
+                let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
+                if !is_past(&key, &value) {
+                    stored.insert(key, value);
+                }
+            }
+            Ok(stored)
+        };
+        read().map_err(|error| explain(&self.path, &error))
     }
 
     /// The keys of the tenant that begin with `prefix`, which is ASCII.
@@ -74,7 +89,7 @@ impl SqliteStore {
             self.connection
                 .prepare_cached(
                     "SELECT key FROM m365_audit_state \
-                     WHERE tenant = ?1 AND ?2 <= key AND substr(key, 1, length(?2)) = ?2",
+                     WHERE tenant = ?1 AND ?2 <= key AND key < ?2 || char(127)",
                 )?
                 .query_map([&*self.tenant, prefix], |row| row.get(0))?
                 .collect()
@@ -161,7 +176,7 @@ pub fn amend(
 
 fn read_tenant(connection: &Connection, tenant: &str) -> rusqlite::Result<Stored> {
     connection
-        .prepare_cached("SELECT key, value FROM m365_audit_state WHERE tenant = ?1")?
+        .prepare_cached(OF_TENANT)?
         .query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
@@ -442,6 +457,17 @@ mod tests {
                 assert_eq!(inspect(&path).unwrap()[TENANT], expected);
             }
         }
+    }
+
+    #[test]
+    fn hours_of_the_history_that_are_over_are_not_loaded_and_stay_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let (over, open) = ("history/DLP.All/490000", "history/DLP.All/490001");
+        store.commit(&commit(&[(over, Some("l1d1a7")), (open, Some("l1d1a3"))])).unwrap();
+        assert_eq!(store.load().unwrap().into_keys().collect::<Vec<_>>(), [open]);
+        assert_eq!(inspect(&path).unwrap()[TENANT].len(), 2);
     }
 
     #[test]
