@@ -96,6 +96,11 @@ impl Calls {
         }
     }
 
+    /// Whether records of blobs that the filters leave out are left out of the following calls.
+    pub const fn leave_out_filtered(&mut self, leave_out: bool) {
+        self.caller.leave_out_filtered(leave_out);
+    }
+
     /// What the present token says about itself; `None` without one, or if it cannot be read.
     #[must_use]
     pub fn claims(&self) -> Option<Claims> {

@@ -80,7 +80,8 @@ pub use runtime::Runtime;
 pub use settings::{NativeOptions, Settings, drop_unused, in_order};
 pub use sink::{SINK_KEYS, Sink};
 pub use store::{
-    Copied, DbOptions, DbState, Store, StoreError, amend, backup, inspect, probe, restore,
+    Copied, DbOptions, DbState, Store, StoreError, amend, backup, inspect, inspect_tenant, probe,
+    restore, tenants_in,
 };
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile};
 pub use tls::client_config as tls_config;

@@ -36,6 +36,7 @@ pub use base::secret::{Secret, Wipe};
 pub use base::text::one_line;
 pub use base::time::{Now, Utc};
 pub use collector::summary::{Hole, LaneSummary, Why, summarize};
+pub use collector::whereabouts::{KnownContents, Whereabouts};
 pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
 pub use contract::batch::{Batch, BatchId, ContentRef, Record};

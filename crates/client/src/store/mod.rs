@@ -3,6 +3,7 @@
 mod backup;
 mod error;
 mod lock;
+mod look;
 mod options;
 mod sqlite;
 
@@ -12,6 +13,7 @@ use self::sqlite::SqliteStore;
 
 pub use self::backup::{Copied, backup, restore};
 pub use self::error::{DbState, StoreError};
+pub use self::look::{inspect_tenant, tenants_in};
 pub use self::options::DbOptions;
 pub use self::sqlite::{amend, inspect, probe};
 

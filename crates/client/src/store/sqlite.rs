@@ -174,7 +174,7 @@ pub fn amend(
     write().map_err(failed)
 }
 
-fn read_tenant(connection: &Connection, tenant: &str) -> rusqlite::Result<Stored> {
+pub(super) fn read_tenant(connection: &Connection, tenant: &str) -> rusqlite::Result<Stored> {
     connection
         .prepare_cached(OF_TENANT)?
         .query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -52,7 +52,7 @@ use crate::call::task::{Body, Flight, Task};
 use crate::config::Config;
 use crate::contract::batch::{Batch, BatchId, ContentRef, Record};
 use crate::contract::event::{Event, FeedEvent};
-use crate::contract::feed::{ContentType, Feed};
+use crate::contract::feed::{ContentType, Feed, SourceName};
 use crate::contract::io::{Input, Machine, Output};
 use crate::contract::metrics::Metrics;
 use crate::contract::request::{Headers, Operation, Request, RequestId};
@@ -101,6 +101,8 @@ pub struct Caller {
     server_now: Utc,
     /// By how many seconds the local clock is ahead of the last `Date` header.
     skew: Option<i64>,
+    /// Whether the filters are applied to what is in blobs.
+    leaves_out: bool,
 }
 
 impl Caller {
@@ -131,7 +133,14 @@ impl Caller {
             next_batch: 0,
             server_now: now.wall,
             skew: None,
+            leaves_out: false,
         }
+    }
+
+    /// Whether records of blobs that the filters of the configuration leave out are left out of the
+    /// following calls as well, and counted. Default: who asks for a blob gets all of it.
+    pub const fn leave_out_filtered(&mut self, leave_out: bool) {
+        self.leaves_out = leave_out;
     }
 
     /// Makes `call` the one that [`run`](crate::run) makes next. One that was not run to its end
@@ -392,7 +401,7 @@ impl Caller {
         let Some(task) = &mut self.task else { return };
         let Call::GetBlob(address) = &task.call else { return };
         task.progress = expanded.progress;
-        if let Reply::Expanded { records, dropped } = &mut task.reply {
+        if let Reply::Expanded { records, dropped, .. } = &mut task.reply {
             *records += expanded.records.len() as u64;
             *dropped += expanded.oversized;
         }
@@ -415,8 +424,18 @@ impl Caller {
 
     /// Hands records to the host, redacted if that is asked for.
     pub(super) fn hand_over(&mut self, mut records: Vec<Record>, bytes: u64, content: ContentRef) {
-        // The filters are for what is collected; who asks for a blob gets all of it.
-        let withheld = self.treatment.treat(&mut records, false).withheld;
+        // The filters are for what is collected, and speak of no activities.
+        let of_blob = content.feed.source() == SourceName::ManagementActivity;
+        let treated = self.treatment.treat(&mut records, self.leaves_out && of_blob);
+        let withheld = treated.withheld;
+        if let Some(Reply::Expanded { filtered, .. }) =
+            self.task.as_mut().map(|task| &mut task.reply)
+        {
+            *filtered += treated.filtered;
+        }
+        if records.is_empty() {
+            return;
+        }
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
         self.undelivered.insert(id, bytes.max(1));

@@ -21,10 +21,13 @@ pub enum Reply {
     Contents(Vec<Content>),
     /// The blob's records were handed over.
     Expanded {
-        /// How many.
+        /// How many it has, but for those that were dropped.
         records: u64,
         /// How many were dropped because they are larger than `record_bytes_max`.
         dropped: u64,
+        /// How many of `records` were left out by the filters: see
+        /// [`Caller::leave_out_filtered`](super::Caller::leave_out_filtered).
+        filtered: u64,
     },
     /// Attempts to notify, in Microsoft's order.
     Notifications(Vec<Notification>),

@@ -78,7 +78,7 @@ impl Task {
             Call::StartSubscription { .. } => Reply::Unchanged,
             Call::StopSubscription { .. } => Reply::Stopped,
             Call::ListContent { .. } => Reply::Contents(Vec::new()),
-            Call::GetBlob(_) => Reply::Expanded { records: 0, dropped: 0 },
+            Call::GetBlob(_) => Reply::Expanded { records: 0, dropped: 0, filtered: 0 },
             Call::ListNotifications { .. } => Reply::Notifications(Vec::new()),
             Call::ListDlpTypes { .. } => Reply::DlpTypes(Vec::new()),
             Call::ListActivities { .. } | Call::GetActivity(_) => {

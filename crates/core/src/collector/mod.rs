@@ -5,6 +5,7 @@ mod sign_in;
 pub(crate) mod summary;
 #[cfg(test)]
 mod tests;
+pub(crate) mod whereabouts;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -261,7 +261,7 @@ fn a_blob_that_breaks_off_is_continued_where_it_stopped() {
         Call::GetBlob(address),
         &[ok(&format!("[{a},")), Err(TransportErrorKind::Timeout), ok(&format!("[{a},{b}]"))],
     );
-    assert_eq!(run.outcome, Ok(Reply::Expanded { records: 2, dropped: 0 }));
+    assert_eq!(run.outcome, Ok(Reply::Expanded { records: 2, dropped: 0, filtered: 0 }));
     assert_eq!(run.records, [a.as_str(), b]);
 }
 
