@@ -46,6 +46,11 @@ impl Log {
         Self { tenant: Some(tenant.into()), ..self.clone() }
     }
 
+    /// Whether lines at level info are not shown.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.level.is_none_or(|shown| shown < Level::Info)
+    }
+
     /// Writes a line, if its level is shown.
     pub(crate) fn write(&self, level: Level, message: &str) {
         if self.level.is_some_and(|shown| level <= shown) {

@@ -22,6 +22,7 @@ mod sources;
 mod state;
 mod subscriptions;
 mod trial;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Some(("notifications", matches)) => notifications::main(matches),
         Some(("dlp-types", matches)) => dlp_types::main(matches),
         Some(("doctor", matches)) => doctor::main(matches),
+        Some(("verify", matches)) => verify::main(matches),
         Some(("options", matches)) => options::main(matches),
         Some(("errors", matches)) => errors::main(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
@@ -87,6 +89,7 @@ fn command() -> Command {
             dlp_types::command(),
             activities::command(),
             doctor::command(),
+            verify::command(),
             state::command(),
             options::command(),
             errors::command(),

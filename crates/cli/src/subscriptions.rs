@@ -1,6 +1,6 @@
 //! `m365-audit subscriptions`: list, start and stop. A webhook changes only if it was asked for.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use m365_audit_core::call::{
@@ -10,7 +10,7 @@ use m365_audit_core::{ContentType, Secret};
 use serde_json::{Value, json};
 
 use crate::calls::table::{paragraph, table};
-use crate::calls::{self, Session, moment, named_types, print, say};
+use crate::calls::{self, Session, agrees, moment, named_types, print, say};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::now;
 
@@ -436,13 +436,6 @@ fn stop(mut session: Session, matches: &ArgMatches) -> Result<(), u8> {
         print(&format!("{:#}\n", Value::from(results)));
     }
     if code == COMPLETE { Ok(()) } else { Err(code) }
-}
-
-/// Whether somebody says yes.
-fn agrees(answers: &mut dyn BufRead) -> bool {
-    let mut line = String::new();
-    let read = answers.read_line(&mut line).is_ok();
-    read && matches!(&*line.trim().to_ascii_lowercase(), "y" | "yes")
 }
 
 #[cfg(test)]

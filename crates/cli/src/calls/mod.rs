@@ -4,7 +4,7 @@
 pub(crate) mod moment;
 pub(crate) mod table;
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
@@ -184,9 +184,19 @@ pub(crate) const fn code_of(error: &CallError) -> u8 {
 
 /// The log that the arguments ask for.
 pub(crate) fn log(matches: &ArgMatches) -> Log {
+    log_above(matches, MultiProgress::new())
+}
+
+/// The same for a command that draws bars.
+pub(crate) fn log_above(matches: &ArgMatches, bars: MultiProgress) -> Log {
     let word = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
     let format = if word("log-format") == "json" { Format::Json } else { Format::Text };
-    Log::new(arguments::level(word("log-level")), format, MultiProgress::new())
+    Log::new(arguments::level(word("log-level")), format, bars)
+}
+
+/// An argument of [`args`], the tenant's with a shorter name.
+pub(crate) fn with_tenant(arg: Arg) -> Arg {
+    if arg.get_id() == "tenant_id" { arg.visible_alias("tenant") } else { arg }
 }
 
 /// Whether JSON is wanted.
@@ -202,6 +212,13 @@ pub(crate) fn print(text: &str) {
 /// Writes to stderr. Nothing can be told any more if it is gone.
 pub(crate) fn say(text: &str) {
     drop(io::stderr().write_all(text.as_bytes()));
+}
+
+/// Whether somebody says yes.
+pub(crate) fn agrees(answers: &mut dyn BufRead) -> bool {
+    let mut line = String::new();
+    let read = answers.read_line(&mut line).is_ok();
+    read && matches!(&*line.trim().to_ascii_lowercase(), "y" | "yes")
 }
 
 /// Logs what happens on the way.

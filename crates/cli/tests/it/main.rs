@@ -17,3 +17,4 @@ mod run;
 mod support;
 mod tenants;
 mod trial;
+mod verify;
