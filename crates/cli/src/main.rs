@@ -17,6 +17,7 @@ mod memory;
 mod notifications;
 mod options;
 mod output;
+mod report;
 mod run;
 mod sources;
 mod state;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         Some(("notifications", matches)) => notifications::main(matches),
         Some(("dlp-types", matches)) => dlp_types::main(matches),
         Some(("doctor", matches)) => doctor::main(matches),
+        Some(("report", matches)) => report::main(matches),
         Some(("verify", matches)) => verify::main(matches),
         Some(("options", matches)) => options::main(matches),
         Some(("errors", matches)) => errors::main(matches),
@@ -89,6 +91,7 @@ fn command() -> Command {
             dlp_types::command(),
             activities::command(),
             doctor::command(),
+            report::command(),
             verify::command(),
             state::command(),
             options::command(),

@@ -2,12 +2,14 @@
 //! where it can be mended.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
 use m365_audit_client::{
-    Settings, TenantMistake, Tenants, TenantsFile, complete_from_environment, drop_unused, in_order,
+    Settings, Tenant, TenantMistake, Tenants, TenantsFile, complete_from_environment, drop_unused,
+    in_order,
 };
 use m365_audit_core::options::{self, OptionSpec, Scope};
 use m365_audit_core::{ConfigError, CredentialKind, RawOptions};
@@ -49,6 +51,57 @@ pub(crate) fn settings(
     // A call is about one source, whatever else is set for others.
     drop_unused(&mut gathered.raw);
     one(gathered, |_| Ok(())).map(|(settings, ())| settings)
+}
+
+/// What all sources say together, for a command that looks at a stored state and signs in nowhere.
+///
+/// # Errors
+/// What is wrong with the file, ready to be printed.
+pub(crate) fn gathered(matches: &ArgMatches) -> Result<RawOptions, String> {
+    let specs: Vec<_> = arguments::specs().collect();
+    let gathered = Gathered::new(matches, &specs, None);
+    if gathered.errors.is_empty() { Ok(gathered.raw) } else { Err(gathered.report()) }
+}
+
+/// What tenants are called in the tenants file, by GUID, if there is one and it can be read.
+pub(crate) fn names_of_tenants(raw: &RawOptions) -> BTreeMap<String, String> {
+    let tenants = TenantsFile::of(raw).and_then(|file| file.read().ok());
+    let tenants = tenants.into_iter().flat_map(|tenants| tenants.tenants);
+    let name =
+        |tenant: Tenant| (tenant.settings.config.tenant_id().to_owned(), tenant.name.to_string());
+    tenants.map(name).collect()
+}
+
+/// Those of `stored` that `tenant_id` means, by GUID or by name; all without it.
+///
+/// # Errors
+/// None of them is meant.
+pub(crate) fn meant_of(mut stored: Vec<String>, raw: &RawOptions) -> Result<Vec<String>, String> {
+    let Some(wanted) = raw.get("tenant_id").map(|wanted| wanted.trim()) else { return Ok(stored) };
+    let names = names_of_tenants(raw);
+    stored.retain(|id| {
+        id.eq_ignore_ascii_case(wanted) || names.get(id).is_some_and(|name| name == wanted)
+    });
+    if stored.is_empty() {
+        Err(format!("nothing is stored of tenant {wanted}"))
+    } else {
+        Ok(stored)
+    }
+}
+
+/// The one of `stored` that `tenant_id` means; it need not be said if there is but one.
+///
+/// # Errors
+/// None is meant, or several are.
+pub(crate) fn one_of(stored: Vec<String>, raw: &RawOptions) -> Result<String, String> {
+    let mut meant = meant_of(stored, raw)?;
+    match (meant.pop(), meant.len()) {
+        (None, _) => Err("nothing is stored of any tenant".to_owned()),
+        (Some(one), 0) => Ok(one),
+        (Some(_), others) => {
+            Err(format!("{} tenants are stored; remedy: name one with --tenant-id", others + 1))
+        }
+    }
 }
 
 /// The same for a command that asks the Activities API alone, whatever `source` says.

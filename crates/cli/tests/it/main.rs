@@ -12,6 +12,7 @@ mod host;
 mod losses;
 mod output;
 mod records;
+mod report;
 mod run;
 #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "some of it is for the host's tests"))]
 mod support;
