@@ -17,6 +17,7 @@ mod memory;
 mod notifications;
 mod options;
 mod output;
+mod replay;
 mod report;
 mod run;
 mod sources;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         Some(("doctor", matches)) => doctor::main(matches),
         Some(("report", matches)) => report::main(matches),
         Some(("verify", matches)) => verify::main(matches),
+        Some(("replay", matches)) => replay::main(matches),
         Some(("options", matches)) => options::main(matches),
         Some(("errors", matches)) => errors::main(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
@@ -93,6 +95,7 @@ fn command() -> Command {
             doctor::command(),
             report::command(),
             verify::command(),
+            replay::command(),
             state::command(),
             options::command(),
             errors::command(),

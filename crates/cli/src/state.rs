@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use m365_audit_core::{Stored, losses, summarize};
 
+pub(crate) use self::acknowledge::user;
 use self::file::{place, read};
 use self::text::Tenant;
 use crate::exit::{COMPLETE, INCOMPLETE};

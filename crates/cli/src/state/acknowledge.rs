@@ -167,7 +167,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<(String, usize)> {
 }
 
 /// Who has started this program, as far as the environment tells.
-fn user() -> String {
+pub(crate) fn user() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME", "USERNAME"];
     let names = named.into_iter().filter_map(|name| std::env::var(name).ok());
     names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned())

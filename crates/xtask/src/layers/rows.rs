@@ -92,6 +92,7 @@ const CLI: Layered = Layered {
             "dlp_types",
             "doctor",
             "errors",
+            "replay",
             "report",
             "run",
             "subscriptions",
