@@ -42,8 +42,10 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
 /// What the service has shown, and what became of it.
 #[derive(Default)]
 struct Truth {
-    /// Blobs that a whole answer has listed: feed and creation by their ids.
-    listed: BTreeMap<String, (Feed, i64)>,
+    /// Blobs that there are: feed and creation by their ids. From then on every answer lists them.
+    published: BTreeMap<String, (Feed, i64)>,
+    /// Those that a whole answer has listed.
+    listed: BTreeSet<String>,
     /// Blobs whose record a host has taken.
     delivered: BTreeSet<String>,
     /// Windows that were listed whole.
@@ -79,7 +81,7 @@ struct Body {
     rest: Option<Bytes>,
     breaks: bool,
     window: Option<(Feed, i64, i64)>,
-    blobs: Vec<(String, Feed, i64)>,
+    blobs: Vec<String>,
 }
 
 /// Bytes of an input that say what is damaged.
@@ -181,7 +183,8 @@ impl World<'_, '_> {
                 covered.entry(lane.feed).or_default().push((start, end));
             }
         }
-        for (id, (feed, at)) in &self.truth.listed {
+        for id in &self.truth.listed {
+            let (feed, at) = &self.truth.published[id];
             let mut covered = covered.get(feed).into_iter().flatten();
             if covered.any(|(start, end)| start <= at && at < end) {
                 let name = id.replace('$', "_");
@@ -262,7 +265,7 @@ impl Life<'_, '_, '_> {
         let feed = Feed::parse(part("contentType=")).expect("it is a feed");
         assert!(start < end && end - start <= 24 * 3_600_000, "{url}");
         body.window = Some((feed, start, end));
-        let old = self.world.truth.listed.iter();
+        let old = self.world.truth.published.iter();
         let old = old.filter(|(_, (of, at))| *of == feed && start <= *at && *at < end);
         let mut blobs: Vec<_> = old.map(|(id, (_, at))| (id.clone(), *at)).collect();
         if self.world.chance(4) && blobs.len() < 3 {
@@ -277,10 +280,12 @@ impl Life<'_, '_, '_> {
             let mut known = self.world.truth.windows.iter().chain(under_way);
             let fresh = !known.any(|(of, s, e)| *of == feed && *s <= at && at < *e);
             if fresh {
-                blobs.push((format!("{number}$1${name}${name}$na"), at));
+                let id = format!("{number}$1${name}${name}$na");
+                self.world.truth.published.insert(id.clone(), (feed, at));
+                blobs.push((id, at));
             }
         }
-        body.blobs = blobs.iter().map(|(id, at)| (id.clone(), feed, *at)).collect();
+        body.blobs = blobs.iter().map(|(id, _)| id.clone()).collect();
         let entry = |(id, at): &(String, i64)| {
             format!(
                 r#"{{"contentType":"{feed}","contentId":"{id}","contentUri":"{API}/api/v1.0/{TENANT}/activity/feed/audit/{id}","contentCreated":"{}","contentExpiration":"{}"}}"#,
@@ -303,9 +308,7 @@ impl Life<'_, '_, '_> {
             Err(TransportError { kind, message: "the body broke off".into() })
         } else {
             self.world.truth.windows.extend(body.window);
-            for (id, feed, at) in body.blobs {
-                self.world.truth.listed.entry(id).or_insert((feed, at));
-            }
+            self.world.truth.listed.extend(body.blobs);
             Ok(())
         };
         self.inputs.push_back(Input::End { id, result });
