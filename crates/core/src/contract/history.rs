@@ -1,5 +1,6 @@
-//! What became of each hour of content created, as the state keeps it: the row of an hour, its form,
-//! and a reader that goes over the hours of a feed. Plain data; who counts is `source/history`.
+//! What became of each hour of content created, as the state keeps it: the row of an hour, its
+//! form, and a reader that goes over the hours of a feed. Plain data; who counts is
+//! `source/history`.
 //!
 //! | key | value |
 //! |---|---|

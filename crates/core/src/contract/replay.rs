@@ -1,6 +1,6 @@
-//! Hours that somebody wants delivered once more. The request stands in the state under a key of its
-//! own, which only somebody else writes: so it can be made beside a collector that is at work. The
-//! collector deletes it in the commit in which it opens the hours. Plain data.
+//! Hours that somebody wants delivered once more. The request stands in the state under a key of
+//! its own, which only somebody else writes: so it can be made beside a collector that is at work.
+//! The collector deletes it in the commit in which it opens the hours. Plain data.
 
 use serde::{Deserialize, Serialize};
 
