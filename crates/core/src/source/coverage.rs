@@ -328,11 +328,10 @@ impl Coverage {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
-        let oldest = self.oldest(now);
-        // Everything before is settled: delivered, or reported as lost.
-        if self.begin < oldest && self.retention.lost(&self.covered, self.begin, now).is_empty() {
-            self.begin = oldest;
-            self.covered.forget_before(oldest);
+        if self.retention.lost(&self.covered, self.begin, now).is_empty() {
+            // Everything before is settled: delivered, or reported as lost.
+            self.begin = self.begin.max(self.oldest(now));
+            self.covered.forget_before(self.begin);
         }
         Some(LaneRecord::new(self.begin, &self.covered))
     }
@@ -355,6 +354,43 @@ impl Coverage {
 mod tests {
     use super::*;
 
+    const MIN: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const DAY: Duration = Duration::from_secs(86_400);
+    const TICK: Duration = Duration::from_millis(1);
+    const START: Utc = Utc::from_millis(1_772_323_200_000);
+
+    fn load(stored: &Stored, lookback: Duration, early: Duration) -> Coverage {
+        let (margin, begin_margin) = (Duration::ZERO, Duration::ZERO);
+        let retention = Retention { kept: 7 * DAY, margin, begin_margin, early };
+        let feed = Feed::ALL[0];
+        let now = Now { monotonic: Duration::ZERO, wall: START };
+        Coverage::load(feed, &LaneKeys::new(feed), stored, retention, lookback, now).unwrap().0
+    }
+
+    /// A first run that began so long before [`START`], of a service that keeps seven days.
+    fn begun(lookback: Duration, early: Duration) -> Coverage {
+        load(&Stored::new(), lookback, early)
+    }
+
+    /// What goes on from a time that is covered but for its end.
+    fn continued(begin: Utc, covered: &[(Utc, Utc)]) -> Coverage {
+        let covered = covered.iter().filter_map(|(start, end)| Interval::new(*start, *end));
+        let record = LaneRecord::new(begin, &covered.collect());
+        let key = LaneKeys::new(Feed::ALL[0]).lane();
+        load(&Stored::from([(key, state::encode(&record))]), DAY, Duration::ZERO)
+    }
+
+    fn between(start: Utc, end: Utc) -> Interval {
+        Interval::new(start, end).unwrap()
+    }
+
+    /// What retention is found to have destroyed, so long after [`START`] by both clocks.
+    fn destroyed(coverage: &mut Coverage, desk: &mut Desk, after: Duration) -> Duration {
+        let now = Now { monotonic: after, wall: START + after };
+        coverage.settle_retention(&coverage.covered().clone(), desk, now, START + after)
+    }
+
     #[test]
     fn a_lane_that_was_stored_before_rounds_were_is_read() {
         let old = r#"{"begin":5,"covered":[[5,9]],"sweep":3}"#;
@@ -369,20 +405,149 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wrong_clock_called_lost_hides_no_loss_by_the_right_one() {
-        const DAY: Duration = Duration::from_secs(86_400);
-        let retention = Retention {
-            kept: 7 * DAY,
-            margin: Duration::ZERO,
-            begin_margin: Duration::ZERO,
-            early: Duration::ZERO,
+    fn what_is_stored_is_where_it_goes_on() {
+        let mut first = begun(DAY, Duration::ZERO);
+        assert!(first.is_new() && first.begin() == START - DAY);
+        assert_eq!(first.oldest(START), START - 7 * DAY);
+        first.cover(between(START - DAY, START));
+        let record = first.take_changed(START).unwrap();
+        assert_eq!(first.take_changed(START), None, "nothing has changed since");
+        assert_eq!((record.begin(), record.covered()), (START - DAY, first.covered().clone()));
+        let mut next = continued(record.begin(), &[(START - DAY, START)]);
+        assert!(!next.is_new() && next.covered() == first.covered());
+        assert_eq!(next.take_changed(START), None, "it is as it is stored");
+        next.note_changed();
+        assert_eq!(next.take_changed(START), Some(record));
+        next.forget_after(START - HOUR);
+        let record = next.take_changed(START).unwrap();
+        assert_eq!(record.covered().last_end(), Some(START - HOUR));
+    }
+
+    #[test]
+    fn what_is_stored_begins_no_earlier_than_what_can_be_asked_for() {
+        let covered = [(START - 9 * DAY, START - 8 * DAY), (START - 8 * DAY + HOUR, START)];
+        let mut gap = continued(START - 9 * DAY, &covered);
+        assert!(gap.has_expired(START));
+        gap.note_changed();
+        assert_eq!(gap.take_changed(START).unwrap().begin(), START - 9 * DAY, "not told yet");
+        gap.cover(between(START - 8 * DAY, START - 8 * DAY + HOUR));
+        let record = gap.take_changed(START).unwrap();
+        assert_eq!(record.begin(), START - 7 * DAY);
+        assert!(!gap.has_expired(START) && gap.has_expired(START + TICK));
+        let mut young = continued(START - DAY, &[(START - DAY, START)]);
+        young.note_changed();
+        assert_eq!(young.take_changed(START).unwrap().begin(), START - DAY);
+    }
+
+    #[test]
+    fn a_gap_that_grows_is_told_once_an_hour_and_one_that_does_not_at_once() {
+        let mut desk = Desk::for_tests();
+        let mut silent = begun(DAY, Duration::ZERO);
+        // Since the beginning nothing was answered: a day of it is gone, and it grows.
+        let now = |after| Now { monotonic: after, wall: START };
+        let mut lost = |after, server_now| {
+            silent.settle_retention(&IntervalSet::default(), &mut desk, now(after), server_now)
         };
-        let feed = Feed::ALL[0];
-        let start = Utc::from_millis(1_772_323_200_000);
+        assert_eq!(lost(HOUR - TICK, START + 7 * DAY), Duration::ZERO);
+        assert_eq!(lost(HOUR, START + 7 * DAY), DAY);
+        assert_eq!(lost(2 * HOUR - TICK, START + 7 * DAY + HOUR), Duration::ZERO);
+        assert_eq!(lost(2 * HOUR, START + 7 * DAY + HOUR), HOUR, "what came on top");
+        let holes = [
+            (START - 9 * DAY, START - 8 * DAY),
+            (START - 8 * DAY + 2 * HOUR, START - 8 * DAY + 3 * HOUR),
+            (START - 8 * DAY + 6 * HOUR, START),
+        ];
+        let mut coverage = continued(START - 9 * DAY, &holes);
+        assert_eq!(destroyed(&mut coverage, &mut desk, Duration::ZERO), 5 * HOUR);
+        assert_eq!(destroyed(&mut coverage, &mut desk, Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_follows_a_gap_and_may_be_gone_before_its_time_is_lost_with_it() {
+        let mut desk = Desk::for_tests();
+        let mut open = begun(DAY, 3 * HOUR);
+        assert_eq!(destroyed(&mut open, &mut desk, 7 * DAY), DAY + 3 * HOUR);
+        // An hour after the gap is covered, so nothing beyond is lost with it.
+        let mut closed = begun(DAY, 3 * HOUR);
+        closed.cover(between(START, START + HOUR));
+        assert_eq!(destroyed(&mut closed, &mut desk, 7 * DAY), DAY);
+    }
+
+    #[test]
+    fn a_window_listed_late_says_nothing_of_what_may_have_been_gone() {
+        let early = 3 * HOUR;
+        let now = START + 30 * DAY;
+        let certain = now - 7 * DAY + early;
+        let lost = |begin: Utc, window: Interval| {
+            let mut coverage = begun(START.since(begin), early);
+            let mut desk = Desk::for_tests();
+            let lost = coverage.note_listed(window, &mut desk, now);
+            assert_eq!(coverage.note_listed(window, &mut desk, now), Duration::ZERO, "told once");
+            lost
+        };
+        let at = |start| between(start, now);
+        assert_eq!(lost(START - DAY, at(certain - 15 * MIN)), Duration::ZERO);
+        assert_eq!(lost(START - DAY, at(certain - 15 * MIN - TICK)), 15 * MIN + TICK);
+        assert_eq!(lost(START - DAY, between(now - 7 * DAY, certain - HOUR)), early);
+        // What a first run begins with, nobody has ever had.
+        let mut first = begun(DAY, early);
+        let now = START + 6 * DAY;
+        let whole = between(START - DAY, now);
+        assert_eq!(first.note_listed(whole, &mut Desk::for_tests(), now), Duration::ZERO);
+        let late = first.note_listed(whole, &mut Desk::for_tests(), now + HOUR);
+        assert_eq!(late, HOUR, "what began after that is lost");
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_moves_a_beginning_but_no_progress() {
+        // By its own clock it began a year too late.
+        let mut new = begun(DAY, Duration::ZERO);
+        new.correct_time(DAY, START - 365 * DAY, START - 365 * DAY);
+        assert_eq!(new.begin(), START - 366 * DAY);
+        // What has progress keeps its beginning, unless that is still to come.
+        let mut known = begun(DAY, Duration::ZERO);
+        known.cover(between(START - DAY, START - HOUR));
+        known.correct_time(2 * DAY, START, START);
+        assert_eq!(known.begin(), START - DAY);
+        for (now, moved) in [(START - DAY, false), (START - DAY - TICK, true)] {
+            let mut stored = continued(START - DAY, &[]);
+            stored.correct_time(DAY, now, now);
+            assert_eq!(stored.begin() == now - DAY, moved);
+            assert_eq!(stored.take_changed(now).is_some(), moved);
+        }
+        // Nothing is covered that is still to come.
+        let horizon = START - Duration::from_secs(1);
+        for (end, cut) in [(horizon, false), (horizon + TICK, true)] {
+            let mut stored = continued(START - DAY, &[(START - DAY, end)]);
+            stored.correct_time(DAY, START, START);
+            assert_eq!(stored.covered().last_end(), Some(horizon));
+            assert_eq!(stored.take_changed(START).is_some(), cut);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_what_is_neither_covered_nor_gone() {
+        let covered = [(START - 8 * DAY, START - DAY), (START - DAY + HOUR, START)];
+        let coverage = continued(START - 8 * DAY, &covered);
+        let (missing, until) = coverage.missing(START + HOUR);
+        let end = START + HOUR - Duration::from_secs(1);
+        let gaps = [between(START - DAY, START - DAY + HOUR), between(START, end)];
+        assert_eq!((missing, until), (gaps.into_iter().collect(), START));
+        assert!(coverage.is_settled_until(START - DAY, START - 7 * DAY));
+        assert!(!coverage.is_settled_until(START, START - 7 * DAY));
+        assert!(coverage.is_settled_until(START, START - DAY + HOUR), "the hole is gone by then");
+        let fresh = coverage.fresh(coverage.covered(), START + HOUR).unwrap();
+        assert_eq!(fresh, between(START - 10 * MIN, end));
+        let none = begun(DAY, Duration::ZERO);
+        assert_eq!(none.missing(START).1, START - DAY, "nothing is covered yet");
+    }
+
+    #[test]
+    fn what_a_wrong_clock_called_lost_hides_no_loss_by_the_right_one() {
+        let start = START;
         let now = Now { monotonic: Duration::ZERO, wall: start };
-        let (mut desk, stored) = (Desk::for_tests(), Stored::new());
-        let load = Coverage::load(feed, &LaneKeys::new(feed), &stored, retention, DAY, now);
-        let (mut coverage, _) = load.unwrap();
+        let mut desk = Desk::for_tests();
+        let mut coverage = begun(DAY, Duration::ZERO);
         let whole = Interval::new(start - DAY, start).unwrap();
         coverage.cover(whole, &mut desk);
         let mut lost = |coverage: &mut Coverage, days, server_now| {
