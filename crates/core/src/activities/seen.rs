@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use super::plan::REACH;
 use crate::base::key;
 use crate::base::time::Utc;
-use crate::contract::state::{Changes, StateError, Stored};
+use crate::contract::state::{self, Changes, StateError, Stored};
 use crate::source::keys::LaneKeys;
 use crate::source::revision::{self, Novelty, Revision, Revisions};
 
@@ -101,7 +101,7 @@ impl SeenActivities {
             }
             let pieces = if recent { &mut seen.recent } else { &mut seen.older };
             pieces.push(Piece { number, newest, activities });
-            seen.next_piece = seen.next_piece.max(number + 1);
+            seen.next_piece = seen.next_piece.max(state::following(name, number)?);
         }
         Ok(seen)
     }
@@ -227,6 +227,15 @@ mod tests {
             let mut seen = SeenActivities::load(&self.stored, &self.keys, 9).unwrap();
             keys.filter(|key| seen.emit(activity(*key)) == Novelty::Known).collect()
         }
+    }
+
+    #[test]
+    fn no_piece_follows_the_last() {
+        let keys = LaneKeys::new(Feed::CloudAppActivities);
+        let stored =
+            Stored::from([(keys.records(u64::MAX), format!("5 {}", revision::encode(&[])))]);
+        let read = SeenActivities::load(&stored, &keys, 9);
+        assert!(matches!(read, Err(StateError::Damaged { .. })));
     }
 
     #[test]

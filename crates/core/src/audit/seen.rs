@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::base::interval::Interval;
 use crate::base::key::{self, Key, KeySet};
 use crate::base::time::Utc;
-use crate::contract::state::{Changes, StateError, Stored};
+use crate::contract::state::{self, Changes, StateError, Stored};
 use crate::source::keys::LaneKeys;
 use crate::source::revision::{self, Novelty, Revision, Revisions};
 
@@ -128,7 +128,7 @@ impl SeenRecords {
                 seen.delivered.insert(*record);
             }
             seen.pieces.push_back((piece, records));
-            seen.next_piece = piece + 1;
+            seen.next_piece = state::following(name, piece)?;
         }
         Ok(seen)
     }
@@ -306,6 +306,12 @@ mod tests {
             [5, 6, 7, 8].map(|digest| seen.emit(record(digest))),
             [known, known, known, revised]
         );
+    }
+
+    #[test]
+    fn no_piece_follows_the_last() {
+        let stored = Stored::from([(keys().records(u64::MAX), key::encode(&[Key(1)]))]);
+        assert!(matches!(SeenRecords::load(&stored, &keys(), 9), Err(StateError::Damaged { .. })));
     }
 
     #[test]

@@ -167,6 +167,12 @@ pub(crate) fn decode<T: for<'a> Deserialize<'a>>(key: &str, value: &str) -> Resu
     serde_json::from_slice(value.as_bytes()).map_err(|error| StateError::damaged(key, error))
 }
 
+/// The number that follows the one in a key. After the last there is none: beginning again with the
+/// first, what is stored next would replace what is stored already.
+pub(crate) fn following(key: &str, number: u64) -> Result<u64, StateError> {
+    number.checked_add(1).ok_or_else(|| StateError::damaged(key, "no number can follow"))
+}
+
 /// Reads a moment that was written in decimal milliseconds.
 pub(crate) fn decode_time(key: &str, value: &str) -> Result<Utc, StateError> {
     let millis = value.parse().map_err(|error| StateError::damaged(key, error))?;

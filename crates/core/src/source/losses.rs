@@ -258,7 +258,7 @@ impl Losses {
     pub(crate) fn load(stored: &Stored) -> Result<Self, StateError> {
         let mut all = Self::default();
         for KnownLoss { number, loss, acknowledged } in losses(stored)? {
-            all.next = all.next.max(number.saturating_add(1));
+            all.next = all.next.max(state::following(&loss_key(number), number)?);
             if acknowledged.is_some() {
                 all.acknowledged.insert(number);
             } else {
@@ -270,7 +270,7 @@ impl Losses {
         for (key, _) in stored.range(prefix..).take_while(|(key, _)| key.starts_with(ACKNOWLEDGED))
         {
             let number = number(key, ACKNOWLEDGED)?;
-            all.next = all.next.max(number.saturating_add(1));
+            all.next = all.next.max(state::following(key, number)?);
             if !all.acknowledged.contains(&number) {
                 all.gone.push(key.clone());
             }
@@ -466,6 +466,88 @@ mod tests {
         let known = losses(&stored).unwrap().remove(0);
         assert_eq!((known.loss.kind, known.loss.count), (LossKind::Unknown, 3));
         assert_eq!(Losses::load(&stored).unwrap().unacknowledged(), 1);
+    }
+
+    #[test]
+    fn no_number_follows_the_last() {
+        for (key, value) in
+            [(loss_key(u64::MAX), encode(&gap(1, 2))), acknowledge(u64::MAX, &by_me())]
+        {
+            let stored = Stored::from([(key.clone(), value)]);
+            let damaged = StateError::damaged(&key, "no number can follow");
+            assert_eq!(Losses::load(&stored).err(), Some(damaged));
+        }
+    }
+
+    #[test]
+    fn only_what_is_about_one_thing_is_one_loss() {
+        let other = |kind| Loss { kind, ..gap(20, 30) };
+        let blobs = |start, end| Loss { kind: LossKind::Blob, ..gap(start, end) };
+        let mut all = Losses::default();
+        for loss in [
+            gap(10, 20),
+            other(LossKind::Unsubscribed),
+            Loss { feed: Some(Feed::ALL[1]), ..gap(20, 30) },
+            // Of several blobs each, and none of them in both.
+            blobs(10, 20),
+            blobs(15, 30),
+        ] {
+            all.add(loss);
+        }
+        assert_eq!((all.unacknowledged(), all.oldest()), (5, Some(Utc::from_millis(20))));
+        assert_eq!(Losses::default().oldest(), None);
+    }
+
+    #[test]
+    fn a_blob_is_lost_once_and_with_the_moment_that_it_was_created() {
+        let created = Utc::from_millis(50);
+        let content = ContentRef {
+            feed: Feed::ALL[0],
+            id: "b".into(),
+            uri: "".into(),
+            created,
+            expiration: created,
+        };
+        let loss = Loss::of_blob(LossKind::Blob, &content, 1, created);
+        assert_eq!(loss.created, Some((created, Utc::from_millis(51))));
+        let mut stored = Stored::new();
+        for _ in 0..2 {
+            remember(&stored, loss.clone()).unwrap().apply(&mut stored);
+        }
+        let known = losses(&stored).unwrap();
+        assert_eq!((known.len(), &known[0].loss), (1, &loss), "told twice, and lost once");
+    }
+
+    #[test]
+    fn beyond_the_bound_the_nearest_become_one() {
+        let blob = |at| Loss { kind: LossKind::Blob, ..dropped(at, 1) };
+        let mut all = Losses::default();
+        for loss in [blob(100_000), blob(100_003), gap(90_000, 90_001), gap(90_002, 90_003)] {
+            all.add(loss);
+        }
+        let few = i64::try_from(OPEN_MAX).unwrap() - 4;
+        (0..few).for_each(|at| all.add(blob(at * 10)));
+        assert_eq!(all.unacknowledged(), OPEN_MAX as u64);
+        for (at, created) in [(200_000, (90_000, 90_003)), (300_000, (100_000, 100_004))] {
+            all.add(blob(at));
+            assert_eq!(all.unacknowledged(), OPEN_MAX as u64);
+            let joined: Vec<_> = all.open.values().filter(|loss| loss.count == 2).collect();
+            let joined =
+                joined.iter().find(|loss| loss.interval() == gap(created.0, created.1).interval());
+            assert_eq!(joined.map(|loss| &loss.name), Some(&None), "{created:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_acknowledged_counts_once_and_not_before_it_was_shown() {
+        let (mut all, mut stored) = (Losses::default(), Stored::new());
+        (0..3).for_each(|blob| all.add(dropped(blob, 1)));
+        let keys: Vec<_> = (0..3).map(acknowledged_key).collect();
+        let keys = || keys.iter().map(|key| &**key);
+        assert_eq!(all.acknowledge(keys()), 0, "nobody has seen them");
+        flush(&mut all, &mut stored);
+        assert_eq!(all.acknowledge(keys().take(2)), 2);
+        assert_eq!((all.acknowledge(keys()), all.unacknowledged()), (1, 0));
     }
 
     proptest! {
