@@ -40,15 +40,17 @@ pub use collector::whereabouts::{KnownContents, Whereabouts};
 pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
 pub use contract::batch::{Batch, BatchId, ContentRef, Record};
+pub use contract::delay::{DELAY_STEPS, Delays};
 pub use contract::event::{Event, FeedEvent};
 pub use contract::feed::{ContentType, Feed, SourceName};
+pub use contract::histogram::{HISTOGRAMS, Histogram, samples};
 pub use contract::history::{FeedHistory, HISTORY, HourRow, HourStanding, is_past};
 pub use contract::io::{Input, Io, Machine, Output, OutputShort, Taken, run};
 pub use contract::level::Level;
 pub use contract::loss::{Causes, LossKind};
 pub use contract::metrics::{
     LaneMetrics, METRICS, Metric, MetricKind, MetricScope, Metrics, RECORDS_MALFORMED, Sample,
-    Subject, samples,
+    Subject,
 };
 pub use contract::remedy::{KNOWN_ERRORS, KnownError, known_error};
 pub use contract::replay::{REPLAY, Replay, Replayer};

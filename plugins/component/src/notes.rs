@@ -25,7 +25,12 @@ pub(crate) fn metrics(metrics: &Metrics) -> Vec<Metric> {
         .map(|sample| Metric {
             name: sample.name.into(),
             kind: if sample.counter { MetricKind::Counter } else { MetricKind::Gauge },
-            labels: sample.label.map(label).into_iter().collect(),
+            labels: sample
+                .label
+                .into_iter()
+                .chain(sample.le.map(|le| ("le", le)))
+                .map(label)
+                .collect(),
             value: sample.value,
         })
         .collect()

@@ -2,8 +2,8 @@
 
 use fluent_bit_plugin::{Counter, Gauge, Setup};
 use m365_audit_core::{
-    Feed, METRICS, Metric, MetricKind, MetricScope, Metrics, Operation, RECORDS_MALFORMED,
-    Subject as Of,
+    DELAY_STEPS, Feed, HISTOGRAMS, METRICS, Metric, MetricKind, MetricScope, Metrics, Operation,
+    RECORDS_MALFORMED, Subject as Of,
 };
 
 /// A counter over all runs of a collector. Each run counts from zero.
@@ -43,6 +43,9 @@ pub(crate) struct HostMetrics {
     /// For each of [`METRICS`].
     numbers: Vec<Numbers>,
     restarts: Counter,
+    /// For each of [`HISTOGRAMS`], of each feed its steps, its sum and its number: Fluent Bit lets
+    /// inputs have no histograms, and a monitor makes no difference.
+    delays: Vec<Vec<Total>>,
     /// Counted here: the core does not know what form records get.
     malformed: Vec<Counter>,
 }
@@ -69,6 +72,7 @@ impl HostMetrics {
                 feeds: subject.feeds.clone(),
                 numbers: Vec::with_capacity(METRICS.len()),
                 restarts: restarts.next().into_iter().flatten().next().unwrap_or_default(),
+                delays: Vec::new(),
                 malformed: Vec::new(),
             })
             .collect();
@@ -87,6 +91,13 @@ impl HostMetrics {
                 }
             }
         }
+        for histogram in &HISTOGRAMS {
+            let sets = registrar.delays(histogram.parts(), histogram.help());
+            for (one, set) in all.iter_mut().zip(sets) {
+                one.delays.push(set.into_iter().map(Total::new).collect());
+            }
+        }
+        registrar.build_info();
         all
     }
 
@@ -97,8 +108,13 @@ impl HostMetrics {
             feeds: feeds.into(),
             numbers: Vec::with_capacity(METRICS.len()),
             restarts: Counter::default(),
+            delays: Vec::new(),
             malformed: Vec::new(),
         };
+        for _ in &HISTOGRAMS {
+            let counters = (0..feeds.len() * DELAY_COUNTERS).map(|_| Counter::default());
+            unseen.delays.push(counters.map(Total::new).collect());
+        }
         for metric in METRICS {
             let count = match metric.scope() {
                 MetricScope::Collector => 1,
@@ -152,6 +168,20 @@ impl HostMetrics {
                 }
             });
         }
+        self.show_delays(metrics);
+    }
+
+    /// Shows how long records took.
+    fn show_delays(&self, metrics: &Metrics) {
+        for (histogram, totals) in HISTOGRAMS.iter().zip(&self.delays) {
+            for lane in &metrics.lanes {
+                let Some(index) = self.index(lane.feed) else { continue };
+                let of_feed = totals[index * DELAY_COUNTERS..].iter();
+                for (total, (_, _, value)) in of_feed.zip(histogram.numbers(lane)) {
+                    total.show(whole(value));
+                }
+            }
+        }
     }
 
     /// A record went out as raw text.
@@ -170,12 +200,16 @@ impl HostMetrics {
                 Numbers::Gauges(_) | Numbers::Ours => {}
             }
         }
+        self.delays.iter_mut().flatten().for_each(Total::restart);
     }
 
     fn index(&self, feed: Feed) -> Option<usize> {
         self.feeds.iter().position(|known| *known == feed)
     }
 }
+
+/// Of a histogram of one feed: its steps, its sum, its number.
+const DELAY_COUNTERS: usize = DELAY_STEPS.len() + 2;
 
 /// Counters are whole, and far below 2^53.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
@@ -190,6 +224,43 @@ struct Registrar<'a, 's> {
 }
 
 impl Registrar<'_, '_> {
+    /// The counters of a histogram, of each subject those of its feeds one after the other.
+    fn delays(&mut self, parts: [&str; 3], help: &str) -> Vec<Vec<Counter>> {
+        let [step, sum, count] = parts;
+        let subjects = self.subjects;
+        let feeds = |subject: &Subject<'_>| subject.feeds.len();
+        let mut steps = Vec::new();
+        for subject in subjects {
+            for feed in &subject.feeds {
+                let of_feed = |(_, le)| [subject.tenant_id, feed.as_str(), le];
+                steps.extend(DELAY_STEPS.into_iter().map(of_feed));
+            }
+        }
+        let values: Vec<&[&str]> = steps.iter().map(<[_; 3]>::as_slice).collect();
+        let keys = ["tenant_id", "content_type", "le"];
+        let mut steps = self.setup.counters(step, help, &keys, &values).into_iter();
+        let rest = [sum, count].map(|name| self.counters(name, help, MetricScope::Feed));
+        let mut rest = rest.map(|sets| sets.into_iter().flatten());
+        let of_subject = |subject: &Subject<'_>| {
+            let mut all = Vec::new();
+            for _ in 0..feeds(subject) {
+                all.extend(steps.by_ref().take(DELAY_STEPS.len()));
+                all.extend(rest.iter_mut().filter_map(Iterator::next));
+            }
+            all
+        };
+        subjects.iter().map(of_subject).collect()
+    }
+
+    /// Says which version this is.
+    fn build_info(&mut self) {
+        let version = env!("CARGO_PKG_VERSION");
+        let help = "1; which version collects, in which packaging.";
+        let (keys, values) = (["version", "packaging"], [version, "fluent-bit"]);
+        let shown = self.setup.gauges("build_info", help, &keys, &[&values]);
+        shown.iter().for_each(|gauge| gauge.set(1.0));
+    }
+
     fn counters(&mut self, name: &str, help: &str, scope: MetricScope) -> Vec<Vec<Counter>> {
         let (keys, sets) = labels(self.subjects, scope);
         let values: Vec<&[&str]> = sets.iter().flatten().map(Vec::as_slice).collect();

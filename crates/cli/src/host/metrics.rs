@@ -1,20 +1,23 @@
 //! What a component counts, as the core counts it: for the progress that both kinds of run show.
 //! The names are those of the core's table; others, of other components, are left out.
 
-use m365_audit_core::{METRICS, Metrics};
+use m365_audit_core::{HISTOGRAMS, METRICS, Metrics};
 use m365_audit_host::Metric;
 
 /// Translates by name. What does not occur is zero.
 pub(crate) fn of_component(metrics: &[Metric]) -> Metrics {
     let mut all = Metrics::default();
     for metric in metrics {
+        let label = |name: &str| {
+            metric.labels.iter().find(|label| label.name == name).map(|label| &*label.value)
+        };
+        for histogram in &HISTOGRAMS {
+            let (feed, le) = (label("content_type"), label("le"));
+            histogram.read(&mut all, &metric.name, feed, le, metric.value);
+        }
         let known = METRICS.iter().find(|known| known.name() == &*metric.name);
         let Some(known) = known else { continue };
-        let label = known.scope().label().and_then(|name| {
-            let label = metric.labels.iter().find(|label| label.name == name)?;
-            Some(&*label.value)
-        });
-        known.read(&mut all, label, metric.value);
+        known.read(&mut all, known.scope().label().and_then(label), metric.value);
     }
     all
 }
@@ -31,7 +34,12 @@ mod tests {
         let metric = |sample: Sample| Metric {
             name: sample.name.into(),
             kind: if sample.counter { MetricKind::Counter } else { MetricKind::Gauge },
-            labels: sample.label.map(label).into_iter().collect(),
+            labels: sample
+                .label
+                .into_iter()
+                .chain(sample.le.map(|le| ("le", le)))
+                .map(label)
+                .collect(),
             value: sample.value,
         };
         samples(metrics).into_iter().map(metric).collect()

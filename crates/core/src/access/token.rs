@@ -204,6 +204,12 @@ impl TokenMachine {
         self.expiry.look(&self.credential, now)
     }
 
+    /// When the credential ends, if it says so.
+    pub(crate) fn credential_end(&self) -> Option<Utc> {
+        let Credential::Certificate(certificate) = &self.credential else { return None };
+        Some(certificate.not_after())
+    }
+
     /// There is another credential: what the last one was refused for is over.
     fn forgive(&mut self) {
         if self.refused.take().is_some() || self.is_doubted() {

@@ -430,13 +430,9 @@ impl Lane {
             desk.history().note_taken(self.feed, content.created, taken, told);
         }
         self.records.deliver(&part.known);
-        let metrics = &mut self.metrics;
-        metrics.records_delivered += entry.records;
-        metrics.records_filtered += entry.treated.filtered;
-        metrics.records_redacted += entry.treated.redacted;
-        metrics.records_withheld += entry.treated.withheld;
-        metrics.records_malformed += entry.treated.malformed;
-        metrics.bytes_delivered += entry.bytes;
+        entry.count(&mut self.metrics, told);
+        self.metrics.records_filtered += entry.treated.filtered;
+        self.metrics.publication_delay.note(entry.published, told, entry.records);
         let settled = self.blobs.deliver(key, progress, entry.last, desk.changes());
         if let Some(settled) = settled {
             desk.history().note_delivered(self.feed, settled.content.created, told);

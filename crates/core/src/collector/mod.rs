@@ -376,13 +376,15 @@ impl Collector {
 
     fn measure(&mut self, now: Now) {
         let server_now = self.desk.server_time(now);
-        self.desk.measure();
-        let mut rate = 0;
+        self.desk.measure(now);
+        let (mut rate, mut ends) = (0, None::<Utc>);
         let mut feeds = std::mem::take(&mut self.desk.counts().lanes);
         let mut shown = feeds.iter_mut();
         let mut more = Vec::new();
         for source in &mut self.sources {
             rate += source.access().rate();
+            let end = source.access().tokens().and_then(|tokens| tokens.credential_end());
+            ends = ends.into_iter().chain(end).min();
             for feed in source.measure(server_now) {
                 match shown.next() {
                     Some(shown) => shown.clone_from(feed),
@@ -393,6 +395,7 @@ impl Collector {
         feeds.extend(more);
         self.desk.counts().lanes = feeds;
         self.desk.counts().requests_per_minute = rate;
+        self.desk.counts().credential_expiry = ends;
     }
 }
 

@@ -96,6 +96,7 @@ impl SigningIn {
             Ok(lifetime) => return desk.tell(Event::TokenAcquired { lifetime }),
             Err(failure) => tokens.soften(failure),
         };
+        desk.counts().sign_in_failures += 1;
         let (retry_in, news) =
             tokens.fail(&failure, head.retry_after, now.monotonic, desk.random());
         let failures = tokens.failures();

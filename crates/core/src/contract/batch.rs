@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::base::time::Utc;
 use crate::contract::feed::Feed;
-use crate::json::{Lifted, RecordKind};
+use crate::json::{Field, Lifted, RecordKind, parse_timestamp};
 
 /// One blob as a listing (or a notification) describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,4 +56,15 @@ pub struct Record {
     pub is_json: bool,
     /// When it happened, where the record says so in milliseconds: of activities alone.
     pub happened: Option<Utc>,
+}
+
+impl Record {
+    /// The second since the epoch in which its event happened, if it says so.
+    pub(crate) fn second(&self) -> Option<i64> {
+        if let Some(happened) = self.happened {
+            return Some(happened.as_millis().div_euclid(1_000));
+        }
+        let text = self.fields.text(&self.raw, Field::CreationTime)?;
+        parse_timestamp(text.as_bytes()).map(|time| time.seconds)
+    }
 }

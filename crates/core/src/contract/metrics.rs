@@ -7,6 +7,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::base::time::Utc;
+use crate::contract::delay::Delays;
 use crate::contract::feed::Feed;
 use crate::contract::request::Operation;
 
@@ -72,6 +73,8 @@ pub struct Sample {
     pub name: &'static str,
     /// The one label's name and value, where there is one.
     pub label: Option<(&'static str, &'static str)>,
+    /// Of a step of a histogram, its upper bound: the label `le`.
+    pub le: Option<&'static str>,
     /// Whether it only rises while the collector lives.
     pub counter: bool,
     /// Its value.
@@ -154,7 +157,7 @@ impl Metric {
         let mut samples = Vec::new();
         self.each(metrics, |subject, value| {
             let label = self.scope().label().zip(subject.label());
-            samples.push(Sample { name, label, counter, value });
+            samples.push(Sample { name, label, le: None, counter, value });
         });
         samples
     }
@@ -232,6 +235,18 @@ impl Number for Option<Utc> {
     }
 }
 
+/// In seconds, of either sign.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "saturates")]
+impl Number for i64 {
+    fn shown(self) -> f64 {
+        self as f64
+    }
+
+    fn read(value: f64) -> Self {
+        value as Self
+    }
+}
+
 impl Number for bool {
     fn shown(self) -> f64 {
         u8::from(self).into()
@@ -250,6 +265,18 @@ fn sum<N: AddAssign>(ours: &mut N, theirs: N) {
 /// Of two collectors, the one that is worse.
 fn max<N: Ord + Copy>(ours: &mut N, theirs: N) {
     *ours = (*ours).max(theirs);
+}
+
+/// Of two collectors, what is further from nothing.
+fn farthest(ours: &mut i64, theirs: i64) {
+    if ours.unsigned_abs() < theirs.unsigned_abs() {
+        *ours = theirs;
+    }
+}
+
+/// Of two collectors, what comes first.
+fn first(ours: &mut Option<Utc>, theirs: Option<Utc>) {
+    *ours = ours.iter().copied().chain(theirs).min();
 }
 
 /// One line a metric: its field and type, what two collectors have together, its kind, name and
@@ -279,6 +306,10 @@ macro_rules! metrics {
             /// The feed.
             pub feed: Feed,
             $(#[doc = $help_of] pub $of: $Of,)*
+            /// From the time of an event, as its record says, until the host had the record.
+            pub event_delay: Delays,
+            /// From Microsoft's publication of a record until the host had it. Not of activities.
+            pub publication_delay: Delays,
         }
 
         impl Metrics {
@@ -298,7 +329,8 @@ macro_rules! metrics {
             /// All zero.
             #[must_use]
             pub fn new(feed: Feed) -> Self {
-                Self { feed, $($of: Default::default(),)* }
+                let (event_delay, publication_delay) = Default::default();
+                Self { feed, event_delay, publication_delay, $($of: Default::default(),)* }
             }
 
             /// Whether any of the counters says that data was lost. The log has said of each loss
@@ -310,6 +342,8 @@ macro_rules! metrics {
 
             fn add(&mut self, other: &Self) {
                 $($sum_of(&mut self.$of, other.$of);)*
+                self.event_delay += other.event_delay;
+                self.publication_delay += other.publication_delay;
             }
         }
 
@@ -370,6 +404,12 @@ metrics! {
     Collector {
         throttled: u64, sum, Counter "throttled_total" "Answers that asked for fewer requests."
         retries: u64, sum, Counter "retries_total" "Requests that failed and were repeated."
+        sign_in_failures: u64, sum, Counter "sign_in_failures_total"
+            "Sign-ins that were refused or did not get through."
+        credential_expiry: Option<Utc>, first, Gauge "credential_expiry_timestamp_seconds"
+            "When the credential ends: of certificates; 0: it does not say."
+        clock_skew: i64, farthest, Gauge "clock_skew_seconds"
+            "Seconds by which the local clock is ahead of Microsoft's; negative: behind."
         hints: u64, sum, Counter "hints_total" "Contents that notifications named."
         hints_taken: u64, sum, Counter "hints_taken_total"
             "Those of them that were news and are looked at."
@@ -427,6 +467,8 @@ metrics! {
             "Time since the moment up to which content is listed and read."
         newest_content: Option<Utc>, max, Gauge "newest_content_timestamp_seconds"
             "When the newest delivered content was made."
+        last_delivery: Option<Utc>, max, Gauge "last_delivery_timestamp_seconds"
+            "When the host last took something."
         denied: bool, max, Gauge "denied" "1 while Microsoft denies this content type to the app."
     }
 }
@@ -456,15 +498,13 @@ impl Metrics {
 /// What a packaging counts itself, by the form that it gives to records.
 pub const RECORDS_MALFORMED: &str = "records_malformed_total";
 
-/// Every number in `metrics`.
-#[must_use]
-pub fn samples(metrics: &Metrics) -> Vec<Sample> {
-    METRICS.iter().flat_map(|metric| metric.samples(metrics)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn samples(metrics: &Metrics) -> Vec<Sample> {
+        METRICS.iter().flat_map(|metric| metric.samples(metrics)).collect()
+    }
 
     /// Another number for each metric of each of two feeds.
     fn counted() -> Metrics {
@@ -504,7 +544,7 @@ mod tests {
         let units = |unit| METRICS.iter().filter(move |metric| metric.unit() == unit);
         let names = |unit| units(unit).map(Metric::name).collect::<Vec<_>>();
         assert_eq!(names(Some("bytes")), ["undelivered_bytes"]);
-        assert_eq!(names(Some("seconds")).len(), 4);
+        assert_eq!(names(Some("seconds")).len(), 7);
     }
 
     #[test]
@@ -533,7 +573,8 @@ mod tests {
         let (one, other) = (counted(), samples(&other));
         for ((both, one), other) in samples(&both).iter().zip(samples(&one)).zip(other) {
             let greatest = one.value.max(other.value);
-            let worse = ["lag_seconds", "backlog_seconds", "denied"].contains(&both.name)
+            let worse = ["lag_seconds", "backlog_seconds", "clock_skew_seconds", "denied"]
+                .contains(&both.name)
                 || both.name.contains("timestamp");
             let expected = if worse { greatest } else { one.value + other.value };
             assert_eq!(both.value, expected, "{both:?}");

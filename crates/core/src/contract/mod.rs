@@ -1,10 +1,12 @@
 //! What the core and its driver say to each other. Plain data.
 
 pub(crate) mod batch;
+pub(crate) mod delay;
 pub(crate) mod event;
 mod event_code;
 mod event_text;
 pub(crate) mod feed;
+pub(crate) mod histogram;
 pub(crate) mod history;
 pub(crate) mod io;
 pub(crate) mod level;

@@ -14,8 +14,10 @@
 
 use std::collections::VecDeque;
 
+use crate::base::time::Utc;
 use crate::contract::batch::BatchId;
 use crate::contract::loss::LossKind;
+use crate::contract::metrics::LaneMetrics;
 use crate::records::treatment::Treated;
 
 /// Entries at the most, but for what requests under way still add.
@@ -42,11 +44,30 @@ pub(crate) struct Entry {
     pub dropped: u64,
     /// Bytes of its records.
     pub bytes: u64,
+    /// When its events happened, to the second, and how many did: of those that say so.
+    pub happened: Box<[(Utc, u64)]>,
+    /// When Microsoft published it.
+    pub published: Utc,
     /// Whether the host has taken it. A mere end of a blob needs no taking.
     pub delivered: bool,
 }
 
 impl Entry {
+    /// Counts what the host has taken at this moment.
+    pub(crate) fn count(&self, metrics: &mut LaneMetrics, server_now: Utc) {
+        metrics.records_delivered += self.records;
+        metrics.records_redacted += self.treated.redacted;
+        metrics.records_withheld += self.treated.withheld;
+        metrics.records_malformed += self.treated.malformed;
+        metrics.bytes_delivered += self.bytes;
+        if 0 < self.records {
+            metrics.last_delivery = metrics.last_delivery.max(Some(server_now));
+        }
+        for (happened, records) in &self.happened {
+            metrics.event_delay.note(*happened, server_now, *records);
+        }
+    }
+
     /// What of it is lost.
     pub(crate) const fn lost(&self) -> [(LossKind, u64); 2] {
         [
@@ -143,6 +164,8 @@ mod tests {
             treated: Treated::default(),
             dropped: 0,
             bytes: 10,
+            happened: Box::default(),
+            published: Utc::from_millis(0),
             delivered: false,
         });
     }

@@ -7,6 +7,7 @@ mod activities;
 mod bench;
 mod blobs;
 mod calls;
+mod delays;
 mod hints;
 mod listing;
 mod losses;

@@ -478,11 +478,7 @@ impl ActivityLane {
                 desk.lose(Loss { count, ..loss });
             }
         }
-        self.metrics.records_delivered += entry.records;
-        self.metrics.records_redacted += entry.treated.redacted;
-        self.metrics.records_withheld += entry.treated.withheld;
-        self.metrics.records_malformed += entry.treated.malformed;
-        self.metrics.bytes_delivered += entry.bytes;
+        entry.count(&mut self.metrics, desk.server_time(now));
     }
 
     /// Says so, once, when the backlog is delivered.
