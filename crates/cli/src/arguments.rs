@@ -48,6 +48,11 @@ pub(crate) fn receives(name: &str) -> bool {
     name.starts_with("webhook_")
 }
 
+/// Whether an option is about being looked at while collecting.
+pub(crate) fn is_status(name: &str) -> bool {
+    matches!(name, "status_listen" | "metrics_file")
+}
+
 /// The value of a flag, or of its variable; an empty variable counts as unset. `None` as well for
 /// an option that the command does not have.
 pub(crate) fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<(&'a str, bool)> {

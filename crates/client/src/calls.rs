@@ -78,6 +78,7 @@ impl Calls {
             sink,
             store: &mut self.store,
             webhook: None,
+            status: None,
             flushed: Vec::new(),
             look_at: Instant::now(),
             shutdown_told: false,

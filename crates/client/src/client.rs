@@ -19,6 +19,7 @@ use crate::restart::RestartPause;
 use crate::runtime::Runtime;
 use crate::settings::{NativeOptions, Settings};
 use crate::sink::Sink;
+use crate::status::{Slot, Status};
 use crate::store::Store;
 use crate::webhook::{Receiver, WebhookOptions};
 
@@ -35,6 +36,9 @@ pub struct Client<S> {
     inbox: Inbox,
     runtime: Runtime,
     webhook: Option<Receiver>,
+    /// Keeps the status to be seen. Before what it shows: at its end it writes that down.
+    _shown: Option<Status>,
+    status: Option<Slot>,
     runs: u64,
     // Last: whoever waits for the lock may rely on everything else being gone.
     store: Store,
@@ -48,9 +52,13 @@ impl<S: Sink> Client<S> {
     /// See [`OpenError`]. A state file is left as it was.
     pub fn open(settings: Settings, sink: impl FnOnce(Handle) -> S) -> Result<Self, OpenError> {
         let http = Clients::new(&settings.native)?;
-        let mut client = Self::open_on(settings, http, Runtime::new()?, sink)?;
+        let shown = Status::start(&settings.native.status)?;
+        let slot = shown.as_ref().map(|status| status.enter("", settings.config.tenant_id()));
+        let mut client = Self::open_on(settings, http, Runtime::new()?, slot, sink)?;
         let (settings, sink) = (&client.settings, &mut client.sink);
         warn(&settings.native, |level, text| sink.log(level, text));
+        tell_of_status(shown.as_ref(), |level, text| sink.log(level, text));
+        client._shown = shown;
         Ok(client)
     }
 
@@ -59,6 +67,7 @@ impl<S: Sink> Client<S> {
         settings: Settings,
         http: Clients,
         runtime: Runtime,
+        status: Option<Slot>,
         sink: impl FnOnce(Handle) -> S,
     ) -> Result<Self, OpenError> {
         let store = Store::open(settings.native.db.as_ref(), settings.config.tenant_id())?;
@@ -85,6 +94,8 @@ impl<S: Sink> Client<S> {
             inbox,
             runtime,
             webhook,
+            status,
+            _shown: None,
             runs: 0,
             store,
         })
@@ -116,6 +127,7 @@ impl<S: Sink> Client<S> {
         self.runs += 1;
         self.inbox.begin_run();
         let stored = self.store.load().map_err(RunError::Store)?;
+        self.status.iter().for_each(|status| status.begin(&stored));
         self.sink.resume(&stored).map_err(RunError::Sink)?;
         let config = self.settings.config.clone();
         let mut collector = Collector::new(config, &stored, seed(), self.clocks.now())
@@ -131,12 +143,14 @@ impl<S: Sink> Client<S> {
             sink: &mut self.sink,
             store: &mut self.store,
             webhook: self.webhook.as_ref(),
+            status: self.status.as_ref(),
             flushed: Vec::new(),
             look_at: Instant::now(),
             shutdown_told: false,
         };
         m365_audit_core::run(&mut collector, &mut driver)?;
         self.sink.metrics(collector.metrics());
+        self.status.iter().for_each(|status| status.end(collector.metrics()));
         if let Some(webhook) = &self.webhook {
             self.sink.webhook(&webhook.metrics());
         }
@@ -163,10 +177,9 @@ impl<S: Sink> Client<S> {
             }
             let pause = pauses.after(start.elapsed());
             let seconds = pause.as_secs();
-            self.sink.log(
-                Level::Error,
-                &format!("{error}; starting again from the stored state in {seconds} s"),
-            );
+            let problem = format!("{error}; starting again from the stored state in {seconds} s");
+            self.status.iter().for_each(|status| status.fail(&problem));
+            self.sink.log(Level::Error, &problem);
             self.sink.reset();
             if self.inbox.pause(&self.runtime, pause) {
                 return Err(error);
@@ -186,6 +199,20 @@ pub(crate) fn warn(options: &NativeOptions, mut log: impl FnMut(Level, &str)) {
     }
     if !options.verify_tls {
         log(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");
+    }
+}
+
+/// Says where the status is to be seen.
+pub fn tell_of_status(status: Option<&Status>, mut log: impl FnMut(Level, &str)) {
+    let Some(address) = status.and_then(Status::address) else { return };
+    log(Level::Info, &format!("the status is shown at http://{address}/"));
+    if !address.ip().is_loopback() {
+        log(
+            Level::Warn,
+            "status_listen answers beyond this machine, to everybody and without a password: who \
+             is collected, how much, and what fails; write a port alone to answer this machine \
+             alone, behind a reverse proxy that asks who it is",
+        );
     }
 }
 

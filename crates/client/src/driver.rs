@@ -17,6 +17,7 @@ use crate::handle::{Handle, Message};
 use crate::http::Http;
 use crate::runtime::Runtime;
 use crate::sink::Sink;
+use crate::status::{HistoryNews, Slot};
 use crate::store::Store;
 use crate::webhook::Receiver;
 
@@ -54,6 +55,8 @@ pub(crate) struct Driver<'a, S> {
     pub(crate) sink: &'a mut S,
     pub(crate) store: &'a mut Store,
     pub(crate) webhook: Option<&'a Receiver>,
+    /// Where others see how it stands.
+    pub(crate) status: Option<&'a Slot>,
     /// Scratch space for [`Sink::flush`].
     pub(crate) flushed: Vec<BatchId>,
     /// When it is looked next what somebody has written into the store.
@@ -87,16 +90,22 @@ impl<S: Sink> Io for Driver<'_, S> {
 
     fn emit(&mut self, mut batch: Batch) -> Result<Taken, RunError> {
         batch.id = self.inbox.outward(batch.id);
-        self.sink.emit(batch).map_err(RunError::Sink)?;
-        Ok(Taken::Later)
+        self.status.iter().for_each(|status| status.turn_to_output());
+        let emitted = self.sink.emit(batch).map_err(RunError::Sink);
+        self.status.iter().for_each(|status| status.turn());
+        emitted.map(|()| Taken::Later)
     }
 
     fn commit(&mut self, mut commit: Commit) -> Result<(), RunError> {
         self.sink.stamp(&mut commit);
-        self.store.commit(commit).map_err(RunError::Store)
+        let news = self.status.map(|_| HistoryNews::of(&commit));
+        self.store.commit(commit).map_err(RunError::Store)?;
+        self.status.iter().zip(news).for_each(|(status, news)| status.remember(news));
+        Ok(())
     }
 
     fn observe(&mut self, event: Event) {
+        self.status.iter().for_each(|status| status.observe(&event));
         self.sink.observe(&event);
     }
 
@@ -106,13 +115,17 @@ impl<S: Sink> Io for Driver<'_, S> {
         metrics: &Metrics,
         inputs: &mut Vec<Input>,
     ) -> Result<(), RunError> {
+        self.status.iter().for_each(|status| status.turn_to_output());
         self.sink.flush(&mut self.flushed).map_err(RunError::Sink)?;
         let inbox = &mut *self.inbox;
         inputs
             .extend(self.flushed.drain(..).filter_map(|id| inbox.inward(id)).map(Input::Delivered));
         self.sink.metrics(metrics);
+        self.status.iter().for_each(|status| status.show(metrics));
         if let Some(webhook) = self.webhook {
-            self.sink.webhook(&webhook.metrics());
+            let metrics = webhook.metrics();
+            self.sink.webhook(&metrics);
+            self.status.iter().for_each(|status| status.webhook(&metrics));
         }
         inputs.extend(self.inbox.shorts.drain(..).map(Input::OutputShort));
         self.look_at_store(metrics, inputs);

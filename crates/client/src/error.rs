@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use m365_audit_core::{StateError, TransportError};
 
+use crate::status::StatusError;
 use crate::store::StoreError;
 
 /// Why a client could not be opened.
@@ -19,6 +20,9 @@ pub enum OpenError {
     /// The system gave no thread or no event queue.
     #[error("the runtime cannot be set up: {0}")]
     Runtime(#[from] io::Error),
+    /// The status cannot be shown.
+    #[error(transparent)]
+    Status(#[from] StatusError),
     /// The webhook's address cannot be listened at.
     #[error("webhook_listen = \"{address}\": {error}")]
     Webhook {

@@ -13,13 +13,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use m365_audit_core::{ContentRef, Level, Outcome};
 
-use crate::client::{Client, warn};
+use crate::client::{Client, tell_of_status, warn};
 use crate::error::OpenError;
 use crate::handle::Handle;
 use crate::http::Clients;
 use crate::restart::RestartPause;
 use crate::runtime::Runtime;
 use crate::sink::Sink;
+use crate::status::{Slot, Status};
 use crate::tenants::{Tenant, Tenants, TenantsFile};
 
 /// How often the file is looked at. One `stat` call each.
@@ -66,6 +67,7 @@ pub struct Fleet<H> {
     stamp: Option<(SystemTime, u64)>,
     once: bool,
     transport: Option<(Clients, Runtime)>,
+    status: Option<Status>,
     members: BTreeMap<Box<str>, Member>,
     /// Counts the starts of all, so that the end of an earlier run is not taken for a later one's.
     starts: u64,
@@ -81,6 +83,8 @@ struct Member {
     /// Names its present run among all.
     start: u64,
     state: State,
+    /// Where others see how it stands, also between two runs.
+    shown: Option<Slot>,
     pauses: RestartPause,
 }
 
@@ -146,6 +150,7 @@ impl<H: FleetHost> Fleet<H> {
             stamp,
             once,
             transport: None,
+            status: None,
             members: BTreeMap::new(),
             starts: 0,
             failed: 0,
@@ -160,6 +165,8 @@ impl<H: FleetHost> Fleet<H> {
             options.in_flight_max = wanted.min(CONNECTIONS_KEPT_MAX).max(options.in_flight_max);
             let clients = Clients::new(&options)?;
             fleet.transport = Some((clients, Runtime::shared()?));
+            fleet.status = Status::start(&options.status)?;
+            tell_of_status(fleet.status.as_ref(), |level, text| fleet.host.log(None, level, text));
         }
         fleet.take(tenants);
         Ok(fleet)
@@ -262,10 +269,13 @@ impl<H: FleetHost> Fleet<H> {
     fn add(&mut self, tenant: Tenant) {
         let name = tenant.name.clone();
         let until = Instant::now();
+        let tenant_id = tenant.settings.config.tenant_id();
+        let shown = self.status.as_ref().map(|status| status.enter(&name, tenant_id));
         let member = Member {
             tenant,
             start: 0,
             state: State::Resting { until },
+            shown,
             pauses: RestartPause::new(),
         };
         self.members.insert(name, member);
@@ -319,8 +329,8 @@ impl<H: FleetHost> Fleet<H> {
         settings.config = settings.config.once(self.once);
         let opened = transport.and_then(|(clients, runtime)| {
             self.transport = Some((clients.clone(), runtime.clone()));
-            let tenant = &member.tenant;
-            Client::open_on(settings, clients, runtime, |handle| host.sink(tenant, handle))
+            let (tenant, shown) = (&member.tenant, member.shown.clone());
+            Client::open_on(settings, clients, runtime, shown, |handle| host.sink(tenant, handle))
         });
         let start = member.start;
         let how = match opened {
@@ -352,6 +362,7 @@ impl<H: FleetHost> Fleet<H> {
         };
         if self.once {
             if let Ended::Failed(problem) = &how {
+                member.shown.iter().for_each(|shown| shown.fail(problem));
                 self.host.log(Some(name), Level::Error, problem);
             }
             member.state = State::Done(how);
@@ -368,6 +379,7 @@ impl<H: FleetHost> Fleet<H> {
             };
             let message =
                 format!("{problem}; starting again from the stored state in {} s", pause.as_secs());
+            member.shown.iter().for_each(|shown| shown.fail(&message));
             self.host.log(Some(name), Level::Error, &message);
         }
         self.host.left(name);

@@ -42,14 +42,17 @@ mod error;
 mod failure;
 mod files;
 mod fleet;
+mod guests;
 mod handle;
 mod http;
+mod look;
 mod proxy;
 mod restart;
 mod roots;
 mod runtime;
 mod settings;
 mod sink;
+mod status;
 mod store;
 mod tenants;
 mod tls;
@@ -64,7 +67,7 @@ pub mod fuzzing {
 }
 
 pub use calls::Calls;
-pub use client::Client;
+pub use client::{Client, tell_of_status};
 pub use credentials::CredentialFile;
 pub use environment::complete as complete_from_environment;
 pub use error::{OpenError, RunError};
@@ -73,12 +76,14 @@ pub use files::{open_private, refuse_link, sync_directory};
 pub use fleet::{Fleet, FleetHandle, FleetHost, FleetOutcome};
 pub use handle::Handle;
 pub use http::{client as http_client, direct_client, is_this_machine};
+pub use look::StatusLook;
 pub use proxy::Proxy;
 pub use restart::RestartPause;
 pub use roots::read_roots;
 pub use runtime::Runtime;
 pub use settings::{NativeOptions, Settings, drop_unused, in_order};
 pub use sink::{SINK_KEYS, Sink};
+pub use status::{HistoryNews, STATUS_METRICS, Slot, Status, StatusError, StatusOptions};
 pub use store::{
     Copied, DbOptions, DbState, Store, StoreError, amend, backup, inspect, inspect_tenant, probe,
     restore, tenants_in,

@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use crate::credentials::{CredentialFile, read_secret};
 use crate::proxy::Proxy;
 use crate::roots::read_roots;
+use crate::status::StatusOptions;
 use crate::store::DbOptions;
 use crate::webhook::WebhookOptions;
 
@@ -46,6 +47,8 @@ pub struct NativeOptions {
     pub in_flight_max: usize,
     /// Where Microsoft's notifications are received; `None`: nowhere.
     pub webhook: Option<WebhookOptions>,
+    /// Where the status of this process is to be seen.
+    pub status: StatusOptions,
 }
 
 impl Settings {
@@ -110,7 +113,7 @@ pub fn drop_unused(raw: &mut RawOptions) {
 }
 
 impl NativeOptions {
-    fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
+    pub(crate) fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader::new(raw);
         let db = DbOptions::parse(&mut reader);
         let proxy = reader.optional("proxy_url").map(|text| Proxy::parse(&text)).transpose();
@@ -137,11 +140,12 @@ impl NativeOptions {
         });
         let verify_tls = reader.boolean("verify_tls");
         let webhook = WebhookOptions::parse(&mut reader);
+        let status = StatusOptions::parse(&mut reader);
         reader.finish_known()?;
         // The core has the say over this option and reports its mistakes.
         let in_flight_max = Reader::new(raw).number("max_in_flight");
         let in_flight_max = usize::try_from(in_flight_max).unwrap_or(usize::MAX);
-        Ok(Self { db, proxy, roots, verify_tls, in_flight_max, webhook })
+        Ok(Self { db, proxy, roots, verify_tls, in_flight_max, webhook, status })
     }
 }
 

@@ -8,7 +8,6 @@
 mod answer;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod guests;
 mod limits;
 mod metrics;
 mod options;
@@ -30,10 +29,10 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::guests::{Guests, Room};
 use crate::handle::Handle;
 use crate::runtime::Runtime;
 
-use self::guests::{Guests, Room};
 use self::limits::{Bucket, Quiet};
 use self::metrics::Counts;
 use self::shared::{Patience, Shared};

@@ -59,7 +59,8 @@ impl Input for M365Audit {
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
     fn new(setup: &mut Setup<'_>) -> Result<Self, Failure> {
-        let settings = Settings::read(setup.properties()).map_err(|errors| lines(&errors))?;
+        let mut settings = Settings::read(setup.properties()).map_err(|errors| lines(&errors))?;
+        settings.name(setup.instance_name());
         if settings.tags != Tags::Instance && !setup.own_tags() {
             return Err(Failure::new(
                 "tag_per_content_type = \"on\": this build of Fluent Bit exports no \

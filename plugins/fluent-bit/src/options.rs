@@ -90,6 +90,20 @@ impl Settings {
         Self::parse(raw)
     }
 
+    /// What the section is called, where several show their status at one place.
+    pub(crate) fn name(&mut self, instance: &str) {
+        let name = |settings: &mut ClientSettings| {
+            settings.native.status.packaging = "fluent-bit";
+            settings.native.status.instance = instance.into();
+        };
+        match &mut self.who {
+            Who::One(settings) => name(settings),
+            Who::Many(_, tenants) => {
+                tenants.tenants.iter_mut().for_each(|tenant| name(&mut tenant.settings));
+            }
+        }
+    }
+
     fn parse(mut raw: RawOptions) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader::new(&raw);
         let tags = tags(&mut reader);

@@ -55,7 +55,8 @@ pub(crate) fn args(also: &[&str]) -> Vec<Arg> {
             .help("The least important lines to show on stderr"),
         arguments::words("log-format", &["text", "json"], "text").help("How lines on stderr look"),
     ];
-    let options = arguments::args().filter(|arg| !arguments::receives(arg.get_id().as_str()));
+    let of_collectors = |name: &str| arguments::receives(name) || arguments::is_status(name);
+    let options = arguments::args().filter(|arg| !of_collectors(arg.get_id().as_str()));
     let options = options.map(|arg| {
         let name = arg.get_id().as_str();
         let shown = SHOWN.contains(&name)

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use clap::ArgMatches;
-use m365_audit_client::{Runtime, Settings, Store, direct_client, http_client};
+use m365_audit_client::{
+    Runtime, Settings, Slot, Status, Store, direct_client, http_client, tell_of_status,
+};
 use m365_audit_core::options::{HOST_OPTIONS, OptionSpec};
 use m365_audit_core::{Level, RawOptions, Secret};
 use m365_audit_host::forward::ForwardSink;
@@ -111,6 +113,8 @@ struct Prepared {
     output: Option<SharedOutput>,
     once: bool,
     log: Log,
+    /// Where others see how it stands, once that is so.
+    status: Arc<OnceLock<Slot>>,
     /// Reads everything again, for a credential that has changed in its file.
     refresh: Box<dyn Fn() -> Option<Secret<String>>>,
 }
@@ -143,7 +147,12 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
     let prepare = || -> Result<Prepared, Ending> {
         let component = load(matches).map_err(Ending::misconfigured)?;
         let lines = log.clone();
-        let logger = Logger::new(move |level, message| lines.write(level, message));
+        let status = Arc::new(OnceLock::<Slot>::new());
+        let told = Arc::clone(&status);
+        let logger = Logger::new(move |level, message| {
+            told.get().into_iter().for_each(|status| status.tell(level, message));
+            lines.write(level, message);
+        });
         let clients = http_client(&settings.native)
             .and_then(|usual| {
                 let proxy = settings.native.proxy.clone();
@@ -173,6 +182,7 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
             component,
             once,
             log: log.clone(),
+            status,
             refresh: refresh(matches, once, metadata),
         })
     };
@@ -246,8 +256,18 @@ fn check(mut prepared: Prepared) -> Ending {
 }
 
 fn collect(prepared: Prepared) -> Ending {
-    let Prepared { settings, component, sandbox, config, sink, output, once, log, refresh } =
-        prepared;
+    let Prepared {
+        settings,
+        component,
+        sandbox,
+        config,
+        mut sink,
+        output,
+        once,
+        log,
+        status,
+        refresh,
+    } = prepared;
     let accepted = |output: &SharedOutput| run::accept(&lock(output), settings.native.db.is_some());
     if let Some(Err(refusal)) = output.as_ref().map(accepted) {
         return Ending::misconfigured(refusal.trim_end());
@@ -266,6 +286,12 @@ fn collect(prepared: Prepared) -> Ending {
         Ok(store) => store,
         Err(error) => return Ending::failed(error),
     };
+    // Shown for as long as this function runs.
+    let shown = match show(&settings, &status, &log) {
+        Ok(shown) => shown,
+        Err(ending) => return ending,
+    };
+    sink.show_at(status.get().cloned());
     let mut host = match Host::new(component, sandbox, config, store, sink, once) {
         Ok(host) => host.refresh(refresh),
         Err(error) => return Ending::failed(error),
@@ -277,12 +303,25 @@ fn collect(prepared: Prepared) -> Ending {
     };
     let result = host.run();
     let losses = host.sink().close();
+    drop(shown);
     let mut ending = verdict(&result, once && signals.came());
     if losses > 0 {
         ending.level = ending.level.min(Level::Warn);
         ending.words.push_str(&run::losses_words(losses));
     }
     ending
+}
+
+/// Shows how it stands, if the options say so.
+fn show(settings: &Settings, status: &OnceLock<Slot>, log: &Log) -> Result<Option<Status>, Ending> {
+    let mut options = settings.native.status.clone();
+    options.packaging = "host";
+    let shown = Status::start(&options).map_err(Ending::failed)?;
+    tell_of_status(shown.as_ref(), |level, line| log.write(level, line));
+    if let Some(shown) = &shown {
+        status.get_or_init(|| shown.enter_component(settings.config.tenant_id()));
+    }
+    Ok(shown)
 }
 
 /// The exit code and the last words.

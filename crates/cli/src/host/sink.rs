@@ -1,5 +1,6 @@
 //! The sinks of `host run`: lines as `run` writes them, or events for a forward receiver.
 
+use m365_audit_client::{HistoryNews, Slot};
 use m365_audit_core::{Commit, Level, Metrics, OutputShort, Stored};
 use m365_audit_host::forward::ForwardSink;
 use m365_audit_host::{Lines, Metric, Sink, SinkError};
@@ -16,6 +17,8 @@ pub(crate) struct HostSink {
     progress: Progress,
     /// What the component counted last.
     counted: Metrics,
+    /// Where others see how it stands.
+    status: Option<Slot>,
     log: Log,
 }
 
@@ -30,7 +33,12 @@ pub(crate) enum Target {
 
 impl HostSink {
     pub(crate) fn new(target: Target, progress: Progress, log: Log) -> Self {
-        Self { target, progress, counted: Metrics::default(), log }
+        Self { target, progress, counted: Metrics::default(), status: None, log }
+    }
+
+    /// Shows at this place how it stands.
+    pub(crate) fn show_at(&mut self, status: Option<Slot>) {
+        self.status = status;
     }
 
     /// Tries to reach the receiver, if there is one.
@@ -45,12 +53,14 @@ impl HostSink {
     /// acknowledged.
     pub(crate) fn close(&mut self) -> u64 {
         self.progress.close(&self.counted, &self.log);
+        self.status.iter().for_each(|status| status.end(&self.counted));
         self.counted.losses_unacknowledged
     }
 }
 
 impl Sink for HostSink {
     fn resume(&mut self, stored: &Stored) -> Result<Option<OutputShort>, SinkError> {
+        self.status.iter().for_each(|status| status.recall(stored));
         let Target::Lines(output, memory) = &mut self.target else { return Ok(None) };
         let missing = memory.resume(&mut lock(output), stored).map_err(|error| SinkError {
             message: format!("the output cannot be read: {error}"),
@@ -86,10 +96,12 @@ impl Sink for HostSink {
         if let Target::Lines(output, memory) = &mut self.target {
             memory.stamp(&lock(output), commit);
         }
+        self.status.iter().for_each(|status| status.remember(HistoryNews::of(commit)));
     }
 
     fn metrics(&mut self, metrics: &[Metric]) {
         self.counted = metrics::of_component(metrics);
+        self.status.iter().for_each(|status| status.show(&self.counted));
         self.progress.show(&self.counted, &self.log);
     }
 }

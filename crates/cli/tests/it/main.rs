@@ -14,6 +14,7 @@ mod output;
 mod records;
 mod report;
 mod run;
+mod status;
 #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "some of it is for the host's tests"))]
 mod support;
 mod tenants;

@@ -31,6 +31,12 @@ fn options() -> NativeOptions {
         verify_tls: true,
         in_flight_max: 4,
         webhook: None,
+        status: crate::status::StatusOptions {
+            listen: None,
+            file: None,
+            packaging: "run",
+            instance: "".into(),
+        },
     }
 }
 

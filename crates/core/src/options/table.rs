@@ -552,6 +552,21 @@ pub const OPTIONS: &[OptionSpec] = &[
         "PEM file with the private key of webhook_cert_file.",
     ),
     option(
+        "status_listen",
+        Kind::Text,
+        None,
+        Scope::Native,
+        "PORT or ADDRESS:PORT at which to show how collection stands: a page, /metrics, /status, \
+         /healthz, /readyz. A port alone answers this machine alone.",
+    ),
+    option(
+        "metrics_file",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "File for the textfile collector of node_exporter, ending with .prom; written every 15 s.",
+    ),
+    option(
         "db",
         Kind::Path,
         None,

@@ -45,6 +45,7 @@ const CLIENT: Layered = Layered {
             "credentials",
             "environment",
             "files",
+            "guests",
             "handle",
             "proxy",
             "restart",
@@ -53,9 +54,10 @@ const CLIENT: Layered = Layered {
             "toml_text",
         ],
         &["failure", "roots", "store", "webhook"],
+        &["status"],
         &["error", "settings", "sink"],
         &["http", "tenants"],
-        &["driver"],
+        &["driver", "look"],
         &["client"],
         &["calls", "fleet"],
     ],
@@ -83,7 +85,7 @@ const HOST: Layered = Layered {
 const CLI: Layered = Layered {
     name: "cli",
     rows: &[
-        &["arguments", "config_file", "exit", "memory"],
+        &["arguments", "config_file", "exit", "memory", "monitoring"],
         &["log", "options", "sources"],
         &["calls", "output", "state"],
         &[

@@ -16,14 +16,14 @@ struct Guest {
 
 /// All connections, the oldest first.
 #[derive(Debug)]
-pub(super) struct Guests {
+pub(crate) struct Guests {
     max: usize,
     guests: VecDeque<Guest>,
 }
 
 /// How there came to be room for one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(crate) enum Room {
     /// There was some.
     Free,
     /// Somebody who has not brought the authentication id has had to go.
@@ -31,12 +31,12 @@ pub(super) enum Room {
 }
 
 impl Guests {
-    pub(super) const fn new(max: usize) -> Self {
+    pub(crate) const fn new(max: usize) -> Self {
         Self { max, guests: VecDeque::new() }
     }
 
     /// Makes room for one more connection; `None` if nobody can be asked to go.
-    pub(super) fn make_room(&mut self) -> Option<Room> {
+    pub(crate) fn make_room(&mut self) -> Option<Room> {
         if self.guests.len() < self.max {
             return Some(Room::Free);
         }
@@ -50,7 +50,7 @@ impl Guests {
         Some(Room::Evicted)
     }
 
-    pub(super) fn welcome(&mut self, task: AbortHandle, known: Arc<AtomicBool>) {
+    pub(crate) fn welcome(&mut self, task: AbortHandle, known: Arc<AtomicBool>) {
         self.guests.push_back(Guest { task, known });
     }
 }
