@@ -14,6 +14,7 @@ mod exit;
 mod host;
 mod log;
 mod memory;
+mod monitoring;
 mod notifications;
 mod options;
 mod output;

@@ -5,17 +5,19 @@ use std::io::{self, Write};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
-use m365_audit_core::METRICS;
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
+use m365_audit_core::{HISTOGRAMS, METRICS};
 
 use crate::arguments::{flag, specs, variable};
 use crate::exit::COMPLETE;
+use crate::monitoring;
 
 /// Columns of a comment in a sample.
 const COMMENT_COLUMNS: usize = 96;
 
 /// What can be printed.
-const FORMATS: [&str; 5] = ["markdown", "toml", "fluent-bit", "host", "metrics"];
+const FORMATS: [&str; 7] =
+    ["markdown", "toml", "fluent-bit", "host", "metrics", "prometheus-rules", "grafana"];
 
 pub(crate) fn command() -> Command {
     Command::new("options").about("Print every option, or a configuration to start from").arg(
@@ -26,7 +28,7 @@ pub(crate) fn command() -> Command {
             .default_value("markdown")
             .help(
                 "A table; a file for `run --config`; a pipeline for Fluent Bit; a table of what \
-                 `host` has beside; a table of what is counted",
+                 `host` has beside; a table of what is counted; rules for Prometheus; a dashboard for Grafana",
             ),
     )
 }
@@ -38,6 +40,8 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
         Some("fluent-bit") => fluent_bit(),
         Some("host") => markdown(HOST_OPTIONS),
         Some("metrics") => metrics(),
+        Some("prometheus-rules") => monitoring::prometheus_rules(),
+        Some("grafana") => monitoring::grafana(),
         _ => markdown(OPTIONS),
     };
     // A reader that has seen enough is no failure.
@@ -64,6 +68,11 @@ fn metrics() -> String {
         let help = metric.help().trim_end_matches('.');
         let help = help.replace("data was lost", "**data was lost**");
         text.push_str(&format!("| `{}` | {label}| {help} |\n", metric.name()));
+    }
+    for histogram in &HISTOGRAMS {
+        let help = histogram.help().trim_end_matches('.');
+        let name = format!("{}_bucket`, `_sum`, `_count", histogram.name());
+        text.push_str(&format!("| `{name}` | `content_type`, `le` | {help}; a histogram |\n"));
     }
     text
 }
@@ -150,6 +159,8 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "webhook_address") => "https://audit.example/m365",
         (None, "webhook_cert_file") => "/etc/m365-audit/webhook.pem",
         (None, "webhook_key_file") => "/etc/m365-audit/webhook.key",
+        (None, "status_listen") => "9477",
+        (None, "metrics_file") => "/var/lib/prometheus/node-exporter/m365_audit.prom",
         (None, "redact_fields") => "Item.Subject, .ClientIP",
         (None, "redact_key_file") => "/run/secrets/m365-audit-redact",
         (None, "portal_url") => "https://contoso.us.portal.cloudappsecurity.com",
@@ -209,7 +220,7 @@ mod tests {
     #[test]
     fn the_metrics_that_tell_of_losses_say_so() {
         let text = metrics();
-        assert_eq!(text.lines().count(), METRICS.len() + 2);
+        assert_eq!(text.lines().count(), METRICS.len() + HISTOGRAMS.len() + 2);
         let losses: Vec<_> = text
             .lines()
             .filter(|line| line.contains("**data was lost**"))
