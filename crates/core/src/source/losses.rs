@@ -313,10 +313,10 @@ impl Losses {
 
     /// Of all pairs of one kind and feed the one with the least time between them.
     fn nearest(&self) -> Option<(u64, u64)> {
-        let mut all: Vec<_> = self.open.iter().collect();
+        let mut all: Vec<_> = self.open.iter().map(|(number, loss)| (number, &**loss)).collect();
         all.sort_unstable_by_key(|(_, loss)| (loss.kind, loss.feed, loss.created));
         let pairs = all.windows(2).filter(|pair| pair[0].1.is_like(pair[1].1));
-        let between = |pair: &[(&u64, &Box<Loss>)]| match (pair[0].1.created, pair[1].1.created) {
+        let between = |pair: &[(&u64, &Loss)]| match (pair[0].1.created, pair[1].1.created) {
             (Some((_, end)), Some((start, _))) => start.since(end),
             (Some(_), None) | (None, Some(_)) | (None, None) => std::time::Duration::ZERO,
         };

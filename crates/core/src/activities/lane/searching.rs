@@ -149,9 +149,8 @@ impl ActivityLane {
     /// again is neither.
     pub(super) fn listed(&self, failures_max: u32) -> IntervalSet {
         let mut listed = self.coverage.covered().clone();
-        let counts =
-            |walk: &&Box<Walk>| walk.urgency != Urgency::Soon && walk.failures < failures_max;
-        for walk in self.walks.values().filter(counts) {
+        let counts = |walk: &Walk| walk.urgency != Urgency::Soon && walk.failures < failures_max;
+        for walk in self.walks.values().filter(|walk| counts(walk)) {
             listed.insert(walk.window);
         }
         listed
