@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 
 use super::plan::REACH;
-use crate::base::key;
 use crate::base::time::Utc;
 use crate::contract::state::{self, Changes, StateError, Stored};
 use crate::source::keys::LaneKeys;
@@ -66,7 +65,7 @@ pub(super) struct SeenActivities {
 
 /// How many activities a stored piece holds: a time comes first.
 pub(crate) fn remembered(value: &str) -> usize {
-    value.split_once(' ').map_or(0, |(_, keys)| key::count(keys))
+    value.split_once(' ').map_or(0, |(_, revisions)| revision::count(revisions))
 }
 
 impl SeenActivities {
@@ -227,6 +226,12 @@ mod tests {
             let mut seen = SeenActivities::load(&self.stored, &self.keys, 9).unwrap();
             keys.filter(|key| seen.emit(activity(*key)) == Novelty::Known).collect()
         }
+    }
+
+    #[test]
+    fn activities_of_a_piece_are_counted_behind_its_time() {
+        let piece = revision::encode(&[1, 2, 3].map(activity));
+        assert_eq!(remembered(&format!("5 {piece}")), 3);
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub(crate) struct SeenRecords {
 
 /// How many records a stored piece holds.
 pub(crate) fn remembered(value: &str) -> usize {
-    key::count(value)
+    revision::count(value)
 }
 
 impl SeenRecords {
@@ -306,6 +306,13 @@ mod tests {
             [5, 6, 7, 8].map(|digest| seen.emit(record(digest))),
             [known, known, known, revised]
         );
+    }
+
+    #[test]
+    fn records_of_a_piece_are_counted_with_what_they_say_and_without() {
+        let record = |key| Revision::new(Key(key), Digest(9));
+        assert_eq!(remembered(&revision::encode(&[1, 2, 3].map(record))), 3);
+        assert_eq!(remembered(&key::encode(&[Key(1), Key(2)])), 2);
     }
 
     #[test]

@@ -138,6 +138,11 @@ pub(crate) fn decode(text: &str) -> Option<Vec<Revision>> {
     sound.then(|| keys.into_iter().zip(digests).map(|(k, d)| Revision::new(k, d)).collect())
 }
 
+/// How many revisions `text` holds, as [`decode`] reads it: by the length of their keys.
+pub(crate) fn count(text: &str) -> usize {
+    key::count(text.split_once(' ').map_or(text, |(keys, _)| keys))
+}
+
 /// The reverse of [`decode`].
 pub(crate) fn encode(revisions: &[Revision]) -> String {
     let keys: Vec<Key> = revisions.iter().map(|revision| revision.key()).collect();
@@ -168,6 +173,15 @@ mod tests {
             ["BwAAAAAAAAAAAAAAEAAAAA ", "BwAAAAAAAAAAAAAAEAAAAA CQAAAAAAAA", " CQAAAAAAAAA", "x"]
         {
             assert_eq!(decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn revisions_are_counted_with_their_digests_and_without() {
+        for count_of in [0, 1, 2, 3, 1_000] {
+            let all: Vec<_> = (0..count_of).map(|key| revision(key, 9)).collect();
+            let keys: Vec<_> = all.iter().map(|revision| revision.key()).collect();
+            assert_eq!((count(&encode(&all)), count(&key::encode(&keys))), (all.len(), all.len()));
         }
     }
 
