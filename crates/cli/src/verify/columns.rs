@@ -7,8 +7,8 @@ use anyhow::bail;
 use csv_core::{ReadRecordResult, ReaderBuilder};
 
 use super::arrived::Named;
-use super::read::{ROW_BYTES_MAX, Taker};
 use super::row::IdField;
+use super::taker::{ROW_BYTES_MAX, Taker};
 
 /// What may stand between columns.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

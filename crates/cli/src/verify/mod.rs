@@ -5,11 +5,13 @@ mod arrived;
 mod ask;
 mod columns;
 mod compare;
+mod known;
 mod missing;
 mod one;
 mod progress;
 mod read;
 mod row;
+mod taker;
 mod tally;
 mod text;
 
@@ -18,18 +20,19 @@ use std::path::{Path, PathBuf};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::MultiProgress;
-use m365_audit_client::{Settings, inspect_tenant};
-use m365_audit_core::{KnownContents, Level, Stored};
+use m365_audit_client::Settings;
+use m365_audit_core::Level;
 
 use self::arrived::{Arrived, Named};
 use self::compare::Comparison;
+use self::known::{contents, stored, tell_of_quota};
 use self::missing::Missing;
 use self::progress::Progress;
-use self::read::{Account, Taker};
 use self::row::{ID_FIELD, IdField, NAMELESS};
+use self::taker::{Account, Taker};
 use self::text::Findings;
 use crate::arguments;
-use crate::calls::{self, Session, code_of, moment, print, say};
+use crate::calls::{self, Session, code_of, moment, print};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::Log;
 
@@ -240,35 +243,4 @@ fn unknown_ids(paths: &[&PathBuf], field: &IdField, arrived: &Arrived) -> Vec<St
         let _ = read::file(path, &mut taker);
     }
     ids
-}
-
-/// What the collector has stored of the tenant, if a db is configured and can be read.
-fn stored(settings: &Settings, log: &Log) -> Option<Stored> {
-    let path = &settings.native.db.as_ref()?.path;
-    match inspect_tenant(path, settings.config.tenant_id()) {
-        Ok(stored) => Some(stored).filter(|stored| !stored.is_empty()),
-        Err(error) => {
-            let told = format!("what the collector knows is not told: {error}");
-            log.write(Level::Warn, &told);
-            None
-        }
-    }
-}
-
-fn contents(stored: &Stored, log: &Log) -> Option<KnownContents> {
-    let read = KnownContents::read(stored);
-    let told = |error| format!("what the collector knows is not told: {error}");
-    read.map_err(|error| log.write(Level::Warn, &told(error))).ok()
-}
-
-fn tell_of_quota(settings: &Settings, log: &Log) {
-    let limit = settings.config.requests_per_minute();
-    let words = format!(
-        "asks Microsoft, with at most {limit} requests a minute (requests_per_minute); a running \
-         collector of this tenant shares Microsoft's quota"
-    );
-    log.write(Level::Info, &words);
-    if log.is_quiet() {
-        say(&format!("{words}\n"));
-    }
 }

@@ -12,8 +12,9 @@ use m365_audit_core::{
 use serde_json::json;
 
 use super::ask::{self, Blob};
+use super::known::{contents, stored, tell_of_quota};
 use super::progress::Progress;
-use super::{contents, stored, tell_of_quota, text};
+use super::text;
 use crate::calls::{self, Session, code_of, print};
 use crate::exit::{COMPLETE, INCOMPLETE};
 use crate::log::{Log, now};

@@ -4,7 +4,7 @@ use m365_audit_core::call::Range;
 use m365_audit_core::{Feed, KnownLoss, Utc, Whereabouts, one_line};
 use serde_json::{Value, json};
 
-use super::read::Account;
+use super::taker::Account;
 use super::tally::{Counts, FeedTally, Gap, Tally, hour_start};
 use crate::calls::table::table;
 
