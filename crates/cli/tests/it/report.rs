@@ -1,19 +1,24 @@
-//! `m365-audit report` and `m365-audit replay`: what the state says of each hour is told in every
-//! form, and hours that are wanted once more are asked for.
+//! `m365-audit report` and `m365-audit replay`: what the state says of each hour is what the
+//! simulated service has, and hours that are wanted once more come once more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::Output;
 
 use m365_audit_client::{DbOptions, Store, inspect_tenant};
 use m365_audit_core::{Commit, Utc};
+use m365_sim::SimConfig;
 use serde_json::Value;
 
-use crate::support::{assert_code, program, text};
+use crate::support::{World, assert_code, lines, one_line, program, text};
 
 const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
 
 const HOUR_MS: i64 = 3_600_000;
+
+fn world() -> World {
+    World::new(SimConfig { subscribed: true, ..crate::support::world() })
+}
 
 /// What the program says of a db.
 fn report(db: &Path, words: &[&str]) -> Output {
@@ -60,6 +65,64 @@ fn history(odd: &[(i64, &str)], more: &[(&str, String)]) -> Vec<(String, String)
     }
     all.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     all.into_iter().collect()
+}
+
+#[test]
+fn the_totals_are_those_of_the_service_and_of_the_output() {
+    let world = world();
+    let dir = tempfile::tempdir().unwrap();
+    let (db, out) = (dir.path().join("state.db"), dir.path().join("out"));
+    let mut run = world.run();
+    run.arg("--once").arg("--db").arg(&db).arg("--output").arg(&out);
+    assert_code(&run.output().unwrap(), 0);
+    let output = report(&db, &["--format", "json"]);
+    assert_code(&output, 0);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let written = std::fs::read(&out).unwrap();
+    let delivered = lines(&written).count() as u64;
+    let tenant = &told["tenants"][0];
+    assert_eq!(tenant["totals"]["records_delivered"], delivered, "{}", tenant["totals"]);
+    // Blob by blob, hour by hour.
+    let mut truth: BTreeMap<(String, i64), std::collections::BTreeSet<String>> = BTreeMap::new();
+    for owed in world.microsoft().owed() {
+        let key = (owed.content_type.to_string(), owed.created_ms / HOUR_MS);
+        truth.entry(key).or_default().insert(owed.content_id.to_string());
+    }
+    let mut hours = 0;
+    for feed in tenant["feeds"].as_array().unwrap() {
+        let sums = |name: &str| feed["totals"][name].as_u64().unwrap();
+        let parts = ["blobs_delivered", "blobs_quarantined", "blobs_lost", "blobs_waiting"];
+        assert_eq!(sums("blobs_listed"), parts.map(sums).iter().sum::<u64>());
+        for hour in feed["hours"].as_array().unwrap() {
+            let name = feed["content_type"].as_str().unwrap().to_owned();
+            let start = Utc::parse(hour["hour"].as_str().unwrap()).unwrap();
+            let listed = hour["blobs_listed"].as_u64().unwrap();
+            let of_hour = truth.get(&(name.clone(), start.hour())).map_or(0, |blobs| blobs.len());
+            // The last moments are not listed yet.
+            if start.hour() < this_hour() - 1 {
+                assert_eq!(listed, of_hour as u64, "{name} {hour}");
+                hours += 1;
+            }
+            assert_eq!(hour["blobs_delivered"], listed);
+        }
+    }
+    assert!(4 <= hours, "{told}");
+    // The same in the other forms.
+    let csv = report(&db, &["--format", "csv"]);
+    let csv = text(&csv.stdout);
+    let head: Vec<_> = csv.lines().next().unwrap().split(',').collect();
+    let column = head.iter().position(|name| *name == "records_delivered").unwrap();
+    let cell = |line: &str| line.split(',').nth(column).unwrap().parse::<u64>().unwrap();
+    assert_eq!(csv.lines().skip(1).map(cell).sum::<u64>(), delivered);
+    let told = report(&db, &[]);
+    let told = text(&told.stdout);
+    assert!(flat(told).contains("Exceptions none"), "{told}");
+    assert!(told.ends_with("everything is settled or open\n"), "{told}");
+    // Before the first start nothing was collected, and that is told if somebody asks for it.
+    let early = report(&db, &["--since", "2d"]);
+    assert_code(&early, 1);
+    let early = flat(text(&early.stdout));
+    assert!(early.contains("not collected: before the first start"), "{early}");
 }
 
 /// What tells of losses, as a page that needs nothing else.
@@ -210,4 +273,51 @@ fn a_replay_says_how_much_it_is_and_touches_nothing_unasked() {
     assert!(text(&several.stderr).contains("--tenant-id"), "{}", text(&several.stderr));
     assert_code(&replay(&db, 4, 3, &["--yes", "--tenant", other]), 0);
     assert_eq!((requests(&db, TENANT).len(), requests(&db, other).len()), (1, 1));
+}
+
+#[test]
+fn hours_that_are_wanted_once_more_come_twice_and_everything_else_once() {
+    let world = world();
+    let dir = tempfile::tempdir().unwrap();
+    let (db, out) = (dir.path().join("state.db"), dir.path().join("out"));
+    let run = || {
+        let mut run = world.run();
+        run.arg("--once").arg("--db").arg(&db).arg("--output").arg(&out).output().unwrap()
+    };
+    assert_code(&run(), 0);
+    let before = std::fs::read(&out).unwrap();
+    assert_code(&replay(&db, 2, 1, &["--yes"]), 0);
+    assert_code(&run(), 0);
+    let tenant = world.microsoft().tenants()[0].id.to_string();
+    assert_eq!(requests(&db, &tenant), Vec::<String>::new(), "it is taken");
+    let after = std::fs::read(&out).unwrap();
+    assert!(after.starts_with(&before));
+    let hour = this_hour() - 2;
+    let all: Vec<_> = world.microsoft().owed().collect();
+    let mut wanted: HashMap<u128, bool> = HashMap::new();
+    for owed in &all {
+        let within = owed.created_ms / HOUR_MS == hour;
+        *wanted.entry(owed.key).or_default() |= within;
+    }
+    let known: HashMap<_, _> = all.iter().map(|owed| (one_line(&owed.bytes), owed.key)).collect();
+    let count = |bytes: &[u8]| {
+        let mut counts: HashMap<u128, u32> = HashMap::new();
+        lines(bytes).for_each(|line| *counts.entry(known[line]).or_default() += 1);
+        counts
+    };
+    let (first, both) = (count(&before), count(&after));
+    assert!(first.values().all(|count| *count == 1));
+    for (key, times) in &both {
+        let expected = 1 + u32::from(wanted[key]);
+        assert_eq!(*times, expected, "{key:x}");
+    }
+    let again = wanted.iter().filter(|(key, wanted)| **wanted && first.contains_key(key)).count();
+    assert!(5 < again);
+    // The history knows of it.
+    let told = report(&db, &["--format", "json"]);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["tenants"][0]["totals"]["replays"], 4, "one hour of four feeds");
+    // Nor does it come a third time.
+    assert_code(&run(), 0);
+    assert_eq!(std::fs::read(&out).unwrap().len(), after.len());
 }

@@ -175,7 +175,7 @@ pub(crate) fn id(record: &[u8]) -> String {
 }
 
 /// A record as a line: what stands between tokens becomes spaces.
-fn one_line(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn one_line(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().map(|byte| if b"\n\r\t".contains(byte) { b' ' } else { *byte }).collect()
 }
 
