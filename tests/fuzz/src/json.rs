@@ -193,8 +193,8 @@ pub(crate) enum Json {
     Signed(i64),
     Float(f64),
     Text(String),
-    List(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Json {

@@ -106,6 +106,9 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
+/// Name, kind, labels, and the bits of the value.
+type PlainMetric = (String, u8, Vec<(String, String)>, u64);
+
 /// What was lifted, without the generated types.
 #[derive(Debug, Default, PartialEq)]
 struct Plain {
@@ -116,7 +119,7 @@ struct Plain {
     changes: Vec<(String, Option<String>)>,
     finished: Option<u8>,
     notes: Vec<(u8, String, String)>,
-    metrics: Vec<(String, u8, Vec<(String, String)>, u64)>,
+    metrics: Vec<PlainMetric>,
 }
 
 impl Plain {
