@@ -62,6 +62,9 @@ fn the_history_is_a_small_part_of_what_is_stored() {
     let observed = watch(Scenario::scripted(busy), 3);
     let Observed { bytes, history_bytes, .. } = observed;
     assert!(history_bytes * 10 <= bytes, "{history_bytes} of {bytes} bytes");
+    // What is listed again and again, and brings nothing.
+    let idle = watch(Scenario::scripted(sim()), 24);
+    assert!(idle.history_bytes <= 30_000, "{} bytes in a day", idle.history_bytes);
 }
 
 #[test]

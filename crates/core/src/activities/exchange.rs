@@ -4,8 +4,8 @@ use crate::activities::reader::PageReader;
 use crate::activities::walk::{PageId, WalkId};
 use crate::base::time::Utc;
 use crate::contract::batch::BatchId;
+use crate::source::account::Taken;
 use crate::source::exchange::SmallBody;
-use crate::source::history::Taken;
 use crate::source::revision::Revision;
 
 /// What a request is for: a page of a search.

@@ -71,7 +71,8 @@ pub struct HourRow {
     pub gap: Duration,
     /// When any of it was first listed, by Microsoft's clock, as all times here.
     pub first_listed: Option<Utc>,
-    /// When any of it was last listed. Up to ten minutes behind while nothing else is counted.
+    /// When any of it was last listed. Up to ten minutes behind while nothing else is counted, and
+    /// up to a day once it is checked.
     pub last_listed: Option<Utc>,
     /// When a listing last named something of it that was not known.
     pub last_news: Option<Utc>,

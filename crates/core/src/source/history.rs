@@ -21,11 +21,16 @@ use crate::contract::history::{
 };
 use crate::contract::loss::LossKind;
 use crate::contract::state::{Changes, StateError, Stored};
+use crate::source::account::{Account, Taken};
 use crate::source::keys::below;
 use crate::source::losses::Loss;
 
 /// For how long a count waits to be stored on which nothing depends.
 const WAITS_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// An hour that was listed again without news is listed every half hour for a day. That is noted
+/// once a day, or it would be half of what an idle feed writes.
+const LISTED_EVERY: Duration = Duration::from_secs(20 * 3_600);
 
 /// Rows are closed so long after Microsoft has forgotten what they are of.
 const CLOSED_AFTER: Duration = Duration::from_secs(24 * 3_600);
@@ -37,17 +42,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Rows of so many hours before the beginning are deleted like others when they are old.
 const EARLY_HOURS: i64 = 9_600;
-
-/// What the host has taken of one hour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Taken {
-    pub records: u64,
-    pub bytes: u64,
-    /// Left out by the filter.
-    pub filtered: u64,
-    /// Left out because the host had them before.
-    pub deduplicated: u64,
-}
 
 /// The history of all feeds.
 #[derive(Debug)]
@@ -204,17 +198,6 @@ impl Book {
     }
 }
 
-/// How a feed stands when its history is written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Account<'a> {
-    pub feed: Feed,
-    /// For how long Microsoft keeps what it has.
-    pub kept: Duration,
-    /// Where the look-back began, or what is settled since.
-    pub begin: Utc,
-    pub covered: &'a IntervalSet,
-}
-
 impl History {
     /// One that goes on from `stored`, and is kept for so many hours. `seed` is random.
     pub(crate) fn load(stored: &Stored, keep: i64, seed: u128) -> Result<Self, StateError> {
@@ -308,6 +291,10 @@ impl History {
         for hour in hours_of(window) {
             let whole = HourRow::new(hour);
             if whole.end() <= feed.since.unwrap_or(Utc::MIN) {
+                continue;
+            }
+            let known = feed.row_now(hour, 0);
+            if known.checked && known.last_listed.is_some_and(|at| begun < at + LISTED_EVERY) {
                 continue;
             }
             let row = feed.row(hour, part, false);

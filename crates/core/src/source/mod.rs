@@ -1,5 +1,6 @@
 //! What all sources have in common. Names no source.
 
+pub(crate) mod account;
 pub(crate) mod again;
 pub(crate) mod coverage;
 pub(crate) mod desk;
