@@ -2,10 +2,10 @@
 //! process, on the loopback interface; the collector is the one of `run`.
 
 mod account;
+mod console;
 mod samples;
 mod sink;
 
-use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -16,6 +16,7 @@ use m365_audit_core::{Level, RawOptions};
 use m365_sim::{Listen, Server, SimConfig, Span};
 
 use self::account::Account;
+use self::console::say;
 use self::sink::TrialSink;
 use crate::exit::{COMPLETE, INCOMPLETE};
 use crate::log::{Format, Log};
@@ -159,10 +160,4 @@ fn serve(hours: u16) -> Result<()> {
     say(&samples::of(&options(&server)?));
     signals.wait();
     Ok(())
-}
-
-/// For people. Nothing can be told any more if stdout is gone.
-fn say(text: &str) {
-    let mut stdout = std::io::stdout();
-    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }

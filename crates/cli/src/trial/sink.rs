@@ -9,7 +9,7 @@ use m365_audit_core::{Batch, BatchId, Level, Metrics};
 use serde_json::Value;
 
 use super::account::Account;
-use super::say;
+use super::console::say;
 use crate::log::Log;
 use crate::run::board::Board;
 

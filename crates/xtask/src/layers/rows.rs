@@ -100,7 +100,7 @@ const CLI: Layered = Layered {
             "subscriptions",
             "verify",
         ],
-        &["host", "notifications"],
+        &["host", "notifications", "trial"],
     ],
     sources: &[],
     list_of_sources: "",
