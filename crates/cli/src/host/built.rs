@@ -146,13 +146,8 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
     };
     let prepare = || -> Result<Prepared, Ending> {
         let component = load(matches).map_err(Ending::misconfigured)?;
-        let lines = log.clone();
         let status = Arc::new(OnceLock::<Slot>::new());
-        let told = Arc::clone(&status);
-        let logger = Logger::new(move |level, message| {
-            told.get().into_iter().for_each(|status| status.tell(level, message));
-            lines.write(level, message);
-        });
+        let logger = logger(&log, &status);
         let clients = http_client(&settings.native)
             .and_then(|usual| {
                 let proxy = settings.native.proxy.clone();
@@ -189,6 +184,15 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
     let ending = prepare().map_or_else(|ending| ending, what);
     log.write(ending.level, &ending.words);
     ending.code
+}
+
+/// Where the host's and the component's lines go: into the log, and to whoever looks.
+fn logger(log: &Log, status: &Arc<OnceLock<Slot>>) -> Logger {
+    let (lines, told) = (log.clone(), Arc::clone(status));
+    Logger::new(move |level, message| {
+        told.get().into_iter().for_each(|status| status.tell(level, message));
+        lines.write(level, message);
+    })
 }
 
 /// The component of `--component`.

@@ -50,6 +50,12 @@ impl ServerClock {
         }
     }
 
+    /// By how many seconds the local clock is ahead of the service's; 0: nobody knows.
+    pub(crate) fn seconds_ahead(&self, now: Now) -> i64 {
+        let ahead = now.wall.as_millis().saturating_sub(self.at(now).as_millis());
+        if self.is_anchored() { ahead / 1_000 } else { 0 }
+    }
+
     /// Whether a response has been seen, so that [`Self::at`] is more than a guess.
     pub(crate) const fn is_anchored(&self) -> bool {
         self.anchor.is_some()

@@ -344,7 +344,7 @@ impl Desk {
             treated,
             dropped,
             bytes,
-            happened: happened(&records),
+            happened: Entry::happened(&records),
             published: content.created,
             delivered: records.is_empty(),
         });
@@ -481,10 +481,7 @@ impl Desk {
 
     /// Brings the gauges up to date.
     pub(crate) fn measure(&mut self, now: Now) {
-        if let Some(server_now) = self.server_now(now) {
-            let ahead = now.wall.as_millis().saturating_sub(server_now.as_millis());
-            self.metrics.clock_skew = ahead / 1_000;
-        }
+        self.metrics.clock_skew = self.clock.seconds_ahead(now);
         self.metrics.losses_unacknowledged = self.losses.unacknowledged();
         self.metrics.undelivered_batches = self.ledger.batches();
         self.metrics.undelivered_bytes = self.ledger.bytes();
@@ -501,13 +498,4 @@ impl Desk {
             Queued::Commit => None,
         })
     }
-}
-
-/// When events happened, to the second: those of a blob share few of them.
-fn happened(records: &[Record]) -> Box<[(Utc, u64)]> {
-    let mut seconds: Vec<i64> = records.iter().filter_map(Record::second).collect();
-    seconds.sort_unstable();
-    let together = seconds.chunk_by(|one, next| one == next);
-    let counted = together.map(|same| (Utc::from_millis(same[0] * 1_000), same.len() as u64));
-    counted.collect()
 }

@@ -15,7 +15,7 @@
 use std::collections::VecDeque;
 
 use crate::base::time::Utc;
-use crate::contract::batch::BatchId;
+use crate::contract::batch::{BatchId, Record};
 use crate::contract::loss::LossKind;
 use crate::contract::metrics::LaneMetrics;
 use crate::records::treatment::Treated;
@@ -53,6 +53,15 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// When events happened, to the second: those of a blob share few of them.
+    pub(crate) fn happened(records: &[Record]) -> Box<[(Utc, u64)]> {
+        let mut seconds: Vec<i64> = records.iter().filter_map(Record::second).collect();
+        seconds.sort_unstable();
+        let together = seconds.chunk_by(|one, next| one == next);
+        let counted = together.map(|same| (Utc::from_millis(same[0] * 1_000), same.len() as u64));
+        counted.collect()
+    }
+
     /// Counts what the host has taken at this moment.
     pub(crate) fn count(&self, metrics: &mut LaneMetrics, server_now: Utc) {
         metrics.records_delivered += self.records;
