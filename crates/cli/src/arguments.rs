@@ -6,6 +6,8 @@ use m365_audit_core::Level;
 use m365_audit_core::config::nearest;
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
 
+use crate::output::OUTPUT_OPTIONS;
+
 /// The options that the command line has: all but those of Fluent Bit.
 pub(crate) fn specs() -> impl Iterator<Item = &'static OptionSpec> {
     OPTIONS.iter().filter(|spec| spec.scope != Scope::FluentBit)
@@ -43,6 +45,11 @@ pub(crate) fn args_of(
     })
 }
 
+/// One flag per option of output files.
+pub(crate) fn output_args() -> impl Iterator<Item = Arg> {
+    args_of(OUTPUT_OPTIONS.iter(), "Output file")
+}
+
 /// Whether an option is about receiving notifications, which only `run` and the plugin do.
 pub(crate) fn receives(name: &str) -> bool {
     name.starts_with("webhook_")
@@ -66,11 +73,12 @@ fn long(name: &str) -> String {
 }
 
 /// Arguments of the command line alone, of which some have a variable.
-const OWN_FLAGS: [(&str, bool); 8] = [
+const OWN_FLAGS: [(&str, bool); 9] = [
     ("config", true),
     ("once", false),
     ("metadata", false),
     ("output", false),
+    ("stop_on_stdin_close", false),
     ("log_level", true),
     ("log_format", true),
     ("progress", true),
@@ -96,7 +104,8 @@ pub(crate) fn own_flag(name: &str) -> Option<String> {
 /// What is to be told of the variables in the environment that look like options and are none.
 pub(crate) fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let known = |name: &str| {
-        let mut all = OPTIONS.iter().chain(HOST_OPTIONS).map(|spec| variable(spec.name));
+        let all = OPTIONS.iter().chain(HOST_OPTIONS).chain(OUTPUT_OPTIONS);
+        let mut all = all.map(|spec| variable(spec.name));
         let mut own = OWN_FLAGS.iter().filter(|(_, has)| *has).map(|(own, _)| variable(own));
         all.any(|known| known == name)
             || own.any(|known| known == name)

@@ -11,13 +11,14 @@ use m365_audit_core::{HISTOGRAMS, METRICS};
 use crate::arguments::{flag, specs, variable};
 use crate::exit::COMPLETE;
 use crate::monitoring;
+use crate::output::OUTPUT_OPTIONS;
 
 /// Columns of a comment in a sample.
 const COMMENT_COLUMNS: usize = 96;
 
 /// What can be printed.
-const FORMATS: [&str; 7] =
-    ["markdown", "toml", "fluent-bit", "host", "metrics", "prometheus-rules", "grafana"];
+const FORMATS: [&str; 8] =
+    ["markdown", "toml", "fluent-bit", "output", "host", "metrics", "prometheus-rules", "grafana"];
 
 pub(crate) fn command() -> Command {
     Command::new("options").about("Print every option, or a configuration to start from").arg(
@@ -28,7 +29,8 @@ pub(crate) fn command() -> Command {
             .default_value("markdown")
             .help(
                 "A table; a file for `run --config`; a pipeline for Fluent Bit; a table of what \
-                 `host` has beside; a table of what is counted; rules for Prometheus; a dashboard for Grafana",
+                 output files have; a table of what `host` has beside; a table of what is \
+                 counted; rules for Prometheus; a dashboard for Grafana",
             ),
     )
 }
@@ -38,6 +40,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let text = match matches.get_one::<String>("format").map(String::as_str) {
         Some("toml") => toml(),
         Some("fluent-bit") => fluent_bit(),
+        Some("output") => markdown(OUTPUT_OPTIONS),
         Some("host") => markdown(HOST_OPTIONS),
         Some("metrics") => metrics(),
         Some("prometheus-rules") => monitoring::prometheus_rules(),
@@ -82,7 +85,7 @@ fn toml() -> String {
         "# m365-audit run --config FILE\n# Flags and M365_AUDIT_* variables come before this \
          file.\n",
     );
-    for spec in specs() {
+    for spec in specs().chain(OUTPUT_OPTIONS) {
         text.push('\n');
         comment(&mut text, "# ", spec.help);
         comment(&mut text, "# ", &format!("{} or {}", flag(spec.name), variable(spec.name)));
@@ -164,6 +167,9 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "redact_fields") => "Item.Subject, .ClientIP",
         (None, "redact_key_file") => "/run/secrets/m365-audit-redact",
         (None, "portal_url") => "https://contoso.us.portal.cloudappsecurity.com",
+        (None, "output_rotate_bytes") => "100M",
+        (None, "output_rotate_after") => "1d",
+        (None, "output_line_bytes_max") => "1M",
         (None, "proxy_url") => "http://proxy.example:3128",
         (None, "login_url") => "https://login.microsoftonline.com",
         (None, "api_url" | "resource") => "https://manage.office.com",
@@ -196,10 +202,13 @@ mod tests {
     use super::*;
     use m365_audit_core::RawOptions;
 
+    use crate::output::OutputSettings;
+
     #[test]
     fn the_samples_name_every_option_once() {
-        for (text, specs) in [(toml(), specs().count()), (fluent_bit(), OPTIONS.len())] {
-            let named = OPTIONS.iter().filter(|spec| {
+        let in_toml = specs().count() + OUTPUT_OPTIONS.len();
+        for (text, specs) in [(toml(), in_toml), (fluent_bit(), OPTIONS.len())] {
+            let named = OPTIONS.iter().chain(OUTPUT_OPTIONS).filter(|spec| {
                 let starts = [spec.name.to_owned(), format!("\"{}\"", spec.name)];
                 let lines = text.lines().map(|line| line.trim_start().trim_start_matches("# "));
                 lines
@@ -259,7 +268,11 @@ mod tests {
             .collect();
         let file = crate::config_file::ConfigFile::parse(&all, "sample");
         assert!(file.errors.is_empty(), "{:?}", file.errors);
-        let mut raw: RawOptions = file.options;
+        let is_of_output = |name: &str| OUTPUT_OPTIONS.iter().any(|spec| spec.name == name);
+        let (output, mut raw): (RawOptions, RawOptions) =
+            file.options.into_iter().partition(|(name, _)| is_of_output(name));
+        assert_eq!(output.len(), OUTPUT_OPTIONS.len());
+        OutputSettings::parse(&output).unwrap();
         raw.insert("db".into(), "state.db".into());
         raw.insert("client_secret".into(), "s3cret".into());
         // Without these what is said about activities and redaction has no effect, which is told.

@@ -16,6 +16,7 @@ use m365_audit_core::{ConfigError, CredentialKind, RawOptions};
 
 use crate::arguments::{self, flag, variable};
 use crate::config_file::ConfigFile;
+use crate::output::OUTPUT_OPTIONS;
 
 /// What there is to collect.
 #[derive(Debug)]
@@ -120,13 +121,24 @@ pub(crate) fn portal_settings(matches: &ArgMatches) -> Result<Settings, String> 
     one(gathered, |_| Ok(())).map(|(settings, ())| settings)
 }
 
-/// The same for a command that works on many tenants as well.
+/// The same for a command that works on many tenants as well, and writes to an output. `open` reads
+/// the output's options and opens it.
 ///
 /// # Errors
 /// As [`settings`]; also if no tenant of the file can be collected.
-pub(crate) fn plan(matches: &ArgMatches, also: Option<ConfigError>) -> Result<Plan, String> {
+pub(crate) fn plan<T>(
+    matches: &ArgMatches,
+    open: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
+) -> Result<(Plan, T), String> {
     let specs: Vec<_> = arguments::specs().collect();
-    let mut gathered = Gathered::new(matches, &specs, also);
+    let mut gathered = Gathered::new(matches, &specs, None);
+    let opened = gathered.open(open);
+    let plan = planned(gathered)?;
+    // A failure to open it is among the mistakes.
+    opened.map(|opened| (plan, opened)).ok_or_else(String::new)
+}
+
+fn planned(mut gathered: Gathered) -> Result<Plan, String> {
     let Some(file) = TenantsFile::of(&gathered.raw) else {
         return gathered.settings(|_| Ok(())).map(|(settings, ())| Plan::One(Box::new(settings)));
     };
@@ -141,19 +153,23 @@ pub(crate) fn plan(matches: &ArgMatches, also: Option<ConfigError>) -> Result<Pl
     Ok(Plan::Many(file, tenants))
 }
 
-/// The same for a command whose options are `specs`; `more` reads those that settings do not know.
-/// With a tenants file, the tenant is the one that `tenant_id` names.
+/// The same for a command whose options are `specs`; `more` reads those that settings do not know,
+/// and `open` those of the output. With a tenants file, the tenant is the one that `tenant_id` names.
 ///
 /// # Errors
 /// As [`settings`].
 #[cfg(feature = "host")]
-pub(crate) fn with_more<T>(
+pub(crate) fn with_more<T, O>(
     matches: &ArgMatches,
     specs: &[&OptionSpec],
-    also: Option<ConfigError>,
+    open: impl FnOnce(&RawOptions) -> Result<O, Vec<ConfigError>>,
     more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
-) -> Result<(Settings, T), String> {
-    one(Gathered::new(matches, specs, also), more)
+) -> Result<(Settings, T, O), String> {
+    let mut gathered = Gathered::new(matches, specs, None);
+    let opened = gathered.open(open);
+    let (settings, more) = one(gathered, more)?;
+    // A failure to open it is among the mistakes.
+    opened.map(|opened| (settings, more, opened)).ok_or_else(String::new)
 }
 
 fn one<T>(
@@ -171,9 +187,15 @@ fn one<T>(
     Ok((tenant.settings, more))
 }
 
+fn is_of_output(name: &str) -> bool {
+    OUTPUT_OPTIONS.iter().any(|spec| spec.name == name)
+}
+
 /// What all sources say together.
 struct Gathered {
     raw: RawOptions,
+    /// The options of the output. Commands that have none leave them alone: one file is for all.
+    output: RawOptions,
     /// Where each option was given, if not in the file.
     given: RawOptions,
     errors: Vec<ConfigError>,
@@ -184,13 +206,16 @@ impl Gathered {
     fn new(matches: &ArgMatches, specs: &[&OptionSpec], also: Option<ConfigError>) -> Self {
         let path = matches.get_one::<PathBuf>("config");
         let file = path.map(|path| ConfigFile::read(path)).unwrap_or_default();
-        let mut raw = file.options.clone();
+        let (mut output, mut raw): (RawOptions, RawOptions) =
+            file.options.clone().into_iter().partition(|(name, _)| is_of_output(name));
         let mut given = RawOptions::new();
-        for spec in specs {
+        let written = specs.iter().copied().map(|spec| (spec, false));
+        for (spec, beside) in written.chain(OUTPUT_OPTIONS.iter().map(|spec| (spec, true))) {
             if let Some((text, from_flag)) = arguments::value(matches, spec.name) {
                 let place = if from_flag { flag(spec.name) } else { variable(spec.name) };
                 given.insert(spec.name.into(), place);
-                raw.insert(spec.name.into(), text.into());
+                let into = if beside { &mut output } else { &mut raw };
+                into.insert(spec.name.into(), text.into());
             }
         }
         settle_secret(&mut raw, &given);
@@ -201,7 +226,7 @@ impl Gathered {
         });
         let mut errors = file.errors;
         errors.extend(also);
-        for name in file.options.keys() {
+        for name in file.options.keys().filter(|name| !is_of_output(name)) {
             let Some(spec) = options::find(name) else {
                 if let Some(flag) = arguments::own_flag(name) {
                     raw.remove(name);
@@ -224,7 +249,15 @@ impl Gathered {
                 errors.push(ConfigError::new(name, None, whose, "remove it"));
             }
         }
-        Self { raw, given, errors, file: path.map(|path| path.display().to_string()) }
+        Self { raw, output, given, errors, file: path.map(|path| path.display().to_string()) }
+    }
+
+    /// Opens the output by its options. What is wrong with it is one mistake more.
+    fn open<T>(
+        &mut self,
+        open: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
+    ) -> Option<T> {
+        open(&self.output).map_err(|found| self.errors.extend(found)).ok()
     }
 
     fn settings<T>(
@@ -248,7 +281,8 @@ impl Gathered {
     }
 
     fn report(self) -> String {
-        report(&in_order(self.errors), &self.given, self.file.as_deref(), &self.raw)
+        let written = self.raw.into_iter().chain(self.output).collect();
+        report(&in_order(self.errors), &self.given, self.file.as_deref(), &written)
     }
 }
 
@@ -301,7 +335,7 @@ fn report(
         let place = match (given.get(name), file) {
             (Some(place), _) => format!("given as {place}"),
             (None, Some(file)) if raw.contains_key(name) => format!("in {file}"),
-            _ if options::find(name).is_none() => String::new(),
+            _ if options::find(name).is_none() && !is_of_output(name) => String::new(),
             _ => format!("{}, {} or {name} in the --config file", flag(name), variable(name)),
         };
         let place = if place.is_empty() { place } else { format!("\n      ({place})") };

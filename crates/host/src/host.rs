@@ -366,22 +366,31 @@ impl<S: Sink> Turn<'_, S> {
 
     /// Gives records to the sink until they are safe: they are at hand, and the component waits.
     async fn deliver(&mut self, lines: Lines<'_>) -> Result<(), RunError> {
-        let mut failures = 0;
+        let (mut failures, mut told) = (0, None);
         loop {
             let delivered = unless(self.stop.over(), self.sink.deliver(lines)).await;
             let delivered = delivered.ok_or(RunError::Stopped)?;
             failures += 1;
             let error = match delivered {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if told.is_some() {
+                        self.logger.log(Level::Info, "records are taken again");
+                    }
+                    return Ok(());
+                }
                 Err(error) if error.passing && !self.gives_up(failures) => error,
                 Err(error) => return Err(RunError::Sink(error)),
             };
             let pause = self.patience.pause(failures + 1, None);
             let (count, seconds) = (lines.count, pause.as_secs());
+            let error = error.to_string();
+            // A disk that is full for a night is told once.
+            let level = if told.as_ref() == Some(&error) { Level::Debug } else { Level::Error };
             self.logger.log(
-                Level::Error,
+                level,
                 &format!("{count} records were not taken: {error}; trying again in {seconds} s"),
             );
+            told = Some(error);
             let paused = unless(self.stop.asked(), tokio::time::sleep(pause)).await;
             paused.ok_or(RunError::Stopped)?;
         }

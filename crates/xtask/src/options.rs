@@ -26,9 +26,10 @@ enum Part {
 }
 
 /// Each table stands in one place: the rest of the documentation refers to it.
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     target("plugins/fluent-bit/README.md", "options", "markdown", Part::Between("options")),
     target("plugins/fluent-bit/README.md", "options", "metrics", Part::Between("metrics")),
+    target("crates/cli/README.md", "options", "output", Part::Between("output-options")),
     target("crates/host/README.md", "options", "host", Part::Between("host-options")),
     target("crates/cli/README.md", "errors", "markdown", Part::Between("errors")),
     target("examples/m365-audit.toml", "options", "toml", Part::Whole),

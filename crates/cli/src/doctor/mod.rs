@@ -58,7 +58,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let log = calls::log(matches);
     log.warn_of_variables();
     let named = arguments::value(matches, "tenant_id").is_some_and(|(_, from_flag)| from_flag);
-    let reports = match plan(matches, None) {
+    let reports = match plan(matches, |_| Ok(())).map(|(plan, ())| plan) {
         Ok(Plan::One(settings)) => vec![checks::examine(&settings, &log)],
         Ok(Plan::Many(..)) if named => match Session::settings(matches) {
             Ok(settings) => vec![checks::examine(&settings, &log)],

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use m365_audit_client::{Settings, inspect};
 
 use crate::doctor::report::Report;
-use crate::output::{STAMP_KEY, Standing, look_at};
+use crate::output::{OVERSIZED_KEY, STAMP_KEY, Standing, look_at};
 
 const REMEDY: &str = "put back what is missing; else the next run remembers it as a loss";
 
@@ -15,7 +15,12 @@ pub(super) fn examine(settings: &Settings, report: &mut Report) {
     let db = settings.native.db.as_ref();
     let stored = db.and_then(|options| inspect(&options.path).ok());
     let stored = stored.and_then(|mut all| all.remove(settings.config.tenant_id()));
-    let Some(value) = stored.as_ref().and_then(|stored| stored.get(STAMP_KEY)) else { return };
+    for value in [STAMP_KEY, OVERSIZED_KEY].iter().filter_map(|key| stored.as_ref()?.get(*key)) {
+        compare(value, report);
+    }
+}
+
+fn compare(value: &str, report: &mut Report) {
     let Some((path, length, standing)) = look_at(value) else {
         return report.warn(
             "output",

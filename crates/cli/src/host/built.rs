@@ -19,7 +19,7 @@ use m365_audit_host::{
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::host::sink::{HostSink, Target};
 use crate::log::Log;
-use crate::output::{Memory, SharedOutput, lock};
+use crate::output::{self, Memory, SharedOutput, lock};
 use crate::run::signals::Signals;
 use crate::{arguments, run, sources};
 
@@ -129,16 +129,11 @@ fn specs() -> Vec<&'static OptionSpec> {
 fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
     let (log, progress) = run::shown(matches);
     log.warn_of_variables();
-    let (output, unusable) = match run::open_output(matches, &log) {
-        Ok(output) => (Some(output), None),
-        Err(error) => (None, Some(error)),
-    };
-    let specs = specs();
-    let read = sources::with_more(matches, &specs, unusable, HostSettings::parse);
-    let (settings, host, output) = match (read, output) {
-        (Ok((settings, host)), Some(output)) => (settings, host, output),
-        (result, _) => {
-            let report = result.err().unwrap_or_default();
+    let opened = |raw: &RawOptions| run::open_output(matches, raw, &log);
+    let read = sources::with_more(matches, &specs(), opened, HostSettings::parse);
+    let (settings, host, output) = match read {
+        Ok(read) => read,
+        Err(report) => {
             // Nothing can be told any more if stderr is gone.
             drop(io::stderr().write_all(report.as_bytes()));
             return MISCONFIGURED;
@@ -164,6 +159,10 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
                 Target::Lines(Arc::clone(output), Memory::new())
             }
             SinkOptions::Forward(options) => {
+                if let Some(option) = output.option_of_a_file() {
+                    let refusal = sources::refused(&output::no_file(option));
+                    return Err(Ending::misconfigured(refusal.trim_end()));
+                }
                 let sink = ForwardSink::new(options, metadata, logger.clone());
                 Target::Forward(Box::new(sink.map_err(Ending::misconfigured)?))
             }
@@ -211,8 +210,8 @@ fn refresh(
 ) -> Box<dyn Fn() -> Option<Secret<String>>> {
     let matches = matches.clone();
     Box::new(move || {
-        let read = sources::with_more(&matches, &specs(), None, HostSettings::parse);
-        read.ok().map(|(settings, _)| config_json(&settings, once, metadata))
+        let read = sources::with_more(&matches, &specs(), |_| Ok(()), HostSettings::parse);
+        read.ok().map(|(settings, ..)| config_json(&settings, once, metadata))
     })
 }
 

@@ -73,7 +73,9 @@ impl Sink for HostSink {
         match &mut self.target {
             Target::Lines(output, _) => {
                 let mut output = lock(output);
-                output.deliver(lines.ndjson.as_bytes()).map_err(|error| SinkError {
+                let delivered = output.deliver(lines.ndjson.as_bytes());
+                self.progress.note_oversized(output.oversized());
+                delivered.map_err(|error| SinkError {
                     message: format!("the output cannot be written: {error}"),
                     passing: output.is_repairable(),
                 })

@@ -2,6 +2,10 @@
 //! What both kinds of run write with.
 
 mod last_line;
+mod memory;
+mod oversized;
+mod rotate;
+mod settings;
 mod spool;
 mod stamp;
 mod stream;
@@ -9,18 +13,21 @@ mod stream;
 mod tests;
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use m365_audit_core::{Commit, ConfigError, Level, LossKind, Stored, losses};
+use m365_audit_core::{ConfigError, Level};
 
 use crate::log::Log;
+use crate::output::oversized::Oversized;
 use crate::output::spool::Spool;
 use crate::output::stream::{Kind, Stream};
 
-pub(crate) use crate::output::stamp::{KEY as STAMP_KEY, Standing, look as look_at};
+pub(crate) use crate::output::memory::{Memory, Missing};
+pub(crate) use crate::output::settings::{OUTPUT_OPTIONS, OutputSettings};
+pub(crate) use crate::output::stamp::{KEY as STAMP_KEY, OVERSIZED_KEY, Standing, look as look_at};
 
 /// How often an output that nothing is written to is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -29,8 +36,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Output {
     place: Place,
+    /// Where longer lines go, if there is a limit.
+    oversized: Option<Oversized>,
+    settings: OutputSettings,
     log: Log,
     looked: Instant,
+    /// The disk was full when lines were written last.
+    full: bool,
+    full_told: bool,
 }
 
 #[derive(Debug)]
@@ -52,12 +65,35 @@ pub(crate) fn lock(output: &SharedOutput) -> MutexGuard<'_, Output> {
 
 impl Output {
     /// Opens `path` for appending; stdout for `None`. Changes nothing in a file that exists.
-    pub(crate) fn open(path: Option<&Path>, log: &Log) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// If it cannot be opened; also for settings that do not fit it.
+    pub(crate) fn open(
+        path: Option<&Path>,
+        settings: OutputSettings,
+        log: &Log,
+    ) -> Result<Self, ConfigError> {
         let place = match path {
-            Some(path) => Place::at(path)?,
-            None => Place::stdout()?,
+            Some(path) => Place::at(path, settings)?,
+            None => Place::stdout(settings)?,
         };
-        Ok(Self { place, log: log.clone(), looked: Instant::now() })
+        let oversized = match (&place, settings.line_bytes_max) {
+            (Place::Spool { spool, .. }, Some(bytes_max)) => {
+                Some(Oversized::open(spool.path(), bytes_max, settings)?)
+            }
+            (Place::Stream { .. } | Place::Spool { .. }, _) => None,
+        };
+        if let (Place::Stream { .. }, Some(option)) = (&place, settings.of_a_file()) {
+            return Err(no_file(option));
+        }
+        let (log, looked) = (log.clone(), Instant::now());
+        Ok(Self { place, oversized, settings, log, looked, full: false, full_told: false })
+    }
+
+    /// An option that is set and speaks of a file, for whoever writes to none.
+    #[cfg(feature = "host")]
+    pub(crate) fn option_of_a_file(&self) -> Option<&'static str> {
+        self.settings.of_a_file()
     }
 
     /// Why progress must not be recorded with this output, if so.
@@ -93,14 +129,43 @@ impl Output {
     /// Writes whole lines, and answers when they are safe: on the disk, in the file that is at the
     /// path; or with whoever reads the pipe. After an error some of them may be there.
     pub(crate) fn deliver(&mut self, lines: &[u8]) -> io::Result<()> {
-        let result = match &mut self.place {
-            Place::Spool { spool, .. } => {
-                spool.deliver(lines).map_err(|error| named(spool, &error))
-            }
-            Place::Stream { stream, .. } => stream.deliver(lines),
-        };
+        if self.full && !self.has_room(lines.len()) {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let result = self.write(lines);
         self.tell();
+        self.full = result.as_ref().is_err_and(is_full);
+        if result.is_ok() && std::mem::take(&mut self.full_told) {
+            self.log.write(Level::Info, "the output can be written again");
+        }
         result
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let spool = match &mut self.place {
+            Place::Spool { spool, .. } => spool,
+            Place::Stream { stream, .. } => return stream.deliver(lines),
+        };
+        let parted = match &mut self.oversized {
+            None => None,
+            // The long ones first: they are few, and come twice if the others cannot be written.
+            Some(oversized) => oversized.part(lines, &self.log)?,
+        };
+        let lines = parted.as_deref().unwrap_or(lines);
+        spool.deliver(lines).map_err(|error| named(spool, &error))
+    }
+
+    /// Whether there is room for so many bytes, as far as the file system says it.
+    fn has_room(&self, bytes: usize) -> bool {
+        match &self.place {
+            Place::Spool { spool, .. } => spool.room().is_none_or(|room| bytes as u64 <= room),
+            Place::Stream { .. } => true,
+        }
+    }
+
+    /// How many records were longer than a line may be, since the start.
+    pub(crate) fn oversized(&self) -> u64 {
+        self.oversized.as_ref().map_or(0, Oversized::count)
     }
 
     /// Whether the file is still the one at its path, and whole; once a second at most.
@@ -110,23 +175,40 @@ impl Output {
             return Ok(());
         }
         self.looked = Instant::now();
-        let result = spool.find().map_err(|error| named(spool, &error));
+        let result = spool.look().map_err(|error| named(spool, &error));
+        let beside = self.oversized.as_mut().map_or(Ok(()), Oversized::look);
         self.tell();
-        result
+        result.and(beside)
     }
 
     /// Opens the file by its name again, as somebody asks for who has renamed it.
     pub(crate) fn reopen(&mut self) {
         let Place::Spool { spool, .. } = &mut self.place else { return };
         let result = spool.reopen().map_err(|error| named(spool, &error));
+        let beside = self.oversized.as_mut().map_or(Ok(()), Oversized::reopen);
         self.tell();
-        match result {
+        match result.and(beside) {
             Ok(()) => self.log.write(Level::Info, "SIGHUP: the output is open by its name"),
             // It is tried again with the next lines.
             Err(error) => {
                 let message = format!("SIGHUP: the output cannot be opened again: {error}");
                 self.log.write(Level::Error, &message);
             }
+        }
+    }
+
+    /// Says that the disk is full: once, until it has room again.
+    pub(crate) fn tell_full(&mut self, error: &io::Error) {
+        if std::mem::replace(&mut self.full_told, true) {
+            self.log.write(Level::Debug, &format!("the output cannot be written yet: {error}"));
+        } else {
+            self.log.write(
+                Level::Error,
+                &format!(
+                    "the output cannot be written: {error}; nothing is collected until there is \
+                     room, and then it goes on by itself"
+                ),
+            );
         }
     }
 
@@ -140,44 +222,40 @@ impl Output {
         matches!(self.place, Place::Spool { .. })
     }
 
+    /// Whether it is a terminal, of which a hangup is the end.
+    pub(crate) const fn is_terminal(&self) -> bool {
+        match &self.place {
+            Place::Stream { stream, .. } => matches!(stream.kind(), Kind::Terminal),
+            Place::Spool { .. } => false,
+        }
+    }
+
     fn tell(&mut self) {
+        let mut notes = Vec::new();
         if let Place::Spool { spool, .. } = &mut self.place {
-            for (level, message) in spool.take_notes() {
-                self.log.write(level, &message);
-            }
+            notes.extend(spool.take_notes());
+        }
+        if let Some(oversized) = &mut self.oversized {
+            notes.extend(oversized.take_notes());
+        }
+        for (level, message) in notes {
+            self.log.write(level, &message);
         }
     }
 }
 
 impl Place {
-    fn at(path: &Path) -> Result<Self, ConfigError> {
-        let shown = path.display().to_string();
-        let refuse = |error: &io::Error| {
-            let remedy = match error.kind() {
-                io::ErrorKind::ResourceBusy => "stop that one, or name another file",
-                _ => "name a file that can be written",
-            };
-            // With a remedy of its own.
-            match error.to_string().split_once("; remedy: ") {
-                Some((problem, remedy)) => {
-                    ConfigError::new("output", Some(&shown), problem, remedy)
-                }
-                None => ConfigError::new("output", Some(&shown), &error.to_string(), remedy),
-            }
-        };
+    fn at(path: &Path, settings: OutputSettings) -> Result<Self, ConfigError> {
         let stream = fs::metadata(path).is_ok_and(|found| !found.is_file());
         if stream {
-            let stream = Stream::at(path).map_err(|error| refuse(&cannot_open(&error)))?;
+            let stream = Stream::at(path).map_err(|error| refusal(path, &cannot_open(&error)))?;
             return Ok(Self::Stream { stream, on_stdout: false });
         }
-        let spool = Spool::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::ResourceBusy => refuse(&error),
-            _ => refuse(&cannot_open(&error)),
-        })?;
+        let spool = open_spool(path, settings)?;
         Ok(Self::Spool { spool: Box::new(spool), on_stdout: false })
     }
 
-    fn stdout() -> Result<Self, ConfigError> {
+    fn stdout(settings: OutputSettings) -> Result<Self, ConfigError> {
         let failed = |error: io::Error| {
             ConfigError::new("output", None, &format!("stdout: {error}"), "set --output FILE")
         };
@@ -185,13 +263,50 @@ impl Place {
         let Some(path) = stream.path() else {
             return Ok(Self::Stream { stream, on_stdout: true });
         };
-        match Spool::open(&path) {
+        match Spool::open(&path, settings) {
             Ok(spool) => Ok(Self::Spool { spool: Box::new(spool), on_stdout: true }),
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Err(failed(error)),
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => Err(failed(error)),
             // For example of another user, who has opened it for us.
             Err(_) => Ok(Self::Stream { stream, on_stdout: true }),
         }
     }
+}
+
+/// Opens a file, or says what is in the way.
+fn open_spool(path: &Path, settings: OutputSettings) -> Result<Spool, ConfigError> {
+    Spool::open(path, settings).map_err(|error| match error.kind() {
+        ErrorKind::ResourceBusy => refusal(path, &error),
+        _ => refusal(path, &cannot_open(&error)),
+    })
+}
+
+fn refusal(path: &Path, error: &io::Error) -> ConfigError {
+    let shown = path.display().to_string();
+    let remedy = match error.kind() {
+        ErrorKind::ResourceBusy => "stop that one, or name another file",
+        _ => "name a file that can be written",
+    };
+    // With a remedy of its own.
+    match error.to_string().split_once("; remedy: ") {
+        Some((problem, remedy)) => ConfigError::new("output", Some(&shown), problem, remedy),
+        None => ConfigError::new("output", Some(&shown), &error.to_string(), remedy),
+    }
+}
+
+/// An option of files where there is none.
+pub(crate) fn no_file(option: &str) -> ConfigError {
+    ConfigError::new(
+        option,
+        None,
+        "without effect, because records go to no file",
+        "name one: --output FILE; or leave it out",
+    )
+}
+
+/// Whether an error says that a disk, or a share of it, is full. It passes by itself when somebody
+/// makes room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn cannot_open(error: &io::Error) -> io::Error {
@@ -201,96 +316,4 @@ fn cannot_open(error: &io::Error) -> io::Error {
 /// What went wrong, with the name of the file.
 fn named(spool: &Spool, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", spool.name()))
-}
-
-/// What one state remembers of an output, and what it has been told of it.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    /// Bytes that were missing in all, as far as this state has been told.
-    missing: u64,
-    /// Whether a loss has been told and is not in the state yet. Until then what the state says of
-    /// the output stays as it is, so that a process that dies meanwhile is told again.
-    owed: bool,
-    /// What the state says.
-    stored: Option<String>,
-}
-
-impl Memory {
-    pub(crate) const fn new() -> Self {
-        Self { missing: 0, owed: false, stored: None }
-    }
-
-    /// Compares the output with what a state says of it. Answers what is missing, if something is.
-    pub(crate) fn resume(
-        &mut self,
-        output: &mut Output,
-        stored: &Stored,
-    ) -> io::Result<Option<Missing>> {
-        self.stored = stored.get(STAMP_KEY).cloned();
-        self.owed = false;
-        let Place::Spool { spool, .. } = &mut output.place else { return Ok(None) };
-        self.missing = spool.missing();
-        let missing = match self.stored.as_deref().map(stamp::decode) {
-            Some(Some(stamp)) => spool.compare(&stamp).map_err(|error| named(spool, &error))?,
-            Some(None) => {
-                output.log.write(
-                    Level::Warn,
-                    "what the state says of the output cannot be read: it is not compared",
-                );
-                None
-            }
-            None => None,
-        };
-        output.tell();
-        Ok(self.owe(output, missing.unwrap_or_default()))
-    }
-
-    /// What has been found missing since it was asked last.
-    pub(crate) fn missing(&mut self, output: &Output) -> Option<Missing> {
-        let Place::Spool { spool, .. } = &output.place else { return None };
-        let bytes = spool.missing() - self.missing;
-        self.missing = spool.missing();
-        self.owe(output, bytes)
-    }
-
-    fn owe(&mut self, output: &Output, bytes: u64) -> Option<Missing> {
-        let Place::Spool { spool, .. } = &output.place else { return None };
-        (bytes > 0).then(|| {
-            self.owed = true;
-            Missing { output: spool.name().into(), bytes }
-        })
-    }
-
-    /// Puts into a commit what is safe by now.
-    pub(crate) fn stamp(&mut self, output: &Output, commit: &mut Commit) {
-        let Place::Spool { spool, .. } = &output.place else { return };
-        if spool.missing() != self.missing {
-            return;
-        }
-        if self.owed {
-            let added = |(key, value): (&String, &Option<String>)| {
-                value.as_ref().map(|value| (key.clone(), value.clone()))
-            };
-            let added: Stored = commit.changes.iter().filter_map(added).collect();
-            let told = losses(&added).unwrap_or_default();
-            if !told.iter().any(|known| known.loss.kind == LossKind::Output) {
-                return;
-            }
-            self.owed = false;
-        }
-        let value = spool.stamp().encode();
-        if self.stored.as_ref() != Some(&value) {
-            commit.changes.insert(STAMP_KEY.into(), Some(value.clone()));
-            self.stored = Some(value);
-        }
-    }
-}
-
-/// What an output lacks that counts as delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Missing {
-    /// The file.
-    pub(crate) output: Box<str>,
-    /// How many bytes.
-    pub(crate) bytes: u64,
 }

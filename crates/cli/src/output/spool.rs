@@ -2,16 +2,21 @@
 //! when, after it was synced, the path still names the file that holds it; else it is written
 //! again. What counted and is not there any more is missed, and said.
 
+mod turnover;
+
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 use m365_audit_client::{open_private, sync_directory};
 use m365_audit_core::Level;
 
 use crate::output::last_line::{self, Repair};
+use crate::output::rotate::{Young, first_line};
+use crate::output::settings::OutputSettings;
 use crate::output::stamp::{self, FileId, Mark, Stamp, Standing};
 
 /// How often lines are written again because the file was replaced under them. Somebody who
@@ -30,6 +35,11 @@ pub(crate) struct Spool {
     notes: Vec<(Level, String)>,
     /// Whether it has been told that it is another file than a state speaks of.
     other_told: bool,
+    settings: OutputSettings,
+    /// What was rotated lately.
+    young: Young,
+    /// After a rotation that failed: when it is tried again.
+    rotate_again: Option<Instant>,
     #[cfg(test)]
     pub(super) meddle: Meddler,
 }
@@ -56,12 +66,24 @@ struct Open {
     within_line: bool,
     /// What the system calls a file at the path. Not this one: it may have been renamed already.
     called: Option<PathBuf>,
+    /// When it was opened, and when it was created, where the file system knows.
+    since: (Instant, Option<SystemTime>),
 }
 
 impl Open {
     /// Opens a file and locks it. Changes nothing in it. `None` if `now` is the same file.
-    fn at(path: &Path, now: Option<(u64, u64)>, meddle: impl Fn()) -> io::Result<Option<Self>> {
+    fn at(
+        path: &Path,
+        mode: u32,
+        now: Option<(u64, u64)>,
+        meddle: impl Fn(),
+    ) -> io::Result<Option<Self>> {
+        let is_new = fs::symlink_metadata(path).is_err();
         let file = open_private(path, OpenOptions::new().read(true).append(true).create(true))?;
+        if is_new {
+            // Not left to the umask: who names a mode wants that one.
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
         meddle();
         // Nobody else sees its name for certain before.
         sync_directory(path)?;
@@ -91,6 +113,7 @@ impl Open {
             lowest: metadata.len(),
             within_line: true,
             called: fs::canonicalize(path).ok(),
+            since: (Instant::now(), metadata.created().ok()),
             file,
         }))
     }
@@ -107,6 +130,14 @@ impl Open {
         };
         removed.push(" (deleted)");
         Ok(called(&self.file).is_some_and(|now| now.as_os_str() == removed))
+    }
+
+    /// How old it is: by the clock on the wall, or for how long it has been open. The longer time
+    /// counts, so that a clock that was set back does not hold a rotation up.
+    fn age(&self) -> Duration {
+        let (opened, created) = self.since;
+        let by_wall = created.and_then(|created| created.elapsed().ok()).unwrap_or_default();
+        by_wall.max(opened.elapsed())
     }
 
     /// From here on `safe` is the end.
@@ -140,8 +171,8 @@ fn place_of(metadata: &Metadata) -> (u64, u64) {
 
 impl Spool {
     /// Opens or creates the file, and locks it. Changes nothing in one that exists.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let open = Open::at(path, None, || ())?.ok_or(ErrorKind::Other)?;
+    pub(super) fn open(path: &Path, settings: OutputSettings) -> io::Result<Self> {
+        let open = Open::at(path, settings.mode, None, || ())?.ok_or(ErrorKind::Other)?;
         Ok(Self {
             path: path.into(),
             name: stamp::name_of(path),
@@ -149,12 +180,26 @@ impl Spool {
             missing: 0,
             notes: Vec::new(),
             other_told: false,
+            settings,
+            young: Young::default(),
+            rotate_again: None,
             #[cfg(test)]
             meddle: Meddler::default(),
         })
     }
 
-    /// Its path.
+    /// Where it is opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Room that its file system has left, as far as that is known.
+    pub(super) fn room(&self) -> Option<u64> {
+        let found = rustix::fs::fstatvfs(&self.open.file).ok()?;
+        found.f_bavail.checked_mul(found.f_frsize)
+    }
+
+    /// Its path, as it is shown.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -180,10 +225,11 @@ impl Spool {
         self.find()?;
         let missing = match stamp::compare(&self.open.file, stamp)? {
             Standing::Whole => 0,
-            Standing::Short(missing) => missing,
+            Standing::Short(missing) => self.unless_copied(stamp, missing),
             // Perhaps it was short when it was opened, and has grown since, by what others wrote.
             Standing::Changed if self.open.lowest < stamp.length => {
-                stamp.length - stamp.head.left(&self.open.file, self.open.lowest)?
+                let kept = stamp.head.left(&self.open.file, self.open.lowest)?;
+                self.unless_copied(stamp, stamp.length - kept)
             }
             Standing::Changed => {
                 self.note_changed(stamp.length);
@@ -197,8 +243,22 @@ impl Spool {
         Ok((missing > 0).then_some(missing))
     }
 
-    /// Writes lines until they are safe in the file at the path.
+    /// Writes lines until they are safe in the file at the path, or in one that was at the path
+    /// until it was rotated.
     pub(super) fn deliver(&mut self, lines: &[u8]) -> io::Result<()> {
+        let mut left = lines;
+        while !left.is_empty() {
+            let length = self.rotate_if_due(first_line(left).len())?;
+            let part =
+                length.map_or(left.len(), |length| self.settings.rotation.part(length, left));
+            let (now, later) = left.split_at(part);
+            self.deliver_part(now)?;
+            left = later;
+        }
+        Ok(())
+    }
+
+    fn deliver_part(&mut self, lines: &[u8]) -> io::Result<()> {
         for _ in 0..ATTEMPTS_MAX {
             self.find()?;
             if self.try_deliver(lines)? {
@@ -208,13 +268,18 @@ impl Spool {
         Err(io::Error::other("the file is replaced or written over as fast as it is written to"))
     }
 
+    /// Now and then, while nothing is written.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        if self.rotate_if_due(0)?.is_some() { Ok(()) } else { self.find() }
+    }
+
     /// Sees to it that the open file is the one at the path, that what counts is in it, and that it
     /// ends with a whole line.
     pub(super) fn find(&mut self) -> io::Result<()> {
         let at_path = self.is_at_path()?;
         self.check(at_path)?;
         if !at_path {
-            self.open_again()?;
+            self.open_again(None)?;
             self.meddled();
             self.check(true)?;
         }
@@ -231,7 +296,7 @@ impl Spool {
         if short {
             let kept = last_line::kept(&open.file, length)?;
             let kept = open.head.left(&open.file, kept)?;
-            self.miss(self.open.safe.saturating_sub(kept));
+            self.miss_cut(self.open.safe.saturating_sub(kept));
         } else if changed {
             self.note_changed(open.safe);
             self.miss(self.open.safe);
@@ -248,7 +313,7 @@ impl Spool {
 
     /// Opens the file by its name, whatever is open now.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        self.open_again()?;
+        self.open_again(None)?;
         self.find()
     }
 
@@ -292,8 +357,8 @@ impl Spool {
         }
         let whole = last_line::end_of_last(&open.file, start)?;
         let missing = open.safe - open.head.left(&open.file, whole)?;
-        open.rebase(whole)?;
-        self.miss(missing);
+        self.miss_cut(missing);
+        self.open.rebase(whole)?;
         Ok(whole == start)
     }
 
@@ -305,9 +370,11 @@ impl Spool {
         }
     }
 
-    fn open_again(&mut self) -> io::Result<()> {
-        let now = Some(self.open.place);
-        let Some(open) = Open::at(&self.path, now, || self.meddled())? else { return Ok(()) };
+    /// Opens the file at the path. `rotated`: the name and length that we gave the one before.
+    fn open_again(&mut self, rotated: Option<(&Path, u64)>) -> io::Result<()> {
+        let (now, mode) = (Some(self.open.place), self.settings.mode);
+        let open = Open::at(&self.path, mode, now, || self.meddled())?;
+        let Some(open) = open else { return Ok(()) };
         let before = self.stamp();
         let old = std::mem::replace(&mut self.open, open);
         // Of a copy that somebody has put into its place the same holds as of the file itself.
@@ -327,14 +394,20 @@ impl Spool {
                 self.note(Level::Error, format!("{} was removed, and is opened anew", self.name));
                 self.miss(before.length);
             }
-            Standing::Other => self.note(
-                Level::Info,
-                format!(
-                    "{} was renamed, and is opened anew; the {} bytes before are in the file that \
-                     it was",
-                    self.name, before.length
-                ),
-            ),
+            Standing::Other => {
+                let Self { name, .. } = self;
+                let message = match rotated {
+                    Some((target, length)) => {
+                        format!("{name} was rotated: {length} bytes are in {}", target.display())
+                    }
+                    None => format!(
+                        "{name} was renamed, and is opened anew; the {} bytes before are in the \
+                         file that it was",
+                        before.length
+                    ),
+                };
+                self.note(Level::Info, message);
+            }
         }
         Ok(())
     }
@@ -347,6 +420,23 @@ impl Spool {
         }
         self.notes.extend(repair.words().map(|words| (Level::Warn, words)));
         Ok(())
+    }
+
+    /// The file was cut, and so many bytes are not in it any more.
+    fn miss_cut(&mut self, bytes: u64) {
+        let stamp = self.stamp();
+        let missing = self.unless_copied(&stamp, bytes);
+        self.miss(missing);
+    }
+
+    /// How many bytes of a file that was cut are missing: none if whoever has cut it has made a copy
+    /// before.
+    fn unless_copied(&mut self, stamp: &Stamp, missing: u64) -> u64 {
+        let Some(copy) = stamp::copy_of(&self.path, stamp) else { return missing };
+        let (name, length, copy) = (&self.name, stamp.length, copy.display());
+        let message = format!("{name} was cut: the {length} bytes before are in {copy}");
+        self.note(Level::Info, message);
+        0
     }
 
     const fn miss(&mut self, bytes: u64) {
@@ -371,15 +461,16 @@ impl Spool {
     fn note_other(&mut self, stamp: &Stamp) {
         if !std::mem::replace(&mut self.other_told, true) {
             let Stamp { path, length, .. } = stamp;
-            let (level, message) = if *path == self.name {
+            let (level, message) = if *path != self.name {
+                (Level::Info, format!("until now records went to {path}: {length} bytes are there"))
+            } else if let Some((moved, standing)) = stamp::moved(&self.path, stamp) {
+                words_of_moved(path, *length, &moved, standing)
+            } else {
                 let message = format!(
                     "{path} is another file than at the last stop, rotated perhaps; the {length} \
                      bytes that were delivered before should be in the one that it was"
                 );
                 (Level::Warn, message)
-            } else {
-                let message = format!("until now records went to {path}: {length} bytes are there");
-                (Level::Info, message)
             };
             self.note(level, message);
         }
@@ -390,6 +481,24 @@ impl Spool {
     fn meddled(&self) {
         #[cfg(test)]
         self.meddle.turn();
+    }
+}
+
+/// What to say of a file that has another name now. What others do to it there is their business,
+/// and is told all the same.
+fn words_of_moved(path: &str, length: u64, moved: &Path, standing: Standing) -> (Level, String) {
+    let moved = moved.display();
+    match standing {
+        Standing::Whole => {
+            (Level::Info, format!("{path} was rotated: the {length} bytes before are in {moved}"))
+        }
+        Standing::Short(_) | Standing::Changed | Standing::Other => (
+            Level::Warn,
+            format!(
+                "{path} was rotated, and what is {moved} now has been changed since: of the \
+                 {length} bytes that were delivered before not all are there"
+            ),
+        ),
     }
 }
 

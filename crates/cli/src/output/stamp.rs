@@ -2,10 +2,10 @@
 //! what is in it: of a few bytes their hash, to recognise a copy, or a place that was written over.
 
 use std::fmt::Write;
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Where it stands in the state. `m365_audit_client::SINK_KEYS` is how it begins.
 pub(crate) const KEY: &str = "sink/output";
+
+/// The same of the file beside it, for lines that are too long.
+pub(crate) const OVERSIZED_KEY: &str = "sink/output/oversized";
 
 /// The beginning of a file by which a copy of it is recognised: a record with its time and its id,
 /// also where it is wrapped.
@@ -182,6 +185,47 @@ pub(super) fn compare(file: &File, stamp: &Stamp) -> io::Result<Standing> {
     } else {
         Standing::Changed
     })
+}
+
+/// Where all that a stamp speaks of is in a copy, in the same directory: `copytruncate` makes one
+/// before it cuts the file.
+pub(super) fn copy_of(path: &Path, stamp: &Stamp) -> Option<PathBuf> {
+    if stamp.head.bytes == 0 {
+        return None;
+    }
+    let path = fs::canonicalize(path).ok()?;
+    let entries = fs::read_dir(path.parent()?).ok()?.flatten();
+    let copies = entries.filter(|entry| {
+        let long = |found: Metadata| found.is_file() && stamp.length <= found.len();
+        entry.path() != path && entry.metadata().is_ok_and(long)
+    });
+    let mut copies = copies.map(|entry| entry.path());
+    copies.find(|copy| {
+        let holds = |file: &File| -> io::Result<bool> {
+            Ok(stamp.head.begins(file)? && stamp.end.ends_at(file, stamp.length)?)
+        };
+        File::open(copy).and_then(|file| holds(&file)).unwrap_or_default()
+    })
+}
+
+/// Where the file of a stamp is that is not at `path` any more, and how it stands to what is
+/// remembered: under another name in the same directory. `None` if it cannot be found there, for
+/// example because it was compressed.
+pub(super) fn moved(path: &Path, stamp: &Stamp) -> Option<(PathBuf, Standing)> {
+    let path = fs::canonicalize(path).ok()?;
+    for entry in fs::read_dir(path.parent()?).ok()?.flatten() {
+        let is_it = |metadata: Metadata| metadata.is_file() && FileId::of(&metadata).is(stamp.id);
+        if !entry.metadata().is_ok_and(is_it) {
+            continue;
+        }
+        let file = File::open(entry.path()).ok()?;
+        match compare(&file, stamp).ok()? {
+            // The number of a file that is gone, given to this one.
+            Standing::Other => {}
+            standing => return Some((entry.path(), standing)),
+        }
+    }
+    None
 }
 
 /// What a state says of its output and how the file stands to it now: its name, how many bytes

@@ -7,9 +7,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use m365_audit_core::{Commit, Stored};
+use m365_audit_core::{Commit, Level, RawOptions, Stored};
 
-use super::{Memory, Output, Place, STAMP_KEY};
+use super::rotate::Rotation;
+use super::spool::Spool;
+use super::{Memory, Output, OutputSettings, Place, STAMP_KEY};
 use crate::log::Log;
 
 /// Worlds of each kind.
@@ -207,6 +209,17 @@ fn content_of(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_default()
 }
 
+/// As without any option.
+fn plain() -> OutputSettings {
+    OutputSettings::parse(&RawOptions::new()).unwrap()
+}
+
+/// Two lines of a world to a file, and one of them stays.
+fn rotating() -> OutputSettings {
+    let rotation = Rotation { bytes: Some(1_800), after: None, keep: 1 };
+    OutputSettings { rotation, ..plain() }
+}
+
 /// A collector, as far as its output is concerned: a state, and what was told.
 struct Collector {
     output: Output,
@@ -217,8 +230,17 @@ struct Collector {
 
 impl Collector {
     fn start(path: &Path, stored: Stored, meddler: &Meddler) -> Self {
+        Self::start_with(path, plain(), stored, meddler)
+    }
+
+    fn start_with(
+        path: &Path,
+        settings: OutputSettings,
+        stored: Stored,
+        meddler: &Meddler,
+    ) -> Self {
         let log = Log::silent();
-        let mut output = Output::open(Some(path), &log).unwrap();
+        let mut output = Output::open(Some(path), settings, &log).unwrap();
         let Place::Spool { spool, .. } = &mut output.place else { panic!("a file") };
         spool.meddle = meddler.clone();
         let mut memory = Memory::new();
@@ -255,7 +277,7 @@ impl Collector {
     }
 }
 
-fn play(seed: u64, deeds: &'static [Deed]) {
+fn play(seed: u64, deeds: &'static [Deed], settings: OutputSettings) {
     let dir = directory();
     let path = dir.path().join("audit.ndjson");
     let adversary = Arc::new(Mutex::new(Adversary {
@@ -269,7 +291,7 @@ fn play(seed: u64, deeds: &'static [Deed]) {
         done: Vec::new(),
     }));
     let meddler = Meddler(Some(Arc::clone(&adversary)));
-    let mut collector = Collector::start(&path, Stored::new(), &meddler);
+    let mut collector = Collector::start_with(&path, settings, Stored::new(), &meddler);
     let mut settled: Vec<Vec<u8>> = Vec::new();
     let mut told_before = 0;
     for step in 0..STEPS {
@@ -283,7 +305,7 @@ fn play(seed: u64, deeds: &'static [Deed]) {
             drop(output);
             told_before += told;
             adversary.lock().unwrap().turn_at_night();
-            collector = Collector::start(&path, stored, &meddler);
+            collector = Collector::start_with(&path, settings, stored, &meddler);
         }
         collector.look();
         let adversary = adversary.lock().unwrap();
@@ -305,12 +327,18 @@ fn play(seed: u64, deeds: &'static [Deed]) {
 
 #[test]
 fn what_counts_is_in_one_of_the_files_whatever_rotates_them() {
-    (0..SEEDS).for_each(|seed| play(seed, &HARMLESS));
+    (0..SEEDS).for_each(|seed| play(seed, &HARMLESS, plain()));
+}
+
+#[test]
+fn what_counts_is_in_one_of_the_files_while_the_collector_rotates_them_too() {
+    (0..SEEDS).for_each(|seed| play(seed, &HARMLESS, rotating()));
+    (0..SEEDS).for_each(|seed| play(seed, &ALL, rotating()));
 }
 
 #[test]
 fn what_counts_is_in_one_of_the_files_or_is_told_to_be_missing() {
-    (0..SEEDS).for_each(|seed| play(seed, &ALL));
+    (0..SEEDS).for_each(|seed| play(seed, &ALL, plain()));
 }
 
 /// One deed while the collector is stopped, and what the next one says of it.
@@ -348,8 +376,14 @@ fn at_the_start_the_file_is_compared_with_what_counts_as_delivered() {
     between_two_runs(|path| cut(path, 0), Some(2_000));
     between_two_runs(|path| cut(path, 700), Some(1_300));
     // A backup of the file.
-    between_two_runs(|path| copy(path, 700), Some(1_300));
-    between_two_runs(|path| copy(path, 2_000), None);
+    let restore = |path: &Path, length| {
+        copy(path, length);
+        fs::remove_file(path.with_extension("old")).unwrap();
+    };
+    between_two_runs(|path| restore(path, 700), Some(1_300));
+    between_two_runs(|path| restore(path, 2_000), None);
+    // What it lacks is beside it.
+    between_two_runs(|path| copy(path, 700), None);
     // An editor, which writes another file of the same length.
     between_two_runs(
         |path| {
@@ -400,8 +434,8 @@ fn two_processes_do_not_write_to_one_file() {
     let dir = directory();
     let path = dir.path().join("audit.ndjson");
     let log = Log::silent();
-    let _first = Output::open(Some(&path), &log).unwrap();
-    let error = Output::open(Some(&path), &log).unwrap_err().to_string();
+    let _first = Output::open(Some(&path), plain(), &log).unwrap();
+    let error = Output::open(Some(&path), plain(), &log).unwrap_err().to_string();
     assert!(error.contains("another m365-audit is writing to it"), "{error}");
 }
 
@@ -411,8 +445,151 @@ fn half_a_line_before_ours_is_cut_when_something_is_written() {
     let path = dir.path().join("audit.ndjson");
     fs::write(&path, "{\"a\":1}\n{\"b\":").unwrap();
     let log = Log::silent();
-    let mut output = Output::open(Some(&path), &log).unwrap();
+    let mut output = Output::open(Some(&path), plain(), &log).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"b\":");
     output.deliver(b"{}\n").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{}\n");
+}
+
+/// The names of the files in a directory, and what is in them.
+fn files(dir: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut files: Vec<_> =
+        entries.map(|path| (name(&path), fs::read_to_string(path).unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_file_is_rotated_when_it_is_full_or_old_and_holds_whole_lines() {
+    let dir = directory();
+    let path = dir.path().join("audit.ndjson");
+    let rotation = Rotation { bytes: Some(25), ..Rotation::default() };
+    let settings = OutputSettings { rotation, ..plain() };
+    let mut spool = Spool::open(&path, settings).unwrap();
+    // Of one delivery too.
+    spool.deliver(b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n{\"n\":5}\n").unwrap();
+    let long = "{\"long\":\"longer than a file may be\"}\n";
+    spool.deliver(long.as_bytes()).unwrap();
+    spool.deliver(b"{\"n\":6}\n").unwrap();
+    let contents: Vec<_> = files(dir.path()).into_iter().map(|(_, content)| content).collect();
+    let mut expected =
+        ["{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n", "{\"n\":4}\n{\"n\":5}\n", long, "{\"n\":6}\n"];
+    let mut sorted = contents.clone();
+    sorted.sort();
+    expected.sort_unstable();
+    assert_eq!(sorted, expected);
+    let notes = spool.take_notes();
+    assert!(notes[0].1.contains("was rotated: 24 bytes are in "), "{notes:?}");
+    drop(spool);
+    // By age, and not while it is empty.
+    let rotation = Rotation { after: Some(std::time::Duration::ZERO), ..Rotation::default() };
+    let mut spool = Spool::open(&path, OutputSettings { rotation, ..plain() }).unwrap();
+    spool.look().unwrap();
+    spool.look().unwrap();
+    assert_eq!(files(dir.path()).len(), 5);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "");
+}
+
+#[test]
+fn half_a_line_never_gets_into_a_rotated_file() {
+    let dir = directory();
+    let path = dir.path().join("audit.ndjson");
+    let rotation = Rotation { after: Some(std::time::Duration::ZERO), ..Rotation::default() };
+    fs::write(&path, "{\"n\":1}\n{\"n\":").unwrap();
+    let mut spool = Spool::open(&path, OutputSettings { rotation, ..plain() }).unwrap();
+    spool.look().unwrap();
+    let contents: Vec<_> = files(dir.path()).into_iter().map(|(_, content)| content).collect();
+    assert_eq!(contents, ["{\"n\":1}\n", ""]);
+}
+
+#[test]
+fn a_state_from_before_a_rotation_finds_its_file_under_the_new_name() {
+    let check = |spoil: fn(&Path), level: Level, words: &str| {
+        let dir = directory();
+        let path = dir.path().join("audit.ndjson");
+        let rotation = Rotation { bytes: Some(10), ..Rotation::default() };
+        let settings = OutputSettings { rotation, ..plain() };
+        let mut spool = Spool::open(&path, settings).unwrap();
+        spool.deliver(b"{\"n\":1}\n").unwrap();
+        let stamp = spool.stamp();
+        // Rotates, and is killed before it commits.
+        spool.deliver(b"{\"n\":2}\n").unwrap();
+        drop(spool);
+        let (rotated, _) = files(dir.path()).swap_remove(0);
+        spoil(&dir.path().join(&rotated));
+        let mut spool = Spool::open(&path, settings).unwrap();
+        assert_eq!(spool.compare(&stamp).unwrap(), None);
+        let notes = spool.take_notes();
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert_eq!(notes[0].0, level, "{notes:?}");
+        assert!(notes[0].1.contains(words), "{notes:?}");
+    };
+    check(|_| {}, Level::Info, "was rotated: the 8 bytes before are in ");
+    let cut = |path: &Path| OpenOptions::new().write(true).open(path).unwrap().set_len(3).unwrap();
+    check(cut, Level::Warn, "has been changed since");
+    let gone = |path: &Path| fs::remove_file(path).unwrap();
+    check(gone, Level::Warn, "is another file than at the last stop");
+}
+
+#[test]
+fn a_file_that_is_cut_after_it_was_copied_lacks_nothing() {
+    let check = |copied: usize, missing: u64| {
+        let dir = directory();
+        let path = dir.path().join("audit.ndjson");
+        let mut spool = Spool::open(&path, plain()).unwrap();
+        spool.deliver(b"{\"n\":1}\n{\"n\":2}\n").unwrap();
+        let content = fs::read(&path).unwrap();
+        fs::write(path.with_extension("ndjson.1"), &content[..copied]).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+        spool.deliver(b"{\"n\":3}\n").unwrap();
+        assert_eq!(spool.missing(), missing);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":3}\n");
+    };
+    check(16, 0);
+    // Written between the copy and the cut.
+    check(8, 16);
+}
+
+#[test]
+fn lines_that_are_too_long_go_beside_and_are_remembered() {
+    let dir = directory();
+    let path = dir.path().join("audit.ndjson");
+    let settings = OutputSettings { line_bytes_max: Some(7), ..plain() };
+    let quiet = Meddler::default();
+    let mut first = Collector::start_with(&path, settings, Stored::new(), &quiet);
+    assert!(first.deliver(b"{\"n\":1}\n{\"n\":22}\n{\"n\":3}\n{\"n\":44}\n"));
+    assert_eq!(first.output.oversized(), 2);
+    let stored = first.stored.clone();
+    drop(first);
+    let beside = dir.path().join("audit.oversized.ndjson");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":1}\n{\"n\":3}\n");
+    assert_eq!(fs::read_to_string(&beside).unwrap(), "{\"n\":22}\n{\"n\":44}\n");
+    // What is missing of it is told as of the output itself.
+    fs::write(&beside, "").unwrap();
+    let second = Collector::start_with(&path, settings, stored, &quiet);
+    assert_eq!(second.told, 18);
+}
+
+#[test]
+fn created_files_have_the_mode_that_is_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = directory();
+    let path = dir.path().join("audit.ndjson");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let rotation = Rotation { bytes: Some(10), ..Rotation::default() };
+    let settings = OutputSettings { rotation, mode: 0o664, line_bytes_max: Some(100) };
+    let mut output = Output::open(Some(&path), settings, &Log::silent()).unwrap();
+    assert_eq!(mode(&path), 0o664);
+    assert_eq!(mode(&dir.path().join("audit.oversized.ndjson")), 0o664);
+    output.deliver(b"{\"n\":1}\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    output.deliver(b"{\"n\":2}\n").unwrap();
+    assert_eq!(mode(&path), 0o664);
+    drop(output);
+    // One that exists keeps its own.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    drop(Output::open(Some(&path), settings, &Log::silent()).unwrap());
+    assert_eq!(mode(&path), 0o600);
 }

@@ -73,6 +73,12 @@ impl Board {
         progress.note_webhook(all);
     }
 
+    /// Keeps how many records were too long for a line of the output, to be shown with the rest.
+    pub(crate) fn note_oversized(&self, count: u64) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.progress.note_oversized(count);
+    }
+
     /// Takes the bars away and says where things stand. Answers how many losses nobody has
     /// acknowledged.
     pub(crate) fn close(&self) -> u64 {

@@ -16,12 +16,12 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::MultiProgress;
 use m365_audit_client::{Client, RunError, Settings};
-use m365_audit_core::{ConfigError, Level, Outcome};
+use m365_audit_core::{ConfigError, Level, Outcome, RawOptions};
 
 use crate::arguments::{self, words};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::{Format, Log};
-use crate::output::Output;
+use crate::output::{Output, OutputSettings};
 use crate::run::board::Board;
 use crate::run::place::Place;
 use crate::run::progress::Progress;
@@ -44,11 +44,12 @@ pub(crate) fn command() -> Command {
         .about("Collect audit events as NDJSON, one record a line")
         .after_help(AFTER_HELP)
         .args(args())
+        .args(arguments::output_args())
         .args(arguments::args())
 }
 
 /// What a run takes beside the options of the table.
-pub(crate) fn args() -> [Arg; 7] {
+pub(crate) fn args() -> [Arg; 8] {
     [
         Arg::new("config")
             .long("config")
@@ -73,6 +74,12 @@ pub(crate) fn args() -> [Arg; 7] {
                 "Append to this file. Progress is recorded only when the records are on the disk \
                  [default: stdout]",
             ),
+        Arg::new("stop-on-stdin-close")
+            .long("stop-on-stdin-close")
+            .action(ArgAction::SetTrue)
+            .help(
+                "Stop as SIGTERM does when stdin is closed: for a parent that ends its children so",
+            ),
         words("log-level", &["error", "warn", "info", "debug"], "info")
             .help("The least important lines to show on stderr"),
         words("log-format", &["text", "json"], "text").help("How lines on stderr look"),
@@ -87,14 +94,10 @@ pub(crate) fn args() -> [Arg; 7] {
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let (log, progress) = shown(matches);
     log.warn_of_variables();
-    let (output, unusable) = match open_output(matches, &log) {
-        Ok(output) => (Some(output), None),
-        Err(error) => (None, Some(error)),
-    };
-    let (plan, output) = match (sources::plan(matches, unusable), output) {
-        (Ok(plan), Some(output)) => (plan, output),
-        (result, _) => {
-            let report = result.err().unwrap_or_default();
+    let opened = |raw: &RawOptions| open_output(matches, raw, &log);
+    let (plan, output) = match sources::plan(matches, opened) {
+        Ok(planned) => planned,
+        Err(report) => {
             // Nothing can be told any more if stderr is gone.
             drop(std::io::stderr().write_all(report.as_bytes()));
             return MISCONFIGURED;
@@ -107,7 +110,10 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let once = matches.get_flag("once");
     let output = Arc::new(Mutex::new(output));
     let board = Board::new(progress, log.clone());
-    let place = Place { output, metadata: matches.get_flag("metadata"), log, board };
+    let place = Place { output, metadata: matches.get_flag("metadata"), once, log, board };
+    if matches.get_flag("stop-on-stdin-close") {
+        signals::stop_on_stdin_close(&place.log);
+    }
     match plan {
         Plan::One(settings) => one(*settings, once, &place),
         Plan::Many(file, tenants) => many::collect(file, tenants, once, &place),
@@ -135,10 +141,16 @@ pub(crate) fn shown(matches: &ArgMatches) -> (Log, Progress) {
     (log, Progress::new(word("progress"), bars))
 }
 
-/// The file of `--output`, or stdout.
-pub(crate) fn open_output(matches: &ArgMatches, log: &Log) -> Result<Output, ConfigError> {
+/// The file of `--output`, or stdout; by the options of output files.
+pub(crate) fn open_output(
+    matches: &ArgMatches,
+    raw: &RawOptions,
+    log: &Log,
+) -> Result<Output, Vec<ConfigError>> {
+    let settings = OutputSettings::parse(raw)?;
     let path = matches.get_one::<PathBuf>("output");
-    Output::open(path.map(PathBuf::as_path).filter(|path| *path != Path::new("-")), log)
+    let path = path.map(PathBuf::as_path).filter(|path| *path != Path::new("-"));
+    Output::open(path, settings, log).map_err(|error| vec![error])
 }
 
 /// Says what the output is; the report if it is of no use.

@@ -12,13 +12,13 @@ use crate::run::sink::NdjsonSink;
 pub(super) struct Place {
     pub(super) output: SharedOutput,
     pub(super) metadata: bool,
+    pub(super) once: bool,
     pub(super) log: Log,
     pub(super) board: Board,
 }
 
 impl Place {
     pub(super) fn sink(&self, handle: Handle) -> NdjsonSink {
-        let Self { output, metadata, log, board } = self.clone();
-        NdjsonSink::new(output, metadata, handle, log, board)
+        NdjsonSink::new(self.clone(), handle)
     }
 }

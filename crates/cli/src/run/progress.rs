@@ -31,6 +31,8 @@ pub(crate) struct Progress {
     last: Metrics,
     /// What calls the webhook has had, if there is one.
     webhook: Option<WebhookMetrics>,
+    /// Records that were too long for a line of the output.
+    oversized: u64,
     start: Instant,
 }
 
@@ -60,7 +62,7 @@ impl Progress {
         };
         let start = Instant::now();
         let (rates, last) = (Rates::default(), Metrics::default());
-        Self { display, shown_at: None, rates, last, webhook: None, start }
+        Self { display, shown_at: None, rates, last, webhook: None, oversized: 0, start }
     }
 
     /// Whether there is anything for [`Self::show`] to do.
@@ -96,6 +98,20 @@ impl Progress {
         self.webhook = Some(metrics);
     }
 
+    /// Keeps how many records were too long for a line of the output, to be shown with the rest.
+    pub(crate) const fn note_oversized(&mut self, count: u64) {
+        self.oversized = count;
+    }
+
+    /// What stands behind other figures.
+    fn beside(&self) -> String {
+        let mut text = webhook_text(self.webhook);
+        if 0 < self.oversized {
+            text.push_str(&format!(", {} oversized", HumanCount(self.oversized)));
+        }
+        text
+    }
+
     /// Takes the bars away and leaves a summary of `metrics`.
     pub(crate) fn close(&mut self, metrics: &Metrics, log: &Log) {
         self.last.clone_from(metrics);
@@ -104,18 +120,18 @@ impl Progress {
             lanes.drain(..).chain(total.take()).for_each(|bar| bar.finish_and_clear());
         }
         if !self.last.lanes.is_empty() {
-            let summary = summary(&self.last, &self.rates) + &webhook_text(self.webhook);
+            let summary = summary(&self.last, &self.rates) + &self.beside();
             let line = format!("{summary} in {}", span(self.start.elapsed()));
             write(log, matches!(self.display, Display::Lines { always: true, .. }), &line);
         }
     }
 
     fn draw(&mut self, log: &Log) {
-        let metrics = &self.last;
+        let (metrics, beside) = (&self.last, self.beside());
         match &mut self.display {
             Display::Nothing => {}
             Display::Lines { always, last } => {
-                let line = summary(metrics, &self.rates) + &webhook_text(self.webhook);
+                let line = summary(metrics, &self.rates) + &beside;
                 if line != *last && !metrics.lanes.is_empty() {
                     write(log, *always, &line);
                     *last = line;
@@ -140,7 +156,7 @@ impl Progress {
                             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())),
                     )
                 });
-                let text = requests_text(metrics, &self.rates) + &webhook_text(self.webhook);
+                let text = requests_text(metrics, &self.rates) + &beside;
                 total.set_message(text);
             }
         }

@@ -35,8 +35,8 @@ pub(crate) struct Signals(Arc<AtomicBool>);
 
 impl Signals {
     /// Watches from a thread of its own until the process ends.
-    /// `stop` asks for a clean end within the given time. Without an output that can be opened
-    /// again SIGHUP does what it did before.
+    /// `stop` asks for a clean end within the given time. SIGHUP ends nothing, unless the output is
+    /// a terminal, which is gone then.
     pub(crate) fn watch(
         stop: impl Fn(Duration) + Send + 'static,
         output: Option<&SharedOutput>,
@@ -44,7 +44,7 @@ impl Signals {
     ) -> io::Result<Self> {
         let mut signals = iterator::Signals::new([SIGINT, SIGTERM])?;
         let reopening = output.filter(|output| lock(output).is_file()).cloned().map(Reopening::new);
-        if reopening.is_some() {
+        if !output.is_some_and(|output| lock(output).is_terminal()) {
             signals.add_signal(SIGHUP)?;
         }
         let came = Arc::new(AtomicBool::new(false));
@@ -52,7 +52,10 @@ impl Signals {
         thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
                 if signal == SIGHUP {
-                    reopening.iter().for_each(Reopening::begin);
+                    match &reopening {
+                        Some(reopening) => reopening.begin(),
+                        None => log.write(Level::Info, "SIGHUP: there is no file to open again"),
+                    }
                     continue;
                 }
                 if flag.swap(true, Ordering::SeqCst) {
@@ -76,6 +79,19 @@ impl Signals {
     pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// Ends as SIGTERM does when nobody holds the other end of stdin any more. What is written to it is
+/// of no meaning.
+pub(crate) fn stop_on_stdin_close(log: &Log) {
+    let log = log.clone();
+    thread::spawn(move || {
+        // Whatever goes wrong with it, it is no more.
+        drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
+        log.write(Level::Info, "stdin was closed");
+        // That raising a signal of one's own fails is not known to happen.
+        drop(signal_hook::low_level::raise(SIGTERM));
+    });
 }
 
 /// Opens the output again, from a thread of its own: it may be in use for a while, and the signals

@@ -1,18 +1,22 @@
 //! The sink of `run`: lines into an output, delivered when the output has them safely.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use m365_audit_client::{Handle, Sink, WebhookMetrics};
 use m365_audit_core::{Batch, BatchId, Commit, Level, LineWriter, Metrics, OutputShort, Stored};
 
 use crate::log::Log;
-use crate::output::{Memory, Missing, SharedOutput, lock};
+use crate::output::{Memory, Missing, SharedOutput, is_full, lock};
 use crate::run::board::Board;
+use crate::run::place::Place;
 
 /// Lines are written when they are this many, or when nothing more comes for the moment. They are
 /// kept until they are safe, in case they have to be written again.
 const BUFFER_BYTES: usize = 1024 * 1024;
+
+/// How often it is tried whether a full disk has room.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Writes NDJSON.
 #[derive(Debug)]
@@ -26,18 +30,18 @@ pub(crate) struct NdjsonSink {
     lines: Vec<u8>,
     /// Emitted, and among the lines.
     unsettled: Vec<BatchId>,
+    /// While the disk is full: when the lines are tried again. What waits is bounded as what is on
+    /// its way, for nothing more is read meanwhile.
+    waits_until: Option<Instant>,
+    /// Whether it waits at all, or gives up: a run that has an end does.
+    waits: bool,
     /// Safe, and not told yet. Both are bounded by the option `buffer_bytes`.
     safe: Vec<BatchId>,
 }
 
 impl NdjsonSink {
-    pub(crate) fn new(
-        output: SharedOutput,
-        metadata: bool,
-        handle: Handle,
-        log: Log,
-        board: Board,
-    ) -> Self {
+    pub(crate) fn new(place: Place, handle: Handle) -> Self {
+        let Place { output, metadata, once, log, board } = place;
         Self {
             output,
             memory: Memory::new(),
@@ -47,6 +51,8 @@ impl NdjsonSink {
             board,
             lines: Vec::new(),
             unsettled: Vec::new(),
+            waits_until: None,
+            waits: !once,
             safe: Vec::new(),
         }
     }
@@ -56,7 +62,20 @@ impl NdjsonSink {
         let result = output.deliver(&self.lines);
         let repairable = output.is_repairable();
         let missing = self.memory.missing(&output);
+        self.board.note_oversized(output.oversized());
+        if let Err(error) = &result
+            && is_full(error)
+            && repairable
+            && self.waits
+        {
+            output.tell_full(error);
+            drop(output);
+            self.tell(missing);
+            self.waits_until = Some(Instant::now() + FULL_PAUSE);
+            return Ok(());
+        }
         drop(output);
+        self.waits_until = None;
         self.lines.clear();
         self.tell(missing);
         if result.is_err() && !repairable {
@@ -66,6 +85,11 @@ impl NdjsonSink {
         result.context("the output cannot be written")?;
         self.safe.append(&mut self.unsettled);
         Ok(())
+    }
+
+    /// Whether the disk was full a moment ago.
+    fn is_waiting(&self) -> bool {
+        self.waits_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// What is missing is kept in the state, until somebody acknowledges it.
@@ -92,7 +116,7 @@ impl Sink for NdjsonSink {
     fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
         self.writer.write(&batch, &mut self.lines);
         self.unsettled.push(batch.id);
-        if BUFFER_BYTES <= self.lines.len() { self.deliver() } else { Ok(()) }
+        if self.is_waiting() || self.lines.len() < BUFFER_BYTES { Ok(()) } else { self.deliver() }
     }
 
     fn flush(&mut self, delivered: &mut Vec<BatchId>) -> anyhow::Result<()> {
@@ -103,7 +127,7 @@ impl Sink for NdjsonSink {
             drop(output);
             self.tell(missing);
             looked.context("the output cannot be written")?;
-        } else {
+        } else if !self.is_waiting() {
             self.deliver()?;
         }
         delivered.append(&mut self.safe);
@@ -113,6 +137,7 @@ impl Sink for NdjsonSink {
     fn reset(&mut self) {
         self.lines.clear();
         self.unsettled.clear();
+        self.waits_until = None;
         self.safe.clear();
     }
 

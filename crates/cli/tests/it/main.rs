@@ -13,6 +13,7 @@ mod losses;
 mod output;
 mod records;
 mod report;
+mod rotation;
 mod run;
 mod status;
 #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "some of it is for the host's tests"))]

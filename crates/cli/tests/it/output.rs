@@ -15,47 +15,47 @@ use serde_json::Value;
 use crate::support::{Running, World, assert_code, lines, program, text, world};
 
 /// Where a run keeps its state and its records.
-struct Place {
-    dir: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn output(&self) -> PathBuf {
+    pub(crate) fn output(&self) -> PathBuf {
         self.path("audit.ndjson")
     }
 
-    fn db(&self) -> PathBuf {
+    pub(crate) fn db(&self) -> PathBuf {
         self.path("state.db")
     }
 
     /// A run with this state and this output.
-    fn run(&self, world: &World) -> Command {
+    pub(crate) fn run(&self, world: &World) -> Command {
         let mut command = self.run_to_stdout(world);
         command.arg("--output").arg(self.output());
         command
     }
 
-    fn run_to_stdout(&self, world: &World) -> Command {
+    pub(crate) fn run_to_stdout(&self, world: &World) -> Command {
         let mut command = world.run();
         command.arg("--db").arg(self.db()).args(["--progress", "never"]);
         command
     }
 
     /// The keys of the records in a file; lines of others are left out.
-    fn keys(&self, world: &World, bytes: &[u8]) -> HashSet<u128> {
+    pub(crate) fn keys(&self, world: &World, bytes: &[u8]) -> HashSet<u128> {
         let ours = |line: &&[u8]| !line.starts_with(b"{\"from\":");
         world.keys(lines(bytes).filter(ours))
     }
 
-    fn state(&self, words: &[&str]) -> std::process::Output {
+    pub(crate) fn state(&self, words: &[&str]) -> std::process::Output {
         program("state")
             .arg(words[0])
             .arg("--db")
@@ -77,7 +77,7 @@ fn large_world() -> World {
 }
 
 /// The program `logrotate`, if it is installed or can be.
-fn logrotate() -> Option<PathBuf> {
+pub(crate) fn logrotate() -> Option<PathBuf> {
     let known = ["/usr/sbin/logrotate", "/usr/bin/logrotate"].map(PathBuf::from);
     let found = known.into_iter().find(|path| path.exists());
     if found.is_none() {
@@ -87,7 +87,7 @@ fn logrotate() -> Option<PathBuf> {
 }
 
 /// Rotates once, as root's daily run would.
-fn rotate(logrotate: &Path, place: &Place) {
+pub(crate) fn rotate(logrotate: &Path, place: &Place) {
     let status = Command::new(logrotate)
         .args(["--force", "--state"])
         .arg(place.path("rotated"))
@@ -98,12 +98,12 @@ fn rotate(logrotate: &Path, place: &Place) {
 }
 
 /// All that is in rotated files and in the present one.
-fn union(place: &Place) -> Vec<u8> {
+pub(crate) fn union(place: &Place) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in fs::read_dir(place.dir.path()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if !name.starts_with("audit.ndjson") {
+        if !name.starts_with("audit") {
             continue;
         }
         let content = if name.ends_with(".gz") {
@@ -117,7 +117,7 @@ fn union(place: &Place) -> Vec<u8> {
 }
 
 /// Without a line that is under way.
-fn whole(bytes: &[u8]) -> &[u8] {
+pub(crate) fn whole(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)]
 }
 
@@ -181,7 +181,7 @@ fn a_hangup_opens_the_output_by_its_name_again() {
 }
 
 /// The keys of whole lines.
-fn whole_keys(world: &World, bytes: &[u8]) -> HashSet<u128> {
+pub(crate) fn whole_keys(world: &World, bytes: &[u8]) -> HashSet<u128> {
     world.keys(lines(whole(bytes)))
 }
 
@@ -279,17 +279,7 @@ fn stdout_into_a_file_is_an_output_like_another() {
 fn a_full_disk_counts_nothing_and_leaves_no_half_line_behind() {
     let place = Place::new();
     let mount = place.path("small");
-    fs::create_dir(&mount).unwrap();
-    let tmpfs = |options: &str| {
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&mount);
-        command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    };
-    if !tmpfs("size=64k") {
-        skip("no right to mount a small tmpfs");
-        return;
-    }
-    let unmount = Unmount(mount.clone());
+    let Some(small) = Small::mount(&mount) else { return };
     let world = World::new(world());
     let path = mount.join("audit.ndjson");
     for on_stdout in [true, false] {
@@ -307,21 +297,43 @@ fn a_full_disk_counts_nothing_and_leaves_no_half_line_behind() {
         assert_code(&output, 1);
         let told = format!("the output cannot be written: {}: ", path.display());
         assert!(text(&output.stderr).contains(&told), "{}", text(&output.stderr));
-        assert!(tmpfs("remount,size=64m"));
+        small.resize("64m");
         assert_code(&once(), 0);
         let bytes = fs::read(&path).unwrap();
         // Every line is one that was published.
         assert!(world.owed().is_subset(&place.keys(&world, &bytes)));
         fs::remove_file(&path).unwrap();
         fs::remove_file(place.db()).unwrap();
-        assert!(tmpfs("remount,size=64k"));
+        small.resize("64k");
     }
-    drop(unmount);
 }
 
-struct Unmount(PathBuf);
+/// A disk that is full soon.
+pub(crate) struct Small(PathBuf);
 
-impl Drop for Unmount {
+impl Small {
+    /// Of 64 KiB; `None` where that may not be had.
+    pub(crate) fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        if !tmpfs("size=64k", at) {
+            skip("no right to mount a small tmpfs");
+            return None;
+        }
+        Some(Self(at.into()))
+    }
+
+    pub(crate) fn resize(&self, size: &str) {
+        assert!(tmpfs(&format!("remount,size={size}"), &self.0));
+    }
+}
+
+fn tmpfs(options: &str, at: &Path) -> bool {
+    let mut command = Command::new("mount");
+    command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at);
+    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+impl Drop for Small {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).status();
     }

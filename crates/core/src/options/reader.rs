@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::table::{Kind, OPTIONS, find};
+use super::table::{Kind, OPTIONS, OptionSpec, find};
 use crate::base::origin::Origin;
 use crate::base::secret::Secret;
 use crate::base::text::closest;
@@ -59,6 +59,8 @@ impl fmt::Display for ConfigError {
 #[derive(Debug)]
 pub struct Reader<'a> {
     raw: &'a RawOptions,
+    /// Options that one packaging has and no table here.
+    own: &'static [OptionSpec],
     errors: Vec<ConfigError>,
 }
 
@@ -66,7 +68,17 @@ impl<'a> Reader<'a> {
     /// A reader of `raw`.
     #[must_use]
     pub const fn new(raw: &'a RawOptions) -> Self {
-        Self { raw, errors: Vec::new() }
+        Self::of(raw, &[])
+    }
+
+    /// A reader of `raw` that also knows options which a packaging declares itself.
+    #[must_use]
+    pub const fn of(raw: &'a RawOptions, own: &'static [OptionSpec]) -> Self {
+        Self { raw, own, errors: Vec::new() }
+    }
+
+    fn find(&self, name: &str) -> Option<&'static OptionSpec> {
+        self.own.iter().find(|spec| spec.name == name).or_else(|| find(name))
     }
 
     /// Adds a mistake that the caller found.
@@ -90,7 +102,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Every mistake that was found.
     pub fn finish(mut self) -> Result<(), Vec<ConfigError>> {
-        for name in self.raw.keys().filter(|name| find(name).is_none()) {
+        let raw = self.raw;
+        for name in raw.keys() {
+            if self.find(name).is_some() {
+                continue;
+            }
             let remedy = match nearest(name) {
                 Some(known) => format!("did you mean {known}?"),
                 None => "see the list of options in the README".into(),
@@ -131,13 +147,13 @@ impl<'a> Reader<'a> {
     /// The text of an option, or its default.
     #[must_use]
     pub fn text_or_default(&self, name: &str) -> String {
-        let default = find(name).and_then(|spec| spec.default).unwrap_or_default();
+        let default = self.find(name).and_then(|spec| spec.default).unwrap_or_default();
         self.optional(name).unwrap_or_else(|| default.to_owned())
     }
 
     /// A value that its kind does not take.
     pub(crate) fn refuse(&mut self, name: &str, value: &str) {
-        let kind = find(name).map(|spec| spec.kind.describe()).unwrap_or_default();
+        let kind = self.find(name).map(|spec| spec.kind.describe()).unwrap_or_default();
         self.errors.push(ConfigError::new(
             name,
             Some(value),
@@ -150,7 +166,7 @@ impl<'a> Reader<'a> {
     pub fn word(&mut self, name: &str) -> String {
         let written = self.text_or_default(name);
         let text = written.to_ascii_lowercase();
-        if let Some(Kind::Choice(words)) = find(name).map(|spec| spec.kind)
+        if let Some(Kind::Choice(words)) = self.find(name).map(|spec| spec.kind)
             && !words.contains(&&*text)
         {
             self.refuse(name, &written);
@@ -180,7 +196,7 @@ impl<'a> Reader<'a> {
     /// bytes).
     pub fn number(&mut self, name: &str) -> u64 {
         let text = self.text_or_default(name);
-        let spec = find(name).map(|spec| spec.kind);
+        let spec = self.find(name).map(|spec| spec.kind);
         let (units, min, max): (&[(&str, u64)], u64, u64) = match spec {
             Some(Kind::Integer { min, max }) => (&[], min, max),
             Some(Kind::Duration { min, max }) => {

@@ -1,5 +1,7 @@
 //! A simulated service, the program, and what it must never show.
 
+pub(crate) mod kills;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
