@@ -254,7 +254,7 @@ struct LineSink {
 impl LineSink {
     fn new(log: Log) -> Self {
         let (out, taken) = (Vec::new(), Vec::new());
-        Self { lines: LineWriter::new(false), log, out, taken, is_broken: false }
+        Self { lines: LineWriter::bare(), log, out, taken, is_broken: false }
     }
 }
 

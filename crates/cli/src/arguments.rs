@@ -34,14 +34,19 @@ pub(crate) fn args_of(
     heading: &'static str,
 ) -> impl Iterator<Item = Arg> {
     specs.map(move |spec| {
-        Arg::new(spec.name)
+        let arg = Arg::new(spec.name)
             .long(long(spec.name))
             .env(variable(spec.name))
             .hide_env_values(true)
             .value_name(value_name(spec.kind))
             .allow_hyphen_values(true)
             .help(help(spec))
-            .help_heading(heading)
+            .help_heading(heading);
+        // A flag alone, too: with what is known of a record around it.
+        match spec.name {
+            "metadata" => arg.num_args(0..=1).require_equals(true).default_missing_value("event"),
+            _ => arg,
+        }
     })
 }
 
@@ -73,10 +78,9 @@ fn long(name: &str) -> String {
 }
 
 /// Arguments of the command line alone, of which some have a variable.
-const OWN_FLAGS: [(&str, bool); 9] = [
+const OWN_FLAGS: [(&str, bool); 8] = [
     ("config", true),
     ("once", false),
-    ("metadata", false),
     ("output", false),
     ("stop_on_stdin_close", false),
     ("log_level", true),

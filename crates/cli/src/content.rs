@@ -200,7 +200,7 @@ impl BlobSink {
     fn new(expand: bool, log: Log) -> Self {
         Self {
             expand,
-            lines: LineWriter::new(false),
+            lines: LineWriter::bare(),
             log,
             out: Vec::new(),
             taken: Vec::new(),

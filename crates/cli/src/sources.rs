@@ -154,7 +154,8 @@ fn planned(mut gathered: Gathered) -> Result<Plan, String> {
 }
 
 /// The same for a command whose options are `specs`; `more` reads those that settings do not know,
-/// and `open` those of the output. With a tenants file, the tenant is the one that `tenant_id` names.
+/// and `open` those of the output. With a tenants file, the tenant is the one that `tenant_id`
+/// names.
 ///
 /// # Errors
 /// As [`settings`].

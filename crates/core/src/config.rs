@@ -14,6 +14,7 @@ pub use crate::identity::sign_in::CredentialSource;
 use crate::identity::sign_in::{self, SignIn};
 use crate::options::CLOUDS;
 pub use crate::options::{ConfigError, RawOptions, Reader, nearest, no_entries};
+use crate::records::envelope::Envelope;
 use crate::records::treatment::TreatmentConfig;
 use crate::source::limits::Limits;
 
@@ -26,6 +27,7 @@ pub struct Config {
     /// `None`: that source is not collected.
     activities: Option<ActivitiesConfig>,
     treatment: TreatmentConfig,
+    envelope: Envelope,
     limits: Limits,
     once: bool,
 }
@@ -85,9 +87,11 @@ impl Config {
         );
         let limits = Limits::read(&mut reader);
         let treatment = TreatmentConfig::read(&mut reader);
+        let envelope = Envelope::read(&mut reader);
         reader.finish()?;
         let sign_in = sign_in.ok_or_else(Vec::new)?;
-        Ok(Self { tenant_id, sign_in, audit, activities, treatment, limits, once: false })
+        let once = false;
+        Ok(Self { tenant_id, sign_in, audit, activities, treatment, envelope, limits, once })
     }
 
     /// Finish as soon as everything that existed at the start is delivered, instead of going on
@@ -109,6 +113,12 @@ impl Config {
     #[must_use]
     pub const fn credential(&self) -> &Credential {
         &self.sign_in.credential
+    }
+
+    /// The form in which records leave. It is for packagings to apply: collection knows no form.
+    #[must_use]
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
     }
 
     /// The tenant's GUID, in lower case.

@@ -61,6 +61,7 @@ pub use contract::state::{Commit, STATE_VERSION, StateError, Stored};
 pub use identity::certificate::{Certificate, CertificateError};
 pub use identity::credential::{self, Credential, CredentialKind, Presented};
 pub use records::enrich::Enrichment;
+pub use records::envelope::{Envelope, MetadataPlace, NameTaken, free_name};
 pub use records::line::{LineLimits, LineWriter};
 pub use source::losses::{
     ACKNOWLEDGED, Acknowledgement, KnownLoss, Loss, acknowledge, losses, remember,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
 use fluent_bit_plugin_harness::until;
 use m365_audit_client::{Runtime, read_roots};
-use m365_audit_core::{Level, Secret};
+use m365_audit_core::{Envelope, Level, Secret};
 use m365_audit_host::forward::{ForwardOptions, ForwardSink, User};
 use m365_audit_host::{Lines, Logger, Sink, SinkError};
 use m365_audit_test_support::peer::{self, Behaviour, Manners, Peer};
@@ -47,7 +47,7 @@ struct Sender {
 
 impl Sender {
     fn new(options: ForwardOptions) -> Self {
-        let sink = ForwardSink::new(options, false, Logger::new(|_, _| {})).unwrap();
+        let sink = ForwardSink::new(options, &Envelope::bare(), Logger::new(|_, _| {})).unwrap();
         Self { sink, runtime: Runtime::new().unwrap() }
     }
 
@@ -178,7 +178,7 @@ fn what_somebody_on_the_way_could_forge_is_told_at_warn() {
         let logger = Logger::new(move |level, line| {
             lines.send((level, line.to_owned())).unwrap();
         });
-        drop(ForwardSink::new(options, false, logger).unwrap());
+        drop(ForwardSink::new(options, &Envelope::bare(), logger).unwrap());
         heard.iter().collect::<Vec<_>>()
     };
     for (change, option) in [

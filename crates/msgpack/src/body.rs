@@ -31,13 +31,20 @@ pub(super) struct Body {
     out: Vec<u8>,
     /// Where the body begins.
     root: usize,
+    /// Members that are added to it when it has ended.
+    extra: usize,
 }
 
 impl Body {
     /// A body behind what `out` holds. The buffer is lent by value: the walk reaches it directly.
     pub(super) fn new(out: Vec<u8>) -> Self {
+        Self::with_extra(out, 0)
+    }
+
+    /// The same, of which the header also counts `extra` members that follow.
+    pub(super) fn with_extra(out: Vec<u8>, extra: usize) -> Self {
         let root = out.len();
-        Self { out, root }
+        Self { out, root, extra }
     }
 
     /// Gives the buffer back.
@@ -70,7 +77,7 @@ impl Body {
     /// Ends a container whose header is not the short one, moving its content if need be.
     #[inline(never)]
     fn end_wide(&mut self, headers: &Headers, at: usize, count: usize) {
-        let reserved = if at == self.root { 3 } else { 1 };
+        let (reserved, count) = if at == self.root { (3, count + self.extra) } else { (1, count) };
         let (bytes, length) = wide_header(headers, count);
         let end = self.out.len();
         if length > reserved {

@@ -13,8 +13,10 @@
 //! | object | map; duplicate keys stay, in order |
 //! | array, `true`, `false`, `null` | array, bool, nil |
 
-use m365_audit_core::Enrichment;
+use std::borrow::Cow;
+
 use m365_audit_core::json::{Timestamp, Walker};
+use m365_audit_core::{Enrichment, Envelope, MetadataPlace, NameTaken, free_name};
 
 use crate::body::{self, Body, put_bin, put_map, put_str, put_tagged};
 
@@ -24,6 +26,9 @@ const EVENT_HEAD: [u8; 4] = [0x92, 0x92, 0xd7, 0x00];
 
 /// `[ext 0 of 8 bytes …`: the same without metadata.
 const PLAIN_HEAD: [u8; 3] = [0x92, 0xd7, 0x00];
+
+/// The metadata of an event that has none. Fluent Bit then adds nothing to records.
+const EMPTY_MAP: u8 = 0x80;
 
 /// What all events of a batch say beside their bodies.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +58,8 @@ pub enum Encoded {
     /// Its members are the event's body.
     Members,
     /// It is no JSON object, or nests too deep. The event's body is `{"raw": …}` with the whole
-    /// record as str, or as bin if it is not UTF-8, and the metadata says `malformed: true`; of an
-    /// event without metadata, the body does.
+    /// record as str, or as bin if it is not UTF-8, and the metadata says `malformed: true`; where
+    /// there is no metadata, the body does.
     Malformed,
 }
 
@@ -69,6 +74,95 @@ pub struct Encoder {
     /// The same for a record that is malformed.
     head_malformed: Vec<u8>,
     events: Vec<u8>,
+    /// What stands around records, if they do not leave as they are.
+    shape: Option<Shape>,
+}
+
+/// What stands around and behind the records of a batch.
+#[derive(Debug)]
+struct Shape {
+    envelope: Envelope,
+    content_type: Box<str>,
+    /// The members of the metadata that all records of the batch share, if they stand in the body.
+    facts: Vec<u8>,
+    /// What was not told yet, and whether one was told.
+    taken: (Option<NameTaken>, bool),
+}
+
+impl Beside {
+    /// How many members there are.
+    fn len(&self) -> usize {
+        self.enrichment.map_or(0, |enrichment| enrichment.len()) + usize::from(self.redacted)
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        let enrichment = self.enrichment.unwrap_or_default();
+        for (name, text) in enrichment.texts() {
+            put_str(out, name.as_bytes());
+            put_str(out, text.as_bytes());
+        }
+        if let Some(port) = enrichment.client_port {
+            put_str(out, b"client_port");
+            put_tagged(out, body::UINT_16, port.to_be_bytes());
+        }
+        if self.redacted {
+            put_str(out, b"redacted");
+            out.push(body::TRUE);
+        }
+    }
+}
+
+impl Shape {
+    /// Members that are added in a record, whether it is nested or not.
+    fn inner(&self) -> usize {
+        usize::from(self.envelope.content_type_field.is_some())
+    }
+
+    /// Members that are added beside a nested record, and in one that is not.
+    fn outer(&self) -> usize {
+        let metadata = self.envelope.metadata == Some(MetadataPlace::Record);
+        self.envelope.add_fields.len() + usize::from(metadata)
+    }
+
+    /// Up to the record.
+    fn put_before(&self, out: &mut Vec<u8>) {
+        if let Some(key) = &self.envelope.record_key {
+            put_map(out, 1 + self.outer());
+            put_str(out, key.as_bytes());
+        }
+    }
+
+    /// What stands behind the members of `object`, which is what the record is.
+    fn put_behind(&mut self, out: &mut Vec<u8>, object: &[u8], beside: &Beside, whole: bool) {
+        let Self { envelope, content_type, facts, taken } = self;
+        let mut name = |out: &mut Vec<u8>, asked: &str, inside: bool| {
+            let given = if inside { free_name(object, asked) } else { Cow::Borrowed(asked) };
+            if !taken.1 && given != asked {
+                let (asked, given) = (asked.into(), given.clone().into());
+                *taken = (Some(NameTaken { asked, given }), true);
+            }
+            put_str(out, given.as_bytes());
+        };
+        let inside = envelope.record_key.is_none();
+        if let Some(field) = &envelope.content_type_field {
+            name(out, field, true);
+            put_str(out, content_type.as_bytes());
+        }
+        for (field, value) in &envelope.add_fields {
+            name(out, field, inside);
+            put_str(out, value.as_bytes());
+        }
+        if envelope.metadata == Some(MetadataPlace::Record) {
+            name(out, &envelope.metadata_key, inside);
+            put_map(out, FACTS + usize::from(!whole) + beside.len());
+            out.extend_from_slice(facts);
+            if !whole {
+                put_str(out, b"malformed");
+                out.push(body::TRUE);
+            }
+            beside.put(out);
+        }
+    }
 }
 
 impl Encoder {
@@ -85,11 +179,48 @@ impl Encoder {
             head,
             head_malformed,
             events: Vec::new(),
+            shape: None,
+        }
+    }
+
+    /// An encoder that puts each record into this envelope. Metadata, where nobody has said
+    /// otherwise, are the event's.
+    #[must_use]
+    pub fn with_envelope(depth_max: usize, envelope: Envelope) -> Self {
+        let envelope = envelope.or(MetadataPlace::Event);
+        // What nests the record nests all that is in it.
+        let nested = usize::from(envelope.record_key.is_some());
+        let mut encoder = Self::new(depth_max.saturating_sub(nested));
+        if !envelope.leaves_alone() || envelope.metadata == Some(MetadataPlace::Off) {
+            let (content_type, facts) = (Box::default(), Vec::new());
+            if envelope.metadata != Some(MetadataPlace::Event) {
+                encoder.time_at = EVENT_HEAD.len();
+                encoder.head = [&EVENT_HEAD[..], &[0; 8], &[EMPTY_MAP]].concat();
+                encoder.head_malformed.clone_from(&encoder.head);
+            }
+            encoder.shape = Some(Shape { envelope, content_type, facts, taken: (None, false) });
+        }
+        encoder
+    }
+
+    /// A name of a member to add that a record had already, once.
+    pub const fn take_taken(&mut self) -> Option<NameTaken> {
+        match &mut self.shape {
+            Some(shape) => shape.taken.0.take(),
+            None => None,
         }
     }
 
     /// Events from here on carry this metadata.
     pub fn set_metadata(&mut self, metadata: &Metadata<'_>) {
+        if let Some(shape) = &mut self.shape {
+            shape.content_type = metadata.content_type.into();
+            shape.facts.clear();
+            put_facts(&mut shape.facts, metadata);
+            if shape.envelope.metadata != Some(MetadataPlace::Event) {
+                return;
+            }
+        }
         self.time_at = EVENT_HEAD.len();
         write_head(&mut self.head, metadata, false);
         write_head(&mut self.head_malformed, metadata, true);
@@ -103,6 +234,9 @@ impl Encoder {
     /// The same, with more to say in the metadata. Without metadata it is not said.
     pub fn push_with(&mut self, record: &[u8], time: Timestamp, beside: &Beside) -> Encoded {
         let start = self.events.len();
+        if self.shape.is_some() {
+            return self.push_shaped(start, record, time, beside);
+        }
         self.events.reserve(self.head_malformed.len() + record.len());
         self.events.extend_from_slice(&self.head);
         self.put_beside(start, beside);
@@ -113,36 +247,62 @@ impl Encoder {
             self.events.truncate(start);
             self.events.extend_from_slice(&self.head_malformed);
             self.put_beside(start, beside);
-            put_raw(&mut self.events, record, self.time_at == PLAIN_HEAD.len());
+            put_raw(&mut self.events, record, self.time_at == PLAIN_HEAD.len(), 0);
         }
         self.events[start + self.time_at..][..8].copy_from_slice(&event_time(time));
         if whole { Encoded::Members } else { Encoded::Malformed }
     }
 
+    /// Appends an event whose record has something around it.
+    #[inline(never)]
+    fn push_shaped(
+        &mut self,
+        start: usize,
+        record: &[u8],
+        time: Timestamp,
+        beside: &Beside,
+    ) -> Encoded {
+        let Some(mut shape) = self.shape.take() else { return Encoded::Malformed };
+        let inner = shape.inner();
+        let outer = shape.outer();
+        let nested = shape.envelope.record_key.is_some();
+        let extra = if nested { inner } else { inner + outer };
+        let metadata = shape.envelope.metadata;
+        self.events.extend_from_slice(&self.head);
+        if metadata == Some(MetadataPlace::Event) {
+            self.put_beside(start, beside);
+        }
+        shape.put_before(&mut self.events);
+        let mut body = Body::with_extra(std::mem::take(&mut self.events), extra);
+        let whole = record.first() == Some(&b'{') && self.walker.walk(record, &mut body).is_ok();
+        self.events = body.into_inner();
+        let mut object = record;
+        if !whole {
+            self.events.truncate(start);
+            self.events.extend_from_slice(&self.head_malformed);
+            if metadata == Some(MetadataPlace::Event) {
+                self.put_beside(start, beside);
+            }
+            shape.put_before(&mut self.events);
+            let marked = metadata == Some(MetadataPlace::Off);
+            put_raw(&mut self.events, record, marked, extra);
+            object = if marked { RAW_MARKED } else { RAW };
+        }
+        shape.put_behind(&mut self.events, object, beside, whole);
+        self.events[start + self.time_at..][..8].copy_from_slice(&event_time(time));
+        self.shape = Some(shape);
+        if whole { Encoded::Members } else { Encoded::Malformed }
+    }
+
     /// Appends members to the metadata of the event that begins at `start` and has no body yet.
     fn put_beside(&mut self, start: usize, beside: &Beside) {
-        if beside.enrichment.is_none() && !beside.redacted {
-            return;
-        }
-        let enrichment = beside.enrichment.unwrap_or_default();
-        let members = enrichment.len() + usize::from(beside.redacted);
+        let members = beside.len();
         if members == 0 || self.time_at == PLAIN_HEAD.len() {
             return;
         }
         // All members together are fewer than a short header counts.
         self.events[start + self.time_at + 8] += body::low_byte(members as u64);
-        for (name, text) in enrichment.texts() {
-            put_str(&mut self.events, name.as_bytes());
-            put_str(&mut self.events, text.as_bytes());
-        }
-        if let Some(port) = enrichment.client_port {
-            put_str(&mut self.events, b"client_port");
-            put_tagged(&mut self.events, body::UINT_16, port.to_be_bytes());
-        }
-        if beside.redacted {
-            put_str(&mut self.events, b"redacted");
-            self.events.push(body::TRUE);
-        }
+        beside.put(&mut self.events);
     }
 
     /// The events so far, one behind the other.
@@ -161,26 +321,39 @@ fn write_head(head: &mut Vec<u8>, metadata: &Metadata<'_>, malformed: bool) {
     head.clear();
     head.extend_from_slice(&EVENT_HEAD);
     head.extend_from_slice(&[0; 8]);
-    let members = [
-        ("content_type", metadata.content_type),
-        ("content_id", metadata.content_id),
-        ("content_created", metadata.content_created),
-        ("tenant_id", metadata.tenant_id),
-    ];
-    put_map(head, members.len() + usize::from(malformed));
-    for (key, value) in members {
-        put_str(head, key.as_bytes());
-        put_str(head, value.as_bytes());
-    }
+    put_map(head, FACTS + usize::from(malformed));
+    put_facts(head, metadata);
     if malformed {
         put_str(head, b"malformed");
         head.push(body::TRUE);
     }
 }
 
-/// `{"raw": record}`, or `{"malformed": true, "raw": record}` where no metadata says so.
-fn put_raw(out: &mut Vec<u8>, record: &[u8], marked: bool) {
-    put_map(out, 1 + usize::from(marked));
+/// How many members [`put_facts`] writes.
+const FACTS: usize = 4;
+
+/// The members of metadata that all records of a batch share.
+fn put_facts(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
+    let members: [_; FACTS] = [
+        ("content_type", metadata.content_type),
+        ("content_id", metadata.content_id),
+        ("content_created", metadata.content_created),
+        ("tenant_id", metadata.tenant_id),
+    ];
+    for (key, value) in members {
+        put_str(out, key.as_bytes());
+        put_str(out, value.as_bytes());
+    }
+}
+
+/// The names in what [`put_raw`] writes, as JSON.
+const RAW: &[u8] = br#"{"raw":0}"#;
+const RAW_MARKED: &[u8] = br#"{"malformed":0,"raw":0}"#;
+
+/// `{"raw": record}`, or `{"malformed": true, "raw": record}` where no metadata says so; so many
+/// members follow.
+fn put_raw(out: &mut Vec<u8>, record: &[u8], marked: bool, extra: usize) {
+    put_map(out, 1 + usize::from(marked) + extra);
     if marked {
         put_str(out, b"malformed");
         out.push(body::TRUE);

@@ -27,10 +27,9 @@ fn schema() -> Value {
     for spec in OPTIONS.iter().filter(has) {
         properties.insert(spec.name.to_owned(), property(spec));
     }
-    for switch in [ONCE, METADATA] {
-        let schema = json!({"type": "boolean", "default": false, "description": switch.help});
-        properties.insert(switch.name.into(), schema);
-    }
+    properties[METADATA]["type"] = json!(["boolean", "string"]);
+    let schema = json!({"type": "boolean", "default": false, "description": ONCE.help});
+    properties.insert(ONCE.name.into(), schema);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -82,7 +81,7 @@ mod tests {
         assert_eq!(described["state_version"], STATE_VERSION);
         let properties = described["config_schema"]["properties"].as_object().unwrap();
         let core = OPTIONS.iter().filter(|spec| spec.scope == Scope::Core).count();
-        assert_eq!(properties.len(), core + 2);
+        assert_eq!(properties.len(), core + 1);
         assert!(!properties.contains_key("db"));
         for required in REQUIRED {
             assert!(properties.contains_key(required));

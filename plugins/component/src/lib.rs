@@ -94,11 +94,12 @@ fn stored(entries: Vec<Entry>) -> Stored {
 /// Starts from what is stored.
 fn begin(config: &str, stored: &Stored, limits: &Limits) -> Result<Session<Http>, Failure> {
     let settings = Settings::parse(config)?;
+    let envelope = settings.config.envelope().clone();
     let config = settings.config.batch_bytes_max(session::bytes_max(limits));
     let mut http = Http::new();
     let collector = Collector::new(config, stored, seed(), http.now())
         .map_err(|error| fault::new(Cause::Permanent, error.to_string()))?;
-    Ok(Session::new(collector, http, settings.metadata))
+    Ok(Session::new(collector, http, envelope))
 }
 
 /// A number that nobody can guess.

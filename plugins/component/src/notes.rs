@@ -1,6 +1,6 @@
 //! From the core's events and numbers to the WIT's notes and metrics.
 
-use m365_audit_core::{Event, Level, Metrics, samples};
+use m365_audit_core::{Event, Level, Metrics, NameTaken, samples};
 
 use crate::bindings::exports::m365_audit::source::source::{
     Label, Level as NoteLevel, Metric, MetricKind, Note,
@@ -15,6 +15,11 @@ pub(crate) fn note(event: &Event) -> Note {
         Level::Debug => NoteLevel::Debug,
     };
     Note { level, code: event.code().into(), message: event.to_string() }
+}
+
+/// A name that a record had already.
+pub(crate) fn taken(taken: &NameTaken) -> Note {
+    Note { level: NoteLevel::Warn, code: "member-taken".into(), message: taken.to_string() }
 }
 
 /// Every number.

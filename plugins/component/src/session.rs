@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use m365_audit_core::{
-    Batch as Records, BatchId, Collector, Commit, Event, Input, Io, LineLimits, LineWriter,
-    Metrics, Now, Outcome, Presented, Request, RequestId, Taken, run,
+    Batch as Records, BatchId, Collector, Commit, Envelope, Event, Input, Io, LineLimits,
+    LineWriter, Metrics, Now, Outcome, Presented, Request, RequestId, Taken, run,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{
@@ -93,11 +93,11 @@ enum End {
 }
 
 impl<W: Wire> Session<W> {
-    pub(crate) fn new(collector: Collector, wire: W, metadata: bool) -> Self {
+    pub(crate) fn new(collector: Collector, wire: W, envelope: Envelope) -> Self {
         Self {
             collector,
             wire,
-            writer: LineWriter::new(metadata),
+            writer: LineWriter::new(envelope),
             pending: None,
             parked: None,
             gathered: Gathered::default(),
@@ -218,6 +218,7 @@ impl<W> Call<'_, W> {
         };
         let next = self.writer.write_from(records, *first, limits, &mut self.gathered.lines);
         self.gathered.count += u32::try_from(next - *first).unwrap_or(u32::MAX);
+        self.gathered.notes.extend(self.writer.take_taken().map(|taken| notes::taken(&taken)));
         *first = next;
         if next < records.records.len() {
             return Err(End::More);

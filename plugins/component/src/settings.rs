@@ -1,5 +1,5 @@
-//! The configuration from JSON. Knows the two properties that are no options of the core; all
-//! others are the core's to judge.
+//! The configuration from JSON. Knows the one property that is no option of the core; all others
+//! are the core's to judge.
 
 use m365_audit_core::config::no_entries;
 use m365_audit_core::options::{self, Scope};
@@ -13,8 +13,6 @@ use crate::fault;
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
-    /// Whether records are wrapped in what is known about them.
-    pub(crate) metadata: bool,
 }
 
 /// A property that is no option of the core: a boolean.
@@ -30,12 +28,8 @@ pub(crate) const ONCE: Switch = Switch {
     help: "Come to an end when everything that existed at the start is collected.",
 };
 
-/// Wrap the records.
-pub(crate) const METADATA: Switch = Switch {
-    name: "metadata",
-    help: "Wrap each record: {\"content_type\", \"content_id\", \"content_created\", \
-           \"tenant_id\", \"record\"}.",
-};
+/// An option that may also be a boolean: `true` is `event`, `false` is `off`.
+pub(crate) const METADATA: &str = "metadata";
 
 impl Settings {
     /// Reads an object of options.
@@ -64,9 +58,8 @@ impl Settings {
             }
         };
         let once = switch(ONCE, &mut errors);
-        let metadata = switch(METADATA, &mut errors);
         for (name, value) in &object {
-            if name == ONCE.name || name == METADATA.name {
+            if name == ONCE.name {
                 continue;
             }
             match option(name, value) {
@@ -77,7 +70,7 @@ impl Settings {
         }
         match Config::parse(&raw) {
             Ok(config) if errors.is_empty() => {
-                return Ok(Self { config: config.once(once), metadata });
+                return Ok(Self { config: config.once(once) });
             }
             Ok(_) => {}
             Err(more) => errors.extend(more.into_iter().filter(|error| {
@@ -103,6 +96,7 @@ fn option(name: &str, value: &Value) -> Result<Option<String>, ConfigError> {
     };
     match value {
         Value::Null => Ok(None),
+        Value::Bool(true) if name == METADATA => Ok(Some("event".into())),
         Value::Bool(on) => Ok(Some(if *on { "on" } else { "off" }.into())),
         Value::Number(number) => Ok(Some(number.to_string())),
         Value::String(text) => Ok(Some(text.clone())),
@@ -118,6 +112,7 @@ fn option(name: &str, value: &Value) -> Result<Option<String>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use m365_audit_core::MetadataPlace;
 
     const GUID: &str = "41463f53-8812-40f4-890f-865bf6e35190";
 
@@ -138,10 +133,12 @@ mod tests {
              \"content_types\":[\"Audit.Exchange\",\"dlp.all\"],\"publisher_id\":null",
         )
         .unwrap();
-        assert!(settings.metadata);
+        assert_eq!(settings.config.envelope().metadata, Some(MetadataPlace::Event));
         let names: Vec<_> = settings.config.content_types().iter().map(|ct| ct.as_str()).collect();
         assert_eq!(names, ["Audit.Exchange", "DLP.All"]);
-        assert!(!parse("").unwrap().metadata);
+        assert_eq!(parse("").unwrap().config.envelope().metadata, None);
+        let off = parse(",\"metadata\":false").unwrap();
+        assert_eq!(off.config.envelope().metadata, Some(MetadataPlace::Off));
         let empty = parse(",\"content_types\":[]").unwrap_err();
         assert!(empty.starts_with("content_types = \"[]\": 0 entries"), "{empty}");
     }

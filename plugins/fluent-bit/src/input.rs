@@ -63,8 +63,8 @@ impl Input for M365Audit {
         settings.name(setup.instance_name());
         if settings.tags != Tags::Instance && !setup.own_tags() {
             return Err(Failure::new(
-                "tag_per_content_type = \"on\": this build of Fluent Bit exports no \
-                 flb_input_log_append; leave it off, or use an official build",
+                "tag_per_content_type and tag_per_tenant: this build of Fluent Bit exports no \
+                 flb_input_log_append; leave them off, or use an official build",
             ));
         }
         setup.commit_delay(settings.commit_delay);
@@ -93,7 +93,9 @@ impl Input for M365Audit {
                 let logger = setup.logger();
                 let webhook = client.native.webhook.is_some();
                 let webhook = webhook.then(|| WebhookCounters::new(setup));
-                let sink = HostSink::new(logger.clone(), metrics, settings.tags);
+                let tags = settings.tags.of_tenant(client.config.tenant_id());
+                let envelope = client.config.envelope().clone();
+                let sink = HostSink::new(logger.clone(), metrics, tags, envelope);
                 let sink = sink.with_webhook(webhook);
                 let client = Client::open(*client, |_handle| sink)?;
                 Ok(Self::One(Box::new(Single { client, logger })))

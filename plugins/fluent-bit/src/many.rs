@@ -79,7 +79,9 @@ impl FleetHost for Host {
     fn sink(&mut self, tenant: &Tenant, handle: Handle) -> HostSink {
         let slot = self.postbox.enter(handle);
         let metrics = self.metrics_of(tenant);
-        let sink = HostSink::new(self.logger.clone(), metrics, self.tags.clone());
+        let envelope = tenant.settings.config.envelope().clone();
+        let tags = self.tags.of_tenant(&tenant.name);
+        let sink = HostSink::new(self.logger.clone(), metrics, tags, envelope);
         let mut sink = sink.share(self.postbox.clone(), slot, &tenant.name);
         if let Some(outbox) = &self.outbox {
             sink.connect(outbox.clone());

@@ -58,18 +58,37 @@ impl Who {
 pub(crate) enum Tags {
     /// The instance's.
     Instance,
-    /// This, a dot, and the content type.
-    PerContentType { prefix: Box<str> },
+    /// This, and behind dots what is asked for.
+    Own { prefix: Box<str>, per_tenant: bool, per_content_type: bool },
 }
 
 impl Tags {
+    /// The same for one tenant, by its name.
+    pub(crate) fn of_tenant(&self, name: &str) -> Self {
+        match self {
+            Self::Own { prefix, per_tenant: true, per_content_type } => Self::Own {
+                prefix: format!("{prefix}.{}", part_of_tag(name)).into(),
+                per_tenant: false,
+                per_content_type: *per_content_type,
+            },
+            Self::Own { .. } | Self::Instance => self.clone(),
+        }
+    }
+
     /// The tag for one feed; `None` for the instance's.
     pub(crate) fn of(&self, feed: Feed) -> Option<String> {
         match self {
             Self::Instance => None,
-            Self::PerContentType { prefix } => Some(format!("{prefix}.{feed}")),
+            Self::Own { prefix, per_content_type: true, .. } => Some(format!("{prefix}.{feed}")),
+            Self::Own { prefix, .. } => Some(prefix.to_string()),
         }
     }
+}
+
+/// A name as a part of a tag, in which a dot would begin another and a star would match others.
+fn part_of_tag(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+    name.chars().map(safe).collect()
 }
 
 impl Settings {
@@ -132,14 +151,15 @@ impl Settings {
 
 fn tags(reader: &mut Reader<'_>) -> Tags {
     let per_content_type = reader.boolean("tag_per_content_type");
-    match (per_content_type, reader.optional("tag_prefix")) {
+    let per_tenant = reader.boolean("tag_per_tenant");
+    match (per_content_type || per_tenant, reader.optional("tag_prefix")) {
         (false, None) => Tags::Instance,
-        (true, Some(prefix)) => Tags::PerContentType { prefix: prefix.into() },
+        (true, Some(prefix)) => Tags::Own { prefix: prefix.into(), per_tenant, per_content_type },
         (true, None) => {
             reader.report(ConfigError::new(
                 "tag_prefix",
                 None,
-                "required with tag_per_content_type, and missing",
+                "required with tag_per_content_type and tag_per_tenant, and missing",
                 "write what the input's tag says",
             ));
             Tags::Instance
@@ -148,8 +168,8 @@ fn tags(reader: &mut Reader<'_>) -> Tags {
             reader.report(ConfigError::new(
                 "tag_prefix",
                 Some(&prefix),
-                "without effect, because tag_per_content_type is off",
-                "set tag_per_content_type on, or leave tag_prefix out",
+                "without effect, because tag_per_content_type and tag_per_tenant are off",
+                "set one of them on, or leave tag_prefix out",
             ));
             Tags::Instance
         }
@@ -233,6 +253,20 @@ mod tests {
         let tag = settings.tags.of(feed);
         assert_eq!(tag.as_deref(), Some("m365.Audit.Exchange"));
         assert_eq!(parse(&[]).unwrap().tags.of(feed), None);
+    }
+
+    #[test]
+    fn tags_name_the_tenant_in_letters_that_tags_may_have() {
+        let options = [("tag_per_tenant", "on"), ("tag_prefix", "m365")];
+        let tags = parse(&options).unwrap().tags.of_tenant("Contoso Ltd. (*)");
+        let tag = tags.of(Feed::Audit(ContentType::AuditExchange));
+        assert_eq!(tag.as_deref(), Some("m365.Contoso_Ltd_____"));
+        let both = [options[0], options[1], ("tag_per_content_type", "on")];
+        let tags = parse(&both).unwrap().tags.of_tenant(TENANT);
+        let tag = tags.of(Feed::Audit(ContentType::AuditExchange));
+        assert_eq!(tag, Some(format!("m365.{TENANT}.Audit.Exchange")));
+        let errors = parse(&options[..1]).unwrap_err();
+        assert!(errors.starts_with("tag_prefix: required with"), "{errors}");
     }
 
     /// Who gives a secret through a pipe gives it once, and a file may change between two looks.

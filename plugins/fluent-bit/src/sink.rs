@@ -6,7 +6,7 @@ use fluent_bit_plugin::msgpack::BODY_DEPTH_MAX;
 use fluent_bit_plugin::{Batch as HostBatch, Level as HostLevel, Logger, Outbox};
 use m365_audit_client::{Sink, WebhookMetrics};
 use m365_audit_core::json::{Field, Timestamp, parse_timestamp};
-use m365_audit_core::{Batch, Level, Metrics, Record};
+use m365_audit_core::{Batch, Envelope, Level, Metrics, Record};
 use m365_audit_msgpack::{Beside, Encoded, Encoder, Metadata};
 
 use crate::metrics::HostMetrics;
@@ -34,8 +34,13 @@ pub(crate) struct HostSink {
 }
 
 impl HostSink {
-    pub(crate) fn new(logger: Logger, metrics: HostMetrics, tags: Tags) -> Self {
-        let encoder = Encoder::new(DEPTH_MAX);
+    pub(crate) fn new(
+        logger: Logger,
+        metrics: HostMetrics,
+        tags: Tags,
+        envelope: Envelope,
+    ) -> Self {
+        let encoder = Encoder::with_envelope(DEPTH_MAX, envelope);
         Self { logger, metrics, tags, encoder, outbox: None, shared: None, webhook: None }
     }
 
@@ -95,6 +100,9 @@ impl Sink for HostSink {
             // When Fluent Bit is stopping, the run ends soon and the next one collects this again.
             None => outbox.send(events).unwrap_or(()),
             Some((postbox, slot, _)) => postbox.send(outbox, *slot, batch.id, events),
+        }
+        if let Some(taken) = self.encoder.take_taken() {
+            self.log(Level::Warn, &taken.to_string());
         }
         Ok(())
     }

@@ -112,6 +112,8 @@ struct Prepared {
     /// What the lines go to, if they do.
     output: Option<SharedOutput>,
     once: bool,
+    /// Whether a closed stdin is the end.
+    stdin: bool,
     log: Log,
     /// Where others see how it stands, once that is so.
     status: Arc<OnceLock<Slot>>,
@@ -151,7 +153,7 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
             .map_err(|error| Ending::failed(format!("the HTTP client: {error}")))?;
         let allowed = AllowList::new(settings.config.origins())
             .with_direct(settings.config.identity_address());
-        let (once, metadata) = (matches.get_flag("once"), matches.get_flag("metadata"));
+        let once = matches.get_flag("once");
         let mut shared = None;
         let target = match host.sink.clone() {
             SinkOptions::Ndjson => {
@@ -163,21 +165,22 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
                     let refusal = sources::refused(&output::no_file(option));
                     return Err(Ending::misconfigured(refusal.trim_end()));
                 }
-                let sink = ForwardSink::new(options, metadata, logger.clone());
+                let sink = ForwardSink::new(options, settings.config.envelope(), logger.clone());
                 Target::Forward(Box::new(sink.map_err(Ending::misconfigured)?))
             }
         };
         Ok(Prepared {
-            config: config_json(&settings, once, metadata),
+            config: config_json(&settings, once),
             sandbox: sandbox(&host, Some(clients), allowed, logger),
             sink: HostSink::new(target, progress, log.clone()),
             output: shared,
             settings,
             component,
             once,
+            stdin: matches.get_flag("stop-on-stdin-close"),
             log: log.clone(),
             status,
-            refresh: refresh(matches, once, metadata),
+            refresh: refresh(matches, once),
         })
     };
     let ending = prepare().map_or_else(|ending| ending, what);
@@ -203,27 +206,21 @@ fn load(matches: &ArgMatches) -> Result<Component, LoadError> {
 }
 
 /// What reads the configuration again; nothing if it is wrong by now.
-fn refresh(
-    matches: &ArgMatches,
-    once: bool,
-    metadata: bool,
-) -> Box<dyn Fn() -> Option<Secret<String>>> {
+fn refresh(matches: &ArgMatches, once: bool) -> Box<dyn Fn() -> Option<Secret<String>>> {
     let matches = matches.clone();
     Box::new(move || {
         let read = sources::with_more(&matches, &specs(), |_| Ok(()), HostSettings::parse);
-        read.ok().map(|(settings, ..)| config_json(&settings, once, metadata))
+        read.ok().map(|(settings, ..)| config_json(&settings, once))
     })
 }
 
 /// The options of the core as the component takes them: an object, its values as text.
-fn config_json(settings: &Settings, once: bool, metadata: bool) -> Secret<String> {
+fn config_json(settings: &Settings, once: bool) -> Secret<String> {
     let options = settings.core_options.expose().iter();
     let mut object: serde_json::Map<_, _> =
         options.map(|(name, text)| (name.clone(), text.as_str().into())).collect();
-    for (name, on) in [("once", once), ("metadata", metadata)] {
-        if on {
-            object.insert(name.into(), true.into());
-        }
+    if once {
+        object.insert("once".into(), true.into());
     }
     Secret::new(serde_json::Value::Object(object).to_string())
 }
@@ -267,6 +264,7 @@ fn collect(prepared: Prepared) -> Ending {
         mut sink,
         output,
         once,
+        stdin,
         log,
         status,
         refresh,
@@ -300,10 +298,14 @@ fn collect(prepared: Prepared) -> Ending {
         Err(error) => return Ending::failed(error),
     };
     let stop = host.stop();
-    let signals = match Signals::watch(move |grace| stop.stop(grace), output.as_ref(), log) {
+    let signals = match Signals::watch(move |grace| stop.stop(grace), output.as_ref(), log.clone())
+    {
         Ok(signals) => signals,
         Err(error) => return Ending::failed(format!("signals cannot be watched: {error}")),
     };
+    if stdin {
+        signals.raise_when_stdin_closes(&log);
+    }
     let result = host.run();
     let losses = host.sink().close();
     drop(shown);

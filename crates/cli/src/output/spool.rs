@@ -7,7 +7,7 @@ mod turnover;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -339,7 +339,9 @@ impl Spool {
         }
         self.meddled();
         let open = &self.open;
-        if !holds(&open.file, start, end, lines)? || !open.end.ends_at(&open.file, open.safe)? {
+        if !stamp::holds(&open.file, start, end, lines)?
+            || !open.end.ends_at(&open.file, open.safe)?
+        {
             return Ok(false);
         }
         self.open.within_line = false;
@@ -429,7 +431,7 @@ impl Spool {
         self.miss(missing);
     }
 
-    /// How many bytes of a file that was cut are missing: none if whoever has cut it has made a copy
+    /// How many bytes of a file that was cut are missing: none if whoever has cut it has copied it
     /// before.
     fn unless_copied(&mut self, stamp: &Stamp, missing: u64) -> u64 {
         let Some(copy) = stamp::copy_of(&self.path, stamp) else { return missing };
@@ -464,7 +466,7 @@ impl Spool {
             let (level, message) = if *path != self.name {
                 (Level::Info, format!("until now records went to {path}: {length} bytes are there"))
             } else if let Some((moved, standing)) = stamp::moved(&self.path, stamp) {
-                words_of_moved(path, *length, &moved, standing)
+                stamp::words_of_moved(path, *length, &moved, standing)
             } else {
                 let message = format!(
                     "{path} is another file than at the last stop, rotated perhaps; the {length} \
@@ -481,44 +483,5 @@ impl Spool {
     fn meddled(&self) {
         #[cfg(test)]
         self.meddle.turn();
-    }
-}
-
-/// What to say of a file that has another name now. What others do to it there is their business,
-/// and is told all the same.
-fn words_of_moved(path: &str, length: u64, moved: &Path, standing: Standing) -> (Level, String) {
-    let moved = moved.display();
-    match standing {
-        Standing::Whole => {
-            (Level::Info, format!("{path} was rotated: the {length} bytes before are in {moved}"))
-        }
-        Standing::Short(_) | Standing::Changed | Standing::Other => (
-            Level::Warn,
-            format!(
-                "{path} was rotated, and what is {moved} now has been changed since: of the \
-                 {length} bytes that were delivered before not all are there"
-            ),
-        ),
-    }
-}
-
-/// Whether these lines stand between the two positions, at the start of a line. Looks at their
-/// beginning and their end.
-fn holds(file: &File, start: u64, end: u64, lines: &[u8]) -> io::Result<bool> {
-    const LOOK_BYTES: usize = 4_096;
-    let look = lines.len().min(LOOK_BYTES);
-    let before = usize::from(0 < start);
-    let mut first = vec![0; before + look];
-    let mut last = vec![0; look];
-    let read = file
-        .read_exact_at(&mut first, start - before as u64)
-        .and_then(|()| file.read_exact_at(&mut last, end - look as u64));
-    match read {
-        Ok(()) => Ok(first[..before].iter().all(|byte| *byte == b'\n')
-            && first[before..] == lines[..look]
-            && last == lines[lines.len() - look..]),
-        // Cut meanwhile.
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use m365_audit_core::Level;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -228,12 +229,56 @@ pub(super) fn moved(path: &Path, stamp: &Stamp) -> Option<(PathBuf, Standing)> {
     None
 }
 
+/// What to say of a file that has another name now. What others do to it there is their business,
+/// and is told all the same.
+pub(super) fn words_of_moved(
+    path: &str,
+    length: u64,
+    moved: &Path,
+    standing: Standing,
+) -> (Level, String) {
+    let moved = moved.display();
+    match standing {
+        Standing::Whole => {
+            (Level::Info, format!("{path} was rotated: the {length} bytes before are in {moved}"))
+        }
+        Standing::Short(_) | Standing::Changed | Standing::Other => (
+            Level::Warn,
+            format!(
+                "{path} was rotated, and what is {moved} now has been changed since: of the \
+                 {length} bytes that were delivered before not all are there"
+            ),
+        ),
+    }
+}
+
 /// What a state says of its output and how the file stands to it now: its name, how many bytes
 /// count as delivered, and the comparison, as far as it can be made. For commands that only look.
 pub(crate) fn look(value: &str) -> Option<(String, u64, io::Result<Standing>)> {
     let stamp = decode(value)?;
     let standing = File::open(&stamp.path).and_then(|file| compare(&file, &stamp));
     Some((stamp.path, stamp.length, standing))
+}
+
+/// Whether these lines stand between the two positions, at the start of a line. Looks at their
+/// beginning and their end.
+pub(super) fn holds(file: &File, start: u64, end: u64, lines: &[u8]) -> io::Result<bool> {
+    const LOOK_BYTES: usize = 4_096;
+    let look = lines.len().min(LOOK_BYTES);
+    let before = usize::from(0 < start);
+    let mut first = vec![0; before + look];
+    let mut last = vec![0; look];
+    let read = file
+        .read_exact_at(&mut first, start - before as u64)
+        .and_then(|()| file.read_exact_at(&mut last, end - look as u64));
+    match read {
+        Ok(()) => Ok(first[..before].iter().all(|byte| *byte == b'\n')
+            && first[before..] == lines[..look]
+            && last == lines[lines.len() - look..]),
+        // Cut meanwhile.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

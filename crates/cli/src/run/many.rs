@@ -20,7 +20,7 @@ impl FleetHost for Host {
         let Place { log, board, .. } = &self.0;
         let place =
             Place { log: log.of(&tenant.name), board: board.of(&tenant.name), ..self.0.clone() };
-        place.sink(handle)
+        place.sink(tenant.settings.config.envelope().clone(), handle)
     }
 
     fn left(&mut self, tenant: &str) {
@@ -52,6 +52,9 @@ pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &P
         Ok(signals) => signals,
         Err(error) => return failed(&format!("signals cannot be watched: {error}")),
     };
+    if place.stdin {
+        signals.raise_when_stdin_closes(log);
+    }
     let outcome = fleet.run();
     let losses = place.board.close();
     let (code, level, message) = verdict(outcome, once, signals.came());

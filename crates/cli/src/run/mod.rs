@@ -49,7 +49,7 @@ pub(crate) fn command() -> Command {
 }
 
 /// What a run takes beside the options of the table.
-pub(crate) fn args() -> [Arg; 8] {
+pub(crate) fn args() -> [Arg; 7] {
     [
         Arg::new("config")
             .long("config")
@@ -61,10 +61,6 @@ pub(crate) fn args() -> [Arg; 8] {
             "Collect everything that exists at the start, then exit: 0 if all of it was written \
              and no loss is left that nobody has acknowledged. During an outage of the service it \
              goes on trying; `timeout 1h m365-audit …` sets it a limit",
-        ),
-        Arg::new("metadata").long("metadata").action(ArgAction::SetTrue).help(
-            "Wrap each record: {\"content_type\", \"content_id\", \"content_created\", \
-             \"tenant_id\", \"record\"}; with enrich also what is known of it",
         ),
         Arg::new("output")
             .long("output")
@@ -110,10 +106,8 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let once = matches.get_flag("once");
     let output = Arc::new(Mutex::new(output));
     let board = Board::new(progress, log.clone());
-    let place = Place { output, metadata: matches.get_flag("metadata"), once, log, board };
-    if matches.get_flag("stop-on-stdin-close") {
-        signals::stop_on_stdin_close(&place.log);
-    }
+    let stdin = matches.get_flag("stop-on-stdin-close");
+    let place = Place { output, once, stdin, log, board };
     match plan {
         Plan::One(settings) => one(*settings, once, &place),
         Plan::Many(file, tenants) => many::collect(file, tenants, once, &place),
@@ -122,7 +116,8 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
 
 fn one(mut settings: Settings, once: bool, place: &Place) -> u8 {
     settings.config = settings.config.once(once);
-    match Client::open(settings, |handle| place.sink(handle)) {
+    let envelope = settings.config.envelope().clone();
+    match Client::open(settings, |handle| place.sink(envelope, handle)) {
         Ok(client) => collect(client, once, place),
         Err(error) => {
             place.log.write(Level::Error, &error.to_string());
@@ -173,6 +168,9 @@ fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
             return INCOMPLETE;
         }
     };
+    if place.stdin {
+        signals.raise_when_stdin_closes(log);
+    }
     let result = if once { client.run() } else { client.run_until_shutdown() };
     let losses = place.board.close();
     let (code, level, message) = verdict(&result, once, signals.came(), losses);

@@ -76,22 +76,23 @@ impl Signals {
         Ok(Self(came))
     }
 
+    /// Ends as SIGTERM does when nobody holds the other end of stdin any more. What is written to it
+    /// is of no meaning.
+    #[expect(clippy::unused_self, reason = "only what is watched may be raised")]
+    pub(crate) fn raise_when_stdin_closes(&self, log: &Log) {
+        let log = log.clone();
+        thread::spawn(move || {
+            // Whatever goes wrong with it, it is no more.
+            drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
+            log.write(Level::Info, "stdin was closed");
+            // That raising a signal of one's own fails is not known to happen.
+            drop(signal_hook::low_level::raise(SIGTERM));
+        });
+    }
+
     pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
-}
-
-/// Ends as SIGTERM does when nobody holds the other end of stdin any more. What is written to it is
-/// of no meaning.
-pub(crate) fn stop_on_stdin_close(log: &Log) {
-    let log = log.clone();
-    thread::spawn(move || {
-        // Whatever goes wrong with it, it is no more.
-        drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
-        log.write(Level::Info, "stdin was closed");
-        // That raising a signal of one's own fails is not known to happen.
-        drop(signal_hook::low_level::raise(SIGTERM));
-    });
 }
 
 /// Opens the output again, from a thread of its own: it may be in use for a while, and the signals

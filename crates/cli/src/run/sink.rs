@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use m365_audit_client::{Handle, Sink, WebhookMetrics};
-use m365_audit_core::{Batch, BatchId, Commit, Level, LineWriter, Metrics, OutputShort, Stored};
+use m365_audit_core::{
+    Batch, BatchId, Commit, Envelope, Level, LineWriter, Metrics, OutputShort, Stored,
+};
 
 use crate::log::Log;
 use crate::output::{Memory, Missing, SharedOutput, is_full, lock};
@@ -40,12 +42,12 @@ pub(crate) struct NdjsonSink {
 }
 
 impl NdjsonSink {
-    pub(crate) fn new(place: Place, handle: Handle) -> Self {
-        let Place { output, metadata, once, log, board } = place;
+    pub(crate) fn new(place: Place, envelope: Envelope, handle: Handle) -> Self {
+        let Place { output, once, log, board, .. } = place;
         Self {
             output,
             memory: Memory::new(),
-            writer: LineWriter::new(metadata),
+            writer: LineWriter::new(envelope),
             handle,
             log,
             board,
@@ -115,6 +117,9 @@ impl Sink for NdjsonSink {
 
     fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
         self.writer.write(&batch, &mut self.lines);
+        if let Some(taken) = self.writer.take_taken() {
+            self.log.write(Level::Warn, &taken.to_string());
+        }
         self.unsettled.push(batch.id);
         if self.is_waiting() || self.lines.len() < BUFFER_BYTES { Ok(()) } else { self.deliver() }
     }

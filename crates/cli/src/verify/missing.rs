@@ -34,7 +34,7 @@ impl Missing {
             Ok((BufWriter::new(file), path.to_owned()))
         });
         let file = file.transpose()?;
-        Ok(Self { file, lines: LineWriter::new(false), buffer: Vec::new() })
+        Ok(Self { file, lines: LineWriter::bare(), buffer: Vec::new() })
     }
 
     /// Writes the records of a batch.

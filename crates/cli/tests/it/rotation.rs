@@ -1,5 +1,5 @@
-//! The output as a file that others read: rotated by the collector itself, and by the real logrotate
-//! in its three ways, with kills in between; with long lines beside it; on a disk that is full.
+//! The output as a file that others read: rotated by the collector itself, and by the real
+//! logrotate in its three ways, with kills in between; with long lines beside it; on a full disk.
 
 use std::fs;
 use std::path::Path;

@@ -207,6 +207,18 @@ pub fn lift_record(record: &[u8]) -> Option<Lifted> {
     whole.then_some(fields)
 }
 
+/// Lifts the fields of the object that `bytes` begins with, whatever stands behind it: the fields,
+/// and how long it is. `None` if there is none.
+#[must_use]
+pub fn lift_first(bytes: &[u8]) -> Option<(Lifted, usize)> {
+    if bytes.first() != Some(&b'{') {
+        return None;
+    }
+    let mut fields = Lifted::default();
+    let length = lift::<false>(bytes, &mut fields).ok()?;
+    Some((fields, length))
+}
+
 /// Lifts the fields of the object that `bytes` begins with. `Ok` with its length if it ends there,
 /// or else `Err` with the state of the scan; the fields then are not to be used.
 pub(super) fn lift<const MORE: bool>(bytes: &[u8], fields: &mut Lifted) -> Result<usize, Nest> {

@@ -483,6 +483,45 @@ pub const OPTIONS: &[OptionSpec] = &[
          client's address and port. The record itself stays as it is.",
     ),
     option(
+        "metadata",
+        Kind::Choice(&["event", "record", "off"]),
+        None,
+        Scope::Core,
+        "Where the metadata of records are: beside them (event: in Fluent Bit that of the event, in \
+         lines an object around the record), in them as their last member, or nowhere. Default: \
+         event in Fluent Bit, off in lines.",
+    ),
+    option(
+        "metadata_key",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "With metadata record, the name of the member that holds it. Default: m365_audit.",
+    ),
+    option(
+        "record_key",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "Nest each record under this name: o365audit for Elastic's pipeline, office365 for Wazuh.",
+    ),
+    option(
+        "add_fields",
+        Kind::FreeList("name=value"),
+        None,
+        Scope::Core,
+        "Members to add, as texts: beside a record that is nested by record_key, else in it, behind \
+         its own.",
+    ),
+    option(
+        "content_type_field",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "Add the content type to each record, as its last own member of this name: Subscription for \
+         Wazuh.",
+    ),
+    option(
         "redact",
         Kind::Boolean,
         Some("off"),
@@ -625,11 +664,19 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Tag events by content type: tag_prefix m365 gives m365.Audit.Exchange. Needs tag_prefix.",
     ),
     option(
+        "tag_per_tenant",
+        Kind::Boolean,
+        Some("off"),
+        Scope::FluentBit,
+        "Tag events by tenant: its name in tenants_file, else tenant_id, stands behind tag_prefix, \
+         and the content type behind that. What is neither letter, digit, - nor _ becomes _.",
+    ),
+    option(
         "tag_prefix",
         Kind::Text,
         None,
         Scope::FluentBit,
-        "With tag_per_content_type, what tags begin with. Write what the input's tag says: Fluent \
+        "With tag_per_content_type or tag_per_tenant, what tags begin with. Write what the input's tag says: Fluent \
          Bit does not show it to plugins.",
     ),
     option(

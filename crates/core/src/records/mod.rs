@@ -1,6 +1,7 @@
 //! What is done to records before they leave.
 
 pub(crate) mod enrich;
+pub(crate) mod envelope;
 pub(crate) mod filter;
 pub(crate) mod line;
 pub(crate) mod names;

@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use m365_audit_core::activities::happened;
-use m365_audit_core::json::{Field, Timestamp, lift_record, parse_timestamp};
+use m365_audit_core::json::{Field, Timestamp, lift_first, parse_timestamp};
+use m365_audit_core::{Envelope, MetadataPlace};
 use m365_audit_msgpack::Encoder;
 
 use super::message;
@@ -15,9 +16,43 @@ use crate::sink::{Lines, SinkError};
 /// text, marked.
 const DEPTH_MAX: usize = 29;
 
-/// Behind this a wrapped line has its record; in front of it there are only texts, in which a
-/// quotation mark would have a back-slash.
-const RECORD_KEY: &[u8] = b",\"record\":";
+/// Where a line has its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Inside {
+    /// The line is the record, whatever was added behind its members.
+    Line,
+    /// Behind this at its beginning.
+    Start(Box<[u8]>),
+    /// Behind this; in front of it there are only texts, in which a quotation mark would have a
+    /// back-slash.
+    Metadata(Box<[u8]>),
+}
+
+impl Inside {
+    fn of(envelope: &Envelope) -> Self {
+        let quoted = |name: &str| serde_json::Value::from(name).to_string();
+        match (envelope.metadata, &envelope.record_key) {
+            (Some(MetadataPlace::Event), key) => {
+                let key = quoted(key.as_deref().unwrap_or("record"));
+                Self::Metadata(format!(",{key}:").into_bytes().into())
+            }
+            (_, Some(key)) => Self::Start(format!("{{{}:", quoted(key)).into_bytes().into()),
+            (_, None) => Self::Line,
+        }
+    }
+
+    /// What the record begins with; something may stand behind it.
+    fn record<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Line => Some(line),
+            Self::Start(mark) => line.strip_prefix(&**mark),
+            Self::Metadata(mark) => {
+                let at = line.windows(mark.len()).position(|window| *window == **mark)?;
+                Some(&line[at + mark.len()..])
+            }
+        }
+    }
+}
 
 /// Bytes of a chunk's id: unlike all others for as long as anybody may ask.
 const ID_BYTES: usize = 16;
@@ -25,7 +60,7 @@ const ID_BYTES: usize = 16;
 /// Makes chunks, one after the other.
 pub(super) struct Events {
     tag: Box<str>,
-    wrapped: bool,
+    inside: Inside,
     encoder: Encoder,
     chunk: Chunk,
 }
@@ -40,9 +75,10 @@ pub(super) struct Chunk {
 }
 
 impl Events {
-    pub(super) fn new(tag: &str, wrapped: bool) -> Self {
+    pub(super) fn new(tag: &str, envelope: &Envelope) -> Self {
         let encoder = Encoder::new(DEPTH_MAX);
-        Self { tag: tag.into(), wrapped, encoder, chunk: Chunk::default() }
+        let (tag, inside) = (tag.into(), Inside::of(envelope));
+        Self { tag, inside, encoder, chunk: Chunk::default() }
     }
 
     /// Makes the chunk of a batch.
@@ -50,7 +86,7 @@ impl Events {
         self.encoder.clear();
         for line in lines.ndjson.lines() {
             let line = line.as_bytes();
-            let time = event_time(line, self.wrapped).unwrap_or_else(now);
+            let time = event_time(line, &self.inside).unwrap_or_else(now);
             self.encoder.push(line, time);
         }
         let mut id = [0; ID_BYTES];
@@ -81,18 +117,14 @@ impl std::fmt::Debug for Events {
 
 /// When the record in a line says that its event happened: an audit record by its `CreationTime`,
 /// an activity by its `timestamp`.
-fn event_time(line: &[u8], wrapped: bool) -> Option<Timestamp> {
-    let record = if wrapped { record_of(line)? } else { line };
-    match lift_record(record)?.text(record, Field::CreationTime) {
+fn event_time(line: &[u8], inside: &Inside) -> Option<Timestamp> {
+    let record = inside.record(line)?;
+    let (fields, length) = lift_first(record)?;
+    let record = &record[..length];
+    match fields.text(record, Field::CreationTime) {
         Some(text) => parse_timestamp(text.as_bytes()),
         None => happened(record).map(Timestamp::from),
     }
-}
-
-/// The record inside its metadata.
-fn record_of(line: &[u8]) -> Option<&[u8]> {
-    let at = line.windows(RECORD_KEY.len()).position(|window| window == RECORD_KEY)?;
-    line[at + RECORD_KEY.len()..].strip_suffix(b"}")
 }
 
 fn now() -> Timestamp {
@@ -106,8 +138,33 @@ mod tests {
     use super::*;
     use rmpv::Value;
 
+    fn time_in(line: &str, envelope: &Envelope) -> Option<(i64, u32)> {
+        let inside = Inside::of(envelope);
+        event_time(line.as_bytes(), &inside).map(|time| (time.seconds, time.nanoseconds))
+    }
+
     fn time(line: &str, wrapped: bool) -> Option<(i64, u32)> {
-        event_time(line.as_bytes(), wrapped).map(|time| (time.seconds, time.nanoseconds))
+        let beside = Some(MetadataPlace::Event);
+        let bare = Envelope::bare();
+        let metadata = if wrapped { beside } else { bare.metadata };
+        time_in(line, &Envelope { metadata, ..bare })
+    }
+
+    #[test]
+    fn the_time_is_found_in_every_envelope() {
+        let record = r#"{"Id":"a","CreationTime":"2026-07-29T21:35:19.5","b":{}}"#;
+        let expected = Some((1_785_360_919, 500_000_000));
+        let nested = Envelope { record_key: Some("o\"365".into()), ..Envelope::bare() };
+        let key = r#"{"o\"365":"#;
+        assert_eq!(time_in(&format!("{key}{record}}}"), &nested), expected);
+        let behind = r#","integration":"x","m365_audit":{"CreationTime":"1999-01-01T00:00:00"}}"#;
+        assert_eq!(time_in(&format!("{key}{record}{behind}"), &nested), expected);
+        let around = Envelope { metadata: Some(MetadataPlace::Event), ..nested.clone() };
+        let line = format!(r#"{{"tenant_id":"t","o\"365":{record}{behind}"#);
+        assert_eq!(time_in(&line, &around), expected);
+        assert_eq!(time_in(record, &nested), None);
+        let added = format!("{}{behind}", record.strip_suffix('}').unwrap());
+        assert_eq!(time_in(&added, &Envelope::bare()), expected);
     }
 
     #[test]
@@ -128,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_one_chunk_with_a_new_id() {
-        let mut events = Events::new("audit", false);
+        let mut events = Events::new("audit", &Envelope::bare());
         let ndjson = "{\"CreationTime\":\"2026-07-29T21:35:19\",\"a\":1}\n{\"b\":2}\n";
         let mut ids = Vec::new();
         for _ in 0..2 {

@@ -1,6 +1,6 @@
 //! Messages, handshake and events of the `forward` protocol, for the fuzz target.
 
-use m365_audit_core::Secret;
+use m365_audit_core::{Envelope, Secret};
 use rmpv::Value;
 
 use super::events::Events;
@@ -42,7 +42,7 @@ pub fn shake_hands(
 /// The system gives no random numbers.
 #[must_use]
 pub fn encode(ndjson: &str, count: u32) -> (String, Vec<u8>) {
-    let mut events = Events::new("audit", false);
+    let mut events = Events::new("audit", &Envelope::bare());
     events.encode(Lines { ndjson, count }).expect("random numbers");
     let chunk = events.chunk();
     (chunk.id.clone(), chunk.bytes.clone())

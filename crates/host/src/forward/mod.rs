@@ -14,7 +14,7 @@ mod handshake;
 mod message;
 mod options;
 
-use m365_audit_core::Level;
+use m365_audit_core::{Envelope, Level};
 
 use self::connection::{Connection, Connector, ForwardError};
 use self::events::Events;
@@ -34,13 +34,17 @@ pub struct ForwardSink {
 }
 
 impl ForwardSink {
-    /// Prepares everything; connects only when there is something to send. `wrapped`: whether
-    /// records stand inside their metadata.
+    /// Prepares everything; connects only when there is something to send. `envelope`:
+    /// the form in which lines hold their records.
     ///
     /// # Errors
     /// The TLS settings cannot be used.
-    pub fn new(options: ForwardOptions, wrapped: bool, logger: Logger) -> Result<Self, SinkError> {
-        let events = Events::new(&options.tag, wrapped);
+    pub fn new(
+        options: ForwardOptions,
+        envelope: &Envelope,
+        logger: Logger,
+    ) -> Result<Self, SinkError> {
+        let events = Events::new(&options.tag, envelope);
         if let Some(risk) = risk(&options) {
             logger.log(Level::Warn, &risk);
         }

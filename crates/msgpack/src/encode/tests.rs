@@ -334,3 +334,127 @@ fn events_without_metadata_are_a_time_and_a_body() {
     assert_eq!(event, Value::Array(vec![time(), body]));
     assert!(rest.is_empty());
 }
+
+/// The head and the body of a record's event in an envelope.
+#[track_caller]
+fn in_envelope(envelope: Envelope, record: &[u8], beside: &Beside) -> (Value, Value) {
+    let mut encoder = Encoder::with_envelope(DEPTH_MAX, envelope);
+    encoder.set_metadata(&METADATA);
+    // Two of them, so that what is left over would show.
+    encoder.push_with(record, TIME, beside);
+    encoder.push_with(record, TIME, beside);
+    let mut rest = encoder.events();
+    let first = rmpv::decode::read_value(&mut rest).unwrap();
+    assert_eq!(rmpv::decode::read_value(&mut rest).unwrap(), first);
+    assert!(rest.is_empty());
+    assert!(matches!(first[0][0], Value::Ext(0, _)), "{first}");
+    (first[0][1].clone(), first[1].clone())
+}
+
+/// A map from pairs.
+fn map(members: &[(&str, Value)]) -> Value {
+    Value::Map(members.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+}
+
+fn place(place: MetadataPlace) -> Envelope {
+    Envelope { metadata: Some(place), ..Envelope::bare() }
+}
+
+#[test]
+fn metadata_stand_in_the_record_or_nowhere_if_it_is_asked_for() {
+    let record = br#"{"a":{"b":1.5}}"#;
+    let own = ("a", map(&[("b", 1.5.into())]));
+    let none = Value::Map(Vec::new());
+    let nothing = Beside::default();
+    let inside = || place(MetadataPlace::Record);
+    assert_eq!(
+        in_envelope(inside(), record, &nothing),
+        (none.clone(), map(&[own.clone(), ("m365_audit", metadata(false))]))
+    );
+    let raw = ("raw", "{1}".into());
+    assert_eq!(
+        in_envelope(inside(), b"{1}", &nothing),
+        (none.clone(), map(&[raw.clone(), ("m365_audit", metadata(true))]))
+    );
+    let off = || place(MetadataPlace::Off);
+    assert_eq!(in_envelope(off(), record, &nothing), (none.clone(), map(&[own.clone()])));
+    assert_eq!(
+        in_envelope(off(), b"{1}", &nothing),
+        (none.clone(), map(&[("malformed", true.into()), raw]))
+    );
+    // With what is known of the record itself.
+    let (_, body) = in_envelope(inside(), record, &Beside { enrichment: None, redacted: true });
+    assert_eq!(body["m365_audit"]["redacted"], true.into());
+    // Nothing of it is in the way of what was.
+    let event = || Envelope { metadata: None, ..Envelope::bare() };
+    assert_eq!(in_envelope(event(), record, &nothing), (metadata(false), map(&[own])));
+}
+
+#[test]
+fn records_are_nested_and_get_members_as_it_is_asked_for() {
+    let nothing = Beside::default();
+    let wazuh = |metadata| Envelope {
+        metadata: Some(metadata),
+        metadata_key: "meta".into(),
+        record_key: Some("office365".into()),
+        add_fields: vec![("integration".into(), "office365".into())],
+        content_type_field: Some("Subscription".into()),
+    };
+    let feed = ("Subscription", "Audit.General".into());
+    let nested = ("office365", map(&[("a", 1.into()), feed.clone()]));
+    let added = ("integration", "office365".into());
+    let record = br#"{"a":1}"#;
+    let (head, body) = in_envelope(wazuh(MetadataPlace::Event), record, &nothing);
+    assert_eq!((head, body), (metadata(false), map(&[nested.clone(), added.clone()])));
+    let (_, body) = in_envelope(wazuh(MetadataPlace::Record), record, &nothing);
+    assert_eq!(body, map(&[nested, added.clone(), ("meta", metadata(false))]));
+    let flat = Envelope { record_key: None, ..wazuh(MetadataPlace::Off) };
+    let (_, body) = in_envelope(flat, record, &nothing);
+    assert_eq!(body, map(&[("a", 1.into()), feed.clone(), added.clone()]));
+    let (_, body) = in_envelope(wazuh(MetadataPlace::Off), b"tru", &nothing);
+    let raw = map(&[("malformed", true.into()), ("raw", "tru".into()), feed]);
+    assert_eq!(body, map(&[("office365", raw), added]));
+    // More members than a short header counts, of either.
+    let many =
+        format!("{{{}}}", (0..70_000).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(","));
+    let (_, body) = in_envelope(place(MetadataPlace::Record), many.as_bytes(), &nothing);
+    assert_eq!(body.as_map().unwrap().len(), 70_001);
+    assert_eq!(body["m365_audit"], metadata(false));
+    let edge =
+        format!("{{{}}}", (0..65_535).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(","));
+    let (_, body) = in_envelope(place(MetadataPlace::Record), edge.as_bytes(), &nothing);
+    assert_eq!(body.as_map().unwrap().len(), 65_536);
+    let add_fields = (0..20).map(|n| (format!("f{n}").into(), "x".into())).collect();
+    let (_, body) = in_envelope(Envelope { add_fields, ..Envelope::bare() }, b"{}", &nothing);
+    assert_eq!(body.as_map().unwrap().len(), 20);
+}
+
+#[test]
+fn what_nests_a_record_counts_among_its_levels() {
+    let nothing = Beside::default();
+    let nested = Envelope { record_key: Some("r".into()), ..Envelope::bare() };
+    for (levels, fits) in [(DEPTH_MAX - 1, true), (DEPTH_MAX, false)] {
+        let record = format!("{{\"a\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let (_, body) = in_envelope(nested.clone(), record.as_bytes(), &nothing);
+        assert_eq!(body["r"]["raw"].is_nil(), fits, "{levels}");
+        let (_, body) = in_envelope(Envelope::bare(), record.as_bytes(), &nothing);
+        assert!(body["raw"].is_nil());
+    }
+}
+
+#[test]
+fn a_member_of_the_same_name_stays_and_is_told_once() {
+    let mut encoder = Encoder::with_envelope(DEPTH_MAX, place(MetadataPlace::Record));
+    encoder.set_metadata(&METADATA);
+    encoder.push(br#"{"a":1}"#, TIME);
+    assert_eq!(encoder.take_taken(), None);
+    encoder.clear();
+    encoder.push(br#"{"m365_audit":1}"#, TIME);
+    encoder.push(br#"{"m365_audit":1}"#, TIME);
+    let event = rmpv::decode::read_value(&mut encoder.events()).unwrap();
+    assert_eq!(event[1], map(&[("m365_audit", 1.into()), ("m365_audit_", metadata(false))]));
+    let told = encoder.take_taken().unwrap();
+    assert_eq!((&*told.asked, &*told.given), ("m365_audit", "m365_audit_"));
+    encoder.push(br#"{"m365_audit":1}"#, TIME);
+    assert_eq!(encoder.take_taken(), None);
+}

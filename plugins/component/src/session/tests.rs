@@ -15,13 +15,13 @@ const AMPLE: Limits =
 fn session(mut wire: Simulated, stored: &Stored) -> Session<Simulated> {
     let config = config(&wire, &[]).once(true);
     let collector = Collector::new(config, stored, 1, wire.now()).unwrap();
-    Session::new(collector, wire, false)
+    Session::new(collector, wire, Envelope::bare())
 }
 
 /// A session that does not, with these options changed.
 fn session_for_ever(mut wire: Simulated, changes: &[(&str, &str)]) -> Session<Simulated> {
     let collector = Collector::new(config(&wire, changes), &Stored::new(), 1, wire.now()).unwrap();
-    Session::new(collector, wire, false)
+    Session::new(collector, wire, Envelope::bare())
 }
 
 /// Polls to the end as a host does. Answers the lines and what is stored.
@@ -188,7 +188,7 @@ fn activities_are_collected_with_the_same_calls() {
     let changes: Vec<_> = options.iter().map(|(name, value)| (*name, &**value)).collect();
     let config = config(&wire, &changes);
     let collector = Collector::new(config.once(true), &Stored::new(), 1, wire.now()).unwrap();
-    let mut session = Session::new(collector, wire, false);
+    let mut session = Session::new(collector, wire, Envelope::bare());
     let mut stored = Stored::new();
     let limits = Limits { max_records: 70, ..AMPLE };
     let mut lines = collect(&mut session, &mut stored, &limits, |_| {});

@@ -5,6 +5,7 @@ mod abi;
 mod activities;
 mod delivery;
 mod endings;
+mod envelopes;
 mod file;
 mod json;
 mod mistakes;

@@ -2,7 +2,7 @@
 //! written stays as it is.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -40,12 +40,17 @@ impl Spool {
                 self.rotated(target, length)?;
                 Ok(Some(self.open.file.metadata()?.len()))
             }
+            // Somebody was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.find()?;
+                Ok(Some(self.open.file.metadata()?.len()))
+            }
             // The file goes on growing, and nothing is lost by that.
             Err(error) => {
                 self.rotate_again = Some(Instant::now() + ROTATION_PAUSE);
                 let name = &self.name;
                 let message = format!(
-                    "{name} cannot be rotated, and goes on growing: {error}; trying again in a minute"
+                    "{name} cannot be rotated, and grows on: {error}; trying again in a minute"
                 );
                 self.note(Level::Warn, message);
                 Ok(None)
