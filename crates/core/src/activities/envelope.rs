@@ -18,7 +18,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What a whole answer says beside its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verso {
+pub(crate) struct PageEnd {
     pub has_next: bool,
     /// The filters of the next page, as JSON.
     pub next_filters: Option<String>,
@@ -105,10 +105,10 @@ impl Envelope {
     }
 
     /// The answer has ended.
-    pub(crate) fn finish(&self) -> Result<Verso, EnvelopeError> {
+    pub(crate) fn finish(&self) -> Result<PageEnd, EnvelopeError> {
         match (self.place, self.has_next) {
             (Place::Behind, Some(has_next)) if self.data_seen => {
-                Ok(Verso { has_next, next_filters: self.next_filters.clone() })
+                Ok(PageEnd { has_next, next_filters: self.next_filters.clone() })
             }
             (Place::Start | Place::Behind | Place::Failed, _) => Err(self.no_page()),
             _ => Err(EnvelopeError::Truncated),
@@ -248,7 +248,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// The records and what comes beside them, if the answer arrives in pieces of `size`.
-    fn read(text: &str, size: usize) -> (Vec<String>, Result<Verso, EnvelopeError>) {
+    fn read(text: &str, size: usize) -> (Vec<String>, Result<PageEnd, EnvelopeError>) {
         let mut envelope = Envelope::new(1_000);
         let mut records = Vec::new();
         for piece in text.as_bytes().chunks(size) {
@@ -277,15 +277,15 @@ mod tests {
     fn members_come_in_any_order_and_bytes_in_any_pieces() {
         for page in PAGES {
             for size in 1..page.len() {
-                let (records, verso) = read(page, size);
+                let (records, end) = read(page, size);
                 assert_eq!(records, [r#"{"a":1}"#, r#"{"b":"]}"}"#], "{page}");
                 let next_filters = Some(r#"{"x":{"y":[1]}}"#.to_owned());
-                assert_eq!(verso, Ok(Verso { has_next: true, next_filters }), "{page}");
+                assert_eq!(end, Ok(PageEnd { has_next: true, next_filters }), "{page}");
             }
         }
-        let (records, verso) = read(r#"{"data":[],"hasNext":false,"total":0}"#, 7);
+        let (records, end) = read(r#"{"data":[],"hasNext":false,"total":0}"#, 7);
         assert!(records.is_empty());
-        assert_eq!(verso, Ok(Verso { has_next: false, next_filters: None }));
+        assert_eq!(end, Ok(PageEnd { has_next: false, next_filters: None }));
     }
 
     #[test]
@@ -300,12 +300,12 @@ mod tests {
             r#"{"data":[],"hasNext":false} x"#,
             r#"{"hasNext" false}"#,
         ] {
-            let (_, verso) = read(text, 3);
-            assert!(matches!(verso, Err(EnvelopeError::NoPage { .. })), "{text}: {verso:?}");
+            let (_, end) = read(text, 3);
+            assert!(matches!(end, Err(EnvelopeError::NoPage { .. })), "{text}: {end:?}");
         }
         for text in [r#"{"data":[{}"#, r#"{"data":[{}],"hasN"#, r#"{"hasNext":tr"#, "{"] {
-            let (_, verso) = read(text, 3);
-            assert_eq!(verso, Err(EnvelopeError::Truncated), "{text}");
+            let (_, end) = read(text, 3);
+            assert_eq!(end, Err(EnvelopeError::Truncated), "{text}");
         }
         assert!(matches!(read(r#"{"data":[}]}"#, 99).1, Err(EnvelopeError::Data(_))));
     }

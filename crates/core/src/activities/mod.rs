@@ -40,10 +40,10 @@ use crate::contract::request::{Headers, RequestId};
 use crate::contract::state::{StateError, Stored};
 use crate::identity::sign_in::SignIn;
 use crate::source::desk::Desk;
-use crate::source::exchange::Head;
+use crate::source::exchange::Appetite;
 use crate::source::ledger::{Entry, SourceId};
 use crate::source::urgency::Wake;
-use crate::source::{Appetite, Corrected, Ended, Source, Standing};
+use crate::source::{Corrected, Ended, Source, Standing};
 
 /// What goes wrong here, as the table of remedies has it.
 pub(crate) const TROUBLES: Troubles =
@@ -117,12 +117,11 @@ impl Source for ActivitiesSource {
         status: u16,
         headers: &Headers,
     ) -> Appetite {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return Appetite::Enough };
-        exchange.head = Head::read(status, headers);
-        self.access.contact().note_answer();
-        if !(200..300).contains(&status) {
-            return Appetite::More;
-        }
+        let begun = self.exchanges.begin_answer(self.access.contact(), id, status, headers);
+        let exchange = match begun {
+            Ok(exchange) => exchange,
+            Err(appetite) => return appetite,
+        };
         let limits = desk.limits();
         exchange.body = Body::Page(Box::new(PageReader::new(
             limits.batch_bytes,
@@ -136,20 +135,11 @@ impl Source for ActivitiesSource {
     fn body(&mut self, desk: &mut Desk, now: Now, id: RequestId, chunk: Bytes) -> Appetite {
         let Some(mut exchange) = self.exchanges.remove(id) else { return Appetite::Enough };
         let appetite = match &mut exchange.body {
-            Body::Small(bytes) => {
-                if bytes.extend(&chunk) {
-                    Appetite::Enough
-                } else {
-                    Appetite::More
-                }
-            }
+            Body::Small(bytes) => bytes.extend(&chunk),
             Body::Page(reader) => {
                 reader.push(chunk);
-                if self.read_activities(desk, now, exchange.purpose, reader) {
-                    Appetite::Enough
-                } else {
-                    Appetite::WhenThereIsRoom
-                }
+                let enough = self.read_activities(desk, now, exchange.purpose, reader);
+                Appetite::unless(enough, Appetite::WhenThereIsRoom)
             }
         };
         self.exchanges.insert(id, exchange);

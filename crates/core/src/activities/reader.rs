@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::envelope::{Envelope, EnvelopeError, Verso};
+use super::envelope::{Envelope, EnvelopeError, PageEnd};
 use super::record::know;
 use crate::base::time::Utc;
 use crate::contract::batch::Record;
@@ -83,7 +83,7 @@ impl PageReader {
     }
 
     /// The body has ended: what the page says, and how many activities it held.
-    pub(crate) fn finish(&self) -> Result<(Verso, u64), EnvelopeError> {
+    pub(crate) fn finish(&self) -> Result<(PageEnd, u64), EnvelopeError> {
         Ok((self.envelope.finish()?, self.envelope.records()))
     }
 

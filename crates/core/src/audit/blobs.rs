@@ -7,9 +7,15 @@
 //! blobs have been seen to be listed before they could be read. Then it is lost, at ERROR. Content
 //! that only a hint names is forgotten instead.
 
+mod failures;
+mod reading;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(super) use failures::Failure;
+use failures::Unreadable;
 
 use crate::audit::blob::{Blob, Stage};
 use crate::audit::expand::Progress;
@@ -22,7 +28,6 @@ use crate::base::interval::{Interval, IntervalSet};
 use crate::base::key::Key;
 use crate::base::time::Utc;
 use crate::contract::batch::ContentRef;
-use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::{ContentType, Feed};
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::RequestId;
@@ -42,28 +47,8 @@ const BLOBS_KNOWN_MAX: usize = 20_000;
 /// The same for fresh content: beyond it nothing is listed any more.
 const BLOBS_FRESH_MAX: usize = 60_000;
 
-/// After this many failures in a row a blob is set aside, so that its window can be settled.
-const QUARANTINE_FAILURES: u32 = 5;
-
 /// Blobs that are set aside at the most. Further ones keep their windows open instead.
 const QUARANTINE_MAX: usize = 10_000;
-
-/// After so many failures in a row, content that only a hint names is left to polling. If Microsoft
-/// says that there is none, after the first.
-const HINT_FAILURES_MAX: u32 = 3;
-
-/// A blob that has read differently than before so often is not handed over in part any more.
-const BLOB_CHANGES_MAX: u32 = 3;
-
-/// Whether too many blobs cannot be read, as far as that was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Unreadable {
-    Bearable,
-    /// No more can be set aside.
-    Full,
-    /// Nothing is listed any more.
-    Stopped,
-}
 
 /// What an entry of a listing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,19 +57,6 @@ pub(super) struct Listed {
     pub waits: bool,
     /// Whether it was not known.
     pub news: bool,
-}
-
-/// What came of a failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// It is no blob of this feed any more.
-    Unknown,
-    /// Only a hint named it, and it is forgotten.
-    Forgotten,
-    /// It has expired, and cannot be had any more; how many failures in a row that makes.
-    Expired(u32),
-    /// It is tried again; how many failures in a row that makes.
-    Again(u32),
 }
 
 /// A blob that is settled.
@@ -392,183 +364,6 @@ impl Blobs {
             }
         }
         more
-    }
-
-    // Reading.
-
-    /// Makes blobs ready whose wait is over; answers when the next one is.
-    pub(super) fn wake(&mut self, now: Duration) -> Option<Duration> {
-        loop {
-            match self.queue.first_waiting(now) {
-                Ok(key) => self.set_stage(key, Stage::Ready),
-                Err(next) => return next,
-            }
-        }
-    }
-
-    /// Moves a blob to another stage, and to the queue that belongs to it.
-    pub(super) fn set_stage(&mut self, key: Key, stage: Stage) {
-        let Some(blob) = self.blobs.get_mut(&key) else { return };
-        self.queue.take(key, blob);
-        blob.stage = stage;
-        self.queue.put(key, blob);
-    }
-
-    /// A blob was read up to `progress`. Answers its content.
-    pub(super) fn note_progress(
-        &mut self,
-        key: Key,
-        progress: Progress,
-    ) -> Option<Arc<ContentRef>> {
-        let blob = self.blobs.get_mut(&key)?;
-        if blob.emitted.records < progress.records {
-            // It gets ahead, however slowly: what failed before does not count any more.
-            blob.failures = 0;
-            // Microsoft has it: it is no mere hint any more.
-            if std::mem::take(&mut blob.hinted) {
-                self.queue.hints().remove(key);
-            }
-        }
-        blob.emitted = progress;
-        Some(blob.content.clone())
-    }
-
-    /// A blob has read differently than before: it is read from its beginning.
-    pub(super) fn start_over(&mut self, key: Key) {
-        if let Some(blob) = self.blobs.get_mut(&key) {
-            blob.emitted = Progress::default();
-            blob.changes = blob.changes.saturating_add(1);
-        }
-    }
-
-    /// Whether what is read whole of a blob may be handed over although the rest cannot be read:
-    /// of one that is another at each attempt would come again and again what has no Id in it.
-    pub(super) fn is_steady(&self, key: Key) -> bool {
-        self.blobs.get(&key).is_some_and(|blob| blob.changes < BLOB_CHANGES_MAX)
-    }
-
-    /// Since when a blob has been an empty list at each reading; `None` if it is one for the first
-    /// time, or records were in it once.
-    pub(super) fn empty_since(&self, key: Key) -> Option<Utc> {
-        self.blobs.get(&key)?.empty_since()
-    }
-
-    /// Notes since when a blob has been an empty list each time that it could be read.
-    pub(super) fn note_empty(&mut self, key: Key, since: Option<Utc>, changes: &mut Changes) {
-        let Some(blob) = self.blobs.get_mut(&key) else { return };
-        if blob.empty_since != since {
-            blob.empty_since = since;
-            if blob.stored {
-                changes.put(self.keys.blob(key), state::encode(&blob.record()));
-            }
-        }
-    }
-
-    // Failures.
-
-    /// A blob could not be read; `gone`: Microsoft says that there is none. Counts the failure.
-    pub(super) fn note_failure(
-        &mut self,
-        key: Key,
-        gone: bool,
-        server_now: Utc,
-        changes: &mut Changes,
-    ) -> Failure {
-        let Some(blob) = self.blobs.get_mut(&key) else { return Failure::Unknown };
-        blob.failures = blob.failures.saturating_add(1);
-        let failures = blob.failures;
-        let expired = server_now >= blob.content.expiration;
-        if blob.hinted && (expired || gone || failures >= HINT_FAILURES_MAX) {
-            self.forget_hint(key, changes);
-            return Failure::Forgotten;
-        }
-        if expired && (gone || failures >= QUARANTINE_FAILURES) {
-            return Failure::Expired(failures);
-        }
-        Failure::Again(failures)
-    }
-
-    /// Forgets what only a hint names: it is not remembered as done, so that a listing can name it.
-    fn forget_hint(&mut self, key: Key, changes: &mut Changes) {
-        // Takes it out of its queue.
-        self.set_stage(key, Stage::Emitted);
-        if let Some(blob) = self.blobs.remove(&key) {
-            self.queue.hints().remove(key);
-            if blob.stored {
-                changes.delete(self.keys.blob(key));
-            }
-        }
-    }
-
-    /// A blob is tried again at `retry_at`. After several failures it is set aside, and windows
-    /// wait for it no more: these.
-    #[must_use]
-    pub(super) fn retry(
-        &mut self,
-        key: Key,
-        reason: &str,
-        retry_at: Duration,
-        changes: &mut Changes,
-    ) -> Vec<RunId> {
-        self.counts.failures += 1;
-        self.set_stage(key, Stage::Waiting(retry_at));
-        let room = self.counts.quarantined < QUARANTINE_MAX as u64;
-        let Some(blob) = self.blobs.get_mut(&key) else { return Vec::new() };
-        if blob.quarantined || blob.failures < QUARANTINE_FAILURES || !room {
-            return Vec::new();
-        }
-        blob.quarantined = true;
-        blob.stored = true;
-        changes.put(self.keys.blob(key), state::encode(&blob.record()));
-        let reason = match blob.emitted.records {
-            0 => reason.to_owned(),
-            records => format!("{reason} (the first {records} records are handed over)"),
-        };
-        self.unread.hold(&blob.content, Some(&reason));
-        self.counts.quarantined += 1;
-        std::mem::take(&mut blob.waiters)
-    }
-
-    /// Whether blob after blob fails.
-    pub(super) const fn failing(&mut self) -> &mut Failing {
-        &mut self.failing
-    }
-
-    /// Says once that too many blobs cannot be read, and again when nothing is listed any more.
-    pub(super) fn note_unreadable(&mut self) -> Option<Event> {
-        let quarantined = self.counts.quarantined;
-        let now = if self.known() >= BLOBS_FRESH_MAX && quarantined >= QUARANTINE_MAX as u64 {
-            Unreadable::Stopped
-        } else if quarantined >= QUARANTINE_MAX as u64 {
-            Unreadable::Full
-        } else if quarantined < QUARANTINE_MAX as u64 / 2 {
-            Unreadable::Bearable
-        } else {
-            return None;
-        };
-        let worse = now > self.unreadable;
-        if worse || now == Unreadable::Bearable {
-            self.unreadable = now;
-        }
-        worse.then(|| {
-            Event::Feed(
-                self.feed,
-                FeedEvent::BlobsUnreadableError {
-                    blobs: quarantined,
-                    stopped: now == Unreadable::Stopped,
-                },
-            )
-        })
-    }
-
-    /// When there is something to tell of blobs that were set aside.
-    pub(super) fn tells_at(&self) -> Option<Duration> {
-        self.unread.tells_at()
-    }
-
-    /// What there is to tell of them.
-    pub(super) fn tell(&mut self, now: Duration) -> Option<Event> {
-        self.unread.tell(now)
     }
 
     // Settling.

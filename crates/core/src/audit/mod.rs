@@ -51,10 +51,10 @@ use crate::contract::request::{Headers, RequestId};
 use crate::contract::state::{StateError, Stored};
 use crate::identity::sign_in::SignIn;
 use crate::source::desk::Desk;
-use crate::source::exchange::Head;
+use crate::source::exchange::Appetite;
 use crate::source::ledger::{Entry, SourceId};
 use crate::source::urgency::Wake;
-use crate::source::{Appetite, Corrected, Ended, Source, Standing};
+use crate::source::{Corrected, Ended, Source, Standing};
 
 /// What goes wrong here, as the table of remedies has it.
 const TROUBLES: Troubles = Troubles { address: "api-address", rejected: "token-rejected" };
@@ -139,12 +139,11 @@ impl Source for AuditSource {
         status: u16,
         headers: &Headers,
     ) -> Appetite {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return Appetite::Enough };
-        exchange.head = Head::read(status, headers);
-        self.access.contact().note_answer();
-        if !(200..300).contains(&status) {
-            return Appetite::More;
-        }
+        let begun = self.exchanges.begin_answer(self.access.contact(), id, status, headers);
+        let exchange = match begun {
+            Ok(exchange) => exchange,
+            Err(appetite) => return appetite,
+        };
         match &exchange.purpose {
             Purpose::Page { address, .. } => {
                 exchange.body = Body::Page(PageBody::new(address));
@@ -170,22 +169,16 @@ impl Source for AuditSource {
     fn body(&mut self, desk: &mut Desk, now: Now, id: RequestId, chunk: Bytes) -> Appetite {
         let Some(mut exchange) = self.exchanges.remove(id) else { return Appetite::Enough };
         let appetite = match (&mut exchange.body, &exchange.purpose) {
-            (Body::Small(bytes), _) => {
-                if bytes.extend(&chunk) {
-                    Appetite::Enough
-                } else {
-                    Appetite::More
-                }
-            }
+            (Body::Small(bytes), _) => bytes.extend(&chunk),
             (Body::Page(page), Purpose::Page { lane, run, .. }) => {
                 page.push(chunk);
                 let enough = self.read_page(desk, now, *lane, *run, page);
-                if enough { Appetite::Enough } else { Appetite::More }
+                Appetite::unless(enough, Appetite::More)
             }
             (Body::Blob(expander), Purpose::Blob { lane, key }) => {
                 expander.push(chunk);
                 let enough = self.read_blob(desk, *lane, *key, expander);
-                if enough { Appetite::Enough } else { Appetite::WhenThereIsRoom }
+                Appetite::unless(enough, Appetite::WhenThereIsRoom)
             }
             (Body::Page(_) | Body::Blob(_), _) => Appetite::Enough,
         };

@@ -178,21 +178,7 @@ impl AuditSource {
                 self.fail_blob(desk, now, index, key, BLOB_RETRY_BASE, None, &ending);
             }
             Verdict::Reauthenticate => {
-                let (current, _) = self.access.standing(exchange.sent.generation);
-                let suspects = lane.subscription().forbidden().suspects_by_blob(current);
-                let rejection = match suspects {
-                    true => self.reject(desk, now, index, &exchange, &ending),
-                    false => Rejection::NotTheToken,
-                };
-                match rejection {
-                    Rejection::Discarded(wait) => {
-                        let until = Stage::Waiting(now.monotonic + wait);
-                        self.lanes[index].blobs().set_stage(key, until);
-                    }
-                    Rejection::NotTheToken => {
-                        self.fail_blob(desk, now, index, key, BLOB_RETRY_BASE, None, &ending);
-                    }
-                }
+                self.end_refused_blob(desk, now, index, key, &exchange, &ending);
             }
             // Whether a feed may be read, its listing tells; one blob does not.
             Verdict::Deny | Verdict::Gone => {
@@ -204,6 +190,33 @@ impl AuditSource {
             Verdict::CoolDown(wait) | Verdict::Retry(wait) => {
                 let base = if ending.hollow { BLOB_HOLLOW_BASE } else { BLOB_RETRY_BASE };
                 self.fail_blob(desk, now, index, key, base, *wait, &ending);
+            }
+        }
+    }
+
+    /// A blob was refused to the token, or for a reason of its own.
+    fn end_refused_blob(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        index: usize,
+        key: Key,
+        exchange: &Exchange,
+        ending: &Ending,
+    ) {
+        let (current, _) = self.access.standing(exchange.sent.generation);
+        let lane = &mut self.lanes[index];
+        let rejection = match lane.subscription().forbidden().suspects_by_blob(current) {
+            true => self.reject(desk, now, index, exchange, ending),
+            false => Rejection::NotTheToken,
+        };
+        match rejection {
+            Rejection::Discarded(wait) => {
+                let until = Stage::Waiting(now.monotonic + wait);
+                self.lanes[index].blobs().set_stage(key, until);
+            }
+            Rejection::NotTheToken => {
+                self.fail_blob(desk, now, index, key, BLOB_RETRY_BASE, None, ending);
             }
         }
     }

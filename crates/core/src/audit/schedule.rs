@@ -27,11 +27,7 @@ impl AuditSource {
             if let Some(server_now) = server_now {
                 lane.settle_retention(desk, now, server_now);
             }
-        }
-        for lane in &mut self.lanes {
             lane.wake(desk.is_once(), now.monotonic, wake);
-        }
-        for lane in &mut self.lanes {
             lane.tell_unread(desk, now.monotonic, false);
         }
         match self.access.asks(now.monotonic) {

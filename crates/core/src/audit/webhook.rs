@@ -42,7 +42,7 @@ enum Wanted {
 
 /// The webhook that a subscription has, whoever set it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Kept {
+enum Existing {
     /// None, as far as the list shows; or one that has expired, which could only be lost or
     /// revived.
     #[default]
@@ -68,12 +68,12 @@ pub(super) enum Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct Webhook {
     wanted: Wanted,
-    kept: Kept,
+    existing: Existing,
 }
 
 impl Default for Webhook {
     fn default() -> Self {
-        Self { wanted: Wanted::Settled, kept: Kept::Nothing }
+        Self { wanted: Wanted::Settled, existing: Existing::Nothing }
     }
 }
 
@@ -93,16 +93,16 @@ impl Webhook {
             self.wanted = Wanted::Asked;
             return Some(own);
         }
-        let Kept::Shown(kept) = self.kept.clone() else { return None };
-        self.kept = Kept::Asked(kept.clone());
+        let Existing::Shown(kept) = self.existing.clone() else { return None };
+        self.existing = Existing::Asked(kept.clone());
         Some(kept)
     }
 
     /// The list of subscriptions has arrived: it shows what a start would have to keep.
     pub(super) fn note_kept(&mut self, shown: Option<WebhookRequest>) {
         // A start that is under way ends as it was asked for.
-        if !matches!(self.kept, Kept::Asked(_)) {
-            self.kept = shown.map_or(Kept::Nothing, Kept::Shown);
+        if !matches!(self.existing, Existing::Asked(_)) {
+            self.existing = shown.map_or(Existing::Nothing, Existing::Shown);
         }
     }
 
@@ -136,10 +136,10 @@ impl Webhook {
 
     /// Takes out what a start asked to keep; what the list shows stays.
     fn take_kept(&mut self) -> Option<WebhookRequest> {
-        match std::mem::take(&mut self.kept) {
-            Kept::Asked(kept) => Some(kept),
-            shown @ (Kept::Nothing | Kept::Shown(_)) => {
-                self.kept = shown;
+        match std::mem::take(&mut self.existing) {
+            Existing::Asked(kept) => Some(kept),
+            shown @ (Existing::Nothing | Existing::Shown(_)) => {
+                self.existing = shown;
                 None
             }
         }
@@ -165,7 +165,7 @@ impl Webhook {
     pub(super) fn accept(&mut self) -> Outcome {
         if let Some(kept) = self.take_kept() {
             let address = kept.address.clone();
-            self.kept = Kept::Shown(kept);
+            self.existing = Existing::Shown(kept);
             return Outcome::Kept(address);
         }
         if self.wanted != Wanted::Asked {
@@ -178,7 +178,7 @@ impl Webhook {
     /// A start that asked for a webhook has come to nothing.
     pub(super) fn want_again(&mut self, now: Duration) {
         if let Some(kept) = self.take_kept() {
-            self.kept = Kept::Shown(kept);
+            self.existing = Existing::Shown(kept);
         }
         if self.wanted == Wanted::Asked {
             self.wanted = Wanted::Due(now);

@@ -101,24 +101,24 @@ pub(crate) fn blob_address(config: &AuditConfig, content_id: &str) -> String {
 }
 
 /// The address of a page of a listing on the configured origin, of which the query is known. The
-/// path stays if it is that of this tenant's listings; Microsoft writes the version in two ways.
+/// path stays if it is that of this tenant's listings.
 pub(crate) fn page_address(config: &AuditConfig, path: &str, query: &str) -> String {
     let usual = format!("{}/subscriptions/content", feed(config));
-    let short = usual.replacen("/v1.0/", "/v1/", 1);
     let own = format!("{}{path}", config.api.as_str());
-    let known = [&usual, &short].into_iter().any(|known| own.eq_ignore_ascii_case(known));
-    let start = if known { own } else { usual };
+    let start = if is_spelling_of(&own, &usual) { own } else { usual };
     format!("{start}?{query}")
 }
 
-/// Whether `address` is that of this blob of this tenant, on the configured origin. Microsoft's
-/// documentation writes the version in two ways.
+/// Whether `address` is that of this blob of this tenant, on the configured origin.
 pub(crate) fn is_blob_address(config: &AuditConfig, address: &str, content_id: &str) -> bool {
-    let expected = blob_address(config, "");
-    let short = expected.replacen("/v1.0/", "/v1/", 1);
-    address.strip_suffix(content_id).is_some_and(|start| {
-        start.eq_ignore_ascii_case(&expected) || start.eq_ignore_ascii_case(&short)
-    })
+    let start = address.strip_suffix(content_id);
+    start.is_some_and(|start| is_spelling_of(start, &blob_address(config, "")))
+}
+
+/// Whether `address` is `usual`, in any case. Microsoft writes the version in two ways.
+fn is_spelling_of(address: &str, usual: &str) -> bool {
+    let short = usual.replacen("/v1.0/", "/v1/", 1);
+    address.eq_ignore_ascii_case(usual) || address.eq_ignore_ascii_case(&short)
 }
 
 /// The first page of a window.

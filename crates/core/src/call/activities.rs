@@ -2,7 +2,7 @@
 //! search as the collector does, with the same walk; what differs is that nothing is stored.
 
 use crate::access::Authorization;
-use crate::activities::envelope::EnvelopeError;
+use crate::activities::envelope::{EnvelopeError, PageEnd};
 use crate::activities::plan::RETENTION;
 use crate::activities::reader::{PageReader, Ready};
 use crate::activities::walk::{Turn, Turned};
@@ -20,6 +20,7 @@ use crate::contract::feed::Feed;
 use crate::contract::io::Output;
 use crate::contract::request::{Operation, Request};
 use crate::json::{Item, Splitter};
+use crate::source::exchange::Head;
 use crate::source::verdict::Verdict;
 
 impl Caller {
@@ -109,31 +110,7 @@ impl Caller {
 
     /// How a request of this API has ended.
     pub(super) fn end_at_portal(&mut self, flight: &mut Flight) -> Ending {
-        let (status, retry_after) = (flight.head.status, flight.head.retry_after);
-        let judged = |opening: &[u8]| {
-            let verdict = judge::judge(status, opening, retry_after);
-            let code = match &verdict {
-                Verdict::Deny => Some("portal-denied"),
-                Verdict::Replan => Some("portal-refused"),
-                Verdict::Retry(_) if status == 404 => Some("portal-not-found"),
-                Verdict::Accept
-                | Verdict::Reauthenticate
-                | Verdict::Throttle(_)
-                | Verdict::Retry(_)
-                | Verdict::CoolDown(_)
-                | Verdict::Gone
-                | Verdict::Forbid
-                | Verdict::Resubscribe => None,
-            };
-            let gone = code == Some("portal-not-found");
-            let verdict = if gone { Verdict::Gone } else { verdict };
-            let message = match detail_of(opening) {
-                Some(detail) => format!("{detail} (HTTP status {status})"),
-                None if status == 200 => self.unlike(opening),
-                None => format!("HTTP status {status}"),
-            };
-            Ending { verdict, status, code: code.map(Into::into), message }
-        };
+        let status = flight.head.status;
         let ok = (200..300).contains(&status);
         match &mut flight.body {
             Body::Small(small) if ok && flight.sent.operation == Operation::GetActivity => {
@@ -142,7 +119,7 @@ impl Caller {
                         self.hand_over_activities(vec![record], "activity");
                         Ending::accept(status)
                     }
-                    None => judged(small.bytes()),
+                    None => self.judged(&flight.head, small.bytes()),
                 }
             }
             // What it answers is not documented, but for its being JSON.
@@ -150,15 +127,15 @@ impl Caller {
                 None | Some(b'{' | b'[') if detail_of(small.bytes()).is_none() => {
                     Ending::accept(status)
                 }
-                _ => judged(small.bytes()),
+                _ => self.judged(&flight.head, small.bytes()),
             },
-            Body::Small(small) => judged(small.bytes()),
+            Body::Small(small) => self.judged(&flight.head, small.bytes()),
             Body::Activities(reader) => {
                 let finished = reader.finish();
                 let failed = match &finished {
                     Err(EnvelopeError::NoPage { opening }) => Some(
                         self.foreign(flight.sent.operation, &flight.head, opening)
-                            .unwrap_or_else(|| judged(opening)),
+                            .unwrap_or_else(|| self.judged(&flight.head, opening)),
                     ),
                     Err(error) => Some(Ending::retry(error.to_string())),
                     Ok(_) => None,
@@ -168,18 +145,51 @@ impl Caller {
                 if self.is_full() {
                     return Ending::accept(status);
                 }
-                if let (Some(task), Ok((verso, records))) = (&mut self.task, finished) {
-                    if let Reply::Activities { dropped, .. } = &mut task.reply {
-                        *dropped += oversized;
-                    }
-                    if let Some(search) = &mut task.search {
-                        let (has_next, next_filters) = (verso.has_next, verso.next_filters);
-                        search.note_turn(Turn { records, has_next, next_filters });
-                    }
+                if let Ok((end, records)) = finished {
+                    self.note_page(end, records, oversized);
                 }
                 failed.unwrap_or_else(|| Ending::accept(status))
             }
-            Body::Entries(_) | Body::Blob(_) => judged(b""),
+            Body::Entries(_) | Body::Blob(_) => self.judged(&flight.head, b""),
+        }
+    }
+
+    /// What an answer means that is no page.
+    fn judged(&self, head: &Head, opening: &[u8]) -> Ending {
+        let (status, retry_after) = (head.status, head.retry_after);
+        let verdict = judge::judge(status, opening, retry_after);
+        let code = match &verdict {
+            Verdict::Deny => Some("portal-denied"),
+            Verdict::Replan => Some("portal-refused"),
+            Verdict::Retry(_) if status == 404 => Some("portal-not-found"),
+            Verdict::Accept
+            | Verdict::Reauthenticate
+            | Verdict::Throttle(_)
+            | Verdict::Retry(_)
+            | Verdict::CoolDown(_)
+            | Verdict::Gone
+            | Verdict::Forbid
+            | Verdict::Resubscribe => None,
+        };
+        let gone = code == Some("portal-not-found");
+        let verdict = if gone { Verdict::Gone } else { verdict };
+        let message = match detail_of(opening) {
+            Some(detail) => format!("{detail} (HTTP status {status})"),
+            None if status == 200 => self.unlike(opening),
+            None => format!("HTTP status {status}"),
+        };
+        Ending { verdict, status, code: code.map(Into::into), message }
+    }
+
+    /// A page of a search was read to its end, and says where it goes on.
+    fn note_page(&mut self, end: PageEnd, records: u64, oversized: u64) {
+        let Some(task) = &mut self.task else { return };
+        if let Reply::Activities { dropped, .. } = &mut task.reply {
+            *dropped += oversized;
+        }
+        if let Some(search) = &mut task.search {
+            let (has_next, next_filters) = (end.has_next, end.next_filters);
+            search.note_turn(Turn { records, has_next, next_filters });
         }
     }
 

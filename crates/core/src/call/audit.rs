@@ -1,10 +1,15 @@
-//! The operations of the Management Activity API: what each asks for.
+//! The operations of the Management Activity API: what each asks for, and what a blob brings.
 
+use crate::audit::expand::Expanded;
 use crate::audit::wire;
 use crate::base::secret::Secret;
+use crate::base::time::Utc;
 use crate::call::Caller;
 use crate::call::calls::Call;
+use crate::call::reply::Reply;
 use crate::call::task::Ask;
+use crate::contract::batch::ContentRef;
+use crate::contract::feed::{ContentType, Feed};
 use crate::contract::request::{Operation, Request};
 
 impl Caller {
@@ -45,5 +50,31 @@ impl Caller {
                 _,
             ) => wire::list_subscriptions(config, bearer),
         }
+    }
+
+    /// Hands records of a blob over.
+    pub(super) fn emit(&mut self, expanded: Expanded) {
+        let Some(task) = &mut self.task else { return };
+        let Call::GetBlob(address) = &task.call else { return };
+        task.progress = expanded.progress;
+        if let Reply::Expanded { records, dropped, .. } = &mut task.reply {
+            *records += expanded.records.len() as u64;
+            *dropped += expanded.oversized;
+        }
+        if expanded.records.is_empty() {
+            return;
+        }
+        // It gets ahead: what failed before does not count any more.
+        task.failures = 0;
+        let epoch = Utc::from_millis(0);
+        let content = ContentRef {
+            feed: Feed::Audit(address.content_type().unwrap_or(ContentType::AuditGeneral)),
+            id: address.content_id().into(),
+            uri: address.uri().into(),
+            // No listing said so.
+            created: epoch,
+            expiration: epoch,
+        };
+        self.hand_over(expanded.records, expanded.bytes, content);
     }
 }

@@ -1,9 +1,12 @@
 //! What a token says about itself. For people: whether it is good, the API decides.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use crate::access::{Access, Authorization};
 use crate::base::time::Utc;
 
 /// The claims of an access token, as far as they explain a refusal. Holds nothing secret.
@@ -26,6 +29,14 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// What the token says about itself that is sent now.
+    pub(super) fn of(access: &Access) -> Option<Self> {
+        match access.authorization(Duration::ZERO)?.0 {
+            Authorization::Bearer(token) => Self::read(token.expose()),
+            Authorization::Given(_) => None,
+        }
+    }
+
     /// Reads a JWT without looking at its signature. `None` if it is none: Microsoft does not
     /// promise that tokens can be read.
     #[must_use]

@@ -48,6 +48,18 @@ pub struct CallError {
 }
 
 impl CallError {
+    /// The API of activities is not configured.
+    pub(super) fn no_portal(operation: Operation) -> Self {
+        let problem = "the Defender for Cloud Apps API is not configured";
+        let remedy = "set source to cloud_app_activities, and portal_url";
+        Self::new(operation, CallErrorKind::Argument, problem, remedy)
+    }
+
+    /// Somebody has stopped the call.
+    pub(super) fn stopped(operation: Operation) -> Self {
+        Self::new(operation, CallErrorKind::Stopped, "interrupted before it was done", "")
+    }
+
     /// An error without a code.
     pub fn new(
         operation: Operation,

@@ -44,7 +44,7 @@ use bytes::Bytes;
 use crate::access::{Access, Authorization};
 use crate::activities::reader::PageReader;
 use crate::audit::exchange::PageBody;
-use crate::audit::expand::{Expanded, Expander};
+use crate::audit::expand::Expander;
 use crate::base::clock::ServerClock;
 use crate::base::random::Random;
 use crate::base::time::{Now, Utc};
@@ -52,14 +52,14 @@ use crate::call::task::{Body, Flight, Task};
 use crate::config::Config;
 use crate::contract::batch::{Batch, BatchId, ContentRef, Record};
 use crate::contract::event::{Event, FeedEvent};
-use crate::contract::feed::{ContentType, Feed, SourceName};
+use crate::contract::feed::SourceName;
 use crate::contract::io::{Input, Machine, Output};
 use crate::contract::metrics::Metrics;
 use crate::contract::request::{Headers, Operation, Request, RequestId};
 use crate::identity::credential::Presented;
 use crate::json::digest::DigestKey;
 use crate::records::treatment::Treatment;
-use crate::source::exchange::{Head, Sent, SmallBody};
+use crate::source::exchange::{Appetite, Head, Sent, SmallBody};
 
 pub use address::BlobAddress;
 pub use calls::{Call, Pages};
@@ -159,19 +159,19 @@ impl Caller {
     /// # Errors
     /// The call failed, or did not end.
     pub fn take_outcome(&mut self) -> Result<Reply, CallError> {
-        self.outcome.take().unwrap_or_else(|| Err(stopped(Operation::Token)))
+        self.outcome.take().unwrap_or_else(|| Err(CallError::stopped(Operation::Token)))
     }
 
     /// What the present token says about itself; `None` without one, or if it cannot be read.
     #[must_use]
     pub fn claims(&self) -> Option<Claims> {
-        claims(&self.audit)
+        Claims::of(&self.audit)
     }
 
     /// The same of the token for the Activities API.
     #[must_use]
     pub fn portal_claims(&self) -> Option<Claims> {
-        claims(self.activities.as_ref()?)
+        Claims::of(self.activities.as_ref()?)
     }
 
     /// By how many seconds the local clock is ahead of the service's, as of its last answer.
@@ -194,7 +194,7 @@ impl Caller {
         }
         let portal = task.call.is_of_portal();
         if portal && self.activities.is_none() {
-            let error = no_portal(task.call.operation());
+            let error = CallError::no_portal(task.call.operation());
             return self.fail(error);
         }
         let asks = match &task.asks {
@@ -355,7 +355,7 @@ impl Caller {
     fn handle_body(&mut self, now: Now, id: RequestId, chunk: Bytes) {
         let Some(mut flight) = self.flight.take_if(|flight| flight.id == id) else { return };
         let enough = match &mut flight.body {
-            Body::Small(small) => small.extend(&chunk),
+            Body::Small(small) => small.extend(&chunk) == Appetite::Enough,
             Body::Entries(page) => {
                 page.push(chunk);
                 self.read_page(page)
@@ -394,32 +394,6 @@ impl Caller {
         if !flight.stalled {
             self.outputs.push_back(Output::Read(flight.id));
         }
-    }
-
-    /// Hands records over.
-    pub(super) fn emit(&mut self, expanded: Expanded) {
-        let Some(task) = &mut self.task else { return };
-        let Call::GetBlob(address) = &task.call else { return };
-        task.progress = expanded.progress;
-        if let Reply::Expanded { records, dropped, .. } = &mut task.reply {
-            *records += expanded.records.len() as u64;
-            *dropped += expanded.oversized;
-        }
-        if expanded.records.is_empty() {
-            return;
-        }
-        // It gets ahead: what failed before does not count any more.
-        task.failures = 0;
-        let epoch = Utc::from_millis(0);
-        let content = ContentRef {
-            feed: Feed::Audit(address.content_type().unwrap_or(ContentType::AuditGeneral)),
-            id: address.content_id().into(),
-            uri: address.uri().into(),
-            // No listing said so.
-            created: epoch,
-            expiration: epoch,
-        };
-        self.hand_over(expanded.records, expanded.bytes, content);
     }
 
     /// Hands records to the host, redacted if that is asked for.
@@ -465,7 +439,7 @@ impl Caller {
             self.outputs.push_back(Output::Cancel(flight.id));
         }
         if let Some(task) = &self.task {
-            let error = stopped(task.call.operation());
+            let error = CallError::stopped(task.call.operation());
             self.fail(error);
         }
     }
@@ -513,23 +487,5 @@ impl Machine for Caller {
 
     fn metrics(&self) -> &Metrics {
         &self.metrics
-    }
-}
-
-fn no_portal(operation: Operation) -> CallError {
-    let problem = "the Defender for Cloud Apps API is not configured";
-    let remedy = "set source to cloud_app_activities, and portal_url";
-    CallError::new(operation, CallErrorKind::Argument, problem, remedy)
-}
-
-fn stopped(operation: Operation) -> CallError {
-    CallError::new(operation, CallErrorKind::Stopped, "interrupted before it was done", "")
-}
-
-/// What the token says about itself that is sent now.
-fn claims(access: &Access) -> Option<Claims> {
-    match access.authorization(std::time::Duration::ZERO)?.0 {
-        Authorization::Bearer(token) => Claims::read(token.expose()),
-        Authorization::Given(_) => None,
     }
 }

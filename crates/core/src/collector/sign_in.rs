@@ -13,10 +13,10 @@ use crate::contract::request::{Headers, Operation, RequestId};
 use crate::identity::credential::Presented;
 use crate::identity::sign_in::SignIn;
 use crate::source::desk::{Asker, Desk};
-use crate::source::exchange::{Head, SmallBody};
+use crate::source::exchange::{Appetite, Head, SmallBody};
 use crate::source::ledger::SourceId;
 use crate::source::urgency::Urgency;
-use crate::source::{Appetite, Ended, Source};
+use crate::source::{Ended, Source};
 
 /// Requests for tokens under way.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl SigningIn {
 
     pub(super) fn body(&mut self, id: RequestId, chunk: &Bytes) -> Appetite {
         let body = self.exchanges.get_mut(&id).map(|exchange| &mut exchange.1);
-        if body.is_none_or(|body| body.extend(chunk)) { Appetite::Enough } else { Appetite::More }
+        body.map_or(Appetite::Enough, |body| body.extend(chunk))
     }
 
     /// A request for a token has ended, well or badly.

@@ -19,10 +19,10 @@ use crate::contract::request::{Headers, Method, Operation, Request, RequestId};
 use crate::contract::state::Stored;
 use crate::json::{Lifted, RecordKind};
 use crate::source::desk::{Asker, Desk, Emission};
-use crate::source::exchange::{Exchange, Exchanges, Head, Sent, SmallBody};
+use crate::source::exchange::{Appetite, Exchange, Exchanges, Head, Sent, SmallBody};
 use crate::source::ledger::{Entry, SourceId};
 use crate::source::urgency::{Urgency, Wake};
-use crate::source::{Appetite, Corrected, Ended, Source, Standing};
+use crate::source::{Corrected, Ended, Source, Standing};
 
 /// How far it counts.
 const END: u64 = 20;
@@ -99,14 +99,17 @@ impl Source for Counting {
         status: u16,
         headers: &Headers,
     ) -> Appetite {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return Appetite::Enough };
-        exchange.head = Head::read(status, headers);
-        Appetite::WhenThereIsRoom
+        match self.exchanges.begin_answer(self.access.contact(), id, status, headers) {
+            Ok(_) => Appetite::WhenThereIsRoom,
+            Err(appetite) => appetite,
+        }
     }
 
     fn body(&mut self, _desk: &mut Desk, _now: Now, id: RequestId, chunk: Bytes) -> Appetite {
-        let full = self.exchanges.get_mut(id).map(|exchange| exchange.body.extend(&chunk));
-        if full == Some(false) { Appetite::WhenThereIsRoom } else { Appetite::Enough }
+        let Some(mut exchange) = self.exchanges.remove(id) else { return Appetite::Enough };
+        let enough = exchange.body.extend(&chunk) == Appetite::Enough;
+        self.exchanges.insert(id, exchange);
+        Appetite::unless(enough, Appetite::WhenThereIsRoom)
     }
 
     fn end(&mut self, desk: &mut Desk, _now: Now, id: RequestId, _ended: Ended) {

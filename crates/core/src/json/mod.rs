@@ -19,6 +19,7 @@ mod nest;
 mod number;
 mod simd;
 mod split;
+mod stops;
 mod unescape;
 mod walk;
 

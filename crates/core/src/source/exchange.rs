@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::access::contact::Contact;
 use crate::access::foreign::Seen;
 use crate::access::token::Generation;
 use crate::base::time::Utc;
@@ -17,6 +18,24 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 /// What is kept of a header that is shown to people.
 const HEADER_CHARS_MAX: usize = 300;
 
+/// How much more of an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appetite {
+    /// The next bytes.
+    More,
+    /// The next bytes, when there is room for what they hold.
+    WhenThereIsRoom,
+    /// Nothing.
+    Enough,
+}
+
+impl Appetite {
+    /// This much, unless it is enough.
+    pub(crate) const fn unless(enough: bool, more: Self) -> Self {
+        if enough { Self::Enough } else { more }
+    }
+}
+
 /// A body that is kept whole.
 #[derive(Debug, Default)]
 pub(crate) struct SmallBody {
@@ -24,11 +43,11 @@ pub(crate) struct SmallBody {
 }
 
 impl SmallBody {
-    /// Keeps what fits. Answers whether nothing more is wanted.
-    pub(crate) fn extend(&mut self, chunk: &[u8]) -> bool {
+    /// Keeps what fits. Answers how much more is wanted.
+    pub(crate) fn extend(&mut self, chunk: &[u8]) -> Appetite {
         let room = SMALL_BODY_BYTES_MAX - self.bytes.len();
         self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        chunk.len() >= room
+        Appetite::unless(chunk.len() >= room, Appetite::More)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -116,8 +135,19 @@ impl<P, B> Exchanges<P, B> {
         self.0.insert(id, Box::new(exchange));
     }
 
-    pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Exchange<P, B>> {
-        self.0.get_mut(&id).map(|exchange| &mut **exchange)
+    /// An answer of an API begins, which proves that there is one. Answers the request if a body
+    /// follows whose form is its own; what is said of a failure is small, and kept whole.
+    pub(crate) fn begin_answer(
+        &mut self,
+        contact: &mut Contact,
+        id: RequestId,
+        status: u16,
+        headers: &Headers,
+    ) -> Result<&mut Exchange<P, B>, Appetite> {
+        let Some(exchange) = self.0.get_mut(&id) else { return Err(Appetite::Enough) };
+        exchange.head = Head::read(status, headers);
+        contact.note_answer();
+        if (200..300).contains(&status) { Ok(&mut **exchange) } else { Err(Appetite::More) }
     }
 
     /// Takes out a request that has ended, or is not wanted any more.

@@ -30,6 +30,7 @@ use crate::contract::metrics::LaneMetrics;
 use crate::contract::replay::Replay;
 use crate::contract::request::{Headers, RequestId, TransportError};
 use crate::source::desk::Desk;
+use crate::source::exchange::Appetite;
 use crate::source::ledger::Entry;
 use crate::source::urgency::Wake;
 
@@ -100,17 +101,6 @@ impl fmt::Debug for dyn Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Source")
     }
-}
-
-/// How much more of an answer is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Appetite {
-    /// The next bytes.
-    More,
-    /// The next bytes, when there is room for what they hold.
-    WhenThereIsRoom,
-    /// Nothing.
-    Enough,
 }
 
 /// How an answer ended.

@@ -32,16 +32,7 @@ const TABLES: &[&str] = &[
 
 /// What is too long today. An entry that is not any more fails the check, so that the list only
 /// gets shorter.
-const TODAY: &[&str] = &[
-    "core/activities.rs end_at_portal",
-    "core/blobs.rs",
-    "core/event_text.rs fmt",
-    "core/lane.rs",
-    "core/mod.rs",
-    "core/mod.rs load",
-    "core/reading.rs end_blob",
-    "core/walk.rs",
-];
+const TODAY: &[&str] = &["core/desk.rs"];
 
 /// Something that is too long.
 #[derive(Debug, PartialEq, Eq)]

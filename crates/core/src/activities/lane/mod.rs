@@ -157,19 +157,7 @@ impl ActivityLane {
             walk_dropped: false,
             keys,
         };
-        let name = lane.keys.walk();
-        if let Some(value) = stored.get(&name) {
-            // Where it goes on stands in filters of Microsoft's, made from those of that time.
-            if !known {
-                lane.walk_dropped = true;
-                return Ok(lane);
-            }
-            let record: WalkRecord = state::decode(&name, value)?;
-            let (start, end) = (Utc::from_millis(record.start), Utc::from_millis(record.end));
-            let window = Interval::new(start, end)
-                .ok_or_else(|| StateError::damaged(&name, "it ends before it begins"))?;
-            lane.begin_walk(window, Urgency::Backlog, record.at);
-        }
+        lane.resume_walk(stored, known)?;
         Ok(lane)
     }
 

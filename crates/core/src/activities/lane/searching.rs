@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ActivityLane;
 use crate::activities::plan;
+use crate::activities::state::WalkRecord;
 use crate::activities::walk::{
     Cursor, NORMAL_RECORDS_MAX, PageId, Point, Turn, Turned, Walk, WalkId,
 };
@@ -11,7 +12,7 @@ use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::{Now, Utc};
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
-use crate::contract::state::Changes;
+use crate::contract::state::{self, Changes, StateError, Stored};
 use crate::source::desk::Desk;
 use crate::source::urgency::Urgency;
 
@@ -47,6 +48,23 @@ pub(in crate::activities) enum Failed {
 pub(super) const HOPELESS: u32 = 6;
 
 impl ActivityLane {
+    /// Goes on with the search that was under way, if the filters are still those of it.
+    pub(super) fn resume_walk(&mut self, stored: &Stored, known: bool) -> Result<(), StateError> {
+        let name = self.keys.walk();
+        let Some(value) = stored.get(&name) else { return Ok(()) };
+        // Where it goes on stands in filters of Microsoft's, made from those of that time.
+        if !known {
+            self.walk_dropped = true;
+            return Ok(());
+        }
+        let record: WalkRecord = state::decode(&name, value)?;
+        let (start, end) = (Utc::from_millis(record.start), Utc::from_millis(record.end));
+        let window = Interval::new(start, end)
+            .ok_or_else(|| StateError::damaged(&name, "it ends before it begins"))?;
+        self.begin_walk(window, Urgency::Backlog, record.at);
+        Ok(())
+    }
+
     pub(super) fn begin_walk(&mut self, window: Interval, urgency: Urgency, at: Point) {
         self.add_walk(Walk::new(window, urgency, at));
     }
