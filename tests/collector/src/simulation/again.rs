@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use m365_audit_core::{Feed, Input, Replay, Replayer, Stored, Utc};
 use m365_audit_world::Taker;
-use m365_sim::Microsoft;
+use m365_sim::{Microsoft, Owed};
 
 use super::check::SKEW_MS;
 use super::wanted::Wanted;
@@ -42,7 +42,8 @@ impl Wish {
     }
 
     /// What does not hold, some hours later: something is missing, or came that nobody asked for.
-    /// Nothing that was created before `begin_ms` is collected.
+    /// Nothing that was created before `begin_ms` is collected. Of `odd` contents at the most the
+    /// listing did not say when they were created: their hour is another one.
     pub(super) fn unmet(
         &self,
         microsoft: &Microsoft,
@@ -50,6 +51,7 @@ impl Wish {
         stored: &Stored,
         wanted: Wanted,
         begin_ms: i64,
+        odd: u64,
     ) -> Option<String> {
         if let Some(left) = self.replays.iter().find(|replay| stored.contains_key(&replay.key())) {
             return Some(format!("{} is still asked for", left.key()));
@@ -61,7 +63,8 @@ impl Wish {
         let mut asked = HashSet::new();
         for owed in microsoft.owed() {
             forms.entry(owed.key).or_default().push(owed.hash);
-            if inside(owed.created_ms) {
+            // What was published since may say the same to the letter.
+            if inside(owed.created_ms) || self.end_ms <= owed.available_ms {
                 asked.insert(owed.hash);
             }
         }
@@ -71,7 +74,7 @@ impl Wish {
         let feeds: Vec<_> = self.replays.iter().map(|replay| replay.feed.as_str()).collect();
         // Of an hour that began before collection did, nothing is delivered once more.
         let first_ms = (begin_ms.max(0) + SKEW_MS).div_euclid(HOUR_MS) * HOUR_MS + HOUR_MS;
-        let missing = microsoft.owed().find(|owed| {
+        let missing = |owed: &Owed| {
             let again = |hash: &u128| had(hash) < times(hash);
             inside(owed.created_ms)
                 && first_ms <= owed.created_ms
@@ -79,13 +82,19 @@ impl Wish {
                 && owed.available_ms < self.end_ms
                 && wanted.judge(owed) == Some(true)
                 && !forms[&owed.key].iter().any(again)
-        });
-        if let Some(owed) = missing {
-            let (id, at) = (&owed.content_id, owed.created_ms);
-            return Some(format!("{id} [{}] did not come once more, created {at}", owed.index));
+        };
+        let extra = |owed: &Owed| {
+            let before = self.before.get(&owed.hash);
+            before.is_some_and(|before| *before < times(&owed.hash)) && !asked.contains(&owed.hash)
+        };
+        let contents = |of: &dyn Fn(&Owed) -> bool| -> HashSet<_> {
+            microsoft.owed().filter(|owed| of(owed)).map(|owed| owed.content_id).collect()
+        };
+        let (missing, extra) = (contents(&missing), contents(&extra));
+        if odd < missing.len() as u64 {
+            return Some(format!("these did not come once more: {missing:?}"));
         }
-        let more = |(hash, before): (&u128, &u32)| *before < times(hash) && !asked.contains(hash);
-        let extra = self.before.iter().filter(|it| more(*it)).count();
-        (extra > 0).then(|| format!("{extra} records came once more that nobody asked for"))
+        let told = format!("these came once more, and nobody asked for them: {extra:?}");
+        (odd < extra.len() as u64).then_some(told)
     }
 }

@@ -323,9 +323,11 @@ impl Ring {
         self.asked_again = true;
         self.world.tell(0, input);
         self.go_on(collector, now_ms + HOURS * HOUR_MS)?;
+        let odd = self.microsoft.report().faults.get("odd_entry").copied().unwrap_or_default();
         let (taker, stored) = (self.world.taker(), &self.world.stored);
         let begin_ms = self.notes.begin_ms;
-        match wish.unmet(&self.microsoft, taker, stored, self.scenario.wanted, begin_ms) {
+        let wanted = self.scenario.wanted;
+        match wish.unmet(&self.microsoft, taker, stored, wanted, begin_ms, odd) {
             Some(what) => Err(format!("asked for once more: {what}")),
             None => Ok(()),
         }
