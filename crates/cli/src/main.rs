@@ -24,6 +24,7 @@ mod run;
 mod sources;
 mod state;
 mod subscriptions;
+mod top;
 mod trial;
 mod verify;
 
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         Some(("report", matches)) => report::main(matches),
         Some(("verify", matches)) => verify::main(matches),
         Some(("replay", matches)) => replay::main(matches),
+        Some(("top", matches)) => top::main(matches),
         Some(("options", matches)) => options::main(matches),
         Some(("errors", matches)) => errors::main(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
@@ -98,6 +100,7 @@ fn command() -> Command {
             verify::command(),
             replay::command(),
             state::command(),
+            top::command(),
             options::command(),
             errors::command(),
         ])

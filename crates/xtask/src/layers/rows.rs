@@ -98,6 +98,7 @@ const CLI: Layered = Layered {
             "report",
             "run",
             "subscriptions",
+            "top",
             "verify",
         ],
         &["host", "notifications", "trial"],

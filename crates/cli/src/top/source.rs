@@ -1,0 +1,112 @@
+//! Where the screen's numbers come from: a collector that is asked, or a state that is read.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use m365_audit_client::{StatusLook, inspect};
+use m365_audit_core::{LaneSummary, Stored, Utc, Why, losses, summarize};
+
+use crate::top::model::{Answer, Feed, Tenant};
+
+/// Where to look.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// At a collector.
+    Collector(Box<StatusLook>),
+    /// Into a state.
+    State(PathBuf),
+}
+
+impl Source {
+    /// # Errors
+    /// What is wrong with the address or the path.
+    pub(super) fn new(address: &str, db: Option<&PathBuf>) -> Result<Self, String> {
+        match db {
+            Some(path) if !path.is_file() => Err(format!("{}: no such file", path.display())),
+            Some(path) => Ok(Self::State(path.clone())),
+            None => StatusLook::new(address).map(|look| Self::Collector(Box::new(look))),
+        }
+    }
+
+    /// How all stand, and everything about one.
+    ///
+    /// # Errors
+    /// Nobody answers, or what is read is damaged.
+    pub(super) fn look(&self, of: Option<&str>) -> Result<Answer, String> {
+        match self {
+            Self::Collector(look) => ask(look, of),
+            Self::State(path) => read(path, of),
+        }
+    }
+}
+
+fn ask(look: &StatusLook, of: Option<&str>) -> Result<Answer, String> {
+    let parse = |bytes: Vec<u8>| {
+        serde_json::from_slice::<Answer>(&bytes)
+            .map_err(|error| format!("this is no answer of m365-audit: {error}"))
+    };
+    let mut answer = parse(look.ask(&[("view", "summary")])?)?;
+    if let Some(tenant) = of {
+        // It may have gone since.
+        let detail = look.ask(&[("tenant", tenant)]).and_then(parse).ok();
+        answer.detail = detail.and_then(|detail| detail.tenants.into_iter().next());
+    }
+    Ok(answer)
+}
+
+fn read(path: &Path, of: Option<&str>) -> Result<Answer, String> {
+    let stored = inspect(path).map_err(|error| error.to_string())?;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = Utc::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let tenants: Vec<Tenant> =
+        stored.iter().map(|(id, stored)| of_state(id, stored, now)).collect();
+    Ok(Answer {
+        version: env!("CARGO_PKG_VERSION").into(),
+        packaging: format!("state {}", path.display()),
+        now: now.to_string(),
+        detail: tenants.iter().find(|tenant| Some(&*tenant.tenant_id) == of).cloned(),
+        tenants,
+    })
+}
+
+fn of_state(id: &str, stored: &Stored, now: Utc) -> Tenant {
+    let tenant = Tenant { name: id.into(), tenant_id: id.into(), ..Tenant::default() };
+    let (lanes, losses) = match (summarize(stored), losses(stored)) {
+        (Ok(lanes), Ok(losses)) => (lanes, losses),
+        (Err(error), _) | (_, Err(error)) => {
+            return Tenant { state: "damaged".into(), reasons: vec![error.to_string()], ..tenant };
+        }
+    };
+    let feeds: Vec<Feed> = lanes.iter().map(|lane| feed(lane, now)).collect();
+    let longest = |of: fn(&Feed) -> f64| feeds.iter().map(of).fold(0.0, f64::max);
+    Tenant {
+        state: "state".into(),
+        ready: true,
+        lag_seconds: longest(|feed| feed.lag_seconds),
+        backlog_seconds: longest(|feed| feed.backlog_seconds),
+        blobs_quarantined: lanes.iter().map(|lane| lane.quarantine.len() as u64).sum(),
+        losses_unacknowledged: losses.iter().filter(|loss| loss.acknowledged.is_none()).count()
+            as u64,
+        feeds,
+        ..tenant
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count for people")]
+fn feed(lane: &LaneSummary, now: Utc) -> Feed {
+    let until = lane.delivered.last().map_or(lane.begin, |(_, end)| *end);
+    let waiting = lane.holes.iter().filter(|hole| !matches!(hole.why, Why::Lost(_)));
+    let between = |start: Utc, end: Utc| {
+        let millis = end.as_millis().saturating_sub(start.as_millis()).max(0);
+        Duration::from_millis(millis.unsigned_abs()).as_secs_f64()
+    };
+    let lag = between(until, now);
+    Feed {
+        content_type: lane.feed.to_string(),
+        lag_seconds: lag,
+        backlog_seconds: lag + waiting.map(|hole| between(hole.start, hole.end)).sum::<f64>(),
+        blobs_pending: lane.blobs_in_progress as f64,
+        blobs_quarantined: lane.quarantine.len() as f64,
+        ..Feed::default()
+    }
+}
