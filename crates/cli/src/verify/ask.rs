@@ -55,9 +55,8 @@ pub(super) fn list(
     known: &mut HashSet<u128>,
 ) -> Result<Vec<Blob>, CallError> {
     let call = Call::ListContent { content_type, range: slice, pages: Pages::All };
-    let contents = match session.call(call)? {
-        Reply::Contents(contents) => contents,
-        _ => unreachable!("a listing answers with contents"),
+    let Reply::Contents(contents) = session.call(call)? else {
+        unreachable!("a listing answers with contents")
     };
     let mut blobs: Vec<Blob> = contents
         .into_iter()

@@ -261,7 +261,7 @@ fn a_replay_says_how_much_it_is_and_touches_nothing_unasked() {
     assert_code(&replay(&db, 5, 2, &["--yes", "--content-types", "audit.exchange"]), 0);
     let hour = this_hour();
     let key = format!("replay/Audit.Exchange/{}-{}", hour - 5, hour - 2);
-    assert_eq!(requests(&db, TENANT), [key.clone()]);
+    assert_eq!(requests(&db, TENANT), std::slice::from_ref(&key));
     let mut after = inspect_tenant(&db, TENANT).unwrap();
     after.remove(&key);
     assert_eq!(after, before, "nothing else is touched");

@@ -22,7 +22,7 @@ fn program(name: &str) -> Option<PathBuf> {
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     if found.is_none() {
-        skip(&format!("{name} is not installed"));
+        skip(format!("{name} is not installed"));
     }
     found
 }

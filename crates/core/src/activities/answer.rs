@@ -37,7 +37,11 @@ const FEED: Feed = Feed::CloudAppActivities;
 fn by_hour(came: &[Utc], new: &[(Revision, Utc)], records: &[Record]) -> Vec<(Utc, Taken)> {
     let mut hours: BTreeMap<i64, (Utc, Taken)> = BTreeMap::new();
     for created in came {
-        hours.entry(created.hour()).or_insert((*created, Taken::default())).1.deduplicated += 1;
+        hours
+            .entry(created.hour())
+            .or_insert_with(|| (*created, Taken::default()))
+            .1
+            .deduplicated += 1;
     }
     for ((_, created), record) in new.iter().zip(records) {
         if let Some((_, taken)) = hours.get_mut(&created.hour()) {

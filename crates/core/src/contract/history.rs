@@ -90,7 +90,7 @@ pub struct HourRow {
     /// named.
     pub checked: bool,
     /// Whether nothing can change any more.
-    pub(crate) closed: bool,
+    pub closed: bool,
     /// What a newer version has written.
     unknown: Vec<(u8, i64)>,
 }
@@ -386,11 +386,11 @@ pub struct FeedHistory {
     /// For how long Microsoft keeps what it has.
     pub kept: Duration,
     /// Whether it was collected before, without a history.
-    pub(crate) resumed: bool,
+    pub resumed: bool,
     /// No hour from this one on is closed.
-    pub(crate) floor: i64,
+    pub floor: i64,
     /// Hours before this one were deleted.
-    pub(crate) pruned: i64,
+    pub pruned: i64,
 }
 
 impl FeedHistory {

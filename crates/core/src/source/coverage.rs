@@ -409,7 +409,7 @@ mod tests {
         let mut first = begun(DAY, Duration::ZERO);
         assert!(first.is_new() && first.begin() == START - DAY);
         assert_eq!(first.oldest(START), START - 7 * DAY);
-        first.cover(between(START - DAY, START));
+        first.cover(between(START - DAY, START), &mut Desk::for_tests());
         let record = first.take_changed(START).unwrap();
         assert_eq!(first.take_changed(START), None, "nothing has changed since");
         assert_eq!((record.begin(), record.covered()), (START - DAY, first.covered().clone()));
@@ -430,7 +430,7 @@ mod tests {
         assert!(gap.has_expired(START));
         gap.note_changed();
         assert_eq!(gap.take_changed(START).unwrap().begin(), START - 9 * DAY, "not told yet");
-        gap.cover(between(START - 8 * DAY, START - 8 * DAY + HOUR));
+        gap.cover(between(START - 8 * DAY, START - 8 * DAY + HOUR), &mut Desk::for_tests());
         let record = gap.take_changed(START).unwrap();
         assert_eq!(record.begin(), START - 7 * DAY);
         assert!(!gap.has_expired(START) && gap.has_expired(START + TICK));
@@ -469,7 +469,7 @@ mod tests {
         assert_eq!(destroyed(&mut open, &mut desk, 7 * DAY), DAY + 3 * HOUR);
         // An hour after the gap is covered, so nothing beyond is lost with it.
         let mut closed = begun(DAY, 3 * HOUR);
-        closed.cover(between(START, START + HOUR));
+        closed.cover(between(START, START + HOUR), &mut desk);
         assert_eq!(destroyed(&mut closed, &mut desk, 7 * DAY), DAY);
     }
 
@@ -506,7 +506,7 @@ mod tests {
         assert_eq!(new.begin(), START - 366 * DAY);
         // What has progress keeps its beginning, unless that is still to come.
         let mut known = begun(DAY, Duration::ZERO);
-        known.cover(between(START - DAY, START - HOUR));
+        known.cover(between(START - DAY, START - HOUR), &mut Desk::for_tests());
         known.correct_time(2 * DAY, START, START);
         assert_eq!(known.begin(), START - DAY);
         for (now, moved) in [(START - DAY, false), (START - DAY - TICK, true)] {

@@ -377,7 +377,10 @@ fn metadata_stand_in_the_record_or_nowhere_if_it_is_asked_for() {
         (none.clone(), map(&[raw.clone(), ("m365_audit", metadata(true))]))
     );
     let off = || place(MetadataPlace::Off);
-    assert_eq!(in_envelope(off(), record, &nothing), (none.clone(), map(&[own.clone()])));
+    assert_eq!(
+        in_envelope(off(), record, &nothing),
+        (none.clone(), map(std::slice::from_ref(&own)))
+    );
     assert_eq!(
         in_envelope(off(), b"{1}", &nothing),
         (none.clone(), map(&[("malformed", true.into()), raw]))

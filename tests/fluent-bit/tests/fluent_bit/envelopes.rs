@@ -117,7 +117,7 @@ fn expected(server: &Server, case: &Case) -> HashMap<u128, Vec<Vec<u8>>> {
     for owed in server.microsoft().owed() {
         let (Value::Map(record), malformed) = json::body(&owed.bytes) else { panic!("a map") };
         assert!(!malformed);
-        let created = jiff::Timestamp::from_millisecond(owed.created_ms).unwrap();
+        let created = jiff::Timestamp::from_millisecond(owed.created_ms).expect("a time");
         let facts = Facts {
             content_type: owed.content_type.name(),
             all: vec![
@@ -135,7 +135,7 @@ fn expected(server: &Server, case: &Case) -> HashMap<u128, Vec<Vec<u8>>> {
 
 fn encoded(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    rmpv::encode::write_value(&mut bytes, value).unwrap();
+    rmpv::encode::write_value(&mut bytes, value).expect("memory");
     bytes
 }
 
@@ -145,8 +145,8 @@ struct Posted(Arc<Mutex<Vec<String>>>);
 
 impl Posted {
     fn start() -> (Self, u16) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("its port").port();
         let posted = Self::default();
         let kept = posted.clone();
         thread::spawn(move || {
@@ -177,7 +177,7 @@ impl Posted {
             let mut body = vec![0; length];
             reader.read_exact(&mut body).ok()?;
             let text = String::from_utf8(body).ok()?;
-            self.0.lock().unwrap().extend(text.lines().map(str::to_owned));
+            self.0.lock().expect("nobody panicked").extend(text.lines().map(str::to_owned));
             let answer = "{\"took\":1,\"errors\":false,\"items\":[]}";
             let mut writer = stream;
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length";
@@ -186,7 +186,7 @@ impl Posted {
     }
 
     fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().expect("nobody panicked").clone()
     }
 }
 
@@ -260,7 +260,7 @@ fn every_output_has_the_record_and_where_it_is_asked_for_what_is_known_of_it() {
             assert_eq!(has_metadata, name == "event", "{name}: {}", event.metadata);
         }
         for owed in server.microsoft().owed() {
-            let created = jiff::Timestamp::from_millisecond(owed.created_ms).unwrap();
+            let created = jiff::Timestamp::from_millisecond(owed.created_ms).expect("a time");
             let facts = Facts {
                 content_type: owed.content_type.name(),
                 all: vec![
@@ -297,7 +297,6 @@ fn every_output_has_the_record_and_where_it_is_asked_for_what_is_known_of_it() {
             check("es", &without_time(&pair[1]));
         }
         arrived.file.iter().for_each(|line| check("file", line));
-        println!("{name}: {} events in each of four outputs", arrived.events.len());
     }
 }
 
