@@ -25,7 +25,9 @@ const DRAW_EVERY: Duration = Duration::from_millis(500);
 /// What the screen hears.
 enum News {
     Key(Key),
-    Answer(Result<Answer, String>),
+    Answer(Box<Answer>),
+    /// Nothing could be looked at, and why.
+    Problem(String),
     /// There are no keys any more.
     Gone,
 }
@@ -67,8 +69,8 @@ pub(super) fn show(source: Source) -> Result<(), String> {
                     break;
                 }
             }
-            Ok(News::Answer(Ok(answer))) => screen.take(answer),
-            Ok(News::Answer(Err(problem))) => screen.fail(problem),
+            Ok(News::Answer(answer)) => screen.take(*answer),
+            Ok(News::Problem(problem)) => screen.fail(problem),
             Ok(News::Gone) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -91,7 +93,9 @@ fn look_again_and_again(source: Source, news: Sender<News>) -> Sender<Option<Str
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if news.send(News::Answer(source.look(of.as_deref()))).is_err() {
+            let looked = source.look(of.as_deref());
+            let told = looked.map_or_else(News::Problem, |answer| News::Answer(answer.into()));
+            if news.send(told).is_err() {
                 return;
             }
         }
