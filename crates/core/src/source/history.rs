@@ -67,6 +67,8 @@ struct Open {
 #[derive(Debug, Default)]
 struct Book {
     head: Option<FeedHistory>,
+    /// The head as it is stored.
+    written: Option<FeedHistory>,
     /// Nothing is counted of what was created before.
     since: Option<Utc>,
     /// Rows as they are stored, by hour and part.
@@ -81,7 +83,8 @@ struct Book {
 
 impl Book {
     fn load(feed: Feed, stored: &Stored) -> Result<Self, StateError> {
-        let mut found = Self { head: FeedHistory::find(stored, feed)?, ..Self::default() };
+        let head = FeedHistory::find(stored, feed)?;
+        let mut found = Self { written: head.clone(), head, ..Self::default() };
         for (key, tail, value) in below(stored, format!("{HISTORY}{feed}/")) {
             if is_past(key, value) {
                 continue;
@@ -241,7 +244,8 @@ impl History {
         feed.since = match &feed.head {
             Some(head) => head.resumed.then_some(head.begin),
             None if is_new => None,
-            None => Some(account.covered.last_end().unwrap_or(account.begin)),
+            // Nothing was called delivered before: so there is nothing that would be missing.
+            None => account.covered.last_end(),
         };
         let mut known: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
         for (created, set_aside) in blobs.filter(|(created, _)| feed.counts(*created)) {
@@ -442,12 +446,12 @@ impl History {
         let Some(feed) = self.feeds.get_mut(&account.feed) else { return };
         let newest = feed.newest().unwrap_or(i64::MIN);
         let hour = hour_of(now).min(hour_of(clock.wall).max(newest));
-        let before = feed.head.clone();
         if keep == 0 {
+            let pruned = feed.head.as_ref().is_some_and(|head| head.pruned >= hour);
             feed.prune(account.feed, hour + 2, changes);
-            if before.is_some_and(|head| head.pruned >= hour) {
+            if pruned {
                 changes.delete(head_key(account.feed));
-                feed.head = None;
+                (feed.head, feed.written) = (None, None);
             }
             return;
         }
@@ -479,8 +483,12 @@ impl History {
             feed.stored_at = clock.monotonic + WAITS_MAX;
         }
         feed.write(account.feed, all, changes);
-        if let Some(head) = feed.head.as_ref().filter(|head| before.as_ref() != Some(head)) {
-            changes.put(head_key(account.feed), head.encode());
+        // Not what has changed here: a row of an early hour has moved it since the last commit.
+        if feed.head != feed.written {
+            feed.written.clone_from(&feed.head);
+            if let Some(head) = &feed.head {
+                changes.put(head_key(account.feed), head.encode());
+            }
         }
     }
 }
@@ -610,6 +618,20 @@ mod tests {
         bench.flush(at(121));
         assert_eq!(bench.hour(0, late).1, HourStanding::Settled);
         assert_eq!(bench.hour(0, at(180)).1, HourStanding::Open);
+    }
+
+    #[test]
+    fn an_hour_before_the_beginning_outlives_a_crash() {
+        let mut bench = Bench::new(9_600);
+        bench.list(span(0, 60), at(61));
+        bench.flush(at(61));
+        let early = at(0) - Duration::from_secs(600);
+        bench.history.note_blob(FEED, early, at(70));
+        bench.history.note_delivered(FEED, early, at(70));
+        bench.flush(at(71));
+        bench.crash(&[]);
+        bench.flush(at(72));
+        assert_eq!(bench.hour(-1, at(73)).0.blobs_delivered, 1);
     }
 
     #[test]
