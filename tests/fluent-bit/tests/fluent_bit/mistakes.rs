@@ -58,7 +58,7 @@ fn every_mistake_is_reported_at_once() {
         "content_types = \"Audit.Teams\": not a value of this option; ",
         "api_url = \"http://manage.office.com\": http:// would send the token in the clear; ",
         "there is no directory ",
-        "tag_prefix: required with tag_per_content_type, and missing; ",
+        "tag_prefix: required with tag_per_content_type and tag_per_tenant, and missing; ",
         "commit_delay = \"3h\": not a value of this option; ",
     ] {
         let line = log.lines().find(|line| line.contains(mistake));
