@@ -73,8 +73,8 @@ fn why_none(path: &Path, bytes: &[u8]) -> String {
     }
 }
 
-/// Whether it begins as a PFX does (RFC 7292, section 4): a sequence of long form whose first member
-/// is the version, 3. A PKCS#7 file has an object identifier there.
+/// Whether it begins as a PFX does (RFC 7292, section 4): a sequence of long form whose first
+/// member is the version, 3. A PKCS#7 file has an object identifier there.
 fn is_pkcs12(bytes: &[u8]) -> bool {
     let members = match bytes {
         [0x30, 0x82, _, _, members @ ..] => members,

@@ -273,16 +273,7 @@ fn collect(prepared: Prepared) -> Ending {
     if let Some(Err(refusal)) = output.as_ref().map(accepted) {
         return Ending::misconfigured(refusal.trim_end());
     }
-    if settings.native.db.is_none() {
-        log.write(
-            Level::Warn,
-            "no db is set: progress is kept in memory only, and every start collects from lookback \
-             again",
-        );
-    }
-    if !settings.native.verify_tls {
-        log.write(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");
-    }
+    tell_risks(&settings, &log);
     let store = match Store::open(settings.native.db.as_ref(), settings.config.tenant_id()) {
         Ok(store) => store,
         Err(error) => return Ending::failed(error),
@@ -315,6 +306,20 @@ fn collect(prepared: Prepared) -> Ending {
         ending.words.push_str(&run::losses_words(losses));
     }
     ending
+}
+
+/// What the options give up.
+fn tell_risks(settings: &Settings, log: &Log) {
+    if settings.native.db.is_none() {
+        log.write(
+            Level::Warn,
+            "no db is set: progress is kept in memory only, and every start collects from lookback \
+             again",
+        );
+    }
+    if !settings.native.verify_tls {
+        log.write(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");
+    }
 }
 
 /// Shows how it stands, if the options say so.

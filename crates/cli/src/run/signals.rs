@@ -76,8 +76,8 @@ impl Signals {
         Ok(Self(came))
     }
 
-    /// Ends as SIGTERM does when nobody holds the other end of stdin any more. What is written to it
-    /// is of no meaning.
+    /// Ends as SIGTERM does when nobody holds the other end of stdin any more. What is written to
+    /// it is of no meaning.
     #[expect(clippy::unused_self, reason = "only what is watched may be raised")]
     pub(crate) fn raise_when_stdin_closes(&self, log: &Log) {
         let log = log.clone();

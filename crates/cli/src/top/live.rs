@@ -81,8 +81,8 @@ pub(super) fn show(source: Source) -> Result<(), String> {
     terminal.show_cursor().map_err(problem)
 }
 
-/// Looks from a thread of its own, so that a slow answer does not hold up the keys. Answers where to
-/// say which tenant everything is wanted of.
+/// Looks from a thread of its own, so that a slow answer does not hold up the keys. Answers where
+/// to say which tenant everything is wanted of.
 fn look_again_and_again(source: Source, news: Sender<News>) -> Sender<Option<String>> {
     let (chosen, wanted) = mpsc::channel::<Option<String>>();
     thread::spawn(move || {

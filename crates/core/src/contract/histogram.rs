@@ -4,8 +4,8 @@ use crate::contract::delay::{DELAY_STEPS, Delays};
 use crate::contract::feed::Feed;
 use crate::contract::metrics::{LaneMetrics, METRICS, Metrics, Sample};
 
-/// A histogram of each feed. It is shown as counters: one for each step, with the label `le`, one of
-/// the sum and one of the number.
+/// A histogram of each feed. It is shown as counters: one for each step, with the label `le`, one
+/// of the sum and one of the number.
 #[derive(Clone, Copy, Debug)]
 pub struct Histogram {
     name: &'static str,

@@ -38,8 +38,8 @@ impl LineWriter {
         Self::new(Envelope::bare())
     }
 
-    /// A writer that puts each record into this envelope. Metadata, where nobody says otherwise, are
-    /// nowhere. Beside the record they look like this: `{"content_type", "content_id",
+    /// A writer that puts each record into this envelope. Metadata, where nobody says otherwise,
+    /// are nowhere. Beside the record they look like this: `{"content_type", "content_id",
     /// "content_created", "tenant_id", "record"}`, with what else is known of the record before it.
     #[must_use]
     pub fn new(envelope: Envelope) -> Self {

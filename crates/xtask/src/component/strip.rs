@@ -1,5 +1,5 @@
-//! Takes the names of a component's parts out of it: 9 KB, which only debuggers read. `strip` of the
-//! profile reaches the module inside alone.
+//! Takes the names of a component's parts out of it: 9 KB, which only debuggers read. `strip` of
+//! the profile reaches the module inside alone.
 
 use std::fs;
 use std::path::Path;

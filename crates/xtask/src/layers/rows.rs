@@ -34,7 +34,10 @@ const CORE: Layered = Layered {
     ],
     sources: &["audit", "activities", "Audit", "ManagementActivity", "CloudAppActivities"],
     list_of_sources: "contract/feed.rs",
-    exceptions: &[],
+    exceptions: &[
+        "audit/blobs/failures.rs -> audit/blobs.rs",
+        "audit/lane/planning.rs -> audit/lane.rs",
+    ],
 };
 
 const CLIENT: Layered = Layered {
@@ -105,7 +108,16 @@ const CLI: Layered = Layered {
     ],
     sources: &[],
     list_of_sources: "",
-    exceptions: &[],
+    exceptions: &[
+        "arguments.rs -> output/settings.rs",
+        "options.rs -> output/settings.rs",
+        "output/memory.rs -> output/mod.rs",
+        "output/oversized.rs -> output/mod.rs",
+        "output/spool/turnover.rs -> output/spool.rs",
+        "run/place.rs -> run/sink.rs",
+        "run/sink.rs -> run/place.rs",
+        "sources.rs -> output/settings.rs",
+    ],
 };
 
 const SDK: Layered = Layered {

@@ -77,8 +77,8 @@ fn a_name_is_looked_for_wherever_it_may_stand() {
 fn what_only_documentation_tests_and_fuzz_targets_name_is_no_import() {
     let code = "/// See [`A`](crate::collector::A).\n#[cfg(test)] mod tests { use \
                 crate::collector::A; }\n#[cfg(test)] use crate::collector::A;\n#[cfg(all(test, \
-                unix))] mod tests;\n#[cfg(fuzzing)] mod fuzzing;\npub(in crate::audit) struct A { a: \
-                collector::B }";
+                unix))] mod tests;\n#[cfg(fuzzing)] mod fuzzing;\npub(in crate::audit) struct A { \
+                a: collector::B }";
     assert_eq!(lines(&[("audit.rs", code)]), [""; 0]);
 }
 

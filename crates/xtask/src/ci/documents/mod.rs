@@ -1,6 +1,7 @@
 //! The check *documents*: what the documents name exists. Links between them lead to files and
 //! headings that there are, paths in them to files; what INVARIANTS.md names, stands in the code;
-//! ARCHITECTURE.md stays a map, and README.md the first page. Looks at nothing outside the workspace.
+//! ARCHITECTURE.md stays a map, and README.md the first page. Looks at nothing outside the
+//! workspace.
 
 mod code;
 mod markdown;
