@@ -9,7 +9,7 @@ use arbitrary::Unstructured;
 use bytes::Bytes;
 use m365_audit_core::{
     Batch, BatchId, Collector, Commit, Config, Event, Feed, Headers, Input, Io, Metrics, Now,
-    Operation, Presented, RawOptions, Request, RequestId, Stored, TransportError,
+    Operation, Presented, RawOptions, Request, RequestId, Stored, Taken, TransportError,
     TransportErrorKind, Utc, run, summarize,
 };
 
@@ -338,9 +338,9 @@ impl Io for Life<'_, '_, '_> {
         Presented::unchanged([7; 32])
     }
 
-    fn emit(&mut self, batch: Batch) -> Result<(), Over> {
+    fn emit(&mut self, batch: Batch) -> Result<Taken, Over> {
         self.batches.push((batch.id, ids(&batch)));
-        Ok(())
+        Ok(Taken::Later)
     }
 
     fn commit(&mut self, commit: Commit) -> Result<(), Over> {
