@@ -38,6 +38,7 @@ pub(crate) struct Output {
     place: Place,
     /// Where longer lines go, if there is a limit.
     oversized: Option<Oversized>,
+    #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "only the host asks for it"))]
     settings: OutputSettings,
     log: Log,
     looked: Instant,
