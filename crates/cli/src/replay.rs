@@ -67,20 +67,7 @@ fn feed(name: &str) -> Result<Feed, String> {
 
 /// Requests it, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
-    let raw = match sources::gathered(matches) {
-        Ok(raw) => raw,
-        Err(report) => {
-            say(&report);
-            return MISCONFIGURED;
-        }
-    };
-    match run(matches, &raw) {
-        Ok(()) => COMPLETE,
-        Err((code, words)) => {
-            say(&format!("{words}\n"));
-            code
-        }
-    }
+    calls::look(matches, |raw| run(matches, raw).map(|()| COMPLETE))
 }
 
 /// The hours of one feed, and what was in them.

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use indicatif::MultiProgress;
 use m365_audit_client::{Calls, Settings, Sink};
 use m365_audit_core::call::{Call, CallError, CallErrorKind, Reply};
-use m365_audit_core::{Batch, ContentType, Level};
+use m365_audit_core::{Batch, ContentType, Level, RawOptions};
 
 use crate::exit::{INCOMPLETE, MISCONFIGURED};
 use crate::log::{Format, Log};
@@ -213,6 +213,23 @@ pub(crate) fn print(text: &str) {
 /// Writes to stderr. Nothing can be told any more if it is gone.
 pub(crate) fn say(text: &str) {
     drop(io::stderr().write_all(text.as_bytes()));
+}
+
+/// Runs a command that looks at a stored state, with its options; what it refuses is told. Answers
+/// the exit code.
+pub(crate) fn look(
+    matches: &ArgMatches,
+    run: impl FnOnce(&RawOptions) -> Result<u8, (u8, String)>,
+) -> u8 {
+    let (code, words) = match sources::gathered(matches) {
+        Ok(raw) => match run(&raw) {
+            Ok(code) => return code,
+            Err((code, words)) => (code, format!("{words}\n")),
+        },
+        Err(report) => (MISCONFIGURED, report),
+    };
+    say(&words);
+    code
 }
 
 /// Whether somebody says yes.

@@ -20,7 +20,7 @@ use m365_audit_core::{RawOptions, Utc};
 
 use self::statement::{Span, Statement, Tenant};
 use self::strip::Look;
-use crate::calls::{self, moment, say};
+use crate::calls::{self, moment};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::now;
 use crate::sources;
@@ -78,21 +78,9 @@ pub(crate) fn command() -> Command {
 
 /// Reports, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
-    let raw = match sources::gathered(matches) {
-        Ok(raw) => raw,
-        Err(report) => {
-            say(&report);
-            return MISCONFIGURED;
-        }
-    };
-    match run(matches, &raw) {
-        Ok(true) => COMPLETE,
-        Ok(false) => INCOMPLETE,
-        Err((code, words)) => {
-            say(&format!("{words}\n"));
-            code
-        }
-    }
+    calls::look(matches, |raw| {
+        run(matches, raw).map(|is_whole| if is_whole { COMPLETE } else { INCOMPLETE })
+    })
 }
 
 /// Answers whether everything is settled or open.
