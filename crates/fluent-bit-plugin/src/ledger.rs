@@ -325,6 +325,11 @@ impl Ledger {
         if lost.is_some() {
             return lost;
         }
+        if moved && self.trust.is_multiplied() {
+            // Another part of it was taken: the filters have only now begun with that one.
+            let counted = self.entries.range_mut(self.ingested..);
+            counted.filter_map(|entry| entry.reached.as_mut()).for_each(|reached| *reached = now);
+        }
         if reading.waiting == Some(true) {
             self.see_waiting(reading);
         }

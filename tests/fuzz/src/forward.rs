@@ -15,6 +15,10 @@ const SALT: [u8; 16] = *b"saltsaltsaltsalt";
 /// As the host has it.
 const DEPTH_MAX: usize = 29;
 
+/// Arrays and maps within each other in what a receiver answers: a HELO has two. The host reads
+/// some more, and refuses what is deeper.
+const ANSWER_DEPTH_MAX: usize = 2;
+
 /// One of the three.
 pub(crate) fn check(data: &[u8]) {
     let mut u = Unstructured::new(data);
@@ -84,11 +88,11 @@ fn value(u: &mut Unstructured<'_>, depth: usize) -> Value {
         1 => u.arbitrary::<bool>().unwrap_or(false).into(),
         2 => u.arbitrary::<i64>().unwrap_or(0).into(),
         3 => Value::Binary(u.arbitrary::<[u8; 3]>().unwrap_or_default().to_vec()),
-        4 if depth < 3 => {
+        4 if depth < ANSWER_DEPTH_MAX => {
             let count = u.int_in_range(0..=3u8).unwrap_or(0);
             Value::Map((0..count).map(|_| (text(u), value(u, depth + 1))).collect())
         }
-        5 if depth < 3 => {
+        5 if depth < ANSWER_DEPTH_MAX => {
             let count = u.int_in_range(0..=3u8).unwrap_or(0);
             Value::Array((0..count).map(|_| value(u, depth + 1)).collect())
         }

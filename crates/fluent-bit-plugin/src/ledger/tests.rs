@@ -533,6 +533,21 @@ fn a_part_is_not_written_by_the_clock_while_the_engine_is_seen_to_work() {
 }
 
 #[test]
+fn a_part_that_is_counted_late_has_as_long_as_the_first_to_be_written() {
+    let mut world = World::new(Signal::Counters);
+    world.append(1, 5);
+    world.ring.clear();
+    world.engine_counts(3, BYTES / 2);
+    assert_eq!(world.collects(MISMATCHES_MAX), None);
+    assert_eq!(world.collect_after(31_000).0, [], "a filter has the first part");
+    world.engine_counts(2, BYTES / 2 - 1);
+    world.engine_counts(5, BYTES);
+    assert_eq!(world.collect_after(100).0, []);
+    assert_eq!(world.collect_after(31_000).0, [], "and now the whole");
+    assert_eq!(world.collect_after(30_000).0, [1]);
+}
+
+#[test]
 fn what_is_not_counted_although_the_engine_waits_is_lost_after_five_seconds() {
     let mut world = World::new(Signal::Counters).warm();
     world.reading.waiting = Some(false);
