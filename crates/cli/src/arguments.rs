@@ -6,7 +6,7 @@ use m365_audit_core::Level;
 use m365_audit_core::config::nearest;
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
 
-use crate::output::OUTPUT_OPTIONS;
+use crate::output_settings::OUTPUT_OPTIONS;
 
 /// The options that the command line has: all but those of Fluent Bit.
 pub(crate) fn specs() -> impl Iterator<Item = &'static OptionSpec> {

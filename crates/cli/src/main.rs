@@ -18,6 +18,7 @@ mod monitoring;
 mod notifications;
 mod options;
 mod output;
+mod output_settings;
 mod replay;
 mod report;
 mod run;

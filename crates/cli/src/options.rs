@@ -11,7 +11,7 @@ use m365_audit_core::{HISTOGRAMS, METRICS};
 use crate::arguments::{flag, specs, variable};
 use crate::exit::COMPLETE;
 use crate::monitoring;
-use crate::output::OUTPUT_OPTIONS;
+use crate::output_settings::OUTPUT_OPTIONS;
 
 /// Columns of a comment in a sample.
 const COMMENT_COLUMNS: usize = 96;
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
     use m365_audit_core::RawOptions;
 
-    use crate::output::OutputSettings;
+    use crate::output_settings::OutputSettings;
 
     #[test]
     fn the_samples_name_every_option_once() {

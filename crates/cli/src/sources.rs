@@ -16,7 +16,7 @@ use m365_audit_core::{ConfigError, CredentialKind, RawOptions};
 
 use crate::arguments::{self, flag, variable};
 use crate::config_file::ConfigFile;
-use crate::output::OUTPUT_OPTIONS;
+use crate::output_settings::OUTPUT_OPTIONS;
 
 /// What there is to collect.
 #[derive(Debug)]

@@ -45,6 +45,7 @@ mod route;
 #[cfg(feature = "server")]
 mod server;
 mod service;
+mod sign_in;
 mod subscriptions;
 mod tenant;
 mod time;

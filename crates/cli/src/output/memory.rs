@@ -5,8 +5,9 @@ use std::io;
 use m365_audit_core::{Commit, Level, LossKind, Stored, losses};
 
 use crate::log::Log;
+use crate::output::open::Output;
 use crate::output::spool::Spool;
-use crate::output::{Output, Place, named, stamp};
+use crate::output::stamp;
 
 /// What one state remembers of an output: of its file, and of the one beside it.
 #[derive(Debug)]
@@ -48,29 +49,24 @@ impl Memory {
         output: &mut Output,
         stored: &Stored,
     ) -> io::Result<Option<Missing>> {
-        let Output { place, oversized, log, .. } = output;
-        let main = match place {
-            Place::Spool { spool, .. } => self.main.resume(spool, stored, log),
-            Place::Stream { .. } => Ok(None),
-        };
-        let beside = match oversized {
-            Some(oversized) => self.oversized.resume(oversized.spool_mut(), stored, log),
-            None => Ok(None),
-        };
+        let log = output.log().clone();
+        let (main, beside) = output.files_mut();
+        let main = main.map_or(Ok(None), |spool| self.main.resume(spool, stored, &log));
+        let beside = beside.map_or(Ok(None), |spool| self.oversized.resume(spool, stored, &log));
         output.tell();
         Ok(Missing::join(main?, beside?))
     }
 
     /// What has been found missing since it was asked last.
     pub(crate) fn missing(&mut self, output: &Output) -> Option<Missing> {
-        let (main, beside) = spools(output);
+        let (main, beside) = output.files();
         let main = main.and_then(|spool| self.main.missing(spool));
         Missing::join(main, beside.and_then(|spool| self.oversized.missing(spool)))
     }
 
     /// Puts into a commit what is safe by now.
     pub(crate) fn stamp(&mut self, output: &Output, commit: &mut Commit) {
-        let (main, beside) = spools(output);
+        let (main, beside) = output.files();
         if let Some(spool) = main {
             self.main.stamp(spool, commit);
         }
@@ -78,14 +74,6 @@ impl Memory {
             self.oversized.stamp(spool, commit);
         }
     }
-}
-
-fn spools(output: &Output) -> (Option<&Spool>, Option<&Spool>) {
-    let main = match &output.place {
-        Place::Spool { spool, .. } => Some(&**spool),
-        Place::Stream { .. } => None,
-    };
-    (main, output.oversized.as_ref().map(|oversized| oversized.spool()))
 }
 
 /// What one state remembers of one file.
@@ -117,7 +105,7 @@ impl Track {
         self.owed = false;
         self.missing = spool.missing();
         let missing = match self.stored.as_deref().map(stamp::decode) {
-            Some(Some(stamp)) => spool.compare(&stamp).map_err(|error| named(spool, &error))?,
+            Some(Some(stamp)) => spool.compare(&stamp).map_err(|error| spool.named(&error))?,
             Some(None) => {
                 log.write(
                     Level::Warn,

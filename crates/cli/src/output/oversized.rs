@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use m365_audit_core::{ConfigError, Level};
 
 use crate::log::Log;
-use crate::output::settings::OutputSettings;
+use crate::output::place::open_spool;
 use crate::output::spool::Spool;
-use crate::output::{named, open_spool};
+use crate::output_settings::OutputSettings;
 
 /// The file, and what goes there.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Oversized {
         }
         let (long, others): (Vec<&[u8]>, Vec<&[u8]>) = all().partition(|line| is_long(line));
         let longest = long.iter().map(|line| line.len()).max().unwrap_or_default();
-        self.spool.deliver(&long.concat()).map_err(|error| named(&self.spool, &error))?;
+        self.spool.deliver(&long.concat()).map_err(|error| self.spool.named(&error))?;
         self.count += count as u64;
         let (name, max) = (self.spool.name(), self.bytes_max);
         log.write(
@@ -70,11 +70,11 @@ impl Oversized {
     }
 
     pub(super) fn look(&mut self) -> io::Result<()> {
-        self.spool.look().map_err(|error| named(&self.spool, &error))
+        self.spool.look().map_err(|error| self.spool.named(&error))
     }
 
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        self.spool.reopen().map_err(|error| named(&self.spool, &error))
+        self.spool.reopen().map_err(|error| self.spool.named(&error))
     }
 
     pub(super) fn take_notes(&mut self) -> Vec<(Level, String)> {

@@ -11,6 +11,8 @@ use m365_audit_core::Utc;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use crate::output_settings::Rotation;
+
 /// Nothing that was rotated within this time is deleted: whoever reads the files has not seen it
 /// yet, perhaps.
 const AGE_MIN: Duration = Duration::from_secs(3_600);
@@ -21,23 +23,7 @@ const NAMES_MAX: u32 = 10_000;
 /// `20261130T030000Z`
 const STAMP_LENGTH: usize = 16;
 
-/// When a file is rotated, and how many stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rotation {
-    /// Before it has more bytes than these.
-    pub(super) bytes: Option<u64>,
-    /// When it is so old.
-    pub(super) after: Option<Duration>,
-    /// How many rotated files stay; 0: all.
-    pub(super) keep: usize,
-}
-
 impl Rotation {
-    /// Whether anything is rotated at all.
-    pub(super) const fn is_set(self) -> bool {
-        self.bytes.is_some() || self.after.is_some()
-    }
-
     /// As many whole lines from the beginning of `lines` as fit behind `length` bytes, at least
     /// one.
     pub(super) fn part(self, length: u64, lines: &[u8]) -> usize {

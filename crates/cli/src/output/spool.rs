@@ -4,7 +4,7 @@
 
 mod turnover;
 
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,8 +16,8 @@ use m365_audit_core::Level;
 
 use crate::output::last_line::{self, Repair};
 use crate::output::rotate::{Young, first_line};
-use crate::output::settings::OutputSettings;
-use crate::output::stamp::{self, FileId, Mark, Stamp, Standing};
+use crate::output::stamp::{self, FileId, Mark, Stamp, Standing, place_of};
+use crate::output_settings::OutputSettings;
 
 /// How often lines are written again because the file was replaced under them. Somebody who
 /// replaces it faster is told so.
@@ -165,11 +165,12 @@ fn called(file: &File) -> Option<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
 
-fn place_of(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
-
 impl Spool {
+    /// What went wrong, with the name of the file.
+    pub(super) fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.name))
+    }
+
     /// Opens or creates the file, and locks it. Changes nothing in one that exists.
     pub(super) fn open(path: &Path, settings: OutputSettings) -> io::Result<Self> {
         let open = Open::at(path, settings.mode, None, || ())?.ok_or(ErrorKind::Other)?;

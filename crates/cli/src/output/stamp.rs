@@ -37,6 +37,11 @@ pub(super) struct FileId {
     born: Option<u64>,
 }
 
+/// Where a file is: its device and inode.
+pub(super) fn place_of(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
 impl FileId {
     pub(super) fn of(metadata: &Metadata) -> Self {
         let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());

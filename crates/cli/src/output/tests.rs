@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use m365_audit_core::{Commit, Level, RawOptions, Stored};
 
-use super::rotate::Rotation;
 use super::spool::Spool;
-use super::{Memory, Output, OutputSettings, Place, STAMP_KEY};
+use super::{Memory, Output, STAMP_KEY};
 use crate::log::Log;
+use crate::output_settings::{OutputSettings, Rotation};
 
 /// Worlds of each kind.
 const SEEDS: u64 = 200;
@@ -241,7 +241,7 @@ impl Collector {
     ) -> Self {
         let log = Log::silent();
         let mut output = Output::open(Some(path), settings, &log).unwrap();
-        let Place::Spool { spool, .. } = &mut output.place else { panic!("a file") };
+        let spool = output.files_mut().0.unwrap();
         spool.meddle = meddler.clone();
         let mut memory = Memory::new();
         let missing = memory.resume(&mut output, &stored).unwrap();
@@ -260,7 +260,7 @@ impl Collector {
 
     /// As it does each second: what was done since it last looked is told then.
     fn look(&mut self) {
-        let Place::Spool { spool, .. } = &mut self.output.place else { panic!("a file") };
+        let spool = self.output.files_mut().0.unwrap();
         let meddler = std::mem::take(&mut spool.meddle);
         spool.find().unwrap();
         spool.meddle = meddler;

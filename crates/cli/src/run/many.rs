@@ -20,7 +20,7 @@ impl FleetHost for Host {
         let Place { log, board, .. } = &self.0;
         let place =
             Place { log: log.of(&tenant.name), board: board.of(&tenant.name), ..self.0.clone() };
-        place.sink(tenant.settings.config.envelope().clone(), handle)
+        NdjsonSink::new(place, tenant.settings.config.envelope().clone(), handle)
     }
 
     fn left(&mut self, tenant: &str) {

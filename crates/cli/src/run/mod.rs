@@ -21,7 +21,8 @@ use m365_audit_core::{ConfigError, Level, Outcome, RawOptions};
 use crate::arguments::{self, words};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::{Format, Log};
-use crate::output::{Output, OutputSettings};
+use crate::output::Output;
+use crate::output_settings::OutputSettings;
 use crate::run::board::Board;
 use crate::run::place::Place;
 use crate::run::progress::Progress;
@@ -117,7 +118,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
 fn one(mut settings: Settings, once: bool, place: &Place) -> u8 {
     settings.config = settings.config.once(once);
     let envelope = settings.config.envelope().clone();
-    match Client::open(settings, |handle| place.sink(envelope, handle)) {
+    match Client::open(settings, |handle| NdjsonSink::new(place.clone(), envelope, handle)) {
         Ok(client) => collect(client, once, place),
         Err(error) => {
             place.log.write(Level::Error, &error.to_string());

@@ -1,12 +1,8 @@
 //! What all collectors of one run write to.
 
-use m365_audit_client::Handle;
-use m365_audit_core::Envelope;
-
 use crate::log::Log;
 use crate::output::SharedOutput;
 use crate::run::board::Board;
-use crate::run::sink::NdjsonSink;
 
 /// Where records and lines for people go.
 #[derive(Clone, Debug)]
@@ -17,10 +13,4 @@ pub(super) struct Place {
     pub(super) stdin: bool,
     pub(super) log: Log,
     pub(super) board: Board,
-}
-
-impl Place {
-    pub(super) fn sink(&self, envelope: Envelope, handle: Handle) -> NdjsonSink {
-        NdjsonSink::new(self.clone(), envelope, handle)
-    }
 }

@@ -8,8 +8,9 @@ use crate::activities::wire;
 use crate::base::time::Now;
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
-use crate::source::desk::{Asker, Desk};
+use crate::source::desk::Desk;
 use crate::source::exchange::{Head, Sent, SmallBody};
+use crate::source::requests::Asker;
 use crate::source::urgency::{Urgency, Wake};
 
 impl ActivitiesSource {

@@ -44,6 +44,19 @@ pub(super) struct Blob {
     pub from_start: bool,
 }
 
+/// What came of a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It is no blob of this feed any more.
+    Unknown,
+    /// Only a hint named it, and it is forgotten.
+    Forgotten,
+    /// It has expired, and cannot be had any more; how many failures in a row that makes.
+    Expired(u32),
+    /// It is tried again; how many failures in a row that makes.
+    Again(u32),
+}
+
 impl Blob {
     pub(super) fn new(content: Arc<ContentRef>, urgency: Urgency) -> Self {
         Self {

@@ -7,6 +7,7 @@
 //! blobs have been seen to be listed before they could be read. Then it is lost, at ERROR. Content
 //! that only a hint names is forgotten instead.
 
+mod bounds;
 mod failures;
 mod reading;
 
@@ -14,8 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use failures::Failure;
-use failures::Unreadable;
+use bounds::{BLOBS_FRESH_MAX, BLOBS_KNOWN_MAX, BLOBS_READY_MAX, QUARANTINE_MAX, Unreadable};
 
 use crate::audit::blob::{Blob, Stage};
 use crate::audit::expand::Progress;
@@ -35,20 +35,6 @@ use crate::contract::state::{self, Changes, StateError, Stored};
 use crate::source::failing::Failing;
 use crate::source::keys::LaneKeys;
 use crate::source::urgency::Urgency;
-
-/// No further page is listed while this many blobs wait to be read. A page has held several
-/// thousand; so many come on top.
-const BLOBS_READY_MAX: usize = 1_000;
-
-/// Blobs of one lane that are known and not settled, but for those set aside: beyond it only fresh
-/// content is listed. Blobs that fail for a while count here and not above.
-const BLOBS_KNOWN_MAX: usize = 20_000;
-
-/// The same for fresh content: beyond it nothing is listed any more.
-const BLOBS_FRESH_MAX: usize = 60_000;
-
-/// Blobs that are set aside at the most. Further ones keep their windows open instead.
-const QUARANTINE_MAX: usize = 10_000;
 
 /// What an entry of a listing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -20,6 +20,13 @@ const PAGE_BLOBS_MAX: usize = 20_000;
 /// The longest entry of a listing. Real ones have about half a kilobyte.
 const DESCRIPTOR_BYTES_MAX: usize = 64 << 10;
 
+/// One request for content.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work {
+    Page(RunId),
+    Blob(Key),
+}
+
 /// What a request is for. `lane` is the place of a feed among those that are collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {

@@ -40,13 +40,6 @@ use crate::source::urgency::Urgency;
 /// What expires within this time is read before other backlog.
 const EXPIRING_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
-/// One request for content.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Work {
-    Page(RunId),
-    Blob(Key),
-}
-
 /// One feed of one tenant.
 #[derive(Debug)]
 pub(super) struct Lane {

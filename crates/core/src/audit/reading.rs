@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use crate::access::token::Rejection;
 use crate::audit::AuditSource;
-use crate::audit::blob::Stage;
-use crate::audit::blobs::Failure;
+use crate::audit::blob::{Failure, Stage};
 use crate::audit::ending::{Ending, NULL};
 use crate::audit::exchange::{Body, Exchange, Part, Purpose};
 use crate::audit::expand::{Expanded, Expander, Whole};

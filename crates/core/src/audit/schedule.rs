@@ -7,16 +7,16 @@ use crate::access::Authorization;
 use crate::audit::AuditSource;
 use crate::audit::address::{self, Address};
 use crate::audit::blob::Stage;
-use crate::audit::exchange::{Body, Exchange, Purpose};
-use crate::audit::lane::Work;
+use crate::audit::exchange::{Body, Exchange, Purpose, Work};
 use crate::audit::run::RunId;
 use crate::audit::wire;
 use crate::base::key::Key;
 use crate::base::secret::Secret;
 use crate::base::time::{Now, Utc};
 use crate::contract::request::{Operation, Request, RequestId};
-use crate::source::desk::{Asker, Desk};
+use crate::source::desk::Desk;
 use crate::source::exchange::{Head, Sent, SmallBody};
+use crate::source::requests::Asker;
 use crate::source::urgency::{Urgency, Wake};
 
 impl AuditSource {

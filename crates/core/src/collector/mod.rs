@@ -25,9 +25,10 @@ use crate::contract::replay::{REPLAY, Replay};
 use crate::contract::request::{Headers, RequestId, TransportError};
 use crate::contract::state::{self, Changes, Commit, StateError, Stored};
 use crate::identity::sign_in::SignIn;
-use crate::source::desk::{Asker, Desk, DeskSettings};
+use crate::source::desk::{Desk, DeskSettings};
 use crate::source::exchange::Appetite;
 use crate::source::ledger::SourceId;
+use crate::source::requests::Asker;
 use crate::source::urgency::Wake;
 use crate::source::{Corrected, Ended, Source, Standing};
 

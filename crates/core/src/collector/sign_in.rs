@@ -12,9 +12,10 @@ use crate::contract::remedy::remedy;
 use crate::contract::request::{Headers, Operation, RequestId};
 use crate::identity::credential::Presented;
 use crate::identity::sign_in::SignIn;
-use crate::source::desk::{Asker, Desk};
+use crate::source::desk::Desk;
 use crate::source::exchange::{Appetite, Head, SmallBody};
 use crate::source::ledger::SourceId;
+use crate::source::requests::Asker;
 use crate::source::urgency::Urgency;
 use crate::source::{Ended, Source};
 

@@ -18,9 +18,10 @@ use crate::contract::metrics::LaneMetrics;
 use crate::contract::request::{Headers, Method, Operation, Request, RequestId};
 use crate::contract::state::Stored;
 use crate::json::{Lifted, RecordKind};
-use crate::source::desk::{Asker, Desk, Emission};
+use crate::source::desk::{Desk, Emission};
 use crate::source::exchange::{Appetite, Exchange, Exchanges, Head, Sent, SmallBody};
 use crate::source::ledger::{Entry, SourceId};
+use crate::source::requests::Asker;
 use crate::source::urgency::{Urgency, Wake};
 use crate::source::{Corrected, Ended, Source, Standing};
 

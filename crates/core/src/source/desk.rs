@@ -1,7 +1,7 @@
 //! What all sources share, lent to one at a time: the clock, requests, the ledger, what is to be
 //! stored and what is to be told. Decides nothing that is a service's to say.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::source::ledger::{Entry, Ledger, SourceId};
 use crate::source::limits::Limits;
 use crate::source::losses::{Loss, Losses};
 use crate::source::postponed::Postponed;
+use crate::source::requests::{Asker, Requests};
 use crate::source::retention::horizon;
 use crate::source::urgency::Urgency;
 
@@ -38,24 +39,6 @@ pub(crate) struct Emission {
     pub dropped: u64,
     /// Whether the filters speak of such records.
     pub filterable: bool,
-}
-
-/// Who waits for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// A source, for content.
-    Source(SourceId),
-    /// The sign-in on behalf of a source, for a token.
-    SignIn(SourceId),
-}
-
-/// One request under way, as far as all sources have it.
-#[derive(Clone, Copy, Debug)]
-struct UnderWay {
-    asker: Asker,
-    urgency: Urgency,
-    /// Whether we have made it wait since its last bytes arrived.
-    stalled: bool,
 }
 
 /// What waits for the driver.
@@ -77,10 +60,7 @@ pub(crate) struct Desk {
     once: bool,
     /// For a run that ends: the moment up to which everything is to be collected.
     target: Option<Utc>,
-    requests: BTreeMap<RequestId, UnderWay>,
-    next_request: u64,
-    /// Responses that wait for room before more of them is read.
-    stalled: BTreeSet<(Urgency, RequestId)>,
+    requests: Requests,
     ledger: Ledger,
     losses: Losses,
     history: History,
@@ -120,9 +100,7 @@ impl Desk {
             limits: settings.limits,
             once: settings.once,
             target: None,
-            requests: BTreeMap::new(),
-            next_request: 0,
-            stalled: BTreeSet::new(),
+            requests: Requests::default(),
             ledger: Ledger::default(),
             changes: settings.changes,
             outputs: VecDeque::new(),
@@ -231,10 +209,8 @@ impl Desk {
 
     /// Sends a request on behalf of `asker`.
     pub(crate) fn send(&mut self, asker: Asker, request: Request, urgency: Urgency) -> RequestId {
-        let id = RequestId(self.next_request);
-        self.next_request += 1;
+        let id = self.requests.begin(asker, urgency);
         self.metrics.requests[request.operation as usize] += 1;
-        self.requests.insert(id, UnderWay { asker, urgency, stalled: false });
         let timeout = self.limits.request_timeout;
         self.put(Output::Request { id, request, timeout });
         id
@@ -242,26 +218,23 @@ impl Desk {
 
     /// Who waits for the answer to a request; `None`: nobody any more.
     pub(crate) fn asker(&self, id: RequestId) -> Option<Asker> {
-        self.requests.get(&id).map(|under_way| under_way.asker)
+        self.requests.asker(id)
     }
 
     /// A request has ended. Answers whether we had made it wait since its last bytes arrived.
     pub(crate) fn end(&mut self, id: RequestId) -> bool {
-        let Some(under_way) = self.requests.remove(&id) else { return false };
-        self.stalled.remove(&(under_way.urgency, id));
-        under_way.stalled
+        self.requests.end(id).unwrap_or_default()
     }
 
     /// Drops a request whose answer is not wanted any more.
     pub(crate) fn cancel(&mut self, id: RequestId) {
-        if self.requests.contains_key(&id) {
-            self.end(id);
+        if self.requests.end(id).is_some() {
             self.put(Output::Cancel(id));
         }
     }
 
     pub(crate) fn cancel_all(&mut self) {
-        while let Some(id) = self.requests.keys().next().copied() {
+        while let Some(id) = self.requests.first() {
             self.cancel(id);
         }
     }
@@ -285,24 +258,21 @@ impl Desk {
     pub(crate) fn read_with_room(&mut self, id: RequestId) {
         if self.has_room() {
             self.read(id);
-        } else if let Some(under_way) = self.requests.get_mut(&id) {
-            under_way.stalled = true;
-            self.stalled.insert((under_way.urgency, id));
+        } else {
+            self.requests.stall(id);
         }
     }
 
     /// Bytes of an answer have arrived.
     pub(crate) fn note_bytes(&mut self, id: RequestId) {
-        if let Some(under_way) = self.requests.get_mut(&id) {
-            under_way.stalled = false;
-        }
+        self.requests.note_bytes(id);
     }
 
     /// Goes on reading what waited for room.
     pub(crate) fn read_stalled(&mut self) {
         // Every chunk may fill the room that is left; each is looked at before the next is asked.
         if self.has_room() {
-            while let Some((_, id)) = self.stalled.pop_first() {
+            while let Some(id) = self.requests.pop_stalled() {
                 self.read(id);
             }
         }

@@ -12,6 +12,7 @@ pub(crate) mod ledger;
 pub(crate) mod limits;
 pub(crate) mod losses;
 pub(crate) mod postponed;
+pub(crate) mod requests;
 pub(crate) mod retention;
 pub(crate) mod revision;
 pub(crate) mod trouble;

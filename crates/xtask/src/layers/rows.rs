@@ -34,10 +34,7 @@ const CORE: Layered = Layered {
     ],
     sources: &["audit", "activities", "Audit", "ManagementActivity", "CloudAppActivities"],
     list_of_sources: "contract/feed.rs",
-    exceptions: &[
-        "audit/blobs/failures.rs -> audit/blobs.rs",
-        "audit/lane/planning.rs -> audit/lane.rs",
-    ],
+    exceptions: &[],
 };
 
 const CLIENT: Layered = Layered {
@@ -88,7 +85,8 @@ const HOST: Layered = Layered {
 const CLI: Layered = Layered {
     name: "cli",
     rows: &[
-        &["arguments", "config_file", "exit", "memory", "monitoring"],
+        &["config_file", "exit", "memory", "monitoring", "output_settings"],
+        &["arguments"],
         &["log", "options", "sources"],
         &["calls", "output", "state"],
         &[
@@ -108,16 +106,7 @@ const CLI: Layered = Layered {
     ],
     sources: &[],
     list_of_sources: "",
-    exceptions: &[
-        "arguments.rs -> output/settings.rs",
-        "options.rs -> output/settings.rs",
-        "output/memory.rs -> output/mod.rs",
-        "output/oversized.rs -> output/mod.rs",
-        "output/spool/turnover.rs -> output/spool.rs",
-        "run/place.rs -> run/sink.rs",
-        "run/sink.rs -> run/place.rs",
-        "sources.rs -> output/settings.rs",
-    ],
+    exceptions: &[],
 };
 
 const SDK: Layered = Layered {
@@ -153,7 +142,7 @@ const SIM: Layered = Layered {
         &["entra", "route", "subscriptions"],
         &["tenant"],
         &["service"],
-        &["admission", "mishap", "operations", "portal_calls", "server"],
+        &["admission", "mishap", "operations", "portal_calls", "server", "sign_in"],
     ],
     sources: &[],
     list_of_sources: "",

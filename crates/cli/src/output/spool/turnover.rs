@@ -9,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use m365_audit_client::sync_directory;
 use m365_audit_core::Level;
 
-use super::{Spool, place_of};
+use super::Spool;
 use crate::output::rotate;
+use crate::output::stamp::place_of;
 
 /// How long a file is left alone after a rotation that failed.
 const ROTATION_PAUSE: Duration = Duration::from_secs(60);

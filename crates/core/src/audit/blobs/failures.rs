@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{BLOBS_FRESH_MAX, Blobs, QUARANTINE_MAX};
-use crate::audit::blob::Stage;
+use super::Blobs;
+use crate::audit::blob::{Failure, Stage};
+use crate::audit::blobs::bounds::{BLOBS_FRESH_MAX, QUARANTINE_MAX, Unreadable};
 use crate::audit::run::RunId;
 use crate::base::key::Key;
 use crate::base::time::Utc;
@@ -17,29 +18,6 @@ const QUARANTINE_FAILURES: u32 = 5;
 /// After so many failures in a row, content that only a hint names is left to polling. If Microsoft
 /// says that there is none, after the first.
 const HINT_FAILURES_MAX: u32 = 3;
-
-/// Whether too many blobs cannot be read, as far as that was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Unreadable {
-    Bearable,
-    /// No more can be set aside.
-    Full,
-    /// Nothing is listed any more.
-    Stopped,
-}
-
-/// What came of a failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::audit) enum Failure {
-    /// It is no blob of this feed any more.
-    Unknown,
-    /// Only a hint named it, and it is forgotten.
-    Forgotten,
-    /// It has expired, and cannot be had any more; how many failures in a row that makes.
-    Expired(u32),
-    /// It is tried again; how many failures in a row that makes.
-    Again(u32),
-}
 
 impl Blobs {
     /// A blob could not be read; `gone`: Microsoft says that there is none. Counts the failure.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Lane, Work};
+use super::Lane;
+use crate::audit::exchange::Work;
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::source::desk::Desk;

@@ -1,13 +1,12 @@
 //! What can be said about the file of `--output`: when it is rotated, how many are kept, who may
-//! read it, how long a line may be. Declared and read here; `run` and `host` have them.
+//! read it, how long a line may be. Declared and read here, below whatever lists options; `run` and
+//! `host` have them.
 
 use std::time::Duration;
 
 use m365_audit_core::config::Reader;
 use m365_audit_core::options::{Kind, OptionSpec, Scope};
 use m365_audit_core::{ConfigError, RawOptions};
-
-use crate::output::rotate::Rotation;
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -53,17 +52,35 @@ pub(crate) const OUTPUT_OPTIONS: &[OptionSpec] = &[
     },
 ];
 
+/// When a file is rotated, and how many stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rotation {
+    /// Before it has more bytes than these.
+    pub(crate) bytes: Option<u64>,
+    /// When it is so old.
+    pub(crate) after: Option<Duration>,
+    /// How many rotated files stay; 0: all.
+    pub(crate) keep: usize,
+}
+
+impl Rotation {
+    /// Whether anything is rotated at all.
+    pub(crate) const fn is_set(self) -> bool {
+        self.bytes.is_some() || self.after.is_some()
+    }
+}
+
 /// What the options say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutputSettings {
-    pub(super) rotation: Rotation,
-    pub(super) mode: u32,
-    pub(super) line_bytes_max: Option<usize>,
+    pub(crate) rotation: Rotation,
+    pub(crate) mode: u32,
+    pub(crate) line_bytes_max: Option<usize>,
 }
 
 impl OutputSettings {
     /// An option that has no effect without a file.
-    pub(super) fn of_a_file(self) -> Option<&'static str> {
+    pub(crate) fn of_a_file(self) -> Option<&'static str> {
         let Self { rotation, line_bytes_max, .. } = self;
         let set = [
             (rotation.bytes.is_some(), "output_rotate_bytes"),
