@@ -13,6 +13,7 @@ mod errors;
 mod exit;
 mod host;
 mod log;
+mod manual;
 mod memory;
 mod monitoring;
 mod notifications;
@@ -22,6 +23,7 @@ mod output_settings;
 mod replay;
 mod report;
 mod run;
+mod schema;
 mod sources;
 mod state;
 mod subscriptions;
@@ -75,6 +77,8 @@ fn main() -> ExitCode {
         Some(("top", matches)) => top::main(matches),
         Some(("options", matches)) => options::main(matches),
         Some(("errors", matches)) => errors::main(matches),
+        Some(("completions", matches)) => manual::completions(matches, command()),
+        Some(("man", matches)) => manual::man(matches, command()),
         _ => unreachable!("clap insists on a command and knows no other"),
     };
     ExitCode::from(code)
@@ -104,6 +108,8 @@ fn command() -> Command {
             top::command(),
             options::command(),
             errors::command(),
+            manual::completions_command(),
+            manual::man_command(),
         ])
 }
 

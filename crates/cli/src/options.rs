@@ -12,13 +12,24 @@ use crate::arguments::{flag, specs, variable};
 use crate::exit::COMPLETE;
 use crate::monitoring;
 use crate::output_settings::OUTPUT_OPTIONS;
+use crate::schema;
 
 /// Columns of a comment in a sample.
 const COMMENT_COLUMNS: usize = 96;
 
 /// What can be printed.
-const FORMATS: [&str; 8] =
-    ["markdown", "toml", "fluent-bit", "output", "host", "metrics", "prometheus-rules", "grafana"];
+const FORMATS: [&str; 10] = [
+    "markdown",
+    "toml",
+    "fluent-bit",
+    "json-schema",
+    "tenants-json-schema",
+    "output",
+    "host",
+    "metrics",
+    "prometheus-rules",
+    "grafana",
+];
 
 pub(crate) fn command() -> Command {
     Command::new("options").about("Print every option, or a configuration to start from").arg(
@@ -28,9 +39,10 @@ pub(crate) fn command() -> Command {
             .value_parser(PossibleValuesParser::new(FORMATS))
             .default_value("markdown")
             .help(
-                "A table; a file for `run --config`; a pipeline for Fluent Bit; a table of what \
-                 output files have; a table of what `host` has beside; a table of what is \
-                 counted; rules for Prometheus; a dashboard for Grafana",
+                "A table; a file for `run --config`; a pipeline for Fluent Bit; the JSON Schema of \
+                 a file for `--config`, and of a tenants file; a table of what output files have; \
+                 a table of what `host` has beside; a table of what is counted; rules for \
+                 Prometheus; a dashboard for Grafana",
             ),
     )
 }
@@ -40,6 +52,8 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let text = match matches.get_one::<String>("format").map(String::as_str) {
         Some("toml") => toml(),
         Some("fluent-bit") => fluent_bit(),
+        Some("json-schema") => format!("{:#}\n", schema::configuration()),
+        Some("tenants-json-schema") => format!("{:#}\n", schema::tenants()),
         Some("output") => markdown(OUTPUT_OPTIONS),
         Some("host") => markdown(HOST_OPTIONS),
         Some("metrics") => metrics(),

@@ -88,7 +88,7 @@ pub use store::{
     Copied, DbOptions, DbState, Store, StoreError, amend, backup, inspect, inspect_tenant, probe,
     restore, tenants_in,
 };
-pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile};
+pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile, is_of_a_tenant};
 pub use tls::client_config as tls_config;
 pub use toml_text::toml_text;
 pub use webhook::{REFUSALS, Refusal, WebhookMetrics, WebhookOptions};

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use m365_audit_core::config::Reader;
 use m365_audit_core::credential::is_credential_option;
-use m365_audit_core::options::{self, Scope};
+use m365_audit_core::options::{self, OptionSpec, Scope};
 use m365_audit_core::{ConfigError, RawOptions, SourceName};
 use toml::{Table, Value};
 
@@ -22,6 +22,16 @@ const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The most tenants of one instance. Each costs memory, a thread and its budget of requests.
 pub const TENANTS_MAX: usize = 1_000;
+
+/// Whether a tenant's table may have this option.
+#[must_use]
+pub fn is_of_a_tenant(spec: &OptionSpec) -> bool {
+    match spec.scope {
+        Scope::Core => true,
+        Scope::Native => OF_A_TENANT.contains(&spec.name),
+        Scope::FluentBit | Scope::Host => false,
+    }
+}
 
 /// Options of scope `Native` that make sense for one tenant; the others are the process's.
 const OF_A_TENANT: [&str; 4] =
@@ -269,17 +279,14 @@ impl TenantsFile {
         options.extend(own.get("source").map(|source| ("source".to_owned(), source.clone())));
         drop_unused(&mut options);
         for (option, text) in own {
-            match options::find(&option).map(|spec| spec.scope) {
-                Some(Scope::Core) => {}
-                Some(Scope::Native) if OF_A_TENANT.contains(&&*option) => {}
-                Some(_) => errors.push(ConfigError::new(
+            // Names that do not exist are reported with the nearest one below.
+            if options::find(&option).is_some_and(|spec| !is_of_a_tenant(spec)) {
+                errors.push(ConfigError::new(
                     &option,
                     None,
                     "not an option of one tenant",
                     "write it beside tenants_file, for all",
-                )),
-                // Reported with the nearest name below.
-                None => {}
+                ));
             }
             options.insert(option, text);
         }

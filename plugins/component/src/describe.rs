@@ -2,7 +2,7 @@
 //! configuration, made from the core's table of options.
 
 use m365_audit_core::STATE_VERSION;
-use m365_audit_core::options::{Kind, OPTIONS, OptionSpec, Scope};
+use m365_audit_core::options::{OPTIONS, OptionSpec, Scope, property};
 use serde_json::{Map, Value, json};
 
 use crate::settings::{METADATA, ONCE};
@@ -27,7 +27,10 @@ fn schema() -> Value {
     for spec in OPTIONS.iter().filter(has) {
         properties.insert(spec.name.to_owned(), property(spec));
     }
-    properties[METADATA]["type"] = json!(["boolean", "string"]);
+    // Its words, and a boolean for hosts that have a switch.
+    if let Some(forms) = properties[METADATA]["anyOf"].as_array_mut() {
+        forms.push(json!({"type": "boolean"}));
+    }
     let schema = json!({"type": "boolean", "default": false, "description": ONCE.help});
     properties.insert(ONCE.name.into(), schema);
     json!({
@@ -39,41 +42,10 @@ fn schema() -> Value {
     })
 }
 
-fn property(spec: &OptionSpec) -> Value {
-    let mut schema = kind(spec.kind);
-    schema["description"] = format!("{} ({})", spec.help, spec.kind.describe()).into();
-    if let Some(default) = spec.default {
-        schema["default"] = default.into();
-    }
-    schema
-}
-
-fn kind(kind: Kind) -> Value {
-    match kind {
-        Kind::Text | Kind::Path => json!({"type": "string"}),
-        Kind::Secret => json!({"type": "string", "writeOnly": true}),
-        Kind::Url => json!({"type": "string", "format": "uri"}),
-        Kind::Integer { min, max } => {
-            json!({"type": ["integer", "string"], "minimum": min, "maximum": max})
-        }
-        Kind::Boolean => json!({"type": ["boolean", "string"]}),
-        Kind::Duration { min, max } | Kind::Size { min, max } => json!({
-            "type": ["integer", "string"],
-            "minimum": min,
-            "maximum": max,
-            "pattern": "^[0-9]+ *[A-Za-z]*$",
-        }),
-        // In any case of letters, which an enum could not say.
-        Kind::Choice(_) => json!({"type": "string"}),
-        Kind::List(_) | Kind::FreeList(_) => {
-            json!({"type": ["string", "array"], "items": {"type": "string"}})
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
 
     #[test]
     fn the_schema_has_the_options_of_the_core_and_no_other() {
@@ -88,5 +60,19 @@ mod tests {
         }
         assert_eq!(properties["client_secret"]["writeOnly"], true);
         assert_eq!(properties["max_in_flight"]["maximum"], 256);
+    }
+
+    #[test]
+    fn metadata_may_be_a_switch_and_a_word() {
+        let forms = schema()["properties"][METADATA]["anyOf"].clone();
+        let forms = forms.as_array().unwrap();
+        assert!(forms.contains(&json!({"type": "boolean"})), "{forms:?}");
+        assert!(forms.contains(&json!({"enum": ["event", "record", "off"]})), "{forms:?}");
+        let guid = "41463f53-8812-40f4-890f-865bf6e35190";
+        for value in [json!(true), json!(false), json!("event"), json!("record"), json!("off")] {
+            let mut written = json!({"tenant_id": guid, "client_id": guid, "client_secret": "x"});
+            written[METADATA] = value.clone();
+            assert!(Settings::parse(&written.to_string()).is_ok(), "{value}");
+        }
     }
 }

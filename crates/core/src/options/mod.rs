@@ -2,8 +2,10 @@
 
 mod cloud;
 mod reader;
+mod schema;
 mod table;
 
 pub use cloud::{CLOUDS, Cloud};
 pub use reader::{ConfigError, RawOptions, Reader, nearest, no_entries};
+pub use schema::property;
 pub use table::*;

@@ -87,7 +87,7 @@ const CLI: Layered = Layered {
     rows: &[
         &["config_file", "exit", "memory", "monitoring", "output_settings"],
         &["arguments"],
-        &["log", "options", "sources"],
+        &["log", "schema", "sources"],
         &["calls", "output", "state"],
         &[
             "activities",
@@ -95,6 +95,8 @@ const CLI: Layered = Layered {
             "dlp_types",
             "doctor",
             "errors",
+            "manual",
+            "options",
             "replay",
             "report",
             "run",

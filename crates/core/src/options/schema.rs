@@ -1,0 +1,87 @@
+//! Options as JSON Schema (2020-12): what a value may look like, for editors and for hosts. Says no
+//! more than a schema can: bounds of a number that has a unit are the reader's to hold.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::table::{Kind, OptionSpec};
+
+/// What an option takes, what for, and what it is without one.
+#[must_use]
+pub fn property(spec: &OptionSpec) -> Value {
+    let mut schema = kind(spec.kind);
+    schema["description"] = format!("{} ({})", spec.help, spec.kind.describe()).into();
+    if let Some(default) = spec.default {
+        schema["default"] = default.into();
+    }
+    schema
+}
+
+fn kind(kind: Kind) -> Value {
+    match kind {
+        Kind::Text | Kind::Path => json!({"type": "string"}),
+        Kind::Secret => json!({"type": "string", "writeOnly": true}),
+        Kind::Url => json!({"type": "string", "format": "uri"}),
+        Kind::Integer { min, max } => number(min, max, "^ *[0-9]+ *$"),
+        Kind::Duration { min, max } => number(min, max, "^ *[0-9]+ *[smhdSMHD]? *$"),
+        Kind::Size { min, max } => number(min, max, "^ *[0-9]+ *([kmgKMG][bB]?)? *$"),
+        Kind::Boolean => json!({"anyOf": [
+            {"type": "boolean"},
+            {"type": "string", "pattern": pattern(&["on", "off", "true", "false", "yes", "no"])},
+        ]}),
+        // The words for editors; the pattern since they may be written in any case.
+        Kind::Choice(words) => json!({"anyOf": [
+            {"enum": words},
+            {"type": "string", "pattern": pattern(words)},
+        ]}),
+        Kind::List(words) => {
+            let word = json!({"anyOf": [
+                {"enum": words},
+                {"type": "string", "pattern": pattern(words)},
+            ]});
+            list(&word)
+        }
+        Kind::FreeList(_) => list(&json!({"type": "string"})),
+    }
+}
+
+fn number(min: u64, max: u64, pattern: &str) -> Value {
+    json!({"type": ["integer", "string"], "minimum": min, "maximum": max, "pattern": pattern})
+}
+
+/// An array, or one text with commas, which is read as well and not looked into.
+fn list(word: &Value) -> Value {
+    json!({"type": ["string", "array"], "items": word, "minItems": 1, "minLength": 1})
+}
+
+/// One of these words in any case, with blanks around it.
+fn pattern(words: &[&str]) -> String {
+    let mut pattern = String::from("^ *(");
+    for (i, word) in words.iter().enumerate() {
+        pattern.push_str(if i == 0 { "" } else { "|" });
+        for c in word.chars() {
+            if c.is_ascii_alphabetic() {
+                let (upper, lower) = (c.to_ascii_uppercase(), c.to_ascii_lowercase());
+                // Writing to a string does not fail.
+                let _ = write!(pattern, "[{upper}{lower}]");
+            } else if c == '.' {
+                pattern.push_str("[.]");
+            } else {
+                pattern.push(c);
+            }
+        }
+    }
+    pattern.push_str(") *$");
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_taken_in_any_case() {
+        assert_eq!(pattern(&["on", "a.b-1"]), "^ *([Oo][Nn]|[Aa][.][Bb]-1) *$");
+    }
+}
