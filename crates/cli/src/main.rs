@@ -24,6 +24,7 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+mod service;
 mod sources;
 mod state;
 mod subscriptions;

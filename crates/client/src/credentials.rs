@@ -152,6 +152,11 @@ impl Presenter {
         presented
     }
 
+    /// The credential as it is now, if it lies in a file.
+    pub(crate) fn read_again(&mut self) -> Option<Presented> {
+        self.file.is_some().then(|| self.present())
+    }
+
     /// The credential, if its file has changed since it was read. Looks only now and then.
     pub(crate) fn changed(&mut self, now: Instant) -> Option<Presented> {
         let file = self.file.as_ref()?;

@@ -189,6 +189,7 @@ impl<S: Sink> Driver<'_, S> {
                 Some(Input::Hint(content))
             }
             Message::OutputShort(short) => Some(Input::OutputShort(short)),
+            Message::LookAgain => self.presenter.read_again().map(Input::Credential),
             Message::Log(level, line) => {
                 self.sink.log(level, &line);
                 None
@@ -240,6 +241,8 @@ impl Inbox {
                 Some(Message::OutputShort(short)) => self.shorts.push(short),
                 // The next one comes in a minute.
                 Some(Message::Log(..)) => {}
+                // The next run reads the file anyway.
+                Some(Message::LookAgain) => {}
                 None if left.is_zero() => break,
                 None => {}
             }

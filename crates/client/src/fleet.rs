@@ -110,6 +110,7 @@ enum Ended {
 enum Message {
     Ended { name: Box<str>, start: u64, how: Ended },
     Hint { tenant_id: Box<str>, content: ContentRef },
+    LookAgain,
     Shutdown(Duration),
 }
 
@@ -122,6 +123,11 @@ impl FleetHandle {
     pub fn shutdown(&self, grace: Duration) {
         // Fails only if the fleet has gone.
         let _ = self.0.send(Message::Shutdown(grace));
+    }
+
+    /// Reads the file of the tenants again, and each one's credential: see [`Handle::look_again`].
+    pub fn look_again(&self) {
+        let _ = self.0.send(Message::LookAgain);
     }
 
     /// Somebody says that this content of this tenant exists. See [`Handle::hint`].
@@ -195,6 +201,7 @@ impl<H: FleetHost> Fleet<H> {
             match self.inbox.recv_timeout(wake.saturating_duration_since(now)) {
                 Ok(Message::Ended { name, start, how }) => self.handle_ended(&name, start, how),
                 Ok(Message::Hint { tenant_id, content }) => self.pass_on(&tenant_id, content),
+                Ok(Message::LookAgain) => self.look_again(),
                 Ok(Message::Shutdown(grace)) => return self.shut_down(grace),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
@@ -207,16 +214,30 @@ impl<H: FleetHost> Fleet<H> {
         }
     }
 
-    /// Reads the file again if it has changed. A file of no use leaves everything as it is.
+    /// Somebody has changed something, and says so.
+    fn look_again(&mut self) {
+        for member in self.members.values() {
+            if let State::Running { handle, .. } = &member.state {
+                handle.look_again();
+            }
+        }
+        self.read_file();
+    }
+
+    /// Reads the file again if it has changed.
     fn look_at_file(&mut self) {
         let stamp = self.file.stamp();
-        if stamp.is_none() || stamp == self.stamp {
-            return;
+        if stamp.is_some() && stamp != self.stamp {
+            self.read_file();
         }
-        self.stamp = stamp;
+    }
+
+    /// A file of no use leaves everything as it is.
+    fn read_file(&mut self) {
+        self.stamp = self.file.stamp();
         match self.file.read() {
             Ok(tenants) => {
-                self.host.log(None, Level::Info, &format!("{} has changed", self.file.name()));
+                self.host.log(None, Level::Info, &format!("{} was read again", self.file.name()));
                 self.take(tenants);
             }
             Err(mistake) => {

@@ -26,6 +26,8 @@ pub(crate) enum Message {
     OutputShort(OutputShort),
     /// From the webhook: a line for the operator. Bounded: one a minute for each kind.
     Log(Level, String),
+    /// From the host: read the credential's file again. Bounded: one for each time that somebody asks.
+    LookAgain,
     /// Finish, within this time.
     Shutdown(Duration),
 }
@@ -70,6 +72,11 @@ impl Handle {
     /// not know whether it is told of the same bytes again.
     pub fn output_short(&self, short: OutputShort) {
         self.send(Message::OutputShort(short));
+    }
+
+    /// Reads the file of the credential again, whether it looks changed or not.
+    pub fn look_again(&self) {
+        self.send(Message::LookAgain);
     }
 
     /// Ends the run: nothing new is started, and what was emitted may still be confirmed for

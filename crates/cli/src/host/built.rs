@@ -289,8 +289,9 @@ fn collect(prepared: Prepared) -> Ending {
         Err(error) => return Ending::failed(error),
     };
     let stop = host.stop();
-    let signals = match Signals::watch(move |grace| stop.stop(grace), output.as_ref(), log.clone())
-    {
+    let stop = move |grace| stop.stop(grace);
+    // The host reads its files again when they change, and at no other time.
+    let signals = match Signals::watch(stop, || {}, output.as_ref(), log.clone()) {
         Ok(signals) => signals,
         Err(error) => return Ending::failed(format!("signals cannot be watched: {error}")),
     };

@@ -8,6 +8,7 @@ use m365_audit_core::Metrics;
 
 use crate::log::Log;
 use crate::run::progress::Progress;
+use crate::service::Service;
 
 /// One tenant's place on the board. Clones for other tenants share the board.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Board {
 struct Shared {
     progress: Progress,
     log: Log,
+    service: Service,
     tenants: BTreeMap<Arc<str>, Metrics>,
     webhooks: BTreeMap<Arc<str>, WebhookMetrics>,
 }
@@ -27,7 +29,13 @@ struct Shared {
 impl Board {
     /// A board for who has no name.
     pub(crate) fn new(progress: Progress, log: Log) -> Self {
-        let shared = Shared { progress, log, tenants: BTreeMap::new(), webhooks: BTreeMap::new() };
+        let shared = Shared {
+            progress,
+            log,
+            service: Service::new(),
+            tenants: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
+        };
         Self { tenant: "".into(), shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -48,13 +56,14 @@ impl Board {
     /// Shows where this tenant stands. Cheap if it is not time to.
     pub(crate) fn show(&self, metrics: &Metrics) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { progress, log, tenants, .. } = &mut *shared;
+        let Shared { progress, log, service, tenants, .. } = &mut *shared;
         match tenants.get_mut(&self.tenant) {
             Some(known) => known.clone_from(metrics),
             None => {
                 tenants.insert(Arc::clone(&self.tenant), metrics.clone());
             }
         }
+        service.show(tenants);
         if !progress.is_due() {
             return;
         }

@@ -47,8 +47,10 @@ pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &P
         Err(error) => return failed(&error.to_string()),
     };
     let handle = fleet.handle();
+    let reader = fleet.handle();
     let stop = move |grace| handle.shutdown(grace);
-    let signals = match Signals::watch(stop, Some(&place.output), log.clone()) {
+    let look_again = move || reader.look_again();
+    let signals = match Signals::watch(stop, look_again, Some(&place.output), log.clone()) {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("signals cannot be watched: {error}")),
     };

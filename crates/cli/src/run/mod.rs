@@ -161,8 +161,10 @@ pub(crate) fn accept(output: &Output, has_db: bool) -> Result<(), String> {
 fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
     let log = &place.log;
     let handle = client.handle();
+    let reader = client.handle();
     let stop = move |grace| handle.shutdown(grace);
-    let signals = match Signals::watch(stop, Some(&place.output), log.clone()) {
+    let look_again = move || reader.look_again();
+    let signals = match Signals::watch(stop, look_again, Some(&place.output), log.clone()) {
         Ok(signals) => signals,
         Err(error) => {
             log.write(Level::Error, &format!("signals cannot be watched: {error}"));

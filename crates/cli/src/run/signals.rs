@@ -1,5 +1,5 @@
 //! SIGINT and SIGTERM: the first one ends cleanly, the second one at once. SIGHUP: whoever has
-//! renamed the output asks for it to be opened by its name again.
+//! renamed the output, or changed a file that is read, asks for it to be opened or read again.
 
 use std::io;
 use std::process;
@@ -15,6 +15,7 @@ use signal_hook::iterator;
 use crate::exit::INCOMPLETE;
 use crate::log::Log;
 use crate::output::{SharedOutput, lock};
+use crate::service;
 
 /// How long what was emitted may take to be written.
 const GRACE: Duration = Duration::from_millis(1_200);
@@ -35,10 +36,12 @@ pub(crate) struct Signals(Arc<AtomicBool>);
 
 impl Signals {
     /// Watches from a thread of its own until the process ends.
-    /// `stop` asks for a clean end within the given time. SIGHUP ends nothing, unless the output is
-    /// a terminal, which is gone then.
+    /// `stop` asks for a clean end within the given time, `look_again` for files of credentials and
+    /// tenants to be read again. SIGHUP ends nothing, unless the output is a terminal, which is gone
+    /// then.
     pub(crate) fn watch(
         stop: impl Fn(Duration) + Send + 'static,
+        look_again: impl Fn() + Send + 'static,
         output: Option<&SharedOutput>,
         log: Log,
     ) -> io::Result<Self> {
@@ -52,15 +55,21 @@ impl Signals {
         thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
                 if signal == SIGHUP {
+                    service::tell_reloading();
+                    look_again();
                     match &reopening {
                         Some(reopening) => reopening.begin(),
-                        None => log.write(Level::Info, "SIGHUP: there is no file to open again"),
+                        None => {
+                            log.write(Level::Info, "SIGHUP: there is no file to open again");
+                            service::tell_reloaded();
+                        }
                     }
                     continue;
                 }
                 if flag.swap(true, Ordering::SeqCst) {
                     process::exit(INCOMPLETE.into());
                 }
+                service::tell_stopping();
                 stop(GRACE);
                 let last = log.clone();
                 thread::spawn(move || {
@@ -116,6 +125,7 @@ impl Reopening {
             let mut output = lock(&output);
             under_way.store(false, Ordering::SeqCst);
             output.reopen();
+            service::tell_reloaded();
         });
     }
 }

@@ -127,7 +127,7 @@ fn collect(hours: u16, log: &Log, progress: Progress) -> Result<bool> {
         TrialSink::new(account, handle, log.clone(), board.clone())
     })?;
     let handle = client.handle();
-    let signals = Signals::watch(move |grace| handle.shutdown(grace), None, log.clone())
+    let signals = Signals::watch(move |grace| handle.shutdown(grace), || {}, None, log.clone())
         .context("signals cannot be watched")?;
     let ended = client.run_until_shutdown();
     board.close();

@@ -15,6 +15,7 @@ mod records;
 mod report;
 mod rotation;
 mod run;
+mod service;
 mod shippers;
 mod status;
 #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "some of it is for the host's tests"))]

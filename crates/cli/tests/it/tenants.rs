@@ -16,7 +16,7 @@ fn server(tenants: u64) -> Server {
 }
 
 /// The table of a tenant.
-fn table(server: &Server, n: usize) -> String {
+pub(crate) fn table(server: &Server, n: usize) -> String {
     let microsoft = server.microsoft();
     let tenant = &microsoft.tenants()[n];
     let app = &tenant.apps[0];
@@ -28,7 +28,8 @@ fn table(server: &Server, n: usize) -> String {
     )
 }
 
-fn command(server: &Server, dir: &Path) -> Command {
+/// `run` with the tenants file of a folder, and its output and state there.
+pub(crate) fn command(server: &Server, dir: &Path) -> Command {
     let base = server.http_url();
     let mut command = program("run");
     command

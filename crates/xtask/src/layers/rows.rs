@@ -85,7 +85,7 @@ const HOST: Layered = Layered {
 const CLI: Layered = Layered {
     name: "cli",
     rows: &[
-        &["config_file", "exit", "memory", "monitoring", "output_settings"],
+        &["config_file", "exit", "memory", "monitoring", "output_settings", "service"],
         &["arguments"],
         &["log", "schema", "sources"],
         &["calls", "output", "state"],
