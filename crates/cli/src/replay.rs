@@ -51,7 +51,7 @@ pub(crate) fn command() -> Command {
     let options = calls::args(&SHOWN).into_iter().map(calls::with_tenant);
     let options = options.filter(|arg| SHOWN.contains(&arg.get_id().as_str()));
     Command::new("replay")
-        .about("Have hours delivered once more")
+        .about("Deliver hours again")
         .after_help(AFTER_HELP)
         .args(times)
         .args([feeds, yes])
@@ -114,7 +114,7 @@ fn agreed() -> Result<bool, (u8, String)> {
             "nothing was requested: there is no terminal to ask on; --yes answers beforehand";
         return Err((MISCONFIGURED, words.to_owned()));
     }
-    say(&paragraph("All of this is delivered once more, to the same output as everything else."));
+    say(&paragraph("All of this is delivered again, to the same output as everything else."));
     say("Go on? [y/N] ");
     Ok(calls::agrees(&mut io::stdin().lock()))
 }

@@ -241,7 +241,7 @@ impl<H: FleetHost> Fleet<H> {
                 self.take(tenants);
             }
             Err(mistake) => {
-                let message = format!("{mistake}; the tenants of before are collected further");
+                let message = format!("{mistake}; keeping the previous tenants");
                 self.host.log(None, Level::Error, &message);
             }
         }

@@ -328,7 +328,7 @@ fn a_start_that_fails_ends_a_run_that_ends_and_says_why() {
         .filter(|event| matches!(event, Event::Feed(_, FeedEvent::SubscriptionMissing { .. })))
         .map(ToString::to_string)
         .collect();
-    assert!(told[0].contains("the start of one failed: HTTP status 500, AF50000: An"), "{told:?}");
+    assert!(told[0].contains("starting one failed: HTTP status 500, AF50000: An"), "{told:?}");
     // It is started again in time.
     let schedule = Schedule { times: Some(2), ..Schedule::default() };
     let faults = FaultPlan::none().with_schedule(Fault::StartFails, schedule);
@@ -513,7 +513,7 @@ fn tokens_that_are_never_taken_are_an_error_once_and_cost_few_requests() {
     let observed = watch(Scenario::scripted(faulty(Fault::Unauthorized, 1.0)), 4);
     let errors = errors(&observed);
     assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].contains("takes no token: 5 fresh ones"), "{errors:?}");
+    assert!(errors[0].contains("rejects its tokens: 5 new ones"), "{errors:?}");
     let sent: u64 = observed.metrics.requests.iter().sum();
     assert!(sent < 150, "{sent}");
     let run = watch(Scenario::scripted(faulty(Fault::Unauthorized, 1.0)).once(), 4);

@@ -23,6 +23,7 @@ const MEMORY: usize = 65_536;
 const GUEST: &str = r#"(module
   (memory (export "memory") 1)
   (global $free (mut i32) (i32.const 8192))
+  (global $used (mut i32) (i32.const 8192))
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
     (local $at i32)
     (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
@@ -36,8 +37,12 @@ const GUEST: &str = r#"(module
     (local $from i32) (local $to i32)
     (memory.fill (i32.const 0) (i32.const 0) (i32.const 8192))
     (local.set $from (i32.add (local.get $config) (local.get $length)))
-    (memory.fill (local.get $from) (i32.const 0)
-      (i32.sub (i32.const 65536) (local.get $from)))
+    (if (i32.gt_u (global.get $free) (global.get $used))
+      (then (global.set $used (global.get $free))))
+    (if (i32.gt_u (global.get $used) (local.get $from))
+      (then (memory.fill (local.get $from) (i32.const 0)
+        (i32.sub (global.get $used) (local.get $from)))))
+    (global.set $used (local.get $from))
     (local.set $from (local.get $config))
     (local.set $to (i32.const 1024))
     (block $done (loop $next

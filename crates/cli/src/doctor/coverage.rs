@@ -16,9 +16,9 @@ pub(super) fn examine(settings: &Settings, report: &mut Report) {
     if let Some(oldest) = open.iter().map(|known| known.loss.told).min() {
         report.fail(
             "losses",
-            format!("{} are not acknowledged, the oldest told at {oldest}", open.len()),
+            format!("{} are not acknowledged, the oldest reported at {oldest}", open.len()),
             format!(
-                "look at them: `m365-audit state show --db {path}`, then acknowledge them: \
+                "see them with `m365-audit state show --db {path}`, then run \
                  `m365-audit state acknowledge --db {path}`",
                 path = db.path.display()
             ),

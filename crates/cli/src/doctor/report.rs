@@ -153,12 +153,21 @@ impl Report {
         };
         let (fails, unknown) = (count(Status::Fail), count(Status::Unknown));
         let warns = count(Status::Warn);
-        text.push_str(&match (fails, unknown, warns) {
-            (0, 0, 0) => "all is well\n".to_owned(),
-            (0, 0, _) => format!("works; {warns} to look at\n"),
-            (0, ..) => format!("nothing failed, but {unknown} not checked, {warns} to look at\n"),
-            _ => format!("{fails} failed, {unknown} not checked, {warns} to look at\n"),
-        });
+        if (fails, unknown, warns) == (0, 0, 0) {
+            text.push_str("all is well\n");
+            return text;
+        }
+        let failures = match fails {
+            0 => "no failures".to_owned(),
+            1 => "1 failure".to_owned(),
+            _ => format!("{fails} failures"),
+        };
+        let warnings = if warns == 1 { "warning" } else { "warnings" };
+        text.push_str(&failures);
+        if 0 < unknown {
+            text.push_str(&format!(", {unknown} not checked"));
+        }
+        text.push_str(&format!(", {warns} {warnings}\n"));
         text
     }
 }

@@ -8,7 +8,7 @@ use m365_audit_host::{Lines, Metric, Sink, SinkError};
 use crate::host::metrics;
 use crate::log::Log;
 use crate::output::{Memory, Missing, SharedOutput, lock};
-use crate::run::progress::Progress;
+use crate::run::progress::{Progress, View};
 
 /// Where records go, and what is shown meanwhile.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Sink for HostSink {
     fn metrics(&mut self, metrics: &[Metric]) {
         self.counted = metrics::of_component(metrics);
         self.status.iter().for_each(|status| status.show(&self.counted));
-        self.progress.show(&self.counted, &self.log);
+        self.progress.show(&View { all: &self.counted, tenants: &[] }, &self.log);
     }
 }
 

@@ -7,7 +7,7 @@ use m365_audit_client::WebhookMetrics;
 use m365_audit_core::Metrics;
 
 use crate::log::Log;
-use crate::run::progress::Progress;
+use crate::run::progress::{Progress, View};
 use crate::service::Service;
 
 /// One tenant's place on the board. Clones for other tenants share the board.
@@ -22,8 +22,34 @@ struct Shared {
     progress: Progress,
     log: Log,
     service: Service,
+    /// What each has counted in all its lives.
     tenants: BTreeMap<Arc<str>, Metrics>,
+    before: BTreeMap<Arc<str>, Lives>,
     webhooks: BTreeMap<Arc<str>, WebhookMetrics>,
+}
+
+/// What one tenant's collector has counted in those of its lives that are over.
+#[derive(Debug, Default)]
+struct Lives {
+    counted: Option<Metrics>,
+    /// Requests of the present one.
+    requests: u64,
+}
+
+impl Lives {
+    /// Makes of `all` what all of them have counted, with the present one as it is now. Another life
+    /// counts from zero.
+    fn count(&mut self, all: &mut Metrics, present: &Metrics) {
+        let requests = present.requests.iter().sum();
+        if requests < self.requests {
+            self.counted = Some(all.clone());
+        }
+        self.requests = requests;
+        all.clone_from(present);
+        if let Some(counted) = &self.counted {
+            all.count_on(counted);
+        }
+    }
 }
 
 impl Board {
@@ -34,6 +60,7 @@ impl Board {
             log,
             service: Service::new(),
             tenants: BTreeMap::new(),
+            before: BTreeMap::new(),
             webhooks: BTreeMap::new(),
         };
         Self { tenant: "".into(), shared: Arc::new(Mutex::new(shared)) }
@@ -56,20 +83,18 @@ impl Board {
     /// Shows where this tenant stands. Cheap if it is not time to.
     pub(crate) fn show(&self, metrics: &Metrics) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { progress, log, service, tenants, .. } = &mut *shared;
-        match tenants.get_mut(&self.tenant) {
-            Some(known) => known.clone_from(metrics),
-            None => {
-                tenants.insert(Arc::clone(&self.tenant), metrics.clone());
-            }
-        }
+        let Shared { progress, log, service, tenants, before, .. } = &mut *shared;
+        let lives = before.entry(Arc::clone(&self.tenant)).or_default();
+        lives.count(tenants.entry(Arc::clone(&self.tenant)).or_default(), metrics);
         service.show(tenants);
         if !progress.is_due() {
             return;
         }
+        let each: Vec<_> = tenants.iter().map(|(name, metrics)| (&**name, metrics)).collect();
         let mut all = Metrics::default();
-        tenants.values().for_each(|one| all.add(one));
-        progress.show(&all, log);
+        each.iter().for_each(|(_, one)| all.add(one));
+        let several = if each.len() < 2 { &[] } else { &*each };
+        progress.show(&View { all: &all, tenants: several }, log);
     }
 
     /// Keeps what this tenant's webhook has had, to be shown with the rest.
@@ -97,5 +122,33 @@ impl Board {
         tenants.values().for_each(|one| all.add(one));
         progress.close(&all, log);
         all.losses_unacknowledged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use m365_audit_core::{ContentType, Feed};
+
+    use super::*;
+
+    #[test]
+    fn counts_go_on_in_another_life() {
+        let metrics = |requests, events, pending| {
+            let mut metrics = Metrics::default();
+            metrics.requests[0] = requests;
+            let lane = metrics.lane(Feed::Audit(ContentType::AuditExchange));
+            (lane.records_delivered, lane.blobs_pending) = (events, pending);
+            metrics
+        };
+        let (mut lives, mut all) = (Lives::default(), Metrics::default());
+        for (present, expected) in [
+            (metrics(10, 700, 3), metrics(10, 700, 3)),
+            (metrics(1, 0, 9), metrics(11, 700, 9)),
+            (metrics(2, 50, 1), metrics(12, 750, 1)),
+            (metrics(0, 0, 0), metrics(12, 750, 0)),
+        ] {
+            lives.count(&mut all, &present);
+            assert_eq!(all, expected);
+        }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) fn losses_words(losses: u64) -> String {
     match losses {
         0 => String::new(),
         _ => format!(
-            "; not acknowledged losses: {losses}; look at them: `m365-audit state show`, then \
+            "; losses not acknowledged: {losses}; see them with `m365-audit state show`, then run \
              `m365-audit state acknowledge`"
         ),
     }

@@ -43,7 +43,7 @@ impl Source {
 fn ask(look: &StatusLook, of: Option<&str>) -> Result<Answer, String> {
     let parse = |bytes: Vec<u8>| {
         serde_json::from_slice::<Answer>(&bytes)
-            .map_err(|error| format!("this is no answer of m365-audit: {error}"))
+            .map_err(|error| format!("this answer is not from m365-audit: {error}"))
     };
     let mut answer = parse(look.ask(&[("view", "summary")])?)?;
     if let Some(tenant) = of {

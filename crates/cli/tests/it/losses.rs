@@ -50,7 +50,7 @@ fn a_loss_is_spoken_of_until_it_is_acknowledged() {
     let stderr = text(&output.stderr);
     assert!(stderr.contains("1 loss of this state is not acknowledged"), "{stderr}");
     let last = stderr.lines().last().unwrap();
-    assert!(last.contains("not acknowledged losses: 1; look at them"), "{last}");
+    assert!(last.contains("losses not acknowledged: 1; see them"), "{last}");
 
     let show = state(&db, &["show"]);
     assert_code(&show, 0);
@@ -117,7 +117,7 @@ fn losses_can_be_acknowledged_beside_a_collector_at_work() {
         assert!(core.split_whitespace().skip(4).take(2).all(|limit| limit == "0"), "{core}");
     }
     assert_code(&state(&db, &["acknowledge", "--all"]), 0);
-    read_until("1 losses were acknowledged, 0 are left");
+    read_until("1 losses acknowledged, 0 left");
     signal(&child, "-KILL");
     end(&mut child);
 }

@@ -268,7 +268,7 @@ fn a_feed_that_nobody_has_subscribed_is_told_with_what_to_do() {
     let output = world.run().args(["--once", "--start-subscriptions", "off"]).output().unwrap();
     assert_code(&output, 1);
     let stderr = text(&output.stderr);
-    let told = "Audit.Exchange: not collected: no enabled subscription; remedy: start it: \
+    let told = "Audit.Exchange: not collected: no active subscription; remedy: start it: \
                 `m365-audit subscriptions start Audit.Exchange`, or set start_subscriptions on";
     assert_eq!(stderr.matches(told).count(), 1, "{stderr}");
     assert!(!stderr.contains("feeds denied"), "{stderr}");

@@ -59,7 +59,7 @@ pub(crate) struct ActivitiesSource {
     exchanges: Exchanges,
     /// What the entries of the ledger are parts of, in their order.
     parts: VecDeque<Part>,
-    /// Whether a page was read since it was looked whether the backlog is delivered.
+    /// Whether a page was read since the last check for having caught up.
     turned: bool,
 }
 

@@ -414,7 +414,7 @@ impl Lane {
         self.windows.replan();
     }
 
-    /// Says so, once, when the backlog is delivered.
+    /// Says so, once, when it has caught up.
     pub(super) fn note_caught_up(&mut self, desk: &mut Desk, now: Now) {
         let server_now = desk.server_time(now);
         let recent = server_now - FRESH_SPAN;

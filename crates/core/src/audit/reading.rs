@@ -267,7 +267,7 @@ impl AuditSource {
             desk.tell(Event::Feed(
                 feed,
                 FeedEvent::FeedFailingError {
-                    unread: "blob",
+                    unread: "blobs",
                     code: ending.kind().to_owned(),
                     message: ending.words.clone(),
                     remedy: ending.remedy(),

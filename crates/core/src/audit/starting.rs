@@ -324,7 +324,7 @@ impl AuditSource {
         let lane = &mut self.lanes[index];
         lane.subscription().webhook().want_again(now.monotonic);
         let failures = lane.subscription().fail_start(if ending.verdict == Verdict::Accept {
-            "the answer is no enabled subscription".into()
+            "the answer is not an enabled subscription".into()
         } else {
             ending.reason.clone()
         });

@@ -16,7 +16,7 @@ pub enum CallErrorKind {
     Credentials,
     /// The app lacks a permission, or the tenant is not set up.
     Denied,
-    /// There is no enabled subscription to this content.
+    /// There is no active subscription to this content.
     NotSubscribed,
     /// The content does not exist, or does not exist any more.
     Gone,

@@ -181,6 +181,23 @@ impl Metric {
     }
 }
 
+impl Metrics {
+    /// Adds what an earlier life of the same collector has counted. What tells of a moment stays.
+    pub fn count_on(&mut self, earlier: &Self) {
+        for metric in METRICS.iter().filter(|metric| metric.kind == MetricKind::Counter) {
+            match metric.slot {
+                Slot::Collector(get, set) => set(self, get(self) + get(earlier)),
+                Slot::Operation(get, set) => (0..Operation::ALL.len())
+                    .for_each(|at| set(self, at, get(self, at) + get(earlier, at))),
+                Slot::Feed(get, set) => earlier.lanes.iter().for_each(|before| {
+                    let lane = self.lane(before.feed);
+                    set(lane, get(lane) + get(before));
+                }),
+            }
+        }
+    }
+}
+
 /// A number that is counted.
 trait Number: Copy {
     fn shown(self) -> f64;

@@ -547,7 +547,7 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     known(
         "token-rejected",
         Level::Error,
-        "the API takes no token, although Entra ID gives fresh ones",
+        "the API rejects new tokens from Entra ID",
         "check tenant_id, cloud and resource, and whether a Conditional Access policy for \
          workload identities covers the app",
     ),
@@ -718,7 +718,7 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     known(
         "portal-rejected",
         Level::Error,
-        "the Defender for Cloud Apps API takes no token, although Entra ID gives fresh ones",
+        "the Defender for Cloud Apps API rejects new tokens from Entra ID",
         "check tenant_id, portal_url and portal_resource, and whether a Conditional Access policy \
          for workload identities covers the app",
     ),

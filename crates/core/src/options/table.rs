@@ -375,7 +375,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Duration { min: 1, max: 600 },
         Some("60"),
         Scope::Core,
-        "Longest silence of the service within a request before it is tried again.",
+        "Retry a request after this long without data.",
     ),
     option(
         "dedupe_records",

@@ -123,7 +123,7 @@ pub(crate) fn throttle(
         desk.tell(Event::Throttled { operation, requests_per_minute, pause, until });
         return;
     }
-    let reason = "Microsoft throttles";
+    let reason = "throttled";
     if let Some(until) = told {
         let reason = reason.to_owned();
         desk.tell(Event::RequestPostponed { operation, feed, reason, until });

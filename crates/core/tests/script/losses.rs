@@ -83,7 +83,10 @@ fn what_is_acknowledged_beside_a_collector_at_work_is_taken_notice_of() {
     bench.run(T0 + 6 * MIN, &mut calm);
     assert_eq!(bench.collector.metrics().losses_unacknowledged, 0);
     assert!(
-        bench.told(m365_audit_core::Level::Info).iter().any(|line| line.contains("0 are left"))
+        bench
+            .told(m365_audit_core::Level::Info)
+            .iter()
+            .any(|line| line.contains("acknowledged, 0 left"))
     );
     assert!(losses(&bench.stored).unwrap()[0].acknowledged.is_some(), "both keys are there still");
 }

@@ -156,7 +156,7 @@ fn a_start_that_fails_is_told_with_its_answer_and_ends_a_run_that_ends() {
     for (start, words) in [
         ((500, internal), "HTTP status 500, AF50000: An internal error occurred."),
         ((502, PAGE), "HTTP status 502: Blocked by policy"),
-        ((200, "{}"), "the answer is no enabled subscription"),
+        ((200, "{}"), "the answer is not an enabled subscription"),
         ((401, ""), "HTTP status 401"),
         ((403, PAGE), "HTTP status 403: Blocked by policy"),
     ] {
@@ -164,10 +164,7 @@ fn a_start_that_fails_is_told_with_its_answer_and_ends_a_run_that_ends() {
         let mut bench = Bench::new(&[("lookback", "2h")], Stored::new(), T0);
         bench.run(T0 + 80 * MIN, &mut |now, request| microsoft.answer(now, request));
         let told = bench.loud();
-        assert!(
-            told[0].contains("the start of one failed: ") && told[0].contains(words),
-            "{told:?}"
-        );
+        assert!(told[0].contains("starting one failed: ") && told[0].contains(words), "{told:?}");
         let denials = bench.told(Level::Error);
         assert_eq!(denials.len(), usize::from(matches!(start.0, 401 | 403)), "{told:?}");
         // Each refusal is told, and there is a quarter of an hour between them.

@@ -81,7 +81,7 @@ fn tokens_that_the_api_never_takes_are_an_error_with_a_remedy() {
         let told = told(&bench, "TokensRejectedError");
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].0 < T0 + MIN, "{told:?}");
-        for part in ["5 fresh ones", "Authorization has been denied", "check tenant_id"] {
+        for part in ["5 new ones", "Authorization has been denied", "check tenant_id"] {
             assert!(told[0].1.contains(part), "{part}: {told:?}");
         }
         // It stays to be heard, and the waits have grown.
@@ -256,7 +256,7 @@ fn a_long_wait_that_an_answer_names_is_told_with_its_end() {
     for wait in ["86400", "Mon, 02 Mar 2026 00:00:00 GMT"] {
         let loud = asks_for(wait);
         assert_eq!(loud.len(), 1, "{loud:?}");
-        assert!(loud[0].contains("again at 2026-03-01T01:00:0"), "{loud:?}");
+        assert!(loud[0].contains("retrying at 2026-03-01T01:00:0"), "{loud:?}");
     }
     assert_eq!(asks_for("60"), [""; 0]);
     // Of the other API, and of what throttles.

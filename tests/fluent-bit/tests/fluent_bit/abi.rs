@@ -52,7 +52,7 @@ fn hosts_of_all_versions_get_everything_once_and_the_next_start_continues() {
         instance.resume();
         until("all of it arrives", || {
             instance.turn();
-            instance.input.logged("the backlog is delivered") && events(&instance).len() >= owed
+            instance.input.logged("caught up") && events(&instance).len() >= owed
         });
         let tally = tally(&server, tenant_id(&server), &ContentType::ALL, &events(&instance));
         tally.assert_complete();

@@ -172,7 +172,7 @@ fn a_newer_or_damaged_state_is_refused_named_and_untouched() {
     let section = Section::new(&server, &tenant(&server, 0));
     let configuration = config(&[section], NOWHERE);
     let mut fluent_bit = FluentBit::start(&executable, &configuration);
-    fluent_bit.wait_for_log("the backlog is delivered");
+    fluent_bit.wait_for_log("caught up");
     fluent_bit.stop();
     let db = fluent_bit.folder().join("state.db");
     let good = fs::read(&db).expect("a state");

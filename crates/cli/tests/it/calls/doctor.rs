@@ -76,7 +76,7 @@ fn a_wrong_credential_ends_the_look_and_the_rest_is_told() {
     let mut command = world.call(&["doctor"]);
     let output = command.env("M365_AUDIT_CLIENT_SECRET", "wr0ng").output().unwrap();
     let text = searched(&world, &output).must(1).stdout;
-    assert!(text.ends_with("1 failed, 6 not checked, 1 to look at\n"), "{text}");
+    assert!(text.ends_with("1 failure, 6 not checked, 1 warning\n"), "{text}");
 }
 
 #[test]

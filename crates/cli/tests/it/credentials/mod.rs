@@ -147,12 +147,12 @@ fn a_certificate_that_ends_soon_is_announced_and_one_that_has_ended_named() {
     };
     let soon = sign_in(&issued()[1]);
     assert_code(&soon, 0);
-    assert!(text(&soon.stderr).contains(" ends in 5 days"), "{}", text(&soon.stderr));
+    assert!(text(&soon.stderr).contains(" expires in 5 days"), "{}", text(&soon.stderr));
     let ended = sign_in(&issued()[2]);
     // By Microsoft's time and word: the local clock alone is no reason not to try.
     assert_code(&ended, 1);
     let told = text(&ended.stderr);
-    assert!(told.contains(" has ended at ") && told.contains("sign-in refused: "), "{told}");
+    assert!(told.contains(" expired at ") && told.contains("sign-in refused: "), "{told}");
 }
 
 #[test]

@@ -76,7 +76,10 @@ fn a_client_secret_is_replaced_without_a_restart() {
             "s3cond~secret\n".into()
         });
     assert!(log.contains("AADSTS7000215"), "{log}");
-    assert!(log.contains("the credential has changed: signing in with a client secret"), "{log}");
+    assert!(
+        log.contains("the credential has changed: now signing in with a client secret"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -88,7 +91,7 @@ fn a_certificate_is_replaced_without_a_restart() {
     let log = rotate(&server, "--certificate-file", &first, certificate(1), |_| second);
     assert!(log.contains("AADSTS700027"), "{log}");
     // What the new one says of itself is heard as at a start.
-    assert!(log.contains(" ends in 5 days"), "{log}");
+    assert!(log.contains(" expires in 5 days"), "{log}");
 }
 
 #[test]

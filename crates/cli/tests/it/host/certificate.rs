@@ -48,7 +48,7 @@ fn a_certificate_signs_in_in_both_forms_with_an_encrypted_key_too_and_its_end_is
         let output = world.collect(&mut command, dir.path());
         let log = text(&output.stderr);
         assert!(log.contains("signing in with the certificate CN=hosted (thumbprint "), "{log}");
-        assert!(log.contains(" ends in 5 days"), "{log}");
+        assert!(log.contains(" expires in 5 days"), "{log}");
         let key_line = issued.key_pem.lines().nth(5).unwrap().as_bytes();
         let state = files(dir.path());
         let state = state.iter().map(|(name, bytes)| (&**name, bytes));

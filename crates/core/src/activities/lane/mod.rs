@@ -469,7 +469,7 @@ impl ActivityLane {
         entry.count(&mut self.metrics, desk.server_time(now));
     }
 
-    /// Says so, once, when the backlog is delivered.
+    /// Says so, once, when it has caught up.
     pub(super) fn note_caught_up(&mut self, server_now: Utc) -> Option<Event> {
         if self.caught_up || !self.is_settled_until(server_now - FRESH_SPAN, server_now) {
             return None;

@@ -33,28 +33,28 @@ pub(super) fn feed_failing(
     message: &str,
     remedy: &str,
 ) -> fmt::Result {
-    write!(f, "no {unread} can be read, one after the other fails: {code}")?;
+    write!(f, "reading {unread} keeps failing: {code}")?;
     if !message.is_empty() {
         write!(f, ": {message}")?;
     }
-    write!(f, "; what can be read later is collected then; remedy: {remedy}")
+    write!(f, "; retrying; remedy: {remedy}")
 }
 
 pub(super) fn unreadable(f: &mut fmt::Formatter<'_>, blobs: u64, stopped: bool) -> fmt::Result {
     let effect = if stopped {
-        "nothing more is listed until some can be read or have expired"
+        "no more are listed until some can be read or have expired"
     } else {
-        "further ones keep their windows open"
+        "windows with further ones stay open"
     };
     write!(
         f,
-        "{blobs} blobs cannot be read, and no more can be set aside: \
-         {effect}; remedy: find out why they cannot be read, see the warnings before"
+        "{blobs} blobs cannot be read, the most that are set aside: {effect}; remedy: the \
+         warnings before this say why they cannot be read"
     )
 }
 
 pub(super) fn recovered(f: &mut fmt::Formatter<'_>, content_id: &str) -> fmt::Result {
-    write!(f, "blob {content_id} was read after all")
+    write!(f, "blob {content_id} has been read at a later try")
 }
 
 pub(super) fn lost(
@@ -64,21 +64,21 @@ pub(super) fn lost(
     reason: &str,
 ) -> fmt::Result {
     if records_delivered == 0 {
-        write!(f, "blob {content_id} is lost, it expired unread")?;
+        write!(f, "blob {content_id} is lost: it expired before it could be read")?;
     } else {
         write!(
             f,
-            "the rest of blob {content_id} is lost, behind its first \
-             {records_delivered} records, which are delivered: it expired unread"
+            "the rest of blob {content_id} is lost: it expired before it could be read; its \
+             first {records_delivered} records were delivered"
         )?;
     }
-    write!(f, ": {reason}")
+    write!(f, "; last failure: {reason}")
 }
 
 pub(super) fn empty(f: &mut fmt::Formatter<'_>, content_id: &str, since: Utc) -> fmt::Result {
     write!(
         f,
-        "blob {content_id} has been an empty list at each reading since \
-         {since}; it is taken for empty"
+        "blob {content_id} has been an empty list at every reading since {since}; treating \
+         it as empty"
     )
 }

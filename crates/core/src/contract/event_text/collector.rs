@@ -23,8 +23,8 @@ pub(super) fn losses_unacknowledged(
     let are = if losses == 1 { "loss of this state is" } else { "losses of this state are" };
     write!(
         f,
-        "{losses} {are} not acknowledged, the oldest told at {since}; remedy: look at \
-         what was lost: `m365-audit state show`, then `m365-audit state acknowledge`"
+        "{losses} {are} not acknowledged, the oldest reported at {since}; remedy: see what was \
+         lost with `m365-audit state show`, then run `m365-audit state acknowledge`"
     )
 }
 
@@ -33,7 +33,7 @@ pub(super) fn losses_acknowledged(
     losses: u64,
     left: u64,
 ) -> fmt::Result {
-    write!(f, "{losses} losses were acknowledged, {left} are left")
+    write!(f, "{losses} losses acknowledged, {left} left")
 }
 
 pub(super) fn output_short(
@@ -43,8 +43,8 @@ pub(super) fn output_short(
 ) -> fmt::Result {
     write!(
         f,
-        "{output} is {missing_bytes} bytes shorter than what counts as delivered: somebody \
-         has cut or replaced it; remedy: put back what is missing, or collect it again \
+        "{output} is {missing_bytes} bytes shorter than what counts as delivered: it was \
+         truncated or replaced; remedy: put back what is missing, or collect it again \
          with a new db while Microsoft keeps it (7 days)"
     )
 }

@@ -17,13 +17,9 @@ pub(super) fn window(
 
 pub(super) fn backlog_delivered(f: &mut fmt::Formatter<'_>, quarantined: u64) -> fmt::Result {
     if quarantined == 0 {
-        write!(f, "the backlog is delivered")
+        write!(f, "caught up")
     } else {
-        write!(
-            f,
-            "the backlog is delivered, but for {quarantined} blobs that cannot \
-             be read yet"
-        )
+        write!(f, "caught up, except for {quarantined} blobs that cannot be read yet")
     }
 }
 
@@ -38,18 +34,14 @@ pub(super) fn gap(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc, kept: Durati
 }
 
 pub(super) fn reopened(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc) -> fmt::Result {
-    write!(
-        f,
-        "what was created from {start} to {end} is delivered once more, as was \
-         asked for"
-    )
+    write!(f, "delivering content created from {start} to {end} again, as requested")
 }
 
 pub(super) fn replay_refused(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc) -> fmt::Result {
     write!(
         f,
-        "what was created from {start} to {end} cannot be delivered once more: \
-         Microsoft does not keep it for long enough any more, or it was never collected"
+        "content created from {start} to {end} cannot be delivered again: Microsoft no longer \
+         keeps it for long enough, or it was never collected"
     )
 }
 
@@ -61,17 +53,17 @@ pub(super) fn address_derived(f: &mut fmt::Formatter<'_>, address: &str) -> fmt:
     let address = if address.is_empty() { "no address" } else { address };
     write!(
         f,
-        "Microsoft names {address} for content that lies elsewhere; \
-         reading it on the configured api_url, by its id. Further ones are counted \
-         in addresses_derived_total"
+        "Microsoft gave {address} for content, which is not on the configured api_url; \
+         reading the content there by its id. Further ones are counted in \
+         addresses_derived_total"
     )
 }
 
 pub(super) fn address_refused(f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
     write!(
         f,
-        "not following {address}, nor any other address there: it is not on the \
-         configured api_url; remedy: check cloud and api_url"
+        "not following {address}, or any other address there: it is not on the configured \
+         api_url; remedy: check cloud and api_url"
     )
 }
 
@@ -88,7 +80,7 @@ pub(super) fn activities_listed(
 pub(super) fn filters_changed(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
-        "activities_filter has changed; what was searched by the old one is not \
+        "activities_filter has changed; intervals that were searched with the old one are not \
          searched again"
     )
 }
@@ -100,7 +92,7 @@ pub(super) fn filter_ignored(
 ) -> fmt::Result {
     write!(
         f,
-        "the service does not apply the filter {filter}: {records} activities \
-         that do not meet it were delivered"
+        "the service did not apply the filter {filter}: {records} activities that do not match \
+         it were delivered"
     )
 }

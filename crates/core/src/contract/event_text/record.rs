@@ -14,15 +14,15 @@ pub(super) fn dropped(
 pub(super) fn revised(f: &mut fmt::Formatter<'_>, content_id: &str, count: u64) -> fmt::Result {
     write!(
         f,
-        "{count} records of blob {content_id} were delivered before and say \
-         something else now; delivered again"
+        "{count} records of blob {content_id} differ from those delivered before with the same \
+         ids; delivered again"
     )
 }
 
 pub(super) fn withheld(f: &mut fmt::Formatter<'_>, content_id: &str, count: u64) -> fmt::Result {
     write!(
         f,
-        "{count} records of blob {content_id} withheld: they are no valid \
-         JSON, so that redact cannot find what to replace; only length and hash went out"
+        "{count} records of blob {content_id} withheld: they are not valid JSON, so redact \
+         cannot find what to replace; only their length and hash were delivered"
     )
 }

@@ -16,7 +16,11 @@ pub(super) fn foreign(
     remedy: &str,
 ) -> fmt::Result {
     name(f, operation, feed)?;
-    write!(f, ": {code}: this is no answer of {}: {answer}; remedy: {remedy}", operation.service())
+    write!(
+        f,
+        ": {code}: this answer is not from {}: {answer}; remedy: {remedy}",
+        operation.service()
+    )
 }
 
 pub(super) fn rejected(
@@ -30,8 +34,8 @@ pub(super) fn rejected(
     name(f, operation, feed)?;
     write!(
         f,
-        ": {} takes no token: {tokens} fresh ones in a row were refused, last: \
-         {answer}; remedy: {remedy}",
+        ": {} rejects its tokens: {tokens} new ones in a row were refused, last: {answer}; \
+         remedy: {remedy}",
         operation.service()
     )
 }
@@ -43,17 +47,11 @@ pub(super) fn throttled(
     pause: Duration,
     until: Utc,
 ) -> fmt::Result {
-    write!(
-        f,
-        "Microsoft throttles {}: {requests_per_minute} requests a minute from now on, \
-         none for {} s",
-        operation.as_str(),
-        pause.as_secs()
-    )?;
+    write!(f, "throttled on {}: pausing {} s", operation.as_str(), pause.as_secs())?;
     if Duration::from_secs(60) < pause {
         write!(f, ", until {until}")?;
     }
-    Ok(())
+    write!(f, ", then at most {requests_per_minute} requests/min")
 }
 
 pub(super) fn retried(
@@ -64,7 +62,7 @@ pub(super) fn retried(
     retry_in: Duration,
 ) -> fmt::Result {
     name(f, operation, feed)?;
-    write!(f, ": {reason}; again in {} ms", retry_in.as_millis())
+    write!(f, ": {reason}; retrying in {} ms", retry_in.as_millis())
 }
 
 pub(super) fn api_unreachable(
@@ -72,7 +70,7 @@ pub(super) fn api_unreachable(
     operation: Operation,
     reason: &str,
 ) -> fmt::Result {
-    write!(f, "no answer from {} so far, trying on; {REACH_REMEDY}: {reason}", operation.service())
+    write!(f, "no answer from {} yet, still trying; {REACH_REMEDY}: {reason}", operation.service())
 }
 
 pub(super) fn postponed(
@@ -83,7 +81,7 @@ pub(super) fn postponed(
     until: Utc,
 ) -> fmt::Result {
     name(f, operation, feed)?;
-    write!(f, ": {reason}; the answer names a long wait: again at {until}")
+    write!(f, ": {reason}; the service asks for a long pause: retrying at {until}")
 }
 
 pub(super) fn mounting(

@@ -25,11 +25,11 @@ pub(super) fn signing_in(f: &mut fmt::Formatter<'_>, credential: &str, auto: boo
 }
 
 pub(super) fn credential_changed(f: &mut fmt::Formatter<'_>, credential: &str) -> fmt::Result {
-    write!(f, "the credential has changed: signing in with {credential} from now on")
+    write!(f, "the credential has changed: now signing in with {credential}")
 }
 
 pub(super) fn credential_unreadable(f: &mut fmt::Formatter<'_>, problem: &str) -> fmt::Result {
-    write!(f, "{problem}; the credential from before is used further")
+    write!(f, "{problem}; keeping the previous credential")
 }
 
 pub(super) fn certificate_expiring(
@@ -41,7 +41,7 @@ pub(super) fn certificate_expiring(
     let unit = if days == 1 { "day" } else { "days" };
     write!(
         f,
-        "certificate {thumbprint} ends in {days} {unit}, at {until}; remedy: register \
+        "certificate {thumbprint} expires in {days} {unit}, at {until}; remedy: register \
          a new one with the app and replace it"
     )
 }
@@ -53,7 +53,7 @@ pub(super) fn certificate_expired(
 ) -> fmt::Result {
     write!(
         f,
-        "certificate {thumbprint} has ended at {until}; remedy: register a new one with \
+        "certificate {thumbprint} expired at {until}; remedy: register a new one with \
          the app and replace it"
     )
 }
@@ -65,7 +65,7 @@ pub(super) fn certificate_early(
 ) -> fmt::Result {
     write!(
         f,
-        "certificate {thumbprint} begins at {from} only; remedy: wait until then, or \
+        "certificate {thumbprint} is not valid before {from}; remedy: wait until then, or \
          register another one with the app"
     )
 }
@@ -77,7 +77,7 @@ pub(super) fn unreachable(
 ) -> fmt::Result {
     write!(
         f,
-        "no answer to the first sign-in, again in {} s; {REACH_REMEDY}: {reason}",
+        "no answer to the first sign-in, retrying in {} s; {REACH_REMEDY}: {reason}",
         retry_in.as_secs().max(1)
     )
 }

@@ -14,7 +14,7 @@ pub(super) fn gap(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc) -> fmt::Resu
     write!(
         f,
         "the subscription had been stopped; content published from {start} \
-         to {end} may be lost, for Microsoft gives no access to it"
+         to {end} may be lost, since Microsoft gives no access to it"
     )
 }
 
@@ -26,16 +26,16 @@ pub(super) fn missing(
     answer: Option<&str>,
 ) -> fmt::Result {
     if starts {
-        write!(f, "not collected: no enabled subscription, ")?;
+        f.write_str("not collected: no active subscription")?;
         match answer {
-            Some(answer) => write!(f, "and the start of one failed: {answer}")?,
-            None => f.write_str("and none may be started yet")?,
+            Some(answer) => write!(f, ", and starting one failed: {answer}")?,
+            None => f.write_str("; Microsoft allows one start per 15 min")?,
         }
-        write!(f, "; looking again in {} s", retry_in.as_secs().max(1))
+        write!(f, "; checking again in {} s", retry_in.as_secs().max(1))
     } else {
         write!(
             f,
-            "not collected: no enabled subscription; remedy: start it: \
+            "not collected: no active subscription; remedy: start it: \
              `m365-audit subscriptions start {feed}`, or set start_subscriptions on"
         )
     }
@@ -59,7 +59,7 @@ pub(super) fn feed_restored(f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 pub(super) fn webhook_set(f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
-    write!(f, "Microsoft notifies {address} from now on")
+    write!(f, "Microsoft now notifies {address}")
 }
 
 pub(super) fn webhook_refused(
@@ -72,17 +72,13 @@ pub(super) fn webhook_refused(
     write!(
         f,
         "Microsoft does not accept the webhook {address}: {code}; content \
-         is polled, asking again in {} min; remedy: {remedy}",
+         is polled, trying again in {} min; remedy: {remedy}",
         retry_in.as_secs().div_ceil(60)
     )
 }
 
 pub(super) fn webhook_kept(f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
-    write!(
-        f,
-        "the subscription keeps its webhook: Microsoft goes on notifying \
-         {address}"
-    )
+    write!(f, "the subscription keeps its webhook: Microsoft still notifies {address}")
 }
 
 pub(super) fn webhook_lost(
@@ -93,17 +89,13 @@ pub(super) fn webhook_lost(
 ) -> fmt::Result {
     write!(
         f,
-        "the subscription was disabled, and Microsoft does not take its \
-         webhook {address} again: {code}; it is started without; remedy: if somebody needs \
-         notifications, set it again: `m365-audit subscriptions start {feed} \
-         --webhook-address {address}`, with the auth id that it had"
+        "the subscription was disabled, and Microsoft no longer accepts its webhook \
+         {address}: {code}; it is started without one; remedy: if notifications are needed, \
+         set it again with `m365-audit subscriptions start {feed} \
+         --webhook-address {address}` and the auth id that it had"
     )
 }
 
 pub(super) fn hint_forgotten(f: &mut fmt::Formatter<'_>, reason: &str) -> fmt::Result {
-    write!(
-        f,
-        "content that a notification names cannot be read: {reason}; \
-         leaving it to polling"
-    )
+    write!(f, "content named by a notification cannot be read: {reason}; leaving it to polling")
 }

@@ -260,7 +260,7 @@ fn an_operator_is_warned_30_7_and_1_days_before_the_end_and_at_it() {
     // A run that begins in between says how it is.
     let mut late = ExpiryWatch::default();
     let told = late.look(&credential, end - DAY * 5).map(|event| event.to_string()).unwrap();
-    assert!(told.contains(" ends in 5 days"), "{told}");
+    assert!(told.contains(" expires in 5 days"), "{told}");
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! Where things stand in one line, for logs.
+
+use std::time::Duration;
+
+use indicatif::HumanCount;
+use m365_audit_client::WebhookMetrics;
+use m365_audit_core::{LaneMetrics, Metrics};
+
+use crate::run::progress::rates::Rates;
+use crate::run::progress::view::span;
+
+/// Behind the figures if data was lost.
+const DATA_LOST: &str = ", DATA LOST (see the log)";
+
+fn requests(metrics: &Metrics, rates: &Rates) -> String {
+    let sent = HumanCount(rates.requests_in_last_minute());
+    match metrics.requests_per_minute {
+        // All tenants have gone, and their budgets with them.
+        0 => format!("{sent} requests/min"),
+        allowed => format!("{sent} requests/min of {} allowed", HumanCount(allowed.into())),
+    }
+}
+
+/// What the webhook has had, behind other figures.
+pub(super) fn webhook(metrics: Option<WebhookMetrics>) -> String {
+    let Some(metrics) = metrics else { return String::new() };
+    let refused: u64 = metrics.refused.iter().sum();
+    let mut text = format!(
+        ", {} notifications, {} hints",
+        HumanCount(metrics.notifications),
+        HumanCount(metrics.hints)
+    );
+    if 0 < refused {
+        text.push_str(&format!(", {} calls refused", HumanCount(refused)));
+    }
+    text
+}
+
+/// Everything in one line; of backlog and lag, the longest.
+pub(super) fn summary(metrics: &Metrics, rates: &Rates) -> String {
+    let lanes = &metrics.lanes;
+    let sum = |count: fn(&LaneMetrics) -> u64| HumanCount(lanes.iter().map(count).sum());
+    let longest = |time: fn(&LaneMetrics) -> Duration| {
+        span(lanes.iter().filter(|lane| !lane.denied).map(time).max().unwrap_or_default())
+    };
+    let per_second = (0..lanes.len()).map(|lane| rates.events_per_second(lane)).sum();
+    let mut text = format!(
+        "{} events ({}/s), {} of {} blobs, {} windows, backlog {}, lag {}, {}",
+        sum(|lane| lane.records_delivered),
+        HumanCount(per_second),
+        sum(|lane| lane.blobs_delivered),
+        sum(|lane| lane.blobs_delivered + lane.blobs_pending),
+        sum(|lane| lane.windows_listed),
+        longest(|lane| lane.backlog),
+        longest(|lane| lane.lag),
+        requests(metrics, rates),
+    );
+    let figures: [(fn(&LaneMetrics) -> u64, &str); 3] = [
+        (|lane| lane.blobs_quarantined, "unreadable, retrying"),
+        (|lane| lane.records_filtered, "filtered"),
+        (|lane| lane.records_malformed, "malformed"),
+    ];
+    for (count, words) in figures {
+        let count: u64 = lanes.iter().map(count).sum();
+        if 0 < count {
+            text.push_str(&format!(", {} {words}", HumanCount(count)));
+        }
+    }
+    let denied = lanes.iter().filter(|lane| lane.denied).count();
+    if 0 < denied {
+        text.push_str(&format!(", {denied} of {} feeds denied", lanes.len()));
+    }
+    if 0 < metrics.losses_unacknowledged {
+        let losses = HumanCount(metrics.losses_unacknowledged);
+        text.push_str(&format!(", losses not acknowledged: {losses}"));
+    }
+    if lanes.iter().any(LaneMetrics::has_lost_data) {
+        text.push_str(DATA_LOST);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use expect_test::expect;
+
+    use super::*;
+    use crate::run::progress::tests::two_feeds;
+
+    #[test]
+    fn the_summary_says_what_was_done_and_what_is_left() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        rates.sample(start, &two_feeds(0, 0));
+        rates.sample(start + Duration::from_millis(900), &two_feeds(50, 5_000));
+        rates.sample(start + Duration::from_secs(10), &two_feeds(300, 50_000));
+        expect!["50,000 events (5,000/s), 1,234 of 1,300 blobs, 12 windows, backlog 2d 3h, lag 1m 5s, 300 requests/min of 2,000 allowed, 1 of 2 feeds denied"].assert_eq(&summary(&two_feeds(300, 50_000), &rates));
+    }
+
+    #[test]
+    fn what_is_out_of_the_ordinary_is_counted() {
+        let mut metrics = two_feeds(0, 0);
+        let text = summary(&metrics, &Rates::default());
+        assert!(!text.contains("malformed") && !text.contains("unreadable"), "{text}");
+        metrics.lanes[0].records_malformed = 1_007;
+        metrics.lanes[0].blobs_quarantined = 2;
+        let text = summary(&metrics, &Rates::default());
+        assert!(text.contains(", 2 unreadable, retrying, 1,007 malformed, "), "{text}");
+    }
+}
