@@ -8,7 +8,7 @@ use m365_audit_core::{Config, Machine, Metrics};
 use crate::client::seed;
 use crate::clocks::Clocks;
 use crate::credentials::Presenter;
-use crate::driver::{Driver, Inbox};
+use crate::driver::{Driver, Inbox, TICK, drive};
 use crate::error::{OpenError, RunError};
 use crate::handle::Handle;
 use crate::http::{Clients, Http};
@@ -74,16 +74,17 @@ impl Calls {
             http,
             presenter: &mut self.presenter,
             inbox: &mut self.inbox,
-            runtime: &self.runtime,
             sink,
             store: &mut self.store,
             webhook: None,
             status: None,
+            tick: TICK,
             flushed: Vec::new(),
+            uncommitted: None,
             look_at: Instant::now(),
             shutdown_told: false,
         };
-        match m365_audit_core::run(&mut self.caller, &mut driver) {
+        match self.runtime.block_on(drive(&mut self.caller, &mut driver)) {
             Ok(()) => self.caller.take_outcome(),
             Err(error) => {
                 let message = match error {

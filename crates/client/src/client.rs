@@ -11,7 +11,7 @@ use m365_audit_core::{Collector, Level, Outcome};
 
 use crate::clocks::Clocks;
 use crate::credentials::{Presenter, entropy};
-use crate::driver::{Driver, Inbox};
+use crate::driver::{Driver, Inbox, TICK, drive};
 use crate::error::{OpenError, RunError};
 use crate::handle::Handle;
 use crate::http::{Clients, Http};
@@ -20,7 +20,7 @@ use crate::runtime::Runtime;
 use crate::settings::{NativeOptions, Settings};
 use crate::sink::Sink;
 use crate::status::{Slot, Status};
-use crate::store::Store;
+use crate::store::{Store, Tally};
 use crate::webhook::{Receiver, WebhookOptions};
 
 /// Collects one tenant's records into a sink, on the calling thread.
@@ -35,6 +35,7 @@ pub struct Client<S> {
     presenter: Presenter,
     inbox: Inbox,
     runtime: Runtime,
+    tick: Duration,
     webhook: Option<Receiver>,
     /// Keeps the status to be seen. Before what it shows: at its end it writes that down.
     _shown: Option<Status>,
@@ -93,12 +94,24 @@ impl<S: Sink> Client<S> {
             presenter,
             inbox,
             runtime,
+            tick: TICK,
             webhook,
             status,
             _shown: None,
             runs: 0,
             store,
         })
+    }
+
+    /// The sink sees the metrics as often as this when nothing happens.
+    pub(crate) const fn tick(mut self, tick: Duration) -> Self {
+        self.tick = tick;
+        self
+    }
+
+    /// Counts what is written to the state file.
+    pub(crate) fn tally(&self) -> Option<Tally> {
+        self.store.tally()
     }
 
     /// Where notifications are received, if they are.
@@ -124,9 +137,15 @@ impl<S: Sink> Client<S> {
     /// # Errors
     /// The first failure of the store or the sink. Another run continues from what is stored.
     pub fn run(&mut self) -> Result<Outcome, RunError> {
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.collect())
+    }
+
+    /// As [`Client::run`], among others on few threads.
+    pub(crate) async fn collect(&mut self) -> Result<Outcome, RunError> {
         self.runs += 1;
         self.inbox.begin_run();
-        let stored = self.store.load().map_err(RunError::Store)?;
+        let stored = self.store.loaded().await.map_err(RunError::Store)?;
         self.status.iter().for_each(|status| status.begin(&stored));
         self.sink.resume(&stored).map_err(RunError::Sink)?;
         let config = self.settings.config.clone();
@@ -139,16 +158,17 @@ impl<S: Sink> Client<S> {
             http,
             presenter: &mut self.presenter,
             inbox: &mut self.inbox,
-            runtime: &self.runtime,
             sink: &mut self.sink,
             store: &mut self.store,
             webhook: self.webhook.as_ref(),
             status: self.status.as_ref(),
+            tick: self.tick,
             flushed: Vec::new(),
+            uncommitted: None,
             look_at: Instant::now(),
             shutdown_told: false,
         };
-        m365_audit_core::run(&mut collector, &mut driver)?;
+        drive(&mut collector, &mut driver).await?;
         self.sink.metrics(collector.metrics());
         self.status.iter().for_each(|status| status.end(collector.metrics()));
         if let Some(webhook) = &self.webhook {
@@ -164,15 +184,21 @@ impl<S: Sink> Client<S> {
     /// A stored state that cannot be continued from, and whatever fails after
     /// [`Handle::shutdown`].
     pub fn run_until_shutdown(&mut self) -> Result<Outcome, RunError> {
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.collect_until_shutdown())
+    }
+
+    /// As [`Client::run_until_shutdown`], among others on few threads.
+    pub(crate) async fn collect_until_shutdown(&mut self) -> Result<Outcome, RunError> {
         let mut pauses = RestartPause::new();
         loop {
             let start = Instant::now();
-            let error = match self.run() {
+            let error = match self.collect().await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
             // A sink that is beyond repair asks for the end while it fails.
-            if !error.is_passing() || self.inbox.pause(&self.runtime, Duration::ZERO) {
+            if !error.is_passing() || self.inbox.pause(Duration::ZERO).await {
                 return Err(error);
             }
             let pause = pauses.after(start.elapsed());
@@ -181,7 +207,7 @@ impl<S: Sink> Client<S> {
             self.status.iter().for_each(|status| status.fail(&problem));
             self.sink.log(Level::Error, &problem);
             self.sink.reset();
-            if self.inbox.pause(&self.runtime, pause) {
+            if self.inbox.pause(pause).await {
                 return Err(error);
             }
         }

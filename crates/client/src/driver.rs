@@ -1,10 +1,11 @@
-//! The native [`Io`]: connects one run of a machine to the wire, the store and the sink.
+//! The native [`Io`]: connects one run of a machine to the wire, the store and the sink. Waits
+//! without holding up a thread, so that a few of them drive many machines.
 
 use std::time::{Duration, Instant};
 
 use m365_audit_core::{
-    ACKNOWLEDGED, Batch, BatchId, Commit, Event, Input, Io, Metrics, Now, OutputShort, Presented,
-    REPLAY, Request, RequestId, Taken,
+    ACKNOWLEDGED, Batch, BatchId, Commit, Event, Input, Io, Machine, Metrics, Now, OutputShort,
+    Presented, REPLAY, Request, RequestId, Session, Step, Taken,
 };
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -15,14 +16,13 @@ use crate::credentials::Presenter;
 use crate::error::RunError;
 use crate::handle::{Handle, Message};
 use crate::http::Http;
-use crate::runtime::Runtime;
 use crate::sink::Sink;
 use crate::status::{HistoryNews, Slot};
 use crate::store::Store;
 use crate::webhook::Receiver;
 
 /// How often the sink sees the metrics when nothing happens.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 /// How often it is looked what somebody has written into the store beside this process.
 const STORE_LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -51,14 +51,17 @@ pub(crate) struct Driver<'a, S> {
     pub(crate) http: Http,
     pub(crate) presenter: &'a mut Presenter,
     pub(crate) inbox: &'a mut Inbox,
-    pub(crate) runtime: &'a Runtime,
     pub(crate) sink: &'a mut S,
     pub(crate) store: &'a mut Store,
     pub(crate) webhook: Option<&'a Receiver>,
     /// Where others see how it stands.
     pub(crate) status: Option<&'a Slot>,
+    /// How often the sink sees the metrics when nothing happens.
+    pub(crate) tick: Duration,
     /// Scratch space for [`Sink::flush`].
     pub(crate) flushed: Vec<BatchId>,
+    /// Handed over, and not stored yet.
+    pub(crate) uncommitted: Option<Commit>,
     /// When it is looked next what somebody has written into the store.
     pub(crate) look_at: Instant,
     /// Whether the core has been told to finish.
@@ -96,11 +99,9 @@ impl<S: Sink> Io for Driver<'_, S> {
         emitted.map(|()| Taken::Later)
     }
 
-    fn commit(&mut self, mut commit: Commit) -> Result<(), RunError> {
-        self.sink.stamp(&mut commit);
-        let news = self.status.map(|_| HistoryNews::of(&commit));
-        self.store.commit(commit).map_err(RunError::Store)?;
-        self.status.iter().zip(news).for_each(|(status, news)| status.remember(news));
+    /// Stored by [`drive`], before anything that follows.
+    fn commit(&mut self, commit: Commit) -> Result<(), RunError> {
+        self.uncommitted = Some(commit);
         Ok(())
     }
 
@@ -108,8 +109,39 @@ impl<S: Sink> Io for Driver<'_, S> {
         self.status.iter().for_each(|status| status.observe(&event));
         self.sink.observe(&event);
     }
+}
 
-    fn wait(
+/// Drives `machine` until it has finished.
+pub(crate) async fn drive<M: Machine, S: Sink>(
+    machine: &mut M,
+    driver: &mut Driver<'_, S>,
+) -> Result<(), RunError> {
+    let mut session = Session::new();
+    loop {
+        match session.step(machine, driver)? {
+            Step::Commit => driver.store().await?,
+            Step::Wait(timeout) => {
+                driver.wait(timeout, machine.metrics(), session.inputs()).await?;
+            }
+            Step::Paused | Step::Finished => return Ok(()),
+        }
+    }
+}
+
+impl<S: Sink> Driver<'_, S> {
+    /// Stores what was handed over. Other tenants go on meanwhile.
+    async fn store(&mut self) -> Result<(), RunError> {
+        let Some(mut commit) = self.uncommitted.take() else { return Ok(()) };
+        self.sink.stamp(&mut commit);
+        let news = self.status.map(|_| HistoryNews::of(&commit));
+        self.store.committed(commit).await.map_err(RunError::Store)?;
+        self.status.iter().zip(news).for_each(|(status, news)| status.remember(news));
+        Ok(())
+    }
+
+    /// Waits for inputs, at most for `timeout`, and answers all that are there; none if the time
+    /// has passed.
+    async fn wait(
         &mut self,
         timeout: Option<Duration>,
         metrics: &Metrics,
@@ -128,17 +160,16 @@ impl<S: Sink> Io for Driver<'_, S> {
             self.status.iter().for_each(|status| status.webhook(&metrics));
         }
         inputs.extend(self.inbox.shorts.drain(..).map(Input::OutputShort));
-        self.look_at_store(metrics, inputs);
+        self.look_at_store(metrics, inputs).await;
         inputs.extend(self.presenter.changed(Instant::now()).map(Input::Credential));
         if self.inbox.stop_at.is_some() && !self.shutdown_told {
             self.shutdown_told = true;
             inputs.push(Input::Shutdown);
         }
+        let tick = self.tick;
         let idle =
-            if inputs.is_empty() { timeout.unwrap_or(TICK).min(TICK) } else { Duration::ZERO };
-        let runtime = self.runtime;
-        let first = runtime.block_on(self.inbox.next(idle));
-        if let Some(first) = first {
+            if inputs.is_empty() { timeout.unwrap_or(tick).min(tick) } else { Duration::ZERO };
+        if let Some(first) = self.inbox.next(idle).await {
             self.take(first, inputs);
         }
         while inputs.len() < INPUTS_PER_WAIT_MAX
@@ -151,24 +182,21 @@ impl<S: Sink> Io for Driver<'_, S> {
             _ => Ok(()),
         }
     }
-}
 
-impl<S: Sink> Driver<'_, S> {
     /// Whether somebody wants hours once more, or has acknowledged losses, beside this process:
     /// looked at now and then. A store that cannot be read just now is looked at again.
-    fn look_at_store(&mut self, metrics: &Metrics, inputs: &mut Vec<Input>) {
+    async fn look_at_store(&mut self, metrics: &Metrics, inputs: &mut Vec<Input>) {
         let now = Instant::now();
         if now < self.look_at {
             return;
         }
         self.look_at = now + STORE_LOOK_EVERY;
-        let below = |prefix| self.store.keys_below(prefix).unwrap_or_default();
-        let wanted = below(REPLAY);
+        let wanted = self.store.keys_below(REPLAY).await.unwrap_or_default();
         if !wanted.is_empty() {
             inputs.push(Input::Replay(wanted));
         }
         if metrics.losses_unacknowledged > 0 {
-            let acknowledged = below(ACKNOWLEDGED);
+            let acknowledged = self.store.keys_below(ACKNOWLEDGED).await.unwrap_or_default();
             if !acknowledged.is_empty() {
                 inputs.push(Input::Acknowledged(acknowledged));
             }
@@ -217,8 +245,8 @@ impl Inbox {
         }
     }
 
-    /// The next message, or `None` if none comes in time. Gives the requests' tasks a turn even if
-    /// messages are waiting: they run only here.
+    /// The next message, or `None` if none comes in time. Gives the requests' tasks and other
+    /// tenants a turn even if messages are waiting.
     pub(crate) async fn next(&mut self, idle: Duration) -> Option<Message> {
         yield_now().await;
         let until_stop = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
@@ -228,11 +256,11 @@ impl Inbox {
     }
 
     /// Waits between two runs. Answers whether the end was asked for.
-    pub(crate) fn pause(&mut self, runtime: &Runtime, pause: Duration) -> bool {
+    pub(crate) async fn pause(&mut self, pause: Duration) -> bool {
         let resume_at = Instant::now() + pause;
         while self.stop_at.is_none() {
             let left = resume_at.saturating_duration_since(Instant::now());
-            match runtime.block_on(self.next(left)) {
+            match self.next(left).await {
                 Some(Message::Shutdown(grace)) => self.stop_within(grace),
                 Some(Message::Hint(_)) => self.handle.hint_taken(),
                 // About a run that is over.

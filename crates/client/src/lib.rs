@@ -46,6 +46,7 @@ mod guests;
 mod handle;
 mod http;
 mod look;
+mod open_files;
 mod proxy;
 mod restart;
 mod roots;
@@ -85,8 +86,8 @@ pub use settings::{NativeOptions, Settings, drop_unused, in_order};
 pub use sink::{SINK_KEYS, Sink};
 pub use status::{HistoryNews, STATUS_METRICS, Slot, Status, StatusError, StatusOptions};
 pub use store::{
-    Copied, DbOptions, DbState, Store, StoreError, amend, backup, inspect, inspect_tenant, probe,
-    restore, tenants_in,
+    Copied, DbOptions, DbState, Store, StoreError, Tally, Written, amend, backup, inspect,
+    inspect_tenant, probe, restore, tenants_in,
 };
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile, is_of_a_tenant};
 pub use tls::client_config as tls_config;

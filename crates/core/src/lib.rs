@@ -1,6 +1,6 @@
 //! The Microsoft 365 audit collection protocol as a sans-IO state machine.
 //!
-//! [`Collector`] takes [`Input`]s and yields [`Output`]s; [`run`] connects it to anything that
+//! [`Collector`] takes [`Input`]s and yields [`Output`]s; [`Session`] connects it to anything that
 //! implements [`Io`]. Time, randomness, the network and the state are the driver's: this crate does
 //! no I/O and reads no clock, so that the native client, the WASM component and a simulation run
 //! the very same code.
@@ -45,7 +45,7 @@ pub use contract::event::{Event, FeedEvent};
 pub use contract::feed::{ContentType, Feed, SourceName};
 pub use contract::histogram::{HISTOGRAMS, Histogram, samples};
 pub use contract::history::{FeedHistory, HISTORY, HourRow, HourStanding, is_past};
-pub use contract::io::{Input, Io, Machine, Output, OutputShort, Taken, run};
+pub use contract::io::{Input, Io, Machine, Output, OutputShort, Session, Step, Taken, Waits, run};
 pub use contract::level::Level;
 pub use contract::loss::{Causes, LossKind};
 pub use contract::metrics::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use m365_audit_core::{
     Batch, Collector, Commit, Config, Event, FeedEvent, Input, Io, Metrics, Now, Operation,
-    Presented, Request, RequestId, Stored, Taken, run,
+    Presented, Request, RequestId, Stored, Taken, Waits, run,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{Cause, Failure, Note};
@@ -114,6 +114,13 @@ impl<W: Wire> Io for Trial<'_, W> {
         }
     }
 
+    /// All is found out.
+    fn pauses(&self) -> bool {
+        self.trouble.is_some() || !(self.subscriptions || self.activities)
+    }
+}
+
+impl<W: Wire> Waits for Trial<'_, W> {
     fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -131,11 +138,6 @@ impl<W: Wire> Io for Trial<'_, W> {
             }
         }
         Ok(())
-    }
-
-    /// All is found out.
-    fn pauses(&self) -> bool {
-        self.trouble.is_some() || !(self.subscriptions || self.activities)
     }
 }
 

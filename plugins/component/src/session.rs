@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use m365_audit_core::{
     Batch as Records, BatchId, Collector, Commit, Envelope, Event, Input, Io, LineLimits,
-    LineWriter, Metrics, Now, Outcome, Presented, Request, RequestId, Taken, run,
+    LineWriter, Metrics, Now, Outcome, Presented, Request, RequestId, Taken, Waits, run,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{
@@ -274,6 +274,13 @@ impl<W: Wire> Io for Call<'_, W> {
         self.gathered.notes.push(notes::note(&event));
     }
 
+    /// A request that is parked waits for the end of the call; so do notes that have no room.
+    fn pauses(&self) -> bool {
+        self.parked.is_some() || NOTES_MAX <= self.gathered.notes.len()
+    }
+}
+
+impl<W: Wire> Waits for Call<'_, W> {
     fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -292,11 +299,6 @@ impl<W: Wire> Io for Call<'_, W> {
         let longest = if lingering { LINGER } else { timeout.min(left) };
         self.wire.wait(longest, inputs);
         if inputs.is_empty() && lingering { Err(End::More) } else { Ok(()) }
-    }
-
-    /// A request that is parked waits for the end of the call; so do notes that have no room.
-    fn pauses(&self) -> bool {
-        self.parked.is_some() || NOTES_MAX <= self.gathered.notes.len()
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use m365_audit_core::{
     Batch, BatchId, Collector, Commit, Config, Event, Feed, Headers, Input, Io, Metrics, Now,
     Operation, Presented, RawOptions, Request, RequestId, Stored, Taken, TransportError,
-    TransportErrorKind, Utc, run, summarize,
+    TransportErrorKind, Utc, Waits, run, summarize,
 };
 
 const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
@@ -352,7 +352,9 @@ impl Io for Life<'_, '_, '_> {
     }
 
     fn observe(&mut self, _: Event) {}
+}
 
+impl Waits for Life<'_, '_, '_> {
     fn wait(
         &mut self,
         timeout: Option<Duration>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use m365_audit_core::{
     Batch, Commit, Event, Input, Io, Machine, Metrics, Now, Presented, Request, RequestId, Taken,
+    Waits,
 };
 
 use crate::network::Service;
@@ -181,6 +182,12 @@ impl Io for Life<'_> {
         }
     }
 
+    fn pauses(&self) -> bool {
+        self.over
+    }
+}
+
+impl Waits for Life<'_> {
     fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -198,9 +205,5 @@ impl Io for Life<'_> {
             self.over(Ok(End::Paused));
         }
         Ok(())
-    }
-
-    fn pauses(&self) -> bool {
-        self.over
     }
 }

@@ -180,27 +180,27 @@ fn failed(path: &Path, error: &io::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Store;
     use super::super::options::DbOptions;
-    use super::super::sqlite::SqliteStore;
     use super::*;
     use m365_audit_core::Commit;
 
     const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
 
-    fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+    fn open(path: &Path) -> Result<Store, StoreError> {
         let options = DbOptions {
             path: path.into(),
             synchronous: "full".into(),
             journal_mode: "wal".into(),
             exclusive: false,
         };
-        SqliteStore::open(&options, TENANT)
+        Store::open(Some(&options), TENANT)
     }
 
-    fn put(store: &mut SqliteStore, value: &str) {
+    fn put(store: &mut Store, value: &str) {
         let changes = [("version", "1"), ("x", value)];
         let change = |(key, value): (&str, &str)| (key.to_owned(), Some(value.to_owned()));
-        store.commit(&Commit { changes: changes.into_iter().map(change).collect() }).unwrap();
+        store.commit(Commit { changes: changes.into_iter().map(change).collect() }).unwrap();
     }
 
     fn x(path: &Path) -> String {
@@ -336,7 +336,7 @@ mod tests {
         fs::remove_file(&other).unwrap();
         let mut store = open(&other).unwrap();
         let changes = [("x".to_owned(), Some("1".to_owned()))].into();
-        store.commit(&Commit { changes }).unwrap();
+        store.commit(Commit { changes }).unwrap();
         drop(store);
         let result = restore(&other, &db);
         assert!(matches!(result, Err(StoreError::Damaged { .. })), "{result:?}");

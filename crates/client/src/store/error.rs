@@ -14,7 +14,7 @@ pub enum DbState {
 }
 
 /// Why a state file is not used. Whatever it is, the file is left as it was.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Its directory does not exist.
     #[error("{path}: there is no such directory; remedy: create it, or name a file elsewhere",
@@ -35,12 +35,14 @@ pub enum StoreError {
         /// The lock that the other one holds.
         lock: PathBuf,
     },
-    /// Another process has locked the file itself.
-    #[error("{path}: locked by another process; remedy: stop that one, or switch its db.locking \
-        off", path = .path.display())]
+    /// Somebody else has locked the file itself, and for longer than a commit waits.
+    #[error("{path}: locked by {by}; remedy: stop that one, or switch its db.locking off",
+        path = .path.display())]
     Busy {
         /// The file.
         path: PathBuf,
+        /// Who that is.
+        by: String,
     },
     /// It is not a SQLite file.
     #[error("{path}: not a SQLite file; remedy: set db to another file", path = .path.display())]
@@ -83,4 +85,7 @@ pub enum StoreError {
         /// What the system or SQLite says.
         problem: String,
     },
+    /// The thread that writes for all has ended, which it never should.
+    #[error("the writer of the state has ended; remedy: report this with the log before it")]
+    Gone,
 }

@@ -1,18 +1,31 @@
 //! Where the state lives: a SQLite file, or memory if no file is configured.
+//!
+//! A file is opened once for all tenants of the process ([`files`]), and what they commit is
+//! gathered ([`group`]). Each tenant has a [`Store`] of its own, and waits for its own changes only.
 
 mod backup;
 mod error;
+mod files;
+mod group;
+mod holder;
 mod lock;
 mod look;
 mod options;
+mod places;
 mod sqlite;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use m365_audit_core::{Commit, Stored};
 
-use self::sqlite::SqliteStore;
+use self::files::SharedFile;
+use self::group::wait;
+use self::lock::TenantLock;
 
 pub use self::backup::{Copied, backup, restore};
 pub use self::error::{DbState, StoreError};
+pub use self::group::{Tally, Written};
 pub use self::look::{inspect_tenant, tenants_in};
 pub use self::options::DbOptions;
 pub use self::sqlite::{amend, inspect, probe};
@@ -26,19 +39,37 @@ enum Place {
     /// Lost with the process.
     Memory(Stored),
     /// In a file.
-    Sqlite(SqliteStore),
+    File(Member),
+}
+
+/// One tenant of a file. Fields are dropped in order: the lock goes last.
+#[derive(Debug)]
+struct Member {
+    file: Arc<SharedFile>,
+    path: PathBuf,
+    tenant: Arc<str>,
+    _lock: TenantLock,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.file.writer.leave();
+    }
 }
 
 impl Store {
-    /// Opens the file, creating it if need be, and locks the tenant in it; memory for `None`.
+    /// Opens the file, creating it if need be, and locks the tenant in it; memory for `None`. A
+    /// file that this process has open already is not opened again.
     ///
     /// # Errors
     /// See [`StoreError`]. A file that is refused is left as it was.
     pub fn open(db: Option<&DbOptions>, tenant: &str) -> Result<Self, StoreError> {
-        Ok(Self(match db {
-            Some(options) => Place::Sqlite(SqliteStore::open(options, tenant)?),
-            None => Place::Memory(Stored::new()),
-        }))
+        let Some(options) = db else { return Ok(Self(Place::Memory(Stored::new()))) };
+        let path = sqlite::locate(&options.path)?;
+        let lock = TenantLock::acquire(&path, tenant)?;
+        let file = files::shared(&path, options)?;
+        file.writer.enter();
+        Ok(Self(Place::File(Member { file, path, tenant: tenant.into(), _lock: lock })))
     }
 
     /// What messages call it.
@@ -46,19 +77,53 @@ impl Store {
     pub fn name(&self) -> String {
         match &self.0 {
             Place::Memory(_) => "memory".into(),
-            Place::Sqlite(store) => store.path().display().to_string(),
+            Place::File(member) => member.path.display().to_string(),
+        }
+    }
+
+    /// Counts what all tenants of this process write to it; `None`: nothing is written.
+    #[must_use]
+    pub fn tally(&self) -> Option<Tally> {
+        match &self.0 {
+            Place::Memory(_) => None,
+            Place::File(member) => Some(member.file.writer.tally()),
         }
     }
 
     /// What is stored for the tenant and a collector goes on from. Hours of its history that are
-    /// over stay in the file.
+    /// over stay in the file. Holds up the calling thread.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn load(&self) -> Result<Stored, StoreError> {
+        wait(self.loaded())
+    }
+
+    /// Stores all changes or, in case of an error, none. Holds up the calling thread until they
+    /// are durable.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        wait(self.committed(commit))
+    }
+
+    /// As [`Store::load`], without holding up anybody.
+    pub(crate) async fn loaded(&self) -> Result<Stored, StoreError> {
         match &self.0 {
             Place::Memory(stored) => Ok(stored.clone()),
-            Place::Sqlite(store) => store.load(),
+            Place::File(member) => member.file.writer.load(&member.tenant).await,
+        }
+    }
+
+    /// As [`Store::commit`], without holding up anybody.
+    pub(crate) async fn committed(&mut self, commit: Commit) -> Result<(), StoreError> {
+        match &mut self.0 {
+            Place::Memory(stored) => {
+                commit.apply(stored);
+                Ok(())
+            }
+            Place::File(member) => member.file.writer.commit(&member.tenant, commit).await,
         }
     }
 
@@ -66,26 +131,12 @@ impl Store {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) fn keys_below(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+    pub(crate) async fn keys_below(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         match &self.0 {
             Place::Memory(stored) => {
                 Ok(stored.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
             }
-            Place::Sqlite(store) => store.keys_below(prefix),
-        }
-    }
-
-    /// Stores all changes or, in case of an error, none.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        match &mut self.0 {
-            Place::Memory(stored) => {
-                commit.apply(stored);
-                Ok(())
-            }
-            Place::Sqlite(store) => store.commit(&commit),
+            Place::File(member) => member.file.writer.keys_below(&member.tenant, prefix).await,
         }
     }
 }
@@ -114,7 +165,7 @@ mod tests {
             let changes = pairs.clone().map(|(key, value)| (key, Some(value)));
             store.commit(Commit { changes: changes.into_iter().collect() }).unwrap();
             assert_eq!(store.load().unwrap(), Stored::from(pairs), "{name}");
-            assert_eq!(store.keys_below("a/").unwrap(), ["a/1", "a/2"], "{name}");
+            assert_eq!(wait(store.keys_below("a/")).unwrap(), ["a/1", "a/2"], "{name}");
         }
     }
 }

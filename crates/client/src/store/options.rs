@@ -6,7 +6,7 @@ use m365_audit_core::ConfigError;
 use m365_audit_core::config::Reader;
 
 /// Where and how the state is stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DbOptions {
     /// The SQLite file.
     pub path: PathBuf,

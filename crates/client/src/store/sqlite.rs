@@ -13,8 +13,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use super::error::{DbState, StoreError};
+use super::group::{Backend, Change};
+use super::holder::holder;
 use super::lock::TenantLock;
 use super::options::DbOptions;
+use super::places::{Opened, file_at, is_open};
 use crate::files::{open_private, refuse_link};
 
 /// `M365` in ASCII: marks a file as ours (SQLite's `application_id`).
@@ -40,38 +43,54 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// or a backup.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The state of one tenant in a file. Fields are dropped in order: the lock goes last.
+/// One connection to a file. Fields are dropped in order.
 #[derive(Debug)]
-pub(crate) struct SqliteStore {
+pub(super) struct SqliteFile {
     connection: Connection,
     path: PathBuf,
     /// Which file it was when it was opened.
-    place: Option<(u64, u64)>,
-    tenant: Box<str>,
-    _lock: TenantLock,
+    opened: Opened,
 }
 
-impl SqliteStore {
-    /// Opens or creates the file and locks the tenant in it.
-    pub(crate) fn open(options: &DbOptions, tenant: &str) -> Result<Self, StoreError> {
-        let path = locate(&options.path)?;
-        let lock = TenantLock::acquire(&path, tenant)?;
-        let connection = connect(&path, options)?;
-        let place = file_at(&path);
-        Ok(Self { connection, path, place, tenant: tenant.into(), _lock: lock })
+impl SqliteFile {
+    /// Opens the file, which is there, at its one true path.
+    pub(super) fn open(path: &Path, options: &DbOptions) -> Result<Self, StoreError> {
+        let opened = Opened::note(path);
+        let connection = connect(path, options)?;
+        Ok(Self { connection, path: path.into(), opened })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Stores the changes of each in one transaction. Fails as a whole: none is stored then.
+    fn commit_together(&mut self, group: &[Change]) -> rusqlite::Result<Results> {
+        let mut transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut results = Vec::with_capacity(group.len());
+        for change in group {
+            let mut savepoint = transaction.savepoint()?;
+            let applied = apply(&savepoint, &change.tenant, &change.commit);
+            if let Err(error) = &applied {
+                // A full disk may have ended the whole transaction; this fails then.
+                savepoint.rollback()?;
+                results.push(Err(explain(&self.path, error)));
+            } else {
+                results.push(Ok(()));
+            }
+            savepoint.commit()?;
+        }
+        transaction.commit()?;
+        Ok(results)
     }
+}
 
-    /// What is stored for the tenant and a collector goes on from: not the hours of its history
-    /// that are over, of which there are thousands.
-    pub(crate) fn load(&self) -> Result<Stored, StoreError> {
+type Results = Vec<Result<(), StoreError>>;
+
+impl Backend for SqliteFile {
+    /// Not the hours of its history that are over, of which there are thousands.
+    fn load(&self, tenant: &str) -> Result<Stored, StoreError> {
         let read = || -> rusqlite::Result<Stored> {
             let mut stored = Stored::new();
             let mut rows = self.connection.prepare_cached(OF_TENANT)?;
-            let mut rows = rows.query([&*self.tenant])?;
+            let mut rows = rows.query([tenant])?;
             while let Some(row) = rows.next()? {
                 let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
                 if !is_past(&key, &value) {
@@ -83,27 +102,26 @@ impl SqliteStore {
         read().map_err(|error| explain(&self.path, &error))
     }
 
-    /// The keys of the tenant that begin with `prefix`, which is ASCII.
-    pub(crate) fn keys_below(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+    fn keys_below(&self, tenant: &str, prefix: &str) -> Result<Vec<String>, StoreError> {
         let read = || -> rusqlite::Result<Vec<String>> {
             self.connection
                 .prepare_cached(
                     "SELECT key FROM m365_audit_state \
                      WHERE tenant = ?1 AND ?2 <= key AND key < ?2 || char(127)",
                 )?
-                .query_map([&*self.tenant, prefix], |row| row.get(0))?
+                .query_map([tenant, prefix], |row| row.get(0))?
                 .collect()
         };
         read().map_err(|error| explain(&self.path, &error))
     }
 
-    /// Stores all changes or, in case of an error, none.
-    ///
     /// What is written to a file that has been renamed, removed or replaced meanwhile, nobody would
-    /// find again.
-    pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        if file_at(&self.path) != self.place {
-            return Err(StoreError::Access {
+    /// find again. If all cannot be stored together, each is tried alone: a disk that has no room
+    /// for what one commits may have it for the others.
+    fn commit(&mut self, group: &[Change]) -> Results {
+        let all = |error: &StoreError| group.iter().map(|_| Err(error.clone())).collect();
+        if file_at(&self.path) != self.opened.place() {
+            return all(&StoreError::Access {
                 path: self.path.clone(),
                 problem: "renamed, removed or replaced while it was in use; remedy: stop the \
                           collector, put the file back (`m365-audit state restore`), and start \
@@ -111,27 +129,19 @@ impl SqliteStore {
                     .into(),
             });
         }
-        let mut write = || -> rusqlite::Result<()> {
-            let transaction =
-                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            apply(&transaction, &self.tenant, commit)?;
-            transaction.commit()
+        let error = match self.commit_together(group) {
+            Ok(results) => return results,
+            Err(error) => explain(&self.path, &error),
         };
-        write().map_err(|error| explain(&self.path, &error))
-    }
-}
-
-/// Which file is at a path: device and inode. None where there is no such thing.
-fn file_at(path: &Path) -> Option<(u64, u64)> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
+        // For a lock each would wait as long again.
+        if group.len() < 2 || matches!(error, StoreError::Busy { .. }) {
+            return all(&error);
+        }
+        let alone = |change| match self.commit_together(std::slice::from_ref(change)) {
+            Ok(mut results) => results.pop().unwrap_or(Ok(())),
+            Err(error) => Err(explain(&self.path, &error)),
+        };
+        group.iter().map(alone).collect()
     }
 }
 
@@ -245,7 +255,7 @@ pub fn probe(options: &DbOptions, tenant: &str) -> Result<DbState, StoreError> {
 }
 
 /// The file's one true path, so that two ways to name it meet at one lock. Creates it if need be.
-fn locate(path: &Path) -> Result<PathBuf, StoreError> {
+pub(super) fn locate(path: &Path) -> Result<PathBuf, StoreError> {
     let access = |error: std::io::Error| StoreError::Access {
         path: path.into(),
         problem: format!("cannot be opened: {error}"),
@@ -278,8 +288,12 @@ fn open_known(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Refuses a file that is neither empty nor begins as SQLite's do, before SQLite sees it.
+/// Refuses a file that is neither empty nor begins as SQLite's do, before SQLite sees it. One that
+/// is open already has passed, and must not be looked at by other means than SQLite's.
 pub(crate) fn require_magic(path: &Path) -> Result<(), StoreError> {
+    if is_open(path) {
+        return Ok(());
+    }
     let mut start = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
@@ -396,7 +410,9 @@ pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::NotADatabase) => StoreError::NotSqlite { path },
         // SQLite's general error: our statements do not fit the schema.
         Some(ErrorCode::Unknown) => StoreError::Damaged { path, problem },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Busy { by: holder(&path), path }
+        }
         _ => match error {
             rusqlite::Error::InvalidColumnType(..) => StoreError::Damaged { path, problem },
             _ => StoreError::Access { path, problem },
@@ -406,6 +422,7 @@ pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Store, group::wait};
     use super::*;
     use std::fs;
 
@@ -421,6 +438,10 @@ mod tests {
         }
     }
 
+    fn open(options: &DbOptions, tenant: &str) -> Result<Store, StoreError> {
+        Store::open(Some(options), tenant)
+    }
+
     fn commit(pairs: &[(&str, Option<&str>)]) -> Commit {
         let change = |&(key, value): &(&str, Option<&str>)| (key.to_owned(), value.map(Into::into));
         Commit { changes: pairs.iter().map(change).collect() }
@@ -430,7 +451,7 @@ mod tests {
     #[track_caller]
     fn refused(path: &Path, content: &[u8]) -> String {
         fs::write(path, content).unwrap();
-        let error = SqliteStore::open(&options(path), TENANT).unwrap_err().to_string();
+        let error = open(&options(path), TENANT).unwrap_err().to_string();
         assert!(fs::read(path).unwrap() == content, "the file was changed: {error}");
         assert!(error.contains(path.to_str().unwrap()), "{error}");
         assert!(error.contains("remedy: "), "{error}");
@@ -445,12 +466,12 @@ mod tests {
                 let path = dir.path().join(format!("{journal_mode}-{exclusive}.db"));
                 let options =
                     DbOptions { journal_mode: journal_mode.into(), exclusive, ..options(&path) };
-                let mut store = SqliteStore::open(&options, TENANT).unwrap();
+                let mut store = open(&options, TENANT).unwrap();
                 assert!(store.load().unwrap().is_empty());
-                store.commit(&commit(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
-                store.commit(&commit(&[("a", None), ("b", Some("3")), ("c", None)])).unwrap();
+                store.commit(commit(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
+                store.commit(commit(&[("a", None), ("b", Some("3")), ("c", None)])).unwrap();
                 drop(store);
-                let store = SqliteStore::open(&options, TENANT).unwrap();
+                let store = open(&options, TENANT).unwrap();
                 let expected = Stored::from([("b".to_owned(), "3".to_owned())]);
                 assert_eq!(store.load().unwrap(), expected);
                 drop(store);
@@ -463,9 +484,9 @@ mod tests {
     fn hours_of_the_history_that_are_over_are_not_loaded_and_stay_in_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.db");
-        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let mut store = open(&options(&path), TENANT).unwrap();
         let (over, open) = ("history/DLP.All/490000", "history/DLP.All/490001");
-        store.commit(&commit(&[(over, Some("l1d1a7")), (open, Some("l1d1a3"))])).unwrap();
+        store.commit(commit(&[(over, Some("l1d1a7")), (open, Some("l1d1a3"))])).unwrap();
         assert_eq!(store.load().unwrap().into_keys().collect::<Vec<_>>(), [open]);
         assert_eq!(inspect(&path).unwrap()[TENANT].len(), 2);
     }
@@ -474,17 +495,17 @@ mod tests {
     fn a_state_can_be_amended_beside_the_collector_that_holds_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.db");
-        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
-        store.commit(&commit(&[("loss/1", Some("x")), ("lossy", Some("y"))])).unwrap();
+        let mut store = open(&options(&path), TENANT).unwrap();
+        store.commit(commit(&[("loss/1", Some("x")), ("lossy", Some("y"))])).unwrap();
         let amended = amend(&path, TENANT, |stored| {
             assert_eq!(stored["loss/1"], "x");
             commit(&[("acknowledged/1", Some("me"))])
         });
         assert_eq!(amended.unwrap().changes.len(), 1);
-        assert_eq!(store.keys_below("acknowledged/").unwrap(), ["acknowledged/1"]);
-        assert_eq!(store.keys_below("loss/").unwrap(), ["loss/1"]);
+        assert_eq!(wait(store.keys_below("acknowledged/")).unwrap(), ["acknowledged/1"]);
+        assert_eq!(wait(store.keys_below("loss/")).unwrap(), ["loss/1"]);
         // Neither has written over the other.
-        store.commit(&commit(&[("loss/2", Some("z"))])).unwrap();
+        store.commit(commit(&[("loss/2", Some("z"))])).unwrap();
         let keys: Vec<_> = store.load().unwrap().into_keys().collect();
         assert_eq!(keys, ["acknowledged/1", "loss/1", "loss/2", "lossy"]);
         assert!(
@@ -500,10 +521,10 @@ mod tests {
     fn tenants_share_a_file_and_see_only_their_own() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.db");
-        let mut one = SqliteStore::open(&options(&path), TENANT).unwrap();
-        let mut two = SqliteStore::open(&options(&path), OTHER).unwrap();
-        one.commit(&commit(&[("a", Some("1"))])).unwrap();
-        two.commit(&commit(&[("a", Some("2"))])).unwrap();
+        let mut one = open(&options(&path), TENANT).unwrap();
+        let mut two = open(&options(&path), OTHER).unwrap();
+        one.commit(commit(&[("a", Some("1"))])).unwrap();
+        two.commit(commit(&[("a", Some("2"))])).unwrap();
         assert_eq!(one.load().unwrap()["a"], "1");
         assert_eq!(two.load().unwrap()["a"], "2");
         // While both are at work.
@@ -514,15 +535,15 @@ mod tests {
     fn a_second_collector_is_refused_until_the_first_has_gone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.db");
-        let first = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let first = open(&options(&path), TENANT).unwrap();
         let detour = dir.path().join(".").join("state.db");
         for way in [&path, &detour] {
-            let error = SqliteStore::open(&options(way), TENANT).unwrap_err();
+            let error = open(&options(way), TENANT).unwrap_err();
             assert!(matches!(error, StoreError::InUse { .. }), "{error}");
             assert!(error.to_string().contains("state.db"), "{error}");
         }
         drop(first);
-        SqliteStore::open(&options(&path), TENANT).unwrap();
+        open(&options(&path), TENANT).unwrap();
     }
 
     #[test]
@@ -533,8 +554,8 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         let missing = probe(&options(&dir.path().join("none").join("state.db")), TENANT);
         assert!(matches!(missing, Err(StoreError::NoDirectory { .. })), "{missing:?}");
-        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
-        store.commit(&commit(&[("a", Some("1"))])).unwrap();
+        let mut store = open(&options(&path), TENANT).unwrap();
+        store.commit(commit(&[("a", Some("1"))])).unwrap();
         assert_eq!(probe(&options(&path), TENANT).unwrap(), DbState::InUse);
         assert_eq!(probe(&options(&path), "another").unwrap(), DbState::Writable);
         drop(store);
@@ -546,9 +567,9 @@ mod tests {
         assert!(matches!(foreign, Err(StoreError::NotSqlite { .. })), "{foreign:?}");
         // What a collector would refuse, a probe does not call fit for use.
         let path = dir.path().join("damaged.db");
-        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let mut store = open(&options(&path), TENANT).unwrap();
         let many = (0..200).map(|n| (format!("key/{n}"), Some("x".repeat(200)))).collect();
-        store.commit(&Commit { changes: many }).unwrap();
+        store.commit(Commit { changes: many }).unwrap();
         drop(store);
         let mut broken = fs::read(&path).unwrap();
         broken[3 * 4096..4 * 4096].fill(0xA5);
@@ -562,7 +583,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.db");
         let exclusive = DbOptions { exclusive: true, ..options(&path) };
-        let _first = SqliteStore::open(&exclusive, TENANT).unwrap();
+        let _first = open(&exclusive, TENANT).unwrap();
         let connection = Connection::open(&path).unwrap();
         connection.busy_timeout(Duration::ZERO).unwrap();
         let error = identify(&connection, &path).unwrap_err();
@@ -586,7 +607,7 @@ mod tests {
     fn a_newer_schema_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let newer = dir.path().join("newer.db");
-        drop(SqliteStore::open(&options(&newer), TENANT).unwrap());
+        drop(open(&options(&newer), TENANT).unwrap());
         Connection::open(&newer).unwrap().pragma_update(None, "user_version", 7).unwrap();
         let text = refused(&dir.path().join("state.db"), &fs::read(&newer).unwrap());
         assert!(text.contains("schema 7"), "{text}");
@@ -596,9 +617,10 @@ mod tests {
     fn closing_a_file_that_was_refused_writes_no_log_into_it() {
         let dir = tempfile::tempdir().unwrap();
         let (path, used) = (dir.path().join("state.db"), dir.path().join("used.db"));
-        let store = SqliteStore::open(&options(&used), TENANT).unwrap();
+        let _store = open(&options(&used), TENANT).unwrap();
         // A newer version was at work, and what it wrote is still in its log.
-        store.connection.pragma_update(None, "user_version", 7).unwrap();
+        let newer = Connection::open(&used).unwrap();
+        newer.pragma_update(None, "user_version", 7).unwrap();
         let log = |path: &Path| path.with_extension("db-wal");
         fs::copy(&used, &path).unwrap();
         fs::copy(log(&used), log(&path)).unwrap();
@@ -609,7 +631,7 @@ mod tests {
             let after = (fs::read(&path).unwrap(), fs::read(log(&path)).unwrap());
             assert!(after == before, "the file or its log was changed");
         };
-        refused(SqliteStore::open(&options(&path), TENANT).map(drop));
+        refused(open(&options(&path), TENANT).map(drop));
         refused(probe(&options(&path), TENANT).map(drop));
         refused(amend(&path, TENANT, |_| Commit::default()).map(drop));
     }
@@ -618,7 +640,7 @@ mod tests {
     fn what_is_amended_while_nobody_is_at_work_leaves_no_log_behind() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.db");
-        drop(SqliteStore::open(&options(&path), TENANT).unwrap());
+        drop(open(&options(&path), TENANT).unwrap());
         amend(&path, TENANT, |_| commit(&[("a", Some("1"))])).unwrap();
         assert!(!path.with_extension("db-wal").exists());
         assert_eq!(inspect(&path).unwrap()[TENANT]["a"], "1");
@@ -633,7 +655,7 @@ mod tests {
         // The name is just short enough; those of what lies beside the file are not.
         let long = dir.path().join("x".repeat(250));
         for error in [
-            SqliteStore::open(&options(&below), TENANT).map(drop).unwrap_err(),
+            open(&options(&below), TENANT).map(drop).unwrap_err(),
             probe(&options(&below), TENANT).map(drop).unwrap_err(),
             probe(&options(&long), TENANT).map(drop).unwrap_err(),
         ] {
@@ -651,9 +673,9 @@ mod tests {
         let text = refused(&path, &content);
         assert!(text.contains("not a SQLite file"), "{text}");
         fs::remove_file(&path).unwrap();
-        let store = SqliteStore::open(&options(&path), TENANT).unwrap();
+        let store = open(&options(&path), TENANT).unwrap();
         let insert = "INSERT INTO m365_audit_state VALUES (?1, 'a', x'00')";
-        store.connection.execute(insert, [TENANT]).unwrap();
+        Connection::open(&path).unwrap().execute(insert, [TENANT]).unwrap();
         let error = store.load().unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     }
@@ -662,9 +684,9 @@ mod tests {
     fn damage_is_found_before_anything_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole.db");
-        let mut store = SqliteStore::open(&options(&whole), TENANT).unwrap();
+        let mut store = open(&options(&whole), TENANT).unwrap();
         let large = "x".repeat(100_000);
-        store.commit(&commit(&[("a", Some(&large)), ("b", Some(&large))])).unwrap();
+        store.commit(commit(&[("a", Some(&large)), ("b", Some(&large))])).unwrap();
         drop(store);
         let whole = fs::read(&whole).unwrap();
 
@@ -680,10 +702,10 @@ mod tests {
         let text = refused(&path, &whole[..50]);
         assert!(text.contains("damaged"), "{text}");
 
-        drop(SqliteStore::open(&options(&dir.path().join("bare.db")), TENANT).unwrap());
+        drop(open(&options(&dir.path().join("bare.db")), TENANT).unwrap());
         let bare = dir.path().join("bare.db");
         Connection::open(&bare).unwrap().execute_batch("DROP TABLE m365_audit_state").unwrap();
-        let error = SqliteStore::open(&options(&bare), TENANT).unwrap().load().unwrap_err();
+        let error = open(&options(&bare), TENANT).unwrap().load().unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     }
 
@@ -692,22 +714,22 @@ mod tests {
     fn nothing_is_committed_to_a_file_that_is_not_at_its_path_any_more() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("state.db"), dir.path().join("other.db"));
-        let mut store = SqliteStore::open(&options(&path), TENANT).unwrap();
-        store.commit(&commit(&[("a", Some("1"))])).unwrap();
+        let mut store = open(&options(&path), TENANT).unwrap();
+        store.commit(commit(&[("a", Some("1"))])).unwrap();
         fs::rename(&path, &other).unwrap();
-        let gone = store.commit(&commit(&[("a", Some("2"))])).unwrap_err().to_string();
+        let gone = store.commit(commit(&[("a", Some("2"))])).unwrap_err().to_string();
         assert!(gone.contains("renamed, removed or replaced"), "{gone}");
         fs::write(&path, "").unwrap();
-        store.commit(&commit(&[("a", Some("2"))])).unwrap_err();
+        store.commit(commit(&[("a", Some("2"))])).unwrap_err();
         fs::rename(&other, &path).unwrap();
-        store.commit(&commit(&[("a", Some("3"))])).unwrap();
+        store.commit(commit(&[("a", Some("3"))])).unwrap();
     }
 
     #[test]
     fn a_missing_directory_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("missing").join("state.db");
-        let error = SqliteStore::open(&options(&path), TENANT).unwrap_err().to_string();
+        let error = open(&options(&path), TENANT).unwrap_err().to_string();
         assert!(error.contains("missing: there is no such directory"), "{error}");
     }
 
@@ -716,12 +738,114 @@ mod tests {
     fn new_files_are_for_their_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
-        let mut store = SqliteStore::open(&options(&dir.path().join("state.db")), TENANT).unwrap();
-        store.commit(&commit(&[("a", Some("1"))])).unwrap();
+        let mut store = open(&options(&dir.path().join("state.db")), TENANT).unwrap();
+        store.commit(commit(&[("a", Some("1"))])).unwrap();
         let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(Result::unwrap).collect();
         assert!(3 <= files.len());
         for file in files {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{file:?}");
         }
+    }
+
+    fn changes(of: &[(&str, &str)]) -> Vec<Change> {
+        let change = |&(tenant, value): &(&str, &str)| Change {
+            tenant: tenant.into(),
+            commit: commit(&[("a", Some(value)), ("b", Some("1"))]),
+        };
+        of.iter().map(change).collect()
+    }
+
+    fn new_file(path: &Path) -> SqliteFile {
+        fs::write(path, "").unwrap();
+        SqliteFile::open(path, &options(path)).unwrap()
+    }
+
+    #[test]
+    fn what_one_tenant_cannot_store_is_neither_stored_nor_in_the_way_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = new_file(&dir.path().join("state.db"));
+        let trigger = "CREATE TEMP TRIGGER no BEFORE INSERT ON main.m365_audit_state \
+                       WHEN NEW.tenant = 'two' AND NEW.key = 'b' \
+                       BEGIN SELECT RAISE(ABORT, 'refused'); END";
+        file.connection.execute_batch(trigger).unwrap();
+        let results = file.commit(&changes(&[("one", "x"), ("two", "x"), ("three", "x")]));
+        let stored: Vec<_> = results.iter().map(Result::is_ok).collect();
+        assert_eq!(stored, [true, false, true]);
+        assert!(results[1].as_ref().unwrap_err().to_string().contains("refused"), "{results:?}");
+        let kept = ["one", "two", "three"].map(|tenant| file.load(tenant).unwrap().len());
+        assert_eq!(kept, [2, 0, 2]);
+    }
+
+    #[test]
+    fn a_full_disk_fails_those_that_have_no_room_and_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for large_at in [0, 1, 2] {
+            let mut file = new_file(&dir.path().join(format!("state-{large_at}.db")));
+            file.connection.pragma_update(None, "max_page_count", 40).unwrap();
+            let large = "x".repeat(1_000_000);
+            let mut of = [("one", "y"), ("two", "y"), ("three", "y")];
+            of[large_at].1 = &large;
+            let results = file.commit(&changes(&of));
+            for (at, (tenant, _)) in of.iter().enumerate() {
+                assert_eq!(results[at].is_ok(), at != large_at, "{large_at}: {results:?}");
+                let kept = file.load(tenant).unwrap().len();
+                assert_eq!(kept, if at == large_at { 0 } else { 2 }, "{large_at}: {tenant}");
+            }
+            // And there is room again.
+            file.connection.pragma_update(None, "max_page_count", 4_000).unwrap();
+            assert!(file.commit(&changes(&of)).iter().all(Result::is_ok));
+        }
+    }
+
+    #[test]
+    fn a_lock_of_somebody_else_fails_all_and_is_told_after_the_time_that_a_commit_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut file = new_file(&path);
+        file.connection.busy_timeout(Duration::from_millis(20)).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let group = changes(&[("one", "x"), ("two", "x")]);
+        for result in file.commit(&group) {
+            assert!(matches!(result, Err(StoreError::Busy { .. })), "{result:?}");
+        }
+        assert_eq!(inspect(&path).unwrap().len(), 0);
+        other.execute_batch("COMMIT").unwrap();
+        assert!(file.commit(&group).iter().all(Result::is_ok));
+        assert_eq!(inspect(&path).unwrap().len(), 2);
+    }
+
+    /// The locks that this process holds for writing on the file.
+    #[cfg(target_os = "linux")]
+    fn locks_on(path: &Path) -> usize {
+        use std::os::unix::fs::MetadataExt;
+        let end = format!(":{}", fs::metadata(path).unwrap().ino());
+        let own = std::process::id().to_string();
+        let held = |line: &&str| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            words.contains(&&*own) && words.iter().any(|word| word.ends_with(&end))
+        };
+        fs::read_to_string("/proc/locks").unwrap().lines().filter(held).count()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn looking_at_a_file_that_is_open_lets_go_of_none_of_its_locks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let exclusive = DbOptions { exclusive: true, ..options(&path) };
+        let mut store = open(&exclusive, TENANT).unwrap();
+        store.commit(commit(&[("a", Some("1"))])).unwrap();
+        let locks = locks_on(&path);
+        assert!(0 < locks);
+        // Each of them has its reasons to fail; that is not the question.
+        drop(inspect(&path));
+        drop(probe(&exclusive, TENANT));
+        drop(amend(&path, TENANT, |_| Commit::default()));
+        drop(crate::store::tenants_in(&path));
+        drop(crate::store::backup(&path, &dir.path().join("copy.db")));
+        drop(open(&exclusive, OTHER));
+        drop(open(&options(&path), OTHER));
+        assert_eq!(locks_on(&path), locks);
     }
 }

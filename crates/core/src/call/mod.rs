@@ -8,8 +8,8 @@
 //!
 //! ```no_run
 //! use m365_audit_core::call::{Call, Caller, Reply};
-//! # use m365_audit_core::{Config, Io, Now};
-//! # fn example<I: Io>(config: Config, now: Now, io: &mut I) -> Result<(), I::Error> {
+//! # use m365_audit_core::{Config, Now, Waits};
+//! # fn example<I: Waits>(config: Config, now: Now, io: &mut I) -> Result<(), I::Error> {
 //! let mut caller = Caller::new(config, 1, now);
 //! caller.begin(Call::ListSubscriptions);
 //! m365_audit_core::run(&mut caller, io)?;

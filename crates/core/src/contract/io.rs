@@ -4,9 +4,11 @@
 //!
 //! After any number of [`Machine::handle_input`] calls, the driver calls
 //! [`Machine::poll_output`] until it answers [`Output::Wait`] or [`Output::Finished`], and
-//! performs each output in the order it is given; inputs may also come in between. [`run`] is that
-//! loop, and the specification of a
-//! driver: the native client, the component and the tests differ only in their [`Io`].
+//! performs each output in the order it is given; inputs may also come in between. [`Session::step`]
+//! is that loop, and the specification of a driver: the native client, the component and the tests
+//! differ only in their [`Io`]. A driver that has a thread to itself calls [`run`], which waits where
+//! the machine does ([`Waits`]); one that drives many machines on few threads takes their steps
+//! itself, and waits for them all.
 //!
 //! Two machines speak it: the [`Collector`](crate::Collector), and the
 //! [`Caller`](crate::call::Caller) for single operations.
@@ -131,13 +133,13 @@ pub trait Machine {
 /// When the host takes responsibility for a batch that it is handed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It has it: [`run`] tells the machine.
+    /// It has it: the session tells the machine.
     AtOnce,
     /// [`Input::Delivered`] or [`Input::Returned`] will say.
     Later,
 }
 
-/// What a driver offers. All methods but [`Io::wait`] return at once.
+/// What a driver offers. All methods return at once.
 pub trait Io {
     /// A failure of the host's own machinery: the state cannot be written, the sink is gone.
     type Error;
@@ -158,13 +160,22 @@ pub trait Io {
     /// If the sink can never take it. A sink that is merely busy keeps the batch: the core emits no
     /// more than its undelivered limit allows.
     fn emit(&mut self, batch: Batch) -> Result<Taken, Self::Error>;
-    /// Writes state changes.
+    /// Writes state changes. They are durable before the next step, whoever sees to that.
     ///
     /// # Errors
     /// If they are not stored. The caller must then start again from what is stored.
     fn commit(&mut self, commit: Commit) -> Result<(), Self::Error>;
     /// Shows an event.
     fn observe(&mut self, event: Event);
+    /// Whether to leave it at what was performed so far. Asked before each output; another session
+    /// of the same machine goes on from there.
+    fn pauses(&self) -> bool {
+        false
+    }
+}
+
+/// A driver that has a thread to itself: its [`Io::commit`] comes back when the changes are stored.
+pub trait Waits: Io {
     /// Waits for inputs, at most for `timeout` (`None`: for ever), and answers all that are there;
     /// none if the time has passed. `metrics` are those of the machine, and settled.
     ///
@@ -176,49 +187,104 @@ pub trait Io {
         metrics: &Metrics,
         inputs: &mut Vec<Input>,
     ) -> Result<(), Self::Error>;
-    /// Whether to leave it at what was performed so far. Asked before each output; another [`run`]
-    /// of the same machine goes on from there.
-    fn pauses(&self) -> bool {
-        false
+}
+
+/// What has to happen before a session's next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Changes were handed to [`Io::commit`]: they must be durable.
+    Commit,
+    /// An input must come, or this much time pass (`None`: no timer). What comes goes into
+    /// [`Session::inputs`].
+    Wait(Option<Duration>),
+    /// The driver pauses: it decides.
+    Paused,
+    /// The machine has finished: nothing.
+    Finished,
+}
+
+/// Drives a machine up to where something has to be waited for, again and again.
+#[derive(Debug, Default)]
+pub struct Session {
+    inputs: Vec<Input>,
+    /// Whether the last step was to wait.
+    waited: bool,
+}
+
+impl Session {
+    /// A session that has taken no step.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What came while it was waited for, to be filled before the next step; nothing: the time has
+    /// passed.
+    pub const fn inputs(&mut self) -> &mut Vec<Input> {
+        &mut self.inputs
+    }
+
+    /// Performs what `machine` wants done up to where it has to be waited.
+    ///
+    /// # Errors
+    /// The first failure of `io`. Everything delivered and committed before stays so; what was in
+    /// flight is collected again by the next collector that starts from the stored state.
+    pub fn step<M: Machine, I: Io>(
+        &mut self,
+        machine: &mut M,
+        io: &mut I,
+    ) -> Result<Step, I::Error> {
+        if std::mem::take(&mut self.waited) {
+            let now = io.now();
+            if self.inputs.is_empty() {
+                machine.handle_input(now, Input::Timeout);
+            }
+            for input in self.inputs.drain(..) {
+                machine.handle_input(now, input);
+            }
+        }
+        while !io.pauses() {
+            match machine.poll_output(io.now()) {
+                Output::Request { id, request, timeout } => io.send(id, request, timeout),
+                Output::Read(id) => io.read(id),
+                Output::Cancel(id) => io.cancel(id),
+                Output::Credential => {
+                    let presented = io.credential();
+                    machine.handle_input(io.now(), Input::Credential(presented));
+                }
+                Output::Batch(batch) => {
+                    let id = batch.id;
+                    if io.emit(batch)? == Taken::AtOnce {
+                        machine.handle_input(io.now(), Input::Delivered(id));
+                    }
+                }
+                Output::Commit(commit) => {
+                    io.commit(commit)?;
+                    return Ok(Step::Commit);
+                }
+                Output::Event(event) => io.observe(event),
+                Output::Wait(timeout) => {
+                    self.waited = true;
+                    return Ok(Step::Wait(timeout));
+                }
+                Output::Finished => return Ok(Step::Finished),
+            }
+        }
+        Ok(Step::Paused)
     }
 }
 
-/// Drives `machine` until it has finished, or `io` pauses.
+/// Drives `machine` on the calling thread until it has finished, or `io` pauses.
 ///
 /// # Errors
-/// The first failure of `io`. Everything delivered and committed before stays so; what was in
-/// flight is collected again by the next collector that starts from the stored state.
-pub fn run<M: Machine, I: Io>(machine: &mut M, io: &mut I) -> Result<(), I::Error> {
-    let mut inputs = Vec::new();
-    while !io.pauses() {
-        match machine.poll_output(io.now()) {
-            Output::Request { id, request, timeout } => io.send(id, request, timeout),
-            Output::Read(id) => io.read(id),
-            Output::Cancel(id) => io.cancel(id),
-            Output::Credential => {
-                let presented = io.credential();
-                machine.handle_input(io.now(), Input::Credential(presented));
-            }
-            Output::Batch(batch) => {
-                let id = batch.id;
-                if io.emit(batch)? == Taken::AtOnce {
-                    machine.handle_input(io.now(), Input::Delivered(id));
-                }
-            }
-            Output::Commit(commit) => io.commit(commit)?,
-            Output::Event(event) => io.observe(event),
-            Output::Wait(timeout) => {
-                io.wait(timeout, machine.metrics(), &mut inputs)?;
-                let now = io.now();
-                if inputs.is_empty() {
-                    machine.handle_input(now, Input::Timeout);
-                }
-                for input in inputs.drain(..) {
-                    machine.handle_input(now, input);
-                }
-            }
-            Output::Finished => break,
+/// As [`Session::step`].
+pub fn run<M: Machine, I: Waits>(machine: &mut M, io: &mut I) -> Result<(), I::Error> {
+    let mut session = Session::new();
+    loop {
+        match session.step(machine, io)? {
+            Step::Commit => {}
+            Step::Wait(timeout) => io.wait(timeout, machine.metrics(), session.inputs())?,
+            Step::Paused | Step::Finished => return Ok(()),
         }
     }
-    Ok(())
 }

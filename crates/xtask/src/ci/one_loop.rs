@@ -1,4 +1,4 @@
-//! Outputs of a machine are taken in one place: the core's `run`. What has a loop of its own
+//! Outputs of a machine are taken in one place: the core's `Session`. What has a loop of its own
 //! forgets an output sooner or later.
 
 use std::fs;
@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<()> {
             broken.extend(lines(&text).with_context(|| shown.clone())?.map(|line| {
                 format!(
                     "{shown}:{line}: takes outputs of a machine by itself: implement `Io`, and \
-                     call `run`"
+                     call `run`, or take the steps of a `Session`"
                 )
             }));
         }
