@@ -184,6 +184,7 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "metadata") => "record",
         (None, "metadata_key") => "m365_audit",
         (None, "record_key") => "o365audit",
+        (None, "workers") => "4",
         (None, "add_fields") => "integration=office365",
         (None, "content_type_field") => "Subscription",
         (None, "output_rotate_bytes") => "100M",

@@ -1,36 +1,38 @@
-//! Many tenants in one process: a thread, a client and a budget each; one transport, one set of
-//! roots and one pool of connections for all. What happens to one tenant leaves the others alone.
-//!
-//! The threads mostly wait. One loop for all would need less memory, but a slow disk, a blocked
-//! output or a panic of one tenant would stop the others.
+//! Many tenants in one process: a client and a budget each; one transport, one set of roots, one
+//! pool of connections and one writer of the state for all. A few workers drive them all, each many
+//! in turn. What happens to one tenant leaves the others alone: also its panic ends no more than its
+//! own run.
 
-use std::any::Any;
+mod life;
+mod machinery;
+mod starts;
+
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use m365_audit_core::{ContentRef, Level, Outcome};
+use m365_audit_core::{ContentRef, Level};
+use tokio::task::JoinHandle;
 
 use crate::client::{Client, tell_of_status, warn};
 use crate::error::OpenError;
 use crate::handle::Handle;
-use crate::http::Clients;
+use crate::open_files::make_room;
 use crate::restart::RestartPause;
-use crate::runtime::Runtime;
 use crate::sink::Sink;
 use crate::status::{Slot, Status};
+use crate::store::Tally;
 use crate::tenants::{Tenant, Tenants, TenantsFile};
+
+use self::life::{Ended, collect};
+use self::machinery::{Machinery, need, tick};
+use self::starts::start_after;
 
 /// How often the file is looked at. One `stat` call each.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a tenant that leaves, or changes, may still confirm what it has emitted.
 const LEAVE_GRACE: Duration = Duration::from_secs(10);
-
-/// Unused connections that are kept to a host, for all tenants together.
-const CONNECTIONS_KEPT_MAX: usize = 256;
 
 /// What a packaging offers to a fleet.
 pub trait FleetHost: Send {
@@ -66,8 +68,10 @@ pub struct Fleet<H> {
     file: TenantsFile,
     stamp: Option<(SystemTime, u64)>,
     once: bool,
-    transport: Option<(Clients, Runtime)>,
+    machinery: Option<Machinery>,
     status: Option<Status>,
+    /// What is written to the state files, those of earlier runs included.
+    tallies: Vec<Tally>,
     members: BTreeMap<Box<str>, Member>,
     /// Counts the starts of all, so that the end of an earlier run is not taken for a later one's.
     starts: u64,
@@ -90,20 +94,12 @@ struct Member {
 
 #[derive(Debug)]
 enum State {
-    /// A thread runs its client.
-    Running { handle: Handle, thread: JoinHandle<()>, since: Instant },
-    /// It has failed and is started again at this time.
+    /// A worker drives its client.
+    Running { handle: Handle, task: JoinHandle<()>, since: Instant },
+    /// It is started at this time, for the first time or after a failure.
     Resting { until: Instant },
     /// It has come to its end, with `once`.
     Done(Ended),
-}
-
-/// How one run of a client ended.
-#[derive(Clone, Debug)]
-enum Ended {
-    Complete,
-    Incomplete,
-    Failed(String),
 }
 
 #[derive(Debug)]
@@ -155,8 +151,9 @@ impl<H: FleetHost> Fleet<H> {
             file,
             stamp,
             once,
-            transport: None,
+            machinery: None,
             status: None,
+            tallies: Vec::new(),
             members: BTreeMap::new(),
             starts: 0,
             failed: 0,
@@ -165,12 +162,11 @@ impl<H: FleetHost> Fleet<H> {
         };
         if let Some(first) = tenants.tenants.first() {
             warn(&first.settings.native, |level, text| fleet.host.log(None, level, text));
-            // Options of the transport are those of the instance, the same in every tenant.
-            let mut options = first.settings.native.clone();
-            let wanted = options.in_flight_max.saturating_mul(tenants.tenants.len());
-            options.in_flight_max = wanted.min(CONNECTIONS_KEPT_MAX).max(options.in_flight_max);
-            let clients = Clients::new(&options)?;
-            fleet.transport = Some((clients, Runtime::shared()?));
+            let options = &first.settings.native;
+            if let Err(problem) = make_room(need(options, tenants.tenants.len())) {
+                fleet.host.log(None, Level::Error, &problem);
+            }
+            fleet.machinery = Some(Machinery::new(options, tenants.tenants.len())?);
             fleet.status = Status::start(&options.status)?;
             tell_of_status(fleet.status.as_ref(), |level, text| fleet.host.log(None, level, text));
         }
@@ -194,6 +190,7 @@ impl<H: FleetHost> Fleet<H> {
         let mut look_at = Instant::now() + LOOK_EVERY;
         loop {
             if self.once && self.members.values().all(Member::is_done) {
+                self.tell_written();
                 return self.outcome();
             }
             let now = Instant::now();
@@ -280,16 +277,17 @@ impl<H: FleetHost> Fleet<H> {
         for (name, _) in leaving {
             self.remove(&name);
         }
-        for (name, tenant) in wanted {
-            if !self.members.contains_key(&name) {
-                self.add(tenant);
-            }
+        let new = |tenant: &Tenant| !self.members.contains_key(&tenant.name);
+        let new: Vec<Tenant> = wanted.into_values().filter(new).collect();
+        let (now, count) = (Instant::now(), new.len());
+        for tenant in new {
+            let until = now + start_after(tenant.settings.config.tenant_id(), count);
+            self.add(tenant, until);
         }
     }
 
-    fn add(&mut self, tenant: Tenant) {
+    fn add(&mut self, tenant: Tenant, until: Instant) {
         let name = tenant.name.clone();
-        let until = Instant::now();
         let tenant_id = tenant.settings.config.tenant_id();
         let shown = self.status.as_ref().map(|status| status.enter(&name, tenant_id));
         let member = Member {
@@ -310,11 +308,17 @@ impl<H: FleetHost> Fleet<H> {
 
     fn remove(&mut self, name: &str) {
         let Some(member) = self.members.remove(name) else { return };
-        if let State::Running { thread, .. } = member.state {
-            // What it has to say, it has sent.
-            let _ = thread.join();
+        if let State::Running { task, .. } = member.state {
+            self.join(task);
         }
         self.host.left(name);
+    }
+
+    /// Waits for the end of a run. What it has to say, it has sent.
+    fn join(&self, task: JoinHandle<()>) {
+        if let Some(machinery) = &self.machinery {
+            drop(machinery.workers.block_on(task));
+        }
     }
 
     /// Starts those whose rest is over; answers when the next one's is.
@@ -336,45 +340,40 @@ impl<H: FleetHost> Fleet<H> {
     }
 
     fn start(&mut self, name: &str) {
+        let tick = tick(self.members.len());
         let Some(member) = self.members.get_mut(name) else { return };
-        let transport = match &self.transport {
-            Some(transport) => Ok(transport.clone()),
-            None => Clients::new(&member.tenant.settings.native)
-                .map_err(OpenError::from)
-                .and_then(|clients| Ok((clients, Runtime::shared()?))),
-        };
         self.starts += 1;
         member.start = self.starts;
+        let start = member.start;
+        let machinery = match &self.machinery {
+            Some(machinery) => Ok(machinery.clone()),
+            None => Machinery::new(&member.tenant.settings.native, 1),
+        };
         let host = &mut self.host;
         let mut settings = member.tenant.settings.clone();
         settings.config = settings.config.once(self.once);
-        let opened = transport.and_then(|(clients, runtime)| {
-            self.transport = Some((clients.clone(), runtime.clone()));
+        let opened = machinery.and_then(|machinery| {
+            let Machinery { clients, net, workers } = machinery.clone();
+            self.machinery = Some(machinery);
             let (tenant, shown) = (&member.tenant, member.shown.clone());
-            Client::open_on(settings, clients, runtime, shown, |handle| host.sink(tenant, handle))
+            let sink = |handle| host.sink(tenant, handle);
+            Ok((Client::open_on(settings, clients, net, shown, sink)?.tick(tick), workers))
         });
-        let start = member.start;
-        let how = match opened {
-            Ok(client) => {
+        match opened {
+            Ok((client, workers)) => {
+                let tally = client.tally().filter(|tally| !self.tallies.contains(tally));
+                self.tallies.extend(tally);
                 let handle = client.handle();
-                let (sender, name, once) =
-                    (self.sender.clone(), member.tenant.name.clone(), self.once);
-                let thread = thread::Builder::new().name("m365-audit-tenant".into());
-                match thread.spawn(move || {
-                    let how = collect(client, once);
+                let (sender, once) = (self.sender.clone(), self.once);
+                let name = member.tenant.name.clone();
+                let task = workers.spawner().spawn(async move {
+                    let how = collect(client, once).await;
                     let _ = sender.send(Message::Ended { name, start, how });
-                }) {
-                    Ok(thread) => {
-                        let since = Instant::now();
-                        member.state = State::Running { handle, thread, since };
-                        return;
-                    }
-                    Err(error) => Ended::Failed(format!("no thread: {error}")),
-                }
+                });
+                member.state = State::Running { handle, task, since: Instant::now() };
             }
-            Err(error) => Ended::Failed(error.to_string()),
-        };
-        self.handle_ended(name, start, how);
+            Err(error) => self.handle_ended(name, start, Ended::Failed(error.to_string())),
+        }
     }
 
     fn handle_ended(&mut self, name: &str, start: u64, how: Ended) {
@@ -422,14 +421,16 @@ impl<H: FleetHost> Fleet<H> {
         for name in &names {
             self.ask_to_stop(name, grace);
         }
+        let mut tasks = Vec::new();
         for member in self.members.values_mut() {
             let state = std::mem::replace(&mut member.state, State::Done(Ended::Incomplete));
             match state {
-                State::Running { thread, .. } => drop(thread.join()),
+                State::Running { task, .. } => tasks.push(task),
                 State::Done(how) => member.state = State::Done(how),
                 State::Resting { .. } => {}
             }
         }
+        tasks.into_iter().for_each(|task| self.join(task));
         // How each one ended, in so far as it still could say so.
         while let Ok(message) = self.inbox.try_recv() {
             if let Message::Ended { name, start, how } = message
@@ -439,7 +440,21 @@ impl<H: FleetHost> Fleet<H> {
                 member.state = State::Done(how);
             }
         }
+        self.tell_written();
         self.outcome()
+    }
+
+    /// Says how much was written to the state, for who wonders what it costs.
+    fn tell_written(&mut self) {
+        let (mut commits, mut transactions) = (0, 0);
+        for written in self.tallies.iter().map(Tally::written) {
+            commits += written.commits;
+            transactions += written.transactions;
+        }
+        if 0 < transactions {
+            let line = format!("state: {commits} commits in {transactions} transactions");
+            self.host.log(None, Level::Info, &line);
+        }
     }
 
     fn outcome(&self) -> FleetOutcome {
@@ -461,26 +476,4 @@ impl Member {
     const fn is_done(&self) -> bool {
         matches!(self.state, State::Done(_))
     }
-}
-
-/// Runs one tenant's client to its end, whatever that is.
-fn collect<S: Sink>(mut client: Client<S>, once: bool) -> Ended {
-    let ended = catch_unwind(AssertUnwindSafe(|| {
-        if once { client.run() } else { client.run_until_shutdown() }
-    }));
-    match ended {
-        Ok(Ok(Outcome::Complete)) => Ended::Complete,
-        Ok(Ok(Outcome::Incomplete)) => Ended::Incomplete,
-        Ok(Err(error)) => Ended::Failed(error.to_string()),
-        Err(panic) => Ended::Failed(format!(
-            "panic: {}; remedy: report this with the log before it",
-            message(&*panic)
-        )),
-    }
-}
-
-/// What a panic says.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use m365_audit_core::{
@@ -15,7 +16,7 @@ use m365_audit_core::{
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use tokio::runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use url::Url;
 
@@ -71,7 +72,8 @@ pub fn direct_client(options: &NativeOptions) -> Result<Client, TransportError> 
     Clients::new(options).map(|clients| clients.direct)
 }
 
-/// The clients of one process: cheap to clone, with one pool of connections and one set of roots.
+/// The clients of one process: cheap to clone, with one pool of connections, one set of roots and
+/// one bound of what is under way.
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {
     usual: Client,
@@ -79,6 +81,8 @@ pub(crate) struct Clients {
     direct: Client,
     /// That of `usual`, unless the environment names it.
     proxy: Option<Proxy>,
+    /// One for each request that may be under way. Given in the order in which they are asked for.
+    places: Arc<Semaphore>,
 }
 
 impl Clients {
@@ -106,7 +110,8 @@ impl Clients {
             usual = usual.no_proxy().proxy(proxy);
         }
         let proxy = options.proxy.clone();
-        Ok(Self { usual: build(usual)?, direct: build(common().no_proxy())?, proxy })
+        let places = Arc::new(Semaphore::new(options.in_flight_total));
+        Ok(Self { usual: build(usual)?, direct: build(common().no_proxy())?, proxy, places })
     }
 
     fn of(&self, request: &Request) -> &Client {
@@ -137,7 +142,10 @@ impl Http {
         let report = Report { handle: self.handle.clone(), run: self.run, id };
         let client = self.clients.of(&request).clone();
         let proxy = self.clients.proxy.clone();
+        let places = Arc::clone(&self.clients.places);
         let task = self.spawner.spawn(async move {
+            // Held until the answer is read. Nobody closes them.
+            let _place = places.acquire_owned().await;
             let result = match prepare(&request) {
                 Ok(request) => {
                     exchange(&client, proxy.as_ref(), request, timeout, asked, &report).await

@@ -1,4 +1,4 @@
-//! The asynchronous runtime: one client's own, which runs only while it waits, or one that the
+//! The asynchronous runtime: one client's own, which runs only while it waits, or those that the
 //! clients of a fleet share.
 
 use std::future::Future;
@@ -31,7 +31,8 @@ impl Runtime {
         Ok(Self(Some(Arc::new(runtime))))
     }
 
-    /// One thread for the requests of many clients, each of which waits on a thread of its own.
+    /// One thread for the requests of many clients, which [`Runtime::workers`] drive: an output
+    /// that blocks them does not make their requests stand still.
     pub(crate) fn shared() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -39,6 +40,17 @@ impl Runtime {
             .enable_io()
             .enable_time()
             .max_blocking_threads(RESOLVER_THREADS_MAX)
+            .build()?;
+        Ok(Self(Some(Arc::new(runtime))))
+    }
+
+    /// So many threads that drive clients, each of them many in turn.
+    pub(crate) fn workers(threads: usize) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("m365-audit-work")
+            .enable_time()
+            .max_blocking_threads(1)
             .build()?;
         Ok(Self(Some(Arc::new(runtime))))
     }

@@ -45,6 +45,10 @@ pub struct NativeOptions {
     pub verify_tls: bool,
     /// How many requests may be under way, and so how many connections are worth keeping.
     pub in_flight_max: usize,
+    /// How many requests of all tenants of the process may be under way.
+    pub in_flight_total: usize,
+    /// How many threads drive the tenants of a process; `None`: as many as there are cores.
+    pub workers: Option<usize>,
     /// Where Microsoft's notifications are received; `None`: nowhere.
     pub webhook: Option<WebhookOptions>,
     /// Where the status of this process is to be seen.
@@ -141,11 +145,25 @@ impl NativeOptions {
         let verify_tls = reader.boolean("verify_tls");
         let webhook = WebhookOptions::parse(&mut reader);
         let status = StatusOptions::parse(&mut reader);
+        let in_flight_total = reader.number("max_in_flight_total");
+        let in_flight_total = usize::try_from(in_flight_total).unwrap_or(usize::MAX);
+        let workers = reader.optional("workers").map(|_| reader.number("workers"));
+        let workers = workers.and_then(|workers| usize::try_from(workers).ok());
         reader.finish_known()?;
         // The core has the say over this option and reports its mistakes.
         let in_flight_max = Reader::new(raw).number("max_in_flight");
         let in_flight_max = usize::try_from(in_flight_max).unwrap_or(usize::MAX);
-        Ok(Self { db, proxy, roots, verify_tls, in_flight_max, webhook, status })
+        Ok(Self {
+            db,
+            proxy,
+            roots,
+            verify_tls,
+            in_flight_max,
+            in_flight_total,
+            workers,
+            webhook,
+            status,
+        })
     }
 }
 

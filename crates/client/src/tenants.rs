@@ -7,7 +7,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use m365_audit_core::config::Reader;
 use m365_audit_core::credential::is_credential_option;
 use m365_audit_core::options::{self, OptionSpec, Scope};
 use m365_audit_core::{ConfigError, RawOptions, SourceName};
@@ -20,8 +19,8 @@ use crate::toml_text::toml_text;
 /// The largest file that is read: enough for thousands of tenants.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// The most tenants of one instance. Each costs memory, a thread and its budget of requests.
-pub const TENANTS_MAX: usize = 1_000;
+/// The most tenants of one instance. Each costs memory, an open file and its budget of requests.
+pub const TENANTS_MAX: usize = 10_000;
 
 /// Whether a tenant's table may have this option.
 #[must_use]
@@ -129,15 +128,6 @@ impl TenantsFile {
         if raw["source"].contains(SourceName::CloudAppActivities.as_str()) {
             let somewhere = "https://tenant.portal.cloudappsecurity.com";
             raw.entry("portal_url".into()).or_insert_with(|| somewhere.into());
-        }
-        // A value that is none is told with the other mistakes.
-        if Reader::new(&raw).boolean("db.locking") {
-            errors.push(ConfigError::new(
-                "db.locking",
-                raw.get("db.locking").map(String::as_str),
-                "the tenants of tenants_file share the db, each with a connection of its own",
-                "leave it off",
-            ));
         }
         if let Some(address) = raw.get("webhook_listen") {
             errors.push(ConfigError::new(

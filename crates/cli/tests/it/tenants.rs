@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use m365_sim::{Listen, Server, SimConfig, TenantConfig};
+use m365_audit_client::{DbOptions, Store};
+use m365_sim::{Listen, Server, SimConfig, Span, TenantConfig};
 
-use crate::support::{Running, assert_code, program, text, world};
+use crate::support::kills::{Dice, kills, run_and_kill};
+use crate::support::{Running, World, assert_code, id as record_id, lines, program, text, world};
 
 fn server(tenants: u64) -> Server {
     let tenants = (0..tenants).map(|n| TenantConfig::seeded(7, n)).collect();
@@ -124,4 +126,123 @@ fn tenants_come_go_and_change_without_a_restart() {
 
     running.stop();
     assert!(server.microsoft().report().is_legal());
+}
+
+/// A world of many tenants in which every record has an id, and a file with all their tables.
+fn crowd(tenants: u64, config: SimConfig, dir: &Path) -> World {
+    let all: Vec<_> = (0..tenants).map(|n| TenantConfig::seeded(7, n)).collect();
+    let world = World::new(SimConfig { tenants: all, oddness: 0.0, ..config });
+    let microsoft = world.microsoft();
+    let table = |(n, tenant): (usize, &TenantConfig)| {
+        let (id, app) = (tenant.id, &tenant.apps[0]);
+        let (client, secret) = (app.client_id, app.secret().unwrap());
+        format!(
+            "[t{n}]\ntenant_id = \"{id}\"\nclient_id = \"{client}\"\nclient_secret = \"{secret}\"\n"
+        )
+    };
+    let tables: String = microsoft.tenants().iter().enumerate().map(table).collect();
+    drop(microsoft);
+    fs::write(dir.join("tenants.toml"), tables).unwrap();
+    world
+}
+
+fn collector(world: &World, dir: &Path) -> Command {
+    let base = world.http_url();
+    let mut command = program("run");
+    command.args(["--lookback", "3h", "--progress", "never", "--interval-sec", "1"]).args([
+        "--login-url",
+        &base,
+        "--api-url",
+        &base,
+    ]);
+    for (flag, file) in
+        [("--tenants-file", "tenants.toml"), ("--db", "state.db"), ("--output", "audit.ndjson")]
+    {
+        command.arg(flag).arg(dir.join(file));
+    }
+    command
+}
+
+/// How often each record has arrived.
+fn ids(dir: &Path) -> Vec<String> {
+    let written = fs::read(dir.join("audit.ndjson")).unwrap_or_default();
+    let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    lines(&written[..whole]).map(record_id).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn many_tenants_run_on_few_threads_with_one_state_and_nothing_comes_twice() {
+    const TENANTS: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let config = SimConfig { days: 0.05, blobs_per_hour: Span::new(2, 3), ..world() };
+    let world = crowd(TENANTS as u64, config, dir.path());
+    let owed = world.owed_ids();
+    let mut command = collector(&world, dir.path());
+    command.args(["--workers", "2"]);
+    let mut running = Running::start(command, dir.path().join("log"));
+    running.wait_until("all arrives", |_| {
+        let arrived: HashSet<String> = ids(dir.path()).into_iter().collect();
+        owed.is_subset(&arrived)
+    });
+    let count = |what: &str| fs::read_dir(format!("/proc/{}/{what}", running.id())).unwrap();
+    let threads = count("task").count();
+    assert!(threads <= 16, "{threads} threads");
+    let is_state = |link: &Path| fs::read_link(link).is_ok_and(|to| to.ends_with("state.db"));
+    let states = count("fd").filter(|entry| is_state(&entry.as_ref().unwrap().path())).count();
+    assert_eq!(states, 1, "one connection for all");
+    running.stop();
+    let log = running.log();
+    assert!(!log.contains(" ERROR "), "{log}");
+    let all = ids(dir.path());
+    assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "nothing comes twice");
+    let words: Vec<_> = log.lines().filter(|line| line.contains("commits in")).collect();
+    assert_eq!(words.len(), 1, "{log}");
+    assert!(world.microsoft().report().is_legal());
+}
+
+#[test]
+fn killed_at_any_moment_many_tenants_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // A start of which nobody knows whether it was sent may not be repeated for a quarter of an hour.
+    let config = SimConfig { seed: 3, latency_ms: 20, subscribed: true, ..world() };
+    let world = crowd(12, config, dir.path());
+    let mut dice = Dice(15);
+    for _ in 0..kills().div_ceil(4) {
+        run_and_kill(collector(&world, dir.path()), &mut dice);
+    }
+    let output = collector(&world, dir.path()).arg("--once").output().unwrap();
+    assert_code(&output, 0);
+    let arrived: HashSet<String> = ids(dir.path()).into_iter().collect();
+    let owed = world.owed_ids();
+    let lost: Vec<_> = owed.difference(&arrived).collect();
+    assert!(lost.is_empty(), "{} of {} are lost", lost.len(), owed.len());
+    assert!(world.microsoft().report().is_legal());
+}
+
+#[test]
+fn a_state_that_another_process_has_locked_is_told_with_who_that_is() {
+    let server = server(2);
+    let dir = tempfile::tempdir().unwrap();
+    let tables = format!("{}{}", table(&server, 0), table(&server, 1));
+    fs::write(dir.path().join("tenants.toml"), tables).unwrap();
+    let options = DbOptions {
+        path: dir.path().join("state.db"),
+        synchronous: "full".into(),
+        journal_mode: "wal".into(),
+        exclusive: true,
+    };
+    let store = Store::open(Some(&options), "another").unwrap();
+    let output = command(&server, dir.path()).arg("--once").output().unwrap();
+    assert_code(&output, 1);
+    let log = text(&output.stderr);
+    assert!(log.contains("state.db: locked by another process"), "{log}");
+    if cfg!(target_os = "linux") {
+        let own = format!("locked by another process, {} (", std::process::id());
+        assert!(log.contains(&own), "{log}");
+    }
+    assert!(arrived(dir.path()).is_empty());
+    drop(store);
+    assert_code(&command(&server, dir.path()).arg("--once").output().unwrap(), 0);
+    assert_eq!(arrived(dir.path()).len(), 2);
 }

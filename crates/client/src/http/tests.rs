@@ -30,6 +30,8 @@ fn options() -> NativeOptions {
         roots: Vec::new(),
         verify_tls: true,
         in_flight_max: 4,
+        in_flight_total: 4,
+        workers: None,
         webhook: None,
         status: crate::status::StatusOptions {
             listen: None,

@@ -68,10 +68,12 @@ impl SqliteFile {
         for change in group {
             let mut savepoint = transaction.savepoint()?;
             let applied = apply(&savepoint, &change.tenant, &change.commit);
-            if let Err(error) = &applied {
-                // A full disk may have ended the whole transaction; this fails then.
-                savepoint.rollback()?;
-                results.push(Err(explain(&self.path, error)));
+            if let Err(error) = applied {
+                // A full disk may have ended the whole transaction, and there is no way back then.
+                if savepoint.rollback().is_err() {
+                    return Err(error);
+                }
+                results.push(Err(explain(&self.path, &error)));
             } else {
                 results.push(Ok(()));
             }
@@ -788,6 +790,8 @@ mod tests {
             let results = file.commit(&changes(&of));
             for (at, (tenant, _)) in of.iter().enumerate() {
                 assert_eq!(results[at].is_ok(), at != large_at, "{large_at}: {results:?}");
+                let told = results[at].as_ref().err().map(ToString::to_string);
+                assert!(told.is_none_or(|told| told.contains("is full")), "{results:?}");
                 let kept = file.load(tenant).unwrap().len();
                 assert_eq!(kept, if at == large_at { 0 } else { 2 }, "{large_at}: {tenant}");
             }

@@ -132,12 +132,12 @@ fn mistakes_of_the_instance_are_told_once() {
         of(&[APP, SECRET, ("activities_lookback", "30d"), ("content_types", "DLP.All")]),
         ""
     );
-    let locking = of(&[APP, SECRET, ("db.locking", "true")]);
-    assert!(locking.contains("db.locking = \"true\": the tenants of tenants_file"), "{locking}");
-    let wrong = of(&[("content_types", "Audit.Teams"), ("db.locking", "on"), ("intervall", "1")]);
+    // They share one connection.
+    assert_eq!(of(&[APP, SECRET, ("db.locking", "true")]), "");
+    let wrong = of(&[("content_types", "Audit.Teams"), ("workers", "0"), ("intervall", "1")]);
     expect![[r#"
         content_types = "Audit.Teams": not a value of this option; allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
-        db.locking = "on": the tenants of tenants_file share the db, each with a connection of its own; leave it off
+        workers = "0": not a value of this option; allowed: number from 1 to 64
         intervall: no such option; see the list of options in the README
     "#]].assert_eq(&wrong);
 }

@@ -371,6 +371,22 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Most requests under way at once.",
     ),
     option(
+        "max_in_flight_total",
+        Kind::Integer { min: 2, max: 10_000 },
+        Some("512"),
+        Scope::Native,
+        "With tenants_file, most requests of all tenants under way at once: each is a connection, \
+         and so an open file.",
+    ),
+    option(
+        "workers",
+        Kind::Integer { min: 1, max: 64 },
+        None,
+        Scope::Native,
+        "With tenants_file, threads that drive the tenants, each of them many. Default: as many as \
+         there are cores.",
+    ),
+    option(
         "request_timeout",
         Kind::Duration { min: 1, max: 600 },
         Some("60"),

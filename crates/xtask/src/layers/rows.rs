@@ -47,6 +47,7 @@ const CLIENT: Layered = Layered {
             "files",
             "guests",
             "handle",
+            "open_files",
             "proxy",
             "restart",
             "runtime",
