@@ -6,6 +6,7 @@ mod activities;
 mod arguments;
 mod calls;
 mod config_file;
+mod consent;
 mod content;
 mod dlp_types;
 mod doctor;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Some(("activities", matches)) => activities::main(matches),
         Some(("notifications", matches)) => notifications::main(matches),
         Some(("dlp-types", matches)) => dlp_types::main(matches),
+        Some(("consent", matches)) => consent::main(matches),
         Some(("doctor", matches)) => doctor::main(matches),
         Some(("report", matches)) => report::main(matches),
         Some(("verify", matches)) => verify::main(matches),
@@ -101,6 +103,7 @@ fn command() -> Command {
             notifications::command(),
             dlp_types::command(),
             activities::command(),
+            consent::command(),
             doctor::command(),
             report::command(),
             verify::command(),

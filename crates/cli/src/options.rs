@@ -183,6 +183,7 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "portal_url") => "https://contoso.us.portal.cloudappsecurity.com",
         (None, "metadata") => "record",
         (None, "metadata_key") => "m365_audit",
+        (None, "tenant_name") => "contoso",
         (None, "record_key") => "o365audit",
         (None, "workers") => "4",
         (None, "add_fields") => "integration=office365",

@@ -8,8 +8,9 @@ mod machinery;
 mod starts;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use m365_audit_core::{ContentRef, Level};
 use tokio::task::JoinHandle;
@@ -66,7 +67,7 @@ pub struct FleetOutcome {
 pub struct Fleet<H> {
     host: H,
     file: TenantsFile,
-    stamp: Option<(SystemTime, u64)>,
+    stamp: Option<u64>,
     once: bool,
     machinery: Option<Machinery>,
     status: Option<Status>,
@@ -246,7 +247,7 @@ impl<H: FleetHost> Fleet<H> {
 
     /// Starts tenants that are new, stops those that are gone, restarts those that changed.
     fn take(&mut self, tenants: Tenants) {
-        let Tenants { tenants, mistakes } = tenants;
+        let Tenants { tenants, mistakes, unread } = tenants;
         let mut broken: Vec<Box<str>> = Vec::new();
         for mistake in mistakes {
             self.host.log(mistake.table.as_deref(), Level::Error, &mistake.to_string());
@@ -254,7 +255,7 @@ impl<H: FleetHost> Fleet<H> {
         }
         broken.sort_unstable();
         broken.dedup();
-        self.failed = broken.len();
+        self.failed = broken.len() + unread.len();
         let wanted: BTreeMap<Box<str>, Tenant> =
             tenants.into_iter().map(|tenant| (tenant.name.clone(), tenant)).collect();
         let names: Vec<Box<str>> = self.members.keys().cloned().collect();
@@ -266,7 +267,7 @@ impl<H: FleetHost> Fleet<H> {
                 Some(tenant) if tenant.options == present => {}
                 Some(_) => leaving.push((name, "changed")),
                 // What it was told before still holds; the mistake has been reported.
-                None if broken.contains(&name) => {}
+                None if broken.contains(&name) || is_in(&unread, &self.members[&name]) => {}
                 None => leaving.push((name, "removed")),
             }
         }
@@ -470,6 +471,11 @@ impl<H: FleetHost> Fleet<H> {
         }
         outcome
     }
+}
+
+/// Whether the file is among these of which nobody knows what they say.
+fn is_in(unread: &[PathBuf], member: &Member) -> bool {
+    unread.contains(&member.tenant.file)
 }
 
 impl Member {

@@ -1,11 +1,12 @@
-//! The tenants file: one table a tenant, over the options of the instance. Reads it and says what
-//! is wrong with it; starts nothing.
+//! The tenants file, or a folder of such files: one table a tenant, over the options of the instance.
+//! Reads them and says what is wrong with them; starts nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use m365_audit_core::credential::is_credential_option;
 use m365_audit_core::options::{self, OptionSpec, Scope};
@@ -45,6 +46,8 @@ pub struct Tenant {
     pub settings: Settings,
     /// What the settings were made of, to see whether they change.
     pub(crate) options: RawOptions,
+    /// The file that its table is in.
+    pub(crate) file: PathBuf,
 }
 
 /// What a file says.
@@ -54,6 +57,8 @@ pub struct Tenants {
     pub tenants: Vec<Tenant>,
     /// What is wrong with the others.
     pub mistakes: Vec<TenantMistake>,
+    /// Files of a folder that are of no use: nobody knows which tenants they name.
+    pub(crate) unread: Vec<PathBuf>,
 }
 
 /// A mistake in a tenants file.
@@ -168,10 +173,14 @@ impl TenantsFile {
         Err(vec![TenantMistake { file: self.name(), table: None, error }])
     }
 
-    /// Changes when the file does; `None` while it cannot be looked at.
-    pub(crate) fn stamp(&self) -> Option<(SystemTime, u64)> {
-        let metadata = fs::metadata(&self.path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
+    /// Changes when a file does, comes or goes; `None` while they cannot be looked at.
+    pub(crate) fn stamp(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        for file in self.files().ok()? {
+            let metadata = fs::metadata(&file).ok()?;
+            (file, metadata.modified().ok()?, metadata.len()).hash(&mut hasher);
+        }
+        Some(hasher.finish())
     }
 
     /// What messages call it.
@@ -180,51 +189,87 @@ impl TenantsFile {
         self.path.display().to_string()
     }
 
-    /// Reads the file. A mistake in one table leaves the others alone.
+    /// The file, or those of the folder, in order.
+    fn files(&self) -> io::Result<Vec<PathBuf>> {
+        if !self.path.is_dir() {
+            return Ok(vec![self.path.clone()]);
+        }
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            // What an editor has open, or hides, is no file of ours.
+            let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes()[0] == b'.');
+            if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
+                files.push(path);
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Reads the file, or all of the folder. A mistake in one table leaves the others alone, and so
+    /// does a file of a folder that is of no use.
     ///
     /// # Errors
-    /// The file as a whole is of no use: it cannot be read, or is not TOML, or has no table.
+    /// Nothing is of any use: the file cannot be read, or is not TOML, or has no table.
     pub fn read(&self) -> Result<Tenants, Box<TenantMistake>> {
-        let whole = |problem: &str, remedy: &str| {
-            let path = self.name();
-            let error = ConfigError::new("tenants_file", Some(&path), problem, remedy);
-            Box::new(TenantMistake { file: path, table: None, error })
-        };
-        let text = read_bounded(&self.path, FILE_BYTES_MAX)
-            .map_err(|problem| whole(&problem, "name a readable TOML file"))?;
-        let text = String::from_utf8(text)
-            .map_err(|_| whole("not UTF-8 text", "write the file as TOML in UTF-8"))?;
-        let table: Table = text.parse().map_err(|error: toml::de::Error| {
-            // Never the line itself: it may hold a secret.
-            let line = error.span().map_or(1, |span| {
-                let before = text.as_bytes().get(..span.start).unwrap_or_default();
-                1 + before.iter().filter(|byte| **byte == b'\n').count()
-            });
-            let remedy = "write a table for each tenant, each name once: [contoso], then lines \
-                          like tenant_id = \"...\"";
-            whole(&format!("not TOML, line {line}"), remedy)
+        let whole = |problem: &str, remedy: &str| mistake_of(&self.path, problem, remedy);
+        let files = self.files().map_err(|error| {
+            whole(&format!("cannot be read: {error}"), "name a readable file or folder")
         })?;
-        if table.is_empty() {
-            return Err(whole("no tenant in the file", "write a table for each: [contoso]"));
+        if files.is_empty() {
+            let remedy = "write files that end with .toml, with a table for each tenant: [contoso]";
+            return Err(whole("no *.toml in the folder", remedy));
         }
-        if TENANTS_MAX < table.len() {
+        let mut sorted = Tenants::default();
+        let (mut tables, mut unread, mut count) = (Vec::new(), Vec::new(), 0);
+        for file in files {
+            match read_tables(&file) {
+                Ok(table) => {
+                    count += table.len();
+                    tables.push((file, table));
+                }
+                Err(mistake) => {
+                    unread.push(mistake);
+                    sorted.unread.push(file);
+                }
+            }
+        }
+        if tables.is_empty() {
+            return Err(unread.swap_remove(0));
+        }
+        if TENANTS_MAX < count {
             let problem = format!("more than {TENANTS_MAX} tables");
             return Err(whole(&problem, "divide the tenants among several instances"));
         }
-        Ok(self.sort(&table))
+        sorted.mistakes.extend(unread.into_iter().map(|mistake| *mistake));
+        self.sort(&tables, &mut sorted);
+        Ok(sorted)
     }
 
-    fn sort(&self, table: &Table) -> Tenants {
-        let mut sorted = Tenants::default();
+    fn sort(&self, tables: &[(PathBuf, Table)], sorted: &mut Tenants) {
         let mut ids: BTreeMap<String, &str> = BTreeMap::new();
-        for (name, value) in table {
+        let mut names: BTreeMap<&str, &Path> = BTreeMap::new();
+        let all = tables.iter().flat_map(|(file, table)| {
+            table.iter().map(move |(name, value)| (file.as_path(), name.as_str(), value))
+        });
+        for (file, name, value) in all {
             let mut report = |error| {
                 sorted.mistakes.push(TenantMistake {
-                    file: self.name(),
-                    table: Some(name.as_str().into()),
+                    file: file.display().to_string(),
+                    table: Some(name.into()),
                     error,
                 });
             };
+            if let Some(first) = names.insert(name, file) {
+                report(ConfigError::new(
+                    name,
+                    None,
+                    &format!("a table of this name is in {} too", first.display()),
+                    "give one of the two another name",
+                ));
+                continue;
+            }
             let Value::Table(options) = value else {
                 report(ConfigError::new(
                     name,
@@ -234,33 +279,35 @@ impl TenantsFile {
                 ));
                 continue;
             };
-            match self.tenant(name, options) {
-                Err(errors) => errors.into_iter().for_each(report),
-                Ok(tenant) => {
-                    let id = tenant.settings.config.tenant_id().to_owned();
-                    match ids.get(&id) {
-                        Some(first) => report(ConfigError::new(
-                            "tenant_id",
-                            Some(&id),
-                            &format!("[{first}] collects this tenant"),
-                            "keep one of the two tables",
-                        )),
-                        None => {
-                            ids.insert(id, name);
-                            sorted.tenants.push(tenant);
-                        }
-                    }
+            let tenant = match self.tenant(file, name, options) {
+                Err(errors) => {
+                    errors.into_iter().for_each(report);
+                    continue;
+                }
+                Ok(tenant) => tenant,
+            };
+            let id = tenant.settings.config.tenant_id().to_owned();
+            match ids.get(&id) {
+                Some(first) => report(ConfigError::new(
+                    "tenant_id",
+                    Some(&id),
+                    &format!("[{first}] collects this tenant"),
+                    "keep one of the two tables",
+                )),
+                None => {
+                    ids.insert(id, name);
+                    sorted.tenants.push(tenant);
                 }
             }
         }
-        sorted
     }
 
-    fn tenant(&self, name: &str, table: &Table) -> Result<Tenant, Vec<ConfigError>> {
+    fn tenant(&self, file: &Path, name: &str, table: &Table) -> Result<Tenant, Vec<ConfigError>> {
         let mut errors = Vec::new();
         let own = texts(table, &mut errors);
         let mut options = self.base.clone();
         options.remove("tenant_id");
+        options.insert("tenant_name".into(), name.into());
         // Who has a credential of its own wants no other.
         if own.keys().any(|name| name == "auth" || is_credential_option(name)) {
             options.retain(|name, _| !is_credential_option(name) && name != "auth");
@@ -282,7 +329,7 @@ impl TenantsFile {
         }
         match Settings::parse(&options) {
             Ok(settings) if errors.is_empty() => {
-                Ok(Tenant { name: name.into(), settings, options })
+                Ok(Tenant { name: name.into(), settings, options, file: file.into() })
             }
             Ok(_) => Err(errors),
             Err(found) => {
@@ -291,6 +338,36 @@ impl TenantsFile {
             }
         }
     }
+}
+
+/// A mistake of a file as a whole.
+fn mistake_of(file: &Path, problem: &str, remedy: &str) -> Box<TenantMistake> {
+    let file = file.display().to_string();
+    let error = ConfigError::new("tenants_file", Some(&file), problem, remedy);
+    Box::new(TenantMistake { file, table: None, error })
+}
+
+/// The tables of one file.
+fn read_tables(file: &Path) -> Result<Table, Box<TenantMistake>> {
+    let whole = |problem: &str, remedy: &str| mistake_of(file, problem, remedy);
+    let text = read_bounded(file, FILE_BYTES_MAX)
+        .map_err(|problem| whole(&problem, "name a readable TOML file"))?;
+    let text = String::from_utf8(text)
+        .map_err(|_| whole("not UTF-8 text", "write the file as TOML in UTF-8"))?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        // Never the line itself: it may hold a secret.
+        let line = error.span().map_or(1, |span| {
+            let before = text.as_bytes().get(..span.start).unwrap_or_default();
+            1 + before.iter().filter(|byte| **byte == b'\n').count()
+        });
+        let remedy = "write a table for each tenant, each name once: [contoso], then lines like \
+                      tenant_id = \"...\"";
+        whole(&format!("not TOML, line {line}"), remedy)
+    })?;
+    if table.is_empty() {
+        return Err(whole("no tenant in the file", "write a table for each: [contoso]"));
+    }
+    Ok(table)
 }
 
 /// A table's values as the texts that options are.

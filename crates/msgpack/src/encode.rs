@@ -76,6 +76,8 @@ pub struct Encoder {
     events: Vec<u8>,
     /// What stands around records, if they do not leave as they are.
     shape: Option<Shape>,
+    /// What the tenant is called.
+    tenant_name: Option<Box<str>>,
 }
 
 /// What stands around and behind the records of a batch.
@@ -154,7 +156,10 @@ impl Shape {
         }
         if envelope.metadata == Some(MetadataPlace::Record) {
             name(out, &envelope.metadata_key, inside);
-            put_map(out, FACTS + usize::from(!whole) + beside.len());
+            put_map(
+                out,
+                facts_len(envelope.tenant_name.as_deref()) + usize::from(!whole) + beside.len(),
+            );
             out.extend_from_slice(facts);
             if !whole {
                 put_str(out, b"malformed");
@@ -180,6 +185,7 @@ impl Encoder {
             head_malformed,
             events: Vec::new(),
             shape: None,
+            tenant_name: None,
         }
     }
 
@@ -191,6 +197,7 @@ impl Encoder {
         // What nests the record nests all that is in it.
         let nested = usize::from(envelope.record_key.is_some());
         let mut encoder = Self::new(depth_max.saturating_sub(nested));
+        encoder.tenant_name.clone_from(&envelope.tenant_name);
         if !envelope.leaves_alone() || envelope.metadata == Some(MetadataPlace::Off) {
             let (content_type, facts) = (Box::default(), Vec::new());
             if envelope.metadata != Some(MetadataPlace::Event) {
@@ -213,17 +220,18 @@ impl Encoder {
 
     /// Events from here on carry this metadata.
     pub fn set_metadata(&mut self, metadata: &Metadata<'_>) {
+        let name = self.tenant_name.as_deref();
         if let Some(shape) = &mut self.shape {
             shape.content_type = metadata.content_type.into();
             shape.facts.clear();
-            put_facts(&mut shape.facts, metadata);
+            put_facts(&mut shape.facts, metadata, name);
             if shape.envelope.metadata != Some(MetadataPlace::Event) {
                 return;
             }
         }
         self.time_at = EVENT_HEAD.len();
-        write_head(&mut self.head, metadata, false);
-        write_head(&mut self.head_malformed, metadata, true);
+        write_head(&mut self.head, metadata, name, false);
+        write_head(&mut self.head_malformed, metadata, name, true);
     }
 
     /// Appends the event of one record: its JSON text and the time at which it happened.
@@ -317,12 +325,17 @@ impl Encoder {
     }
 }
 
-fn write_head(head: &mut Vec<u8>, metadata: &Metadata<'_>, malformed: bool) {
+fn write_head(
+    head: &mut Vec<u8>,
+    metadata: &Metadata<'_>,
+    tenant_name: Option<&str>,
+    malformed: bool,
+) {
     head.clear();
     head.extend_from_slice(&EVENT_HEAD);
     head.extend_from_slice(&[0; 8]);
-    put_map(head, FACTS + usize::from(malformed));
-    put_facts(head, metadata);
+    put_map(head, facts_len(tenant_name) + usize::from(malformed));
+    put_facts(head, metadata, tenant_name);
     if malformed {
         put_str(head, b"malformed");
         head.push(body::TRUE);
@@ -330,17 +343,20 @@ fn write_head(head: &mut Vec<u8>, metadata: &Metadata<'_>, malformed: bool) {
 }
 
 /// How many members [`put_facts`] writes.
-const FACTS: usize = 4;
+const fn facts_len(tenant_name: Option<&str>) -> usize {
+    4 + tenant_name.is_some() as usize
+}
 
 /// The members of metadata that all records of a batch share.
-fn put_facts(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
-    let members: [_; FACTS] = [
+fn put_facts(out: &mut Vec<u8>, metadata: &Metadata<'_>, tenant_name: Option<&str>) {
+    let members = [
         ("content_type", metadata.content_type),
         ("content_id", metadata.content_id),
         ("content_created", metadata.content_created),
         ("tenant_id", metadata.tenant_id),
     ];
-    for (key, value) in members {
+    let name = tenant_name.map(|name| ("tenant_name", name));
+    for (key, value) in members.into_iter().chain(name) {
         put_str(out, key.as_bytes());
         put_str(out, value.as_bytes());
     }

@@ -88,7 +88,8 @@ impl Input for M365Audit {
             Who::One(client) => {
                 check_state(&client)?;
                 let (tenant_id, feeds) = (client.config.tenant_id(), client.config.feeds());
-                let subject = Subject { tenant_id, feeds };
+                let tenant_name = client.config.envelope().tenant_name.as_deref();
+                let subject = Subject { tenant_id, tenant_name, feeds };
                 let metrics = HostMetrics::register(setup, &[subject]).swap_remove(0);
                 let logger = setup.logger();
                 let webhook = client.native.webhook.is_some();

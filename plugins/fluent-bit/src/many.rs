@@ -32,6 +32,7 @@ impl Host {
             .iter()
             .map(|tenant| Subject {
                 tenant_id: tenant.settings.config.tenant_id(),
+                tenant_name: tenant.settings.config.envelope().tenant_name.as_deref(),
                 feeds: tenant.settings.config.feeds(),
             })
             .collect();

@@ -32,6 +32,8 @@ impl Total {
 #[derive(Clone, Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) tenant_id: &'a str,
+    /// What it is called, if it is.
+    pub(crate) tenant_name: Option<&'a str>,
     /// Everything that is collected, of both sources.
     pub(crate) feeds: Vec<Feed>,
 }
@@ -98,6 +100,7 @@ impl HostMetrics {
             }
         }
         registrar.build_info();
+        registrar.tenant_info();
         all
     }
 
@@ -258,6 +261,21 @@ impl Registrar<'_, '_> {
         let help = "1; which version collects, in which packaging.";
         let (keys, values) = (["version", "packaging"], [version, "fluent-bit"]);
         let shown = self.setup.gauges("build_info", help, &keys, &[&values]);
+        shown.iter().for_each(|gauge| gauge.set(1.0));
+    }
+
+    /// Says what each tenant is called, to be joined with its other numbers.
+    fn tenant_info(&mut self) {
+        let help = "1; what the tenant is called.";
+        let named = self.subjects.iter();
+        let named = named.map(|of| [of.tenant_id, of.tenant_name.unwrap_or_default()]);
+        let sets: Vec<[&str; 2]> = named.filter(|[_, name]| !name.is_empty()).collect();
+        if sets.is_empty() {
+            return;
+        }
+        let values: Vec<&[&str]> = sets.iter().map(<[_; 2]>::as_slice).collect();
+        let keys = ["tenant_id", "tenant_name"];
+        let shown = self.setup.gauges("tenant_info", help, &keys, &values);
         shown.iter().for_each(|gauge| gauge.set(1.0));
     }
 

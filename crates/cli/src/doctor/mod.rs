@@ -7,13 +7,15 @@ mod look;
 mod output;
 mod report;
 
-use clap::{ArgMatches, Command};
+use std::cmp::Reverse;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use m365_audit_client::{TenantMistake, Tenants, TenantsFile};
 use serde_json::json;
 
 use crate::arguments;
 use crate::calls::{self, Session, print, say};
-use crate::doctor::report::{Report, Status};
+use crate::doctor::report::{Report, Status, short};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::Log;
 use crate::sources::{Plan, plan};
@@ -26,7 +28,8 @@ Keeps no record, starts nothing, changes nothing, and may run beside a collector
 warn, `not checked` or fail, and says what to do: not checked is what nobody can know before
 something else is put right, or a subscription is started and has content. With a tenants_file every
 tenant of it is looked at, one after the other, or the one that --tenant-id names; a table with a
-mistake is a failure, and the others are looked at all the same.
+mistake is a failure, and the others are looked at all the same. --summary prints one line a tenant,
+the worst first.
 
 Exit codes: 0 all was checked and nothing failed (there may be warnings), 1 something failed or
 could not be checked, 2 wrong configuration.
@@ -50,6 +53,12 @@ pub(crate) fn command() -> Command {
     Command::new("doctor")
         .about("Check whether collecting will work, and say what to do")
         .after_help(AFTER_HELP)
+        .arg(
+            Arg::new("summary")
+                .long("summary")
+                .action(ArgAction::SetTrue)
+                .help("One line a tenant, the worst first, with what is wrong most"),
+        )
         .args(calls::args(&also))
 }
 
@@ -70,7 +79,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
             return MISCONFIGURED;
         }
     };
-    show(&reports, calls::json(matches))
+    show(reports, calls::json(matches), matches.get_flag("summary"))
 }
 
 /// Every tenant of a file, those with mistakes last.
@@ -96,12 +105,19 @@ fn examine_all(file: &TenantsFile, tenants: &Tenants, log: &Log) -> Vec<Report> 
     reports
 }
 
-fn show(reports: &[Report], json: bool) -> u8 {
+fn show(mut reports: Vec<Report>, json: bool, summary: bool) -> u8 {
     // What nobody knows does not count as well.
     let failed = reports.iter().any(|report| report.status() >= Status::Unknown);
+    if summary {
+        // Of equals, in the order of the file.
+        reports.sort_by_key(|report| Reverse(report.gravity()));
+    }
     if json {
-        let tenants: Vec<_> = reports.iter().map(Report::as_json).collect();
+        let as_json = if summary { Report::as_short_json } else { Report::as_json };
+        let tenants: Vec<_> = reports.iter().map(as_json).collect();
         print(&format!("{:#}\n", json!({ "ok": !failed, "tenants": tenants })));
+    } else if summary {
+        print(&short(&reports));
     } else {
         let texts: Vec<_> = reports.iter().map(Report::as_text).collect();
         print(&texts.join("\n"));

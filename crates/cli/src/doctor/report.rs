@@ -4,7 +4,7 @@ use m365_audit_core::call::CallError;
 use m365_audit_core::one_line;
 use serde_json::{Value, json};
 
-use crate::calls::table::paragraph;
+use crate::calls::table::{paragraph, table};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +115,32 @@ impl Report {
         self.findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok)
     }
 
+    /// How bad it is: the worst status, and how many checks ended so.
+    pub(crate) fn gravity(&self) -> (Status, usize) {
+        let worst = self.status();
+        let of = |finding: &&Finding| finding.status == worst;
+        (worst, if worst == Status::Ok { 0 } else { self.findings.iter().filter(of).count() })
+    }
+
+    /// The first check that ended worst, if that is worse than well. What depends on it comes later.
+    fn worst(&self) -> Option<&Finding> {
+        let worst = Some(self.status()).filter(|worst| *worst != Status::Ok)?;
+        self.findings.iter().find(|finding| finding.status == worst)
+    }
+
+    pub(crate) fn as_short_json(&self) -> Value {
+        let (status, count) = self.gravity();
+        let worst = self.worst();
+        json!({
+            "tenant": self.tenant,
+            "status": status.word(),
+            "count": count,
+            "check": worst.map(|finding| finding.check),
+            "detail": worst.map(|finding| &finding.detail),
+            "remedy": worst.map(|finding| &finding.remedy).filter(|remedy| !remedy.is_empty()),
+        })
+    }
+
     pub(crate) fn as_json(&self) -> Value {
         let findings = self.findings.iter().map(|finding| {
             json!({
@@ -170,4 +196,26 @@ impl Report {
         text.push_str(&format!(", {warns} {warnings}\n"));
         text
     }
+}
+
+/// One line a tenant, and how many there are of each kind.
+pub(crate) fn short(reports: &[Report]) -> String {
+    let row = |report: &Report| {
+        let words = report.worst().map_or_else(String::new, |finding| {
+            let arrow = if finding.remedy.is_empty() { "" } else { " -> " };
+            format!("{}: {}{arrow}{}", finding.check, finding.detail, finding.remedy)
+        });
+        vec![report.status().word().to_owned(), report.tenant.clone(), words]
+    };
+    let rows: Vec<_> = reports.iter().map(row).collect();
+    let count = |status| reports.iter().filter(|report| report.status() == status).count();
+    format!(
+        "{}{} tenants: {} fail, {} not checked, {} warn, {} ok\n",
+        table(&["STATUS", "TENANT", "WHAT IS WRONG MOST"], &rows),
+        reports.len(),
+        count(Status::Fail),
+        count(Status::Unknown),
+        count(Status::Warn),
+        count(Status::Ok)
+    )
 }

@@ -246,3 +246,55 @@ fn a_state_that_another_process_has_locked_is_told_with_who_that_is() {
     assert_code(&command(&server, dir.path()).arg("--once").output().unwrap(), 0);
     assert_eq!(arrived(dir.path()).len(), 2);
 }
+
+#[test]
+fn the_address_of_consent_is_told_for_each_tenant_and_cloud() {
+    let dir = tempfile::tempdir().unwrap();
+    let (id, app) = ("00000000-0000-0000-0000-00000000000", "00000000-0000-0000-0000-0000000000aa");
+    let tables = format!(
+        "[contoso]\ntenant_id = \"{id}1\"\n[fabrikam]\ntenant_id = \"{id}2\"\ncloud = \"gcc-high\"\n\
+         [broken]\ntenant_id = \"{id}\"\n"
+    );
+    fs::write(dir.path().join("tenants.toml"), tables).unwrap();
+    let mut command = program("consent");
+    command.args(["--json", "--client-id", app, "--tenants-file"]);
+    command.arg(dir.path().join("tenants.toml")).env("M365_AUDIT_CLIENT_SECRET", "s3cret");
+    let output = command.output().unwrap();
+    assert_code(&output, 1);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let addresses: Vec<_> = told.as_array().unwrap().iter().map(|one| &one["address"]).collect();
+    assert_eq!(
+        addresses,
+        [
+            &format!("https://login.microsoftonline.com/{id}1/adminconsent?client_id={app}"),
+            &format!("https://login.microsoftonline.us/{id}2/adminconsent?client_id={app}"),
+        ]
+    );
+    assert!(text(&output.stderr).contains("[broken]: tenant_id"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_file_of_a_folder_that_becomes_useless_stops_none_of_its_tenants() {
+    let server = server(3);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("tenants.toml");
+    fs::create_dir(&folder).unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    write("a.toml", &table(&server, 0));
+    write("b.toml", &table(&server, 1));
+    let mut running = Running::start(command(&server, dir.path()), dir.path().join("log"));
+    running.wait_until("both collect", |_| arrived(dir.path()).len() == 2);
+    write("a.toml", "[t0");
+    write("c.toml", &table(&server, 2));
+    running.wait_until("the third collects", |_| arrived(dir.path()).len() == 3);
+    assert!(running.log().contains("a.toml\": not TOML, line 1"), "{}", running.log());
+    assert!(!running.log().contains("t0: removed"), "{}", running.log());
+    fs::remove_file(folder.join("a.toml")).unwrap();
+    running.wait_until("the first has gone", |log| log.contains("t0: removed: stopping"));
+    running.stop();
+    let written = fs::read_to_string(dir.path().join("audit.ndjson")).unwrap();
+    let named = |line: &str| {
+        ["t0", "t1", "t2"].iter().any(|name| line.contains(&format!("\"tenant_name\":\"{name}\"")))
+    };
+    assert!(written.lines().all(named), "each record says whose it is");
+}

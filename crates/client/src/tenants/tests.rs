@@ -180,3 +180,51 @@ fn what_is_written_for_all_is_for_those_that_have_the_source() {
         "#]],
     );
 }
+
+#[test]
+fn a_folder_is_read_file_by_file_and_one_of_no_use_hides_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("tenants.d");
+    fs::create_dir(&folder).unwrap();
+    let read = || {
+        let shown = dir.path().to_str().unwrap();
+        let (tenants, unread) = match file(&[APP, SECRET], &folder).read() {
+            Err(mistake) => return format!("{mistake}\n").replace(shown, "{dir}"),
+            Ok(Tenants { tenants, mistakes, unread }) => {
+                let tenants = tenants.iter().map(|tenant| {
+                    let named = tenant.settings.config.envelope().tenant_name.as_deref();
+                    format!("[{}] in {}, called {named:?}\n", tenant.name, tenant.file.display())
+                });
+                let mistakes = mistakes.iter().map(|mistake| format!("{mistake}\n"));
+                (tenants.chain(mistakes).collect::<String>(), unread.len())
+            }
+        };
+        format!("{tenants}{unread} unread\n").replace(shown, "{dir}")
+    };
+    expect![[r#"
+        {dir}/tenants.d: tenants_file = "{dir}/tenants.d": no *.toml in the folder; write files that end with .toml, with a table for each tenant: [contoso]
+    "#]]
+    .assert_eq(&read());
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    write("b.toml", &format!("[contoso]\ntenant_id = \"{A}\"\ntenant_name = \"Contoso AG\"\n"));
+    write("a.toml", &format!("[fabrikam]\ntenant_id = \"{B}\"\n"));
+    write("c.toml", &format!("[contoso]\ntenant_id = \"{B}\"\n[again]\ntenant_id = \"{A}\"\n"));
+    write("d.toml", "[half\n");
+    write("e.toml", "");
+    write(".hidden.toml", "[half\n");
+    write("notes.txt", "[half\n");
+    expect![[r#"
+        [fabrikam] in {dir}/tenants.d/a.toml, called Some("fabrikam")
+        [contoso] in {dir}/tenants.d/b.toml, called Some("Contoso AG")
+        {dir}/tenants.d/d.toml: tenants_file = "{dir}/tenants.d/d.toml": not TOML, line 1; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
+        {dir}/tenants.d/e.toml: tenants_file = "{dir}/tenants.d/e.toml": no tenant in the file; write a table for each: [contoso]
+        {dir}/tenants.d/c.toml [again]: tenant_id = "41463f53-8812-40f4-890f-865bf6e35190": [contoso] collects this tenant; keep one of the two tables
+        {dir}/tenants.d/c.toml [contoso]: contoso: a table of this name is in {dir}/tenants.d/b.toml too; give one of the two another name
+        2 unread
+    "#]]
+    .assert_eq(&read());
+    let stamp = || file(&[APP, SECRET], &folder).stamp().unwrap();
+    let before = stamp();
+    fs::remove_file(folder.join("e.toml")).unwrap();
+    assert_ne!(stamp(), before);
+}

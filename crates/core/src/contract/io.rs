@@ -2,13 +2,13 @@
 //!
 //! # Contract
 //!
-//! After any number of [`Machine::handle_input`] calls, the driver calls
-//! [`Machine::poll_output`] until it answers [`Output::Wait`] or [`Output::Finished`], and
-//! performs each output in the order it is given; inputs may also come in between. [`Session::step`]
-//! is that loop, and the specification of a driver: the native client, the component and the tests
-//! differ only in their [`Io`]. A driver that has a thread to itself calls [`run`], which waits where
-//! the machine does ([`Waits`]); one that drives many machines on few threads takes their steps
-//! itself, and waits for them all.
+//! After any number of [`Machine::handle_input`] calls, the driver calls [`Machine::poll_output`]
+//! until it answers [`Output::Wait`] or [`Output::Finished`], and performs each output in the order
+//! it is given; inputs may also come in between. [`Session::step`] is that loop, and the
+//! specification of a driver: the native client, the component and the tests differ only in their
+//! [`Io`]. A driver that has a thread to itself calls [`run`], which waits where the machine does
+//! ([`Waits`]); one that drives many machines on few threads takes their steps itself, and waits
+//! for them all.
 //!
 //! Two machines speak it: the [`Collector`](crate::Collector), and the
 //! [`Caller`](crate::call::Caller) for single operations.

@@ -221,12 +221,20 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Version of Entra ID's token endpoint.",
     ),
     option(
+        "tenant_name",
+        Kind::Text,
+        None,
+        Scope::Core,
+        "What the tenant is called: stands beside tenant_id in the metadata of each record. \
+         Default: the name of its table, if there is a tenants_file.",
+    ),
+    option(
         "tenants_file",
         Kind::Path,
         None,
         Scope::Native,
-        "TOML file with a table for each of many tenants; the options here are what its tables \
-         begin with. Read again when it changes.",
+        "TOML file with a table for each of many tenants, or a folder of such files (*.toml); the \
+         options here are what its tables begin with. Read again when it changes.",
     ),
     option(
         "source",

@@ -37,6 +37,8 @@ pub struct Envelope {
     pub add_fields: Vec<(Box<str>, Box<str>)>,
     /// The name of a member, in the record, that says its content type.
     pub content_type_field: Option<Box<str>>,
+    /// What the tenant is called, among the metadata.
+    pub tenant_name: Option<Box<str>>,
 }
 
 impl Envelope {
@@ -49,6 +51,7 @@ impl Envelope {
             record_key: None,
             add_fields: Vec::new(),
             content_type_field: None,
+            tenant_name: None,
         }
     }
 
@@ -87,6 +90,7 @@ impl Envelope {
             record_key: reader.optional("record_key").map(Into::into),
             add_fields: added(reader),
             content_type_field: reader.optional("content_type_field").map(Into::into),
+            tenant_name: reader.optional("tenant_name").map(Into::into),
         };
         envelope.refuse_twins(reader);
         envelope

@@ -40,7 +40,8 @@ impl LineWriter {
 
     /// A writer that puts each record into this envelope. Metadata, where nobody says otherwise,
     /// are nowhere. Beside the record they look like this: `{"content_type", "content_id",
-    /// "content_created", "tenant_id", "record"}`, with what else is known of the record before it.
+    /// "content_created", "tenant_id", "record"}`, with what else is known of the record before it;
+    /// if the tenant has a name, `tenant_name` follows its id.
     #[must_use]
     pub fn new(envelope: Envelope) -> Self {
         let envelope = envelope.or(MetadataPlace::Off);
@@ -67,7 +68,8 @@ impl LineWriter {
         out: &mut Vec<u8>,
     ) -> usize {
         let bare = self.envelope.leaves_alone() && !self.is(MetadataPlace::Event);
-        let facts = if self.is(MetadataPlace::Off) { Vec::new() } else { facts(batch) };
+        let name = self.envelope.tenant_name.as_deref();
+        let facts = if self.is(MetadataPlace::Off) { Vec::new() } else { facts(batch, name) };
         let end = batch.records.len().min(first.saturating_add(limits.records_max));
         for (number, record) in batch.records.iter().enumerate().take(end).skip(first) {
             let start = out.len();
@@ -195,7 +197,7 @@ fn put_marked(raw: &[u8], out: &mut Vec<u8>) {
 }
 
 /// What is known of all records of a batch: members, each with a comma behind it.
-fn facts(batch: &Batch) -> Vec<u8> {
+fn facts(batch: &Batch, tenant_name: Option<&str>) -> Vec<u8> {
     let content = &batch.content;
     let created = content.created.to_string();
     let members = [
@@ -205,7 +207,8 @@ fn facts(batch: &Batch) -> Vec<u8> {
         ("tenant_id", &*batch.tenant_id),
     ];
     let mut out = Vec::new();
-    for (name, value) in members {
+    let name = tenant_name.map(|name| ("tenant_name", name));
+    for (name, value) in members.into_iter().chain(name) {
         put_quoted(&mut out, name);
         out.push(b':');
         put_quoted(&mut out, value);
@@ -391,5 +394,22 @@ mod tests {
              \"record\":{\"RecordType\":6,";
         let line = String::from_utf8_lossy(&out);
         assert!(line.contains(expected), "{line}");
+    }
+
+    #[test]
+    fn a_tenant_that_has_a_name_is_called_by_it_beside_each_record() {
+        for place in [MetadataPlace::Event, MetadataPlace::Record] {
+            let envelope = Envelope {
+                metadata: Some(place),
+                tenant_name: Some("con\"toso".into()),
+                ..Envelope::bare()
+            };
+            let mut out = Vec::new();
+            LineWriter::new(envelope).write(&batch(&[b"{\"a\":1}"]), &mut out);
+            let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            let metadata = if place == MetadataPlace::Event { &line } else { &line["m365_audit"] };
+            assert_eq!(metadata["tenant_name"], "con\"toso", "{line}");
+            assert_eq!(metadata["tenant_id"], "t", "{line}");
+        }
     }
 }

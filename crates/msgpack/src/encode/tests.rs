@@ -394,6 +394,20 @@ fn metadata_stand_in_the_record_or_nowhere_if_it_is_asked_for() {
 }
 
 #[test]
+fn a_tenant_that_has_a_name_is_called_by_it_wherever_metadata_stand() {
+    let nothing = Beside { enrichment: None, redacted: true };
+    let named = |place| Envelope { tenant_name: Some("contoso".into()), ..self::place(place) };
+    for record in [&br#"{"a":1}"#[..], b"tru"] {
+        let (head, _) = in_envelope(named(MetadataPlace::Event), record, &nothing);
+        let (_, body) = in_envelope(named(MetadataPlace::Record), record, &nothing);
+        for metadata in [&head, &body["m365_audit"]] {
+            assert_eq!(metadata["tenant_name"], "contoso".into());
+            assert_eq!(metadata["redacted"], true.into());
+        }
+    }
+}
+
+#[test]
 fn records_are_nested_and_get_members_as_it_is_asked_for() {
     let nothing = Beside::default();
     let wazuh = |metadata| Envelope {
@@ -402,6 +416,7 @@ fn records_are_nested_and_get_members_as_it_is_asked_for() {
         record_key: Some("office365".into()),
         add_fields: vec![("integration".into(), "office365".into())],
         content_type_field: Some("Subscription".into()),
+        tenant_name: None,
     };
     let feed = ("Subscription", "Audit.General".into());
     let nested = ("office365", map(&[("a", 1.into()), feed.clone()]));

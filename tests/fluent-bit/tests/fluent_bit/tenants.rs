@@ -60,6 +60,11 @@ fn one_section_collects_the_tenants_of_a_file() {
         let series = format!("tenant_id=\"{id}\",content_type=\"Audit.Exchange\"");
         let shown = fluent_bit.get("/api/v2/metrics/prometheus").unwrap();
         assert!(shown.contains(&series), "{shown}");
+        let called = format!("tenant_id=\"{id}\",tenant_name=\"t{n}\"}} 1");
+        assert!(shown.contains(&called), "{shown}");
+        let name = format!("t{n}");
+        let is_named = |event: &Received| event.metadata["tenant_name"].as_str() == Some(&name);
+        assert!(of(n).iter().all(is_named), "each event says whose it is");
     }
 
     // Another one comes while Fluent Bit runs.

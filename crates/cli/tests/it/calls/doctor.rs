@@ -242,6 +242,15 @@ fn every_tenant_of_a_file_is_looked_at_and_a_mistake_in_one_leaves_the_others() 
     for secret in [secret(0), secret(2), "wr0ng"] {
         assert!(!value.to_string().contains(secret));
     }
+    // In short, the worst first: of two failures that with more.
+    let value = look(&["--summary"]).must(1).json();
+    let short = value["tenants"].as_array().unwrap();
+    let statuses: Vec<_> = short.iter().map(|report| report["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses[..2], ["fail", "fail"], "{value:#}");
+    assert_ne!(statuses[2], "fail", "{value:#}");
+    assert_eq!(short.len(), 3);
+    let fabrikam = short.iter().find(|r| r["tenant"].as_str().unwrap().starts_with("fabrikam"));
+    assert!(fabrikam.unwrap()["detail"].as_str().unwrap().contains("AADSTS7000215"), "{value:#}");
     // One of them, by the name of its table.
     let value = look(&["--tenant-id", "contoso"]).must(0).json();
     assert_eq!(value["tenants"].as_array().unwrap().len(), 1, "{value:#}");
