@@ -1,7 +1,7 @@
 //! Many tenants in one process: a client and a budget each; one transport, one set of roots, one
 //! pool of connections and one writer of the state for all. A few workers drive them all, each many
-//! in turn. What happens to one tenant leaves the others alone: also its panic ends no more than its
-//! own run.
+//! in turn. What happens to one tenant leaves the others alone: also its panic ends no more than
+//! its own run.
 
 mod life;
 mod machinery;

@@ -21,7 +21,8 @@ impl Need {
     }
 }
 
-/// Raises the soft limit to the hard one, if it is needed. Says what is wrong if that is not enough.
+/// Raises the soft limit to the hard one, if it is needed. Says what is wrong if that is not
+/// enough.
 pub(crate) fn make_room(need: Need) -> Result<(), String> {
     judge(need, || limits().map(|(soft, _)| soft), raise)
 }

@@ -122,7 +122,8 @@ impl Report {
         (worst, if worst == Status::Ok { 0 } else { self.findings.iter().filter(of).count() })
     }
 
-    /// The first check that ended worst, if that is worse than well. What depends on it comes later.
+    /// The first check that ended worst, if that is worse than well. What depends on it comes
+    /// later.
     fn worst(&self) -> Option<&Finding> {
         let worst = Some(self.status()).filter(|worst| *worst != Status::Ok)?;
         self.findings.iter().find(|finding| finding.status == worst)

@@ -114,7 +114,7 @@ fn tenants_come_go_and_change_without_a_restart() {
     assert!(!running.log().contains("t1: changed"), "{}", running.log());
 
     write("[t1]\nclient_secret = ");
-    running.wait_until("the mistake is told", |log| log.contains("collected further"));
+    running.wait_until("the mistake is told", |log| log.contains("keeping the previous tenants"));
 
     let changed = format!("{}lookback = \"2h\"\n{}", table(&server, 1), table(&server, 2));
     write(&changed);
@@ -204,7 +204,8 @@ fn many_tenants_run_on_few_threads_with_one_state_and_nothing_comes_twice() {
 #[test]
 fn killed_at_any_moment_many_tenants_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    // A start of which nobody knows whether it was sent may not be repeated for a quarter of an hour.
+    // A start of which nobody knows whether it was sent may not be repeated for a quarter of an
+    // hour.
     let config = SimConfig { seed: 3, latency_ms: 20, subscribed: true, ..world() };
     let world = crowd(12, config, dir.path());
     let mut dice = Dice(15);
@@ -252,7 +253,8 @@ fn the_address_of_consent_is_told_for_each_tenant_and_cloud() {
     let dir = tempfile::tempdir().unwrap();
     let (id, app) = ("00000000-0000-0000-0000-00000000000", "00000000-0000-0000-0000-0000000000aa");
     let tables = format!(
-        "[contoso]\ntenant_id = \"{id}1\"\n[fabrikam]\ntenant_id = \"{id}2\"\ncloud = \"gcc-high\"\n\
+        "[contoso]\ntenant_id = \"{id}1\"\n\
+         [fabrikam]\ntenant_id = \"{id}2\"\ncloud = \"gcc-high\"\n\
          [broken]\ntenant_id = \"{id}\"\n"
     );
     fs::write(dir.path().join("tenants.toml"), tables).unwrap();

@@ -13,7 +13,8 @@ use crate::settings::NativeOptions;
 /// Unused connections that are kept to a host, for all tenants together.
 const CONNECTIONS_KEPT_MAX: usize = 256;
 
-/// Of how many idle tenants a second the numbers are shown, unless they are shown every ten seconds.
+/// Of how many idle tenants a second the numbers are shown, unless they are shown every ten
+/// seconds.
 const SHOWN_PER_SECOND: u32 = 200;
 const TICKS_MAX: u32 = 10;
 

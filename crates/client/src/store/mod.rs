@@ -1,7 +1,8 @@
 //! Where the state lives: a SQLite file, or memory if no file is configured.
 //!
 //! A file is opened once for all tenants of the process ([`files`]), and what they commit is
-//! gathered ([`group`]). Each tenant has a [`Store`] of its own, and waits for its own changes only.
+//! gathered ([`group`]). Each tenant has a [`Store`] of its own, and waits for its own changes
+//! only.
 
 mod backup;
 mod error;

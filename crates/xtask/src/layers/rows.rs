@@ -92,6 +92,7 @@ const CLI: Layered = Layered {
         &["calls", "output", "state"],
         &[
             "activities",
+            "consent",
             "content",
             "dlp_types",
             "doctor",
