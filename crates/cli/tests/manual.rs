@@ -249,7 +249,11 @@ fn workspace() -> PathBuf {
 
 #[test]
 fn the_schema_takes_every_sample() {
-    let samples = ["examples/m365-audit.toml", "examples/activities-component/m365-audit.toml"];
+    let samples = [
+        "examples/m365-audit.toml",
+        "examples/activities-component/m365-audit.toml",
+        "crates/cli/packaging/m365-audit.toml",
+    ];
     let mut files =
         samples.map(|name| fs::read_to_string(workspace().join(name)).unwrap()).to_vec();
     // Every option that has a default, with that default.
@@ -355,4 +359,46 @@ fn the_schema_of_tenants_knows_what_a_table_may_have() {
     );
     // Whoever names the dialect is understood by editors.
     assert_eq!(schema["$schema"], json!("https://json-schema.org/draft/2020-12/schema"));
+}
+
+/// A unit's lines, without what is said in comments.
+fn unit(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(workspace().join("crates/cli/packaging").join(name)).unwrap();
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_template_is_the_unit_with_names_in_it() {
+    let template: Vec<_> = unit("m365-audit@.service")
+        .into_iter()
+        .map(|line| line.replace(" (%i)", "").replace("/%i.", "/m365-audit.").replace("-%i", ""))
+        .collect();
+    assert_eq!(template, unit("m365-audit.service"));
+}
+
+#[test]
+fn the_command_of_the_unit_is_understood_with_the_file_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = unit("m365-audit.service")
+        .into_iter()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/m365-audit ").map(str::to_owned))
+        .unwrap();
+    let output = folder.path().join("audit.ndjson");
+    let words = command
+        .replace(
+            "/etc/m365-audit/",
+            &format!("{}/", workspace().join("crates/cli/packaging").display()),
+        )
+        .replace("/var/log/m365-audit/audit.ndjson", output.to_str().unwrap());
+    let output = program().args(words.split(' ')).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    // What the administrator writes, and what systemd makes; nothing else.
+    let told: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
+    let wanted = ["tenant_id", "client_id", "client_secret_file", "db"];
+    for wrong in &told {
+        assert!(wanted.iter().any(|name| wrong.starts_with(name)), "{said}");
+    }
+    assert!(told.iter().any(|line| line.starts_with("tenant_id: required")), "{said}");
 }
