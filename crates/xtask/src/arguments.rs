@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, reason = "the macro's types have none")]
 
+use std::path::PathBuf;
+
 use crate::component::Choice;
 use crate::demo::Shipper;
 
@@ -93,7 +95,14 @@ xflags::xflags! {
             /// Which compiler: auto, rustup or debian. Default: auto.
             optional --toolchain toolchain: Choice
         }
-        /// Build what is released, with checksums, into `dist` of the target directory.
-        cmd dist {}
+        /// Build what is released, with checksums, into `dist` of the target directory: for glibc
+        /// 2.17 and newer, x86_64 and aarch64, as archives and packages.
+        cmd dist {
+            /// One processor alone: x86_64 or aarch64.
+            optional --only processor: String
+            /// Pack what was built before: a folder with in_m365_audit.so, m365-audit, m365-sim and
+            /// m365_audit.wasm.
+            optional --built folder: PathBuf
+        }
     }
 }

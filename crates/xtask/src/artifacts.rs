@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::shell::{self, say};
 
 /// Names the component to build into the command line.
-const BUILTIN_VARIABLE: &str = "M365_AUDIT_BUILTIN_COMPONENT";
+pub(crate) const BUILTIN_VARIABLE: &str = "M365_AUDIT_BUILTIN_COMPONENT";
 
 /// Names what Cargo compiles the crates of a workspace with, but not their dependencies.
 const RUSTC_VARIABLE: &str = "RUSTC_WORKSPACE_WRAPPER";
@@ -56,7 +56,7 @@ impl Artifacts {
     /// # Errors
     /// The build fails.
     pub(crate) fn compiled(arguments: &[&str]) -> Result<Vec<String>> {
-        Ok(messages(arguments, &[])?.iter().filter_map(compiled).collect())
+        Ok(messages(&mut shell::cargo(arguments))?.iter().filter_map(compiled).collect())
     }
 
     fn said(names: &[&str], arguments: Vec<&str>) -> Result<Self> {
@@ -133,7 +133,16 @@ impl Artifacts {
     }
 
     fn of_with(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<Self> {
-        Ok(Self(messages(arguments, variables)?.iter().filter_map(artifact).collect()))
+        let mut cargo = shell::cargo(arguments);
+        Self::of_command(cargo.envs(variables.iter().copied()))
+    }
+
+    /// What a command of Cargo's builds, or of a program that passes everything on to it.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub(crate) fn of_command(cargo: &mut Command) -> Result<Self> {
+        Ok(Self(messages(cargo)?.iter().filter_map(artifact).collect()))
     }
 
     /// The executable or shared library of a target.
@@ -147,16 +156,14 @@ impl Artifacts {
 }
 
 /// Runs Cargo, with its progress on stderr. Answers what it tells programs.
-fn messages(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<Vec<Value>> {
-    let mut cargo = shell::cargo(arguments);
-    cargo.envs(variables.iter().copied());
+fn messages(cargo: &mut Command) -> Result<Vec<Value>> {
     cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    let output = shell::output(&mut cargo)?;
+    let output = shell::output(cargo)?;
     if !output.status.success() {
         bail!(
             "`{}` failed; its output above says why. On a new machine a C compiler is needed too: \
              apt-get install gcc",
-            shell::spelled(&cargo)
+            shell::spelled(cargo)
         );
     }
     let messages = String::from_utf8(output.stdout).context("Cargo's messages")?;

@@ -53,7 +53,9 @@ fn run(arguments: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Options(options) => options::run(options.check),
         XtaskCmd::Bench(bench) => bench::run(bench.name.as_deref()),
         XtaskCmd::Component(component) => component::run(component.toolchain.unwrap_or_default()),
-        XtaskCmd::Dist(_) => dist::run(),
+        XtaskCmd::Dist(dist) => {
+            dist::run(&dist::Options { only: dist.only.as_deref(), built: dist.built.as_deref() })
+        }
         XtaskCmd::Fuzz(fuzz) => {
             let seconds = fuzz.seconds.unwrap_or(fuzz::SECONDS);
             let (names, runs, minimise) = (fuzz.target, fuzz.runs, fuzz.minimise);

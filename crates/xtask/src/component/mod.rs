@@ -19,7 +19,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::shell::{self, print, say};
-pub(crate) use toolchain::{Choice, Toolchain, find};
+pub(crate) use toolchain::{Choice, Toolchain, find, sysroot};
 
 /// The package and the name that Cargo gives its file.
 const PACKAGE: &str = "m365-audit-component";
@@ -40,7 +40,7 @@ const COMPACT: [&str; 2] =
     ["--cfg=aes_backend_soft=\"compact\"", "--cfg=sha2_backend_soft=\"compact\""];
 
 /// What stands between flags in Cargo's variable for them, so that they may hold blanks.
-const SEPARATOR: &str = "\x1f";
+pub(crate) const SEPARATOR: &str = "\x1f";
 
 /// A component that was built.
 #[derive(Debug)]
