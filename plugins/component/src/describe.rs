@@ -2,8 +2,8 @@
 //! configuration, made from the core's table of options.
 
 use m365_audit_core::STATE_VERSION;
-use m365_audit_core::options::{OPTIONS, OptionSpec, Scope, property};
-use serde_json::{Map, Value, json};
+use m365_audit_core::options::{OPTIONS, OptionSpec, Scope, of_type, property};
+use serde_json::{Map, Value};
 
 use crate::settings::{METADATA, ONCE};
 
@@ -12,34 +12,34 @@ const REQUIRED: [&str; 1] = ["tenant_id"];
 
 /// The answer of `describe`.
 pub(crate) fn describe() -> String {
-    json!({
-        "name": "m365-audit",
-        "version": env!("CARGO_PKG_VERSION"),
-        "state_version": STATE_VERSION,
-        "config_schema": schema(),
-    })
-    .to_string()
+    let mut described = Map::new();
+    described.insert("name".into(), "m365-audit".into());
+    described.insert("version".into(), env!("CARGO_PKG_VERSION").into());
+    described.insert("state_version".into(), STATE_VERSION.into());
+    described.insert("config_schema".into(), schema());
+    serde_json::to_string(&described).expect("what is described always has a JSON form")
 }
 
 fn schema() -> Value {
     let has = |spec: &&OptionSpec| spec.scope == Scope::Core;
     let mut properties = Map::new();
     for spec in OPTIONS.iter().filter(has) {
-        properties.insert(spec.name.to_owned(), property(spec));
+        properties.insert(spec.name.into(), property(spec));
     }
     // Its words, and a boolean for hosts that have a switch.
     if let Some(forms) = properties[METADATA]["anyOf"].as_array_mut() {
-        forms.push(json!({"type": "boolean"}));
+        forms.push(of_type("boolean"));
     }
-    let schema = json!({"type": "boolean", "default": false, "description": ONCE.help});
-    properties.insert(ONCE.name.into(), schema);
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "properties": properties,
-        "required": REQUIRED,
-        "additionalProperties": false,
-    })
+    let mut once = of_type("boolean");
+    once["default"] = false.into();
+    once["description"] = ONCE.help.into();
+    properties.insert(ONCE.name.into(), once);
+    let mut schema = of_type("object");
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    schema["properties"] = properties.into();
+    schema["required"] = REQUIRED.as_slice().into();
+    schema["additionalProperties"] = false.into();
+    schema
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! Must not decide anything: no retry, no redirect, no look into an answer. Dropping a flight drops
 //! its handles, and with them the host's connection.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use m365_audit_core::{Input, Now, Request, RequestId, TransportError, TransportErrorKind, Utc};
@@ -22,8 +21,8 @@ use flight::{Flight, Progress};
 /// The requests of one session.
 #[derive(Default)]
 pub(crate) struct Http {
-    /// What is under way. Bounded by `max_in_flight`, which the core holds.
-    flights: BTreeMap<RequestId, Box<Flight>>,
+    /// What is under way, the oldest first. Bounded by `max_in_flight`, which the core holds.
+    flights: Vec<(RequestId, Box<Flight>)>,
     /// Ends of requests that could not even begin.
     unsent: Vec<Input>,
     /// Where the host does not let requests go, until a response has come.
@@ -35,9 +34,18 @@ impl Http {
         Self::default()
     }
 
+    fn flight(&mut self, id: RequestId) -> Option<&mut Flight> {
+        let mut flights = self.flights.iter_mut();
+        flights.find(|(known, _)| *known == id).map(|(_, flight)| &mut **flight)
+    }
+
+    fn remove(&mut self, id: RequestId) {
+        self.flights.retain(|(known, _)| *known != id);
+    }
+
     /// Takes in what has come for one request.
     fn advance(&mut self, id: RequestId, inputs: &mut Vec<Input>) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flight(id) else { return };
         match flight.advance() {
             Ok(Progress::Nothing) => {}
             Ok(Progress::Head { status, headers }) => {
@@ -46,14 +54,15 @@ impl Http {
             }
             Ok(Progress::Chunk(chunk)) => inputs.push(Input::Body { id, chunk }),
             Ok(Progress::End) => {
-                self.flights.remove(&id);
+                self.remove(id);
                 inputs.push(Input::End { id, result: Ok(()) });
             }
             Err(fault) => {
                 if fault.denied {
-                    self.denied = Some(flight.origin().to_owned());
+                    let origin = flight.origin().to_owned();
+                    self.denied = Some(origin);
                 }
-                self.flights.remove(&id);
+                self.remove(id);
                 inputs.push(Input::End { id, result: Err(fault.error) });
             }
         }
@@ -73,9 +82,7 @@ impl Wire for Http {
 
     fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
         match prepare::send(&request, timeout) {
-            Ok(flight) => {
-                self.flights.insert(id, Box::new(flight));
-            }
+            Ok(flight) => self.flights.push((id, Box::new(flight))),
             Err(fault) => {
                 if fault.denied {
                     self.denied = Some(prepare::origin(&request.url).to_owned());
@@ -93,13 +100,13 @@ impl Wire for Http {
     }
 
     fn read(&mut self, id: RequestId) {
-        if let Some(flight) = self.flights.get_mut(&id) {
+        if let Some(flight) = self.flight(id) {
             flight.ask();
         }
     }
 
     fn cancel(&mut self, id: RequestId) {
-        self.flights.remove(&id);
+        self.remove(id);
     }
 
     fn is_idle(&self) -> bool {
@@ -126,7 +133,7 @@ impl Wire for Http {
         let ready: Vec<RequestId> = poll(&pollables)
             .into_iter()
             .filter_map(|index| usize::try_from(index).ok())
-            .filter_map(|index| waiting.get(index).map(|(id, _)| **id))
+            .filter_map(|index| waiting.get(index).map(|(id, _)| *id))
             .collect();
         for id in ready {
             self.advance(id, inputs);
@@ -139,7 +146,7 @@ impl Http {
     /// Ends what has waited in vain.
     fn expire(&mut self, inputs: &mut Vec<Input>) {
         let now = Duration::from_nanos(monotonic_clock::now());
-        self.flights.retain(|id, flight| {
+        self.flights.retain(|(id, flight)| {
             let late = flight.is_asked() && flight.deadline() <= now;
             if late {
                 let error = TransportError {

@@ -52,7 +52,7 @@ impl Settings {
             None | Some(Value::Null) => false,
             Some(Value::Bool(on)) => *on,
             Some(other) => {
-                let value = other.to_string();
+                let value = serde_json::to_string(other).unwrap_or_default();
                 errors.push(ConfigError::new(of.name, Some(&value), "not a boolean", BOOLEAN));
                 false
             }

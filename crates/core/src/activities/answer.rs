@@ -1,7 +1,6 @@
 //! Decides what the answers of the Activities API mean: records to hand over, the next page,
 //! another attempt. Sends nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +13,13 @@ use crate::activities::lane::{Failed, PAGE_FAILURES_MAX};
 use crate::activities::plan::RETENTION;
 use crate::activities::reader::{PageReader, Ready};
 use crate::activities::walk::{Turn, Turned, WalkId};
+use crate::base::flat_map::FlatMap;
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{ContentRef, Record};
+use crate::contract::remedy::{NO_CODE_REMEDY, remedy};
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
-use crate::contract::remedy::{NO_CODE_REMEDY, remedy};
 use crate::contract::request::Operation;
 use crate::source::Ended;
 use crate::source::account::Taken;
@@ -35,13 +35,10 @@ const FEED: Feed = Feed::CloudAppActivities;
 
 /// What of each hour is new and what was left out, of activities that `came` at these moments.
 fn by_hour(came: &[Utc], new: &[(Revision, Utc)], records: &[Record]) -> Vec<(Utc, Taken)> {
-    let mut hours: BTreeMap<i64, (Utc, Taken)> = BTreeMap::new();
+    let mut hours = FlatMap::<i64, (Utc, Taken)>::default();
     for created in came {
-        hours
-            .entry(created.hour())
-            .or_insert_with(|| (*created, Taken::default()))
-            .1
-            .deduplicated += 1;
+        let first = || (*created, Taken::default());
+        hours.get_or_insert_with(created.hour(), first).1.deduplicated += 1;
     }
     for ((_, created), record) in new.iter().zip(records) {
         if let Some((_, taken)) = hours.get_mut(&created.hour()) {
@@ -50,7 +47,7 @@ fn by_hour(came: &[Utc], new: &[(Revision, Utc)], records: &[Record]) -> Vec<(Ut
             taken.bytes += record.raw.len() as u64;
         }
     }
-    hours.into_values().collect()
+    hours.into_entries().into_iter().map(|(_, taken)| taken).collect()
 }
 
 /// How a page ended.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::base::key::Key;
@@ -13,37 +14,25 @@ use crate::base::time::Utc;
 /// Of a member that occurs twice, the first counts; keys are compared as they are, case included.
 #[derive(Debug, Default)]
 struct Members {
-    id: Option<Scalar>,
-    created: Option<Scalar>,
-    timestamp: Option<Scalar>,
+    id: Option<Value>,
+    created: Option<Value>,
+    timestamp: Option<Value>,
 }
 
-/// A number or a text, which Microsoft uses for the same thing.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Number(i64),
-    Text(String),
-    Other(IgnoredAny),
-}
-
-impl Scalar {
-    fn text(&self) -> Option<String> {
-        match self {
-            Self::Number(number) => Some(number.to_string()),
-            Self::Text(text) if !text.is_empty() => Some(text.clone()),
-            Self::Text(_) | Self::Other(_) => None,
+/// A number or a text as text, both of which Microsoft uses for the same thing.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => number.as_i64().map(|number| number.to_string()),
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
         }
     }
+}
 
-    fn moment(&self) -> Option<Utc> {
-        let millis = match self {
-            Self::Number(number) => *number,
-            Self::Text(text) => text.parse().ok()?,
-            Self::Other(_) => return None,
-        };
-        Some(Utc::from_millis(millis))
-    }
+fn moment(value: &Value) -> Option<Utc> {
+    let millis = value.as_i64().or_else(|| value.as_str()?.parse().ok())?;
+    Some(Utc::from_millis(millis))
 }
 
 impl<'de> Deserialize<'de> for Members {
@@ -97,12 +86,13 @@ pub fn happened(record: &[u8]) -> Option<Utc> {
 /// Reads an activity. One that is no JSON is known by its bytes.
 pub(crate) fn know(record: &[u8]) -> Known {
     let members: Members = serde_json::from_slice(record).unwrap_or_default();
-    let key = match members.id.as_ref().and_then(Scalar::text) {
+    let key = match members.id.as_ref().and_then(text) {
         Some(id) => Key::of_content(&id),
         None => Key(xxh3_128(record)),
     };
-    let moment = |scalar: Option<Scalar>| scalar.and_then(|scalar| scalar.moment());
-    Known { key, created: moment(members.created), happened: moment(members.timestamp) }
+    let [created, happened] =
+        [members.created, members.timestamp].map(|value| value.as_ref().and_then(moment));
+    Known { key, created, happened }
 }
 
 #[cfg(test)]

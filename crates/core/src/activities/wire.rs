@@ -1,6 +1,6 @@
 //! The Activities API on the wire: addresses and bodies out. Answers are read in `envelope`.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::access::Authorization;
 use crate::activities::config::ActivitiesConfig;
@@ -9,6 +9,7 @@ use crate::activities::id::{ActivityId, Feedback};
 use crate::activities::walk::{Cursor, Point};
 use crate::base::secret::Secret;
 use crate::contract::request::{Method, Operation, Request};
+use crate::json::to_text;
 
 /// Records of a page: what Microsoft allows in each mode.
 pub(crate) const LIMIT: u64 = 100;
@@ -22,7 +23,7 @@ pub(crate) fn search(
     point: &Point,
     who: &Authorization,
 ) -> Request {
-    let own = || part_filters(filters, point).to_string();
+    let own = || to_text(&part_filters(filters, point));
     let (mode, filters) = match &point.cursor {
         Cursor::Skip(skip) => (format!("\"skip\":{skip},\"limit\":{limit}"), own()),
         // As the service named them, to the letter: they are its own affair.
@@ -57,7 +58,7 @@ pub(crate) fn send_feedback(
         body["contactEmail"] = json!(email);
     }
     let tail = format!("{}/feedback", id.as_str());
-    request(config, Operation::SendFeedback, Method::Post, &tail, Some(body.to_string()), who)
+    request(config, Operation::SendFeedback, Method::Post, &tail, Some(to_text(&body)), who)
 }
 
 /// The filters, confined to what is searched now. The interval is half-open, so that neighbours
@@ -69,10 +70,10 @@ fn part_filters(filters: &Filters, point: &Point) -> Json {
         let start = said("gte").unwrap_or(i64::MIN).max(part.start.as_millis());
         let end = said("lt").unwrap_or(i64::MAX).min(part.end.as_millis());
         if !filters["created"].is_object() {
-            filters["created"] = json!({});
+            filters["created"] = Json::Object(Map::new());
         }
-        filters["created"]["gte"] = json!(start);
-        filters["created"]["lt"] = json!(end);
+        filters["created"]["gte"] = start.into();
+        filters["created"]["lt"] = end.into();
     }
     filters
 }

@@ -59,16 +59,26 @@ pub(crate) fn live_webhook(
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     // One entry that cannot be read must not hide the others.
     let elements: Vec<serde_json::Value> = serde_json::from_slice(body).ok()?;
-    let known = elements.into_iter().find_map(|element| {
-        let known: Subscription = serde_json::from_value(element).ok()?;
-        (ContentType::parse(&known.content_type) == Some(content_type)).then_some(known)
-    });
-    let webhook = known?.webhook?;
-    let expiration = webhook.expiration.filter(|text| !text.trim().is_empty());
-    let expired = webhook.status.is_some_and(|status| status.eq_ignore_ascii_case("expired"))
-        || expiration.as_deref().and_then(Utc::parse).is_some_and(|end| end <= now);
-    let address = webhook.address.filter(|address| !address.is_empty() && !expired)?;
-    Some(WebhookRequest { address, auth_id: webhook.auth_id, expiration })
+    let named = |element: &&Value| {
+        let name = element.get("contentType").and_then(Value::as_str);
+        name.and_then(ContentType::parse) == Some(content_type)
+    };
+    let webhook = elements.iter().find(named)?.get("webhook")?;
+    // Of one that says something else than text nothing is believed.
+    let text = |name: &str| match webhook.get(name) {
+        None | Some(Value::Null) => Some(None),
+        Some(Value::String(text)) => Some(Some(&**text).filter(|text| !text.trim().is_empty())),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => None,
+    };
+    let (address, auth_id) = (text("address")??, text("authId")?);
+    let (status, expiration) = (text("status")?, text("expiration")?);
+    let expired = status.is_some_and(|status| status.eq_ignore_ascii_case("expired"))
+        || expiration.and_then(Utc::parse).is_some_and(|end| end <= now);
+    (!expired).then(|| WebhookRequest {
+        address: address.to_owned(),
+        auth_id: auth_id.map(|auth_id| Secret::new(auth_id.to_owned())),
+        expiration: expiration.map(ToOwned::to_owned),
+    })
 }
 
 /// Times of a listing's entry that lie further from its window are none: content has been seen to
@@ -118,7 +128,11 @@ fn found_members(json: &[u8]) -> Value {
         let plain = !text.contains(['\\', '\u{fffd}']);
         plain.then(|| (name.to_owned(), Value::from(text)))
     };
-    ["contentId", "contentUri"].into_iter().filter_map(member).collect()
+    let mut found = serde_json::Map::new();
+    for (name, text) in ["contentId", "contentUri"].into_iter().filter_map(member) {
+        found.insert(name, text);
+    }
+    found.into()
 }
 
 /// Whether the answer to a start is a subscription that is not disabled.

@@ -10,13 +10,14 @@
 //! there twice), and nobody has promised that it is the same blob: it is read under its id, and
 //! again under the one that is listed; records are delivered once by theirs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::audit::config::AuditConfig;
 use crate::audit::wire;
+use crate::base::flat_map::FlatMap;
 use crate::base::key::Key;
 use crate::base::time::Utc;
 use crate::contract::batch::ContentRef;
@@ -107,7 +108,7 @@ const HINTED_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
     known: usize,
-    ready: BTreeMap<u64, Key>,
+    ready: FlatMap<u64, Key>,
     places: HashMap<Key, u64>,
     next: u64,
 }
@@ -150,7 +151,7 @@ impl Hints {
 
     /// What has waited longest.
     pub(crate) fn first(&self) -> Option<Key> {
-        self.ready.first_key_value().map(|(_, key)| *key)
+        self.ready.first().map(|(_, key)| *key)
     }
 }
 

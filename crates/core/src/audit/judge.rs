@@ -72,10 +72,11 @@ pub(crate) fn code_of(body: &[u8]) -> Option<Cow<'static, str>> {
     if text.contains("DataServiceException: Tenant") && text.contains("does not exist") {
         return Some(AUDITING_OFF.into());
     }
-    let from_json = serde_json::from_str::<serde_json::Value>(&text).ok().and_then(|value| {
-        let code = value.get("error")?.get("code")?.as_str()?;
-        Some(code.chars().take(CODE_CHARS_MAX).collect::<String>())
-    });
+    let from_json =
+        serde_json::from_slice::<serde_json::Value>(text.as_bytes()).ok().and_then(|value| {
+            let code = value.get("error")?.get("code")?.as_str()?;
+            Some(code.chars().take(CODE_CHARS_MAX).collect::<String>())
+        });
     if let Some(code) = from_json {
         return Some(code.into());
     }

@@ -1,8 +1,9 @@
 //! What was delivered before: contents by their id, and the latest records by theirs. Both survive
 //! a restart; both are bounded, contents by retention and records by number.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
+use crate::base::flat_map::FlatMap;
 use crate::base::interval::Interval;
 use crate::base::key::{self, Key, KeySet};
 use crate::base::time::Utc;
@@ -18,8 +19,8 @@ const KEPT_HOURS: i64 = 8 * 24;
 pub(crate) struct SeenContents {
     set: KeySet,
     /// By the hour of their creation, as they are stored.
-    hours: BTreeMap<i64, Vec<Key>>,
-    changed: BTreeSet<i64>,
+    hours: FlatMap<i64, Vec<Key>>,
+    changed: FlatMap<i64, ()>,
 }
 
 impl SeenContents {
@@ -41,14 +42,14 @@ impl SeenContents {
 
     /// The end of the last hour of which a content is remembered.
     pub(crate) fn newest(&self) -> Option<Utc> {
-        let hour = *self.hours.last_key_value()?.0;
+        let (hour, _) = self.hours.last()?;
         Some(Utc::from_millis(hour.saturating_add(1).saturating_mul(3_600_000)))
     }
 
     pub(crate) fn insert(&mut self, key: Key, created: Utc) {
         if self.set.insert(key) {
-            self.hours.entry(created.hour()).or_default().push(key);
-            self.changed.insert(created.hour());
+            self.hours.get_or_insert_with(created.hour(), Vec::new).push(key);
+            self.changed.insert(created.hour(), ());
         }
     }
 
@@ -69,16 +70,17 @@ impl SeenContents {
     /// one before the newest content: a local clock that is years back would have all kept for
     /// years.
     pub(crate) fn flush(&mut self, changes: &mut Changes, keys: &LaneKeys, now: Utc, local: Utc) {
-        let newest = self.hours.last_key_value().map_or(i64::MIN, |(hour, _)| *hour);
+        let newest = self.hours.last().map_or(i64::MIN, |(hour, _)| *hour);
         let hour = now.hour().min(local.hour().max(newest));
-        for hour in std::mem::take(&mut self.changed) {
+        for (hour, ()) in std::mem::take(&mut self.changed).into_entries() {
             if let Some(bucket) = self.hours.get(&hour) {
                 changes.put(keys.seen(hour), key::encode(bucket));
             }
         }
         let first_kept = hour - KEPT_HOURS;
-        while let Some(entry) = self.hours.first_entry().filter(|entry| *entry.key() < first_kept) {
-            let (hour, bucket) = entry.remove_entry();
+        while self.hours.first().is_some_and(|(hour, _)| *hour < first_kept)
+            && let Some((hour, bucket)) = self.hours.pop_first()
+        {
             changes.delete(keys.seen(hour));
             for key in bucket {
                 self.set.remove(&key);

@@ -1,9 +1,9 @@
 //! Blobs of one feed that cannot be read: what is told of them, and what they keep from counting as
 //! delivered. A thousand of them are as many retries, and no more than a line a minute.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::flat_map::FlatMap;
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::Utc;
 use crate::contract::batch::ContentRef;
@@ -29,13 +29,13 @@ pub(crate) struct Unread {
     /// Nothing more is told before.
     quiet_until: Duration,
     /// When the blobs were created that are set aside: how many in each minute.
-    minutes: BTreeMap<i64, u32>,
+    minutes: FlatMap<i64, u32>,
 }
 
 impl Unread {
     /// A blob is set aside. `reason` is `None` if that was told before, in an earlier life.
     pub(crate) fn hold(&mut self, content: &ContentRef, reason: Option<&str>) {
-        *self.minutes.entry(minute(content.created)).or_default() += 1;
+        *self.minutes.get_or_insert_with(minute(content.created), u32::default) += 1;
         let Some(reason) = reason else { return };
         match &mut self.untold {
             Some(untold) => untold.blobs += 1,
@@ -92,7 +92,7 @@ impl Unread {
             missing.insert(Interval { start: minute, end });
         }
         let newest = newest_delivered.map_or(i64::MIN, minute);
-        let first = self.minutes.range(newest.saturating_add(1)..).next()?.0;
+        let first = &self.minutes.since(&newest.saturating_add(1)).first()?.0;
         let trailing = Interval::new(start(first), horizon)?;
         missing.insert(trailing);
         Some(trailing.start)

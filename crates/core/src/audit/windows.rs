@@ -1,12 +1,12 @@
 //! Windows of one feed under way: which are listed, how far, and what becomes of those that fail.
 //! Knows no blob; the lane says when one of a window's is settled.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::audit::plan::{self, Round};
 use crate::audit::relist::Older;
 use crate::audit::run::{Completed, Failed, Listing, PageFailure, Run, RunId};
+use crate::base::flat_map::FlatMap;
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::key::Key;
 use crate::base::time::Utc;
@@ -38,7 +38,7 @@ const ASIDE_RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 /// The windows of one feed.
 #[derive(Debug)]
 pub(super) struct Windows {
-    runs: BTreeMap<RunId, Box<Run>>,
+    runs: FlatMap<RunId, Box<Run>>,
     next_run: u64,
     /// Failures of fresh listings in a row, and when any is tried again.
     list_failures: u32,
@@ -54,7 +54,7 @@ pub(super) struct Windows {
 impl Windows {
     pub(super) const fn new(older: Older) -> Self {
         Self {
-            runs: BTreeMap::new(),
+            runs: FlatMap::new(),
             next_run: 0,
             list_failures: 0,
             fresh_failed: 0,
@@ -408,7 +408,8 @@ impl Windows {
             self.next_fresh = self.list_not_before;
             (self.list_failures, wait)
         } else {
-            let again = desk.backoff(ASIDE_RETRY_BASE, ASIDE_RETRY_MAX, run.tries + 1);
+            let tries = run.tries.saturating_add(1);
+            let again = desk.backoff(ASIDE_RETRY_BASE, ASIDE_RETRY_MAX, tries);
             let whole_lane = self.list_failures > 0;
             let (failures, changed) =
                 self.older.fail(&run, refused, whole_lane, now + again, server_now);

@@ -7,6 +7,7 @@ use crate::base::interval::Interval;
 use crate::base::secret::Secret;
 use crate::contract::feed::ContentType;
 use crate::contract::request::{Method, Operation, Request};
+use crate::json::to_text;
 
 const PUBLISHER: &str = "PublisherIdentifier";
 
@@ -31,13 +32,12 @@ pub(crate) fn start_subscription(
     );
     let body = webhook.map(|webhook| {
         let auth_id = webhook.auth_id.as_ref().map_or("", |auth_id| auth_id.expose());
-        serde_json::json!({ "webhook": {
-            "address": webhook.address,
-            "authId": auth_id,
-            // Microsoft's own sample writes no expiration as an empty text.
-            "expiration": webhook.expiration.as_deref().unwrap_or_default(),
-        }})
-        .to_string()
+        // Microsoft's own sample writes no expiration as an empty text.
+        let expiration = webhook.expiration.as_deref().unwrap_or_default();
+        let [address, auth_id, expiration] =
+            [webhook.address.as_str(), auth_id, expiration].map(to_text);
+        let webhook = format!("\"address\":{address},\"authId\":{auth_id}");
+        format!("{{\"webhook\":{{{webhook},\"expiration\":{expiration}}}}}")
     });
     Request {
         method: Method::Post,

@@ -1,6 +1,7 @@
-//! Words that know nothing of Microsoft: time, intervals, keys, text.
+//! Words that know nothing of Microsoft: time, intervals, keys, text, a small map.
 
 pub(crate) mod clock;
+pub(crate) mod flat_map;
 pub(crate) mod interval;
 pub(crate) mod key;
 pub(crate) mod origin;

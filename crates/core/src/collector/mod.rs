@@ -7,13 +7,13 @@ pub(crate) mod summary;
 mod tests;
 pub(crate) mod whereabouts;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::activities::ActivitiesSource;
 use crate::audit::AuditSource;
+use crate::base::flat_map::FlatMap;
 use crate::base::time::{Now, Utc};
 use crate::collector::sign_in::SigningIn;
 use crate::config::Config;
@@ -44,7 +44,7 @@ pub struct Collector {
     sign_in: SignIn,
     signing_in: SigningIn,
     /// Hours that are wanted once more.
-    replays: BTreeSet<Replay>,
+    replays: FlatMap<Replay, ()>,
     /// When it was made, on the monotonic clock.
     born: Duration,
     stopping: bool,
@@ -118,7 +118,7 @@ impl Collector {
             sources,
             sign_in,
             signing_in: SigningIn::default(),
-            replays: BTreeSet::new(),
+            replays: FlatMap::default(),
             born: now.monotonic,
             stopping: false,
             finished: false,
@@ -212,7 +212,9 @@ impl Collector {
 
     /// Somebody wants hours once more.
     fn note_replays(&mut self, keys: impl IntoIterator<Item = String>) {
-        self.replays.extend(keys.into_iter().filter_map(|key| Replay::parse(&key).ok()));
+        for replay in keys.into_iter().filter_map(|key| Replay::parse(&key).ok()) {
+            self.replays.insert(replay, ());
+        }
     }
 
     /// Opens them when Microsoft's time is known. The request goes in the same commit; one of a
@@ -221,7 +223,7 @@ impl Collector {
         if self.stopping || self.desk.server_now(now).is_none() {
             return;
         }
-        while let Some(replay) = self.replays.pop_first() {
+        while let Some((replay, ())) = self.replays.pop_first() {
             let (desk, mut sources) = (&mut self.desk, self.sources.iter_mut());
             if sources.any(|source| source.replay(desk, now, replay)) {
                 self.desk.changes().delete(replay.key());

@@ -1,14 +1,13 @@
 //! Signs in on behalf of the sources: presents the credential to whoever asked for a token, and
 //! tells what became of it.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use crate::access::token::TokenFailure;
+use crate::base::flat_map::FlatMap;
 use crate::base::time::Now;
-use crate::contract::event::Event;
 use crate::contract::remedy::remedy;
+use crate::contract::event::Event;
 use crate::contract::request::{Headers, Operation, RequestId};
 use crate::identity::credential::Presented;
 use crate::identity::sign_in::SignIn;
@@ -22,7 +21,7 @@ use crate::source::{Ended, Source};
 /// Requests for tokens under way.
 #[derive(Debug, Default)]
 pub(super) struct SigningIn {
-    exchanges: BTreeMap<RequestId, Box<(Head, SmallBody)>>,
+    exchanges: FlatMap<RequestId, Box<(Head, SmallBody)>>,
 }
 
 impl SigningIn {

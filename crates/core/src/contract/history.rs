@@ -12,7 +12,6 @@
 //! A row is written with each commit that counts something of its hour, and there are thousands of
 //! them: so it is short. Letters that only a newer version knows are kept as they are.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::interval::Interval;
@@ -407,8 +406,10 @@ impl FeedHistory {
     }
 
     pub(crate) fn decode(feed: Feed, key: &str, value: &str) -> Result<Self, StateError> {
-        let members: BTreeMap<_, _> = read_members(key, value)?.into_iter().collect();
-        let number = |letter| members.get(&letter).copied().unwrap_or_default();
+        let members = read_members(key, value)?;
+        // Of one that stands there twice, the last counts.
+        let found = |letter| members.iter().rev().find(|(known, _)| *known == letter);
+        let number = |letter| found(letter).map_or(0, |(_, number)| *number);
         Ok(Self {
             feed,
             begin: Utc::from_millis(number(b'b')),

@@ -85,18 +85,18 @@ pub struct Sample {
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
     name: &'static str,
-    help: &'static str,
     kind: MetricKind,
     slot: Slot,
 }
 
-/// Where the numbers of a metric are read and written.
+/// Where the numbers of a metric are. How they are written, and what they say, stands apart: whoever
+/// only counts has no use for it.
 #[derive(Clone, Copy, Debug)]
 enum Slot {
-    Collector(fn(&Metrics) -> f64, fn(&mut Metrics, f64)),
+    Collector(fn(&Metrics) -> f64),
     /// By the operation's place in [`Operation::ALL`].
-    Operation(fn(&Metrics, usize) -> f64, fn(&mut Metrics, usize, f64)),
-    Feed(fn(&LaneMetrics) -> f64, fn(&mut LaneMetrics, f64)),
+    Operation,
+    Feed(fn(&LaneMetrics) -> f64),
 }
 
 impl Metric {
@@ -104,12 +104,6 @@ impl Metric {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
-    }
-
-    /// What it says, as one sentence.
-    #[must_use]
-    pub const fn help(&self) -> &'static str {
-        self.help
     }
 
     /// Whether it only rises.
@@ -130,7 +124,7 @@ impl Metric {
     pub const fn scope(&self) -> MetricScope {
         match self.slot {
             Slot::Collector(..) => MetricScope::Collector,
-            Slot::Operation(..) => MetricScope::Operation,
+            Slot::Operation => MetricScope::Operation,
             Slot::Feed(..) => MetricScope::Feed,
         }
     }
@@ -138,13 +132,13 @@ impl Metric {
     /// Gives each of its numbers to `see`.
     pub fn each(&self, metrics: &Metrics, mut see: impl FnMut(Subject, f64)) {
         match self.slot {
-            Slot::Collector(get, _) => see(Subject::Collector, get(metrics)),
-            Slot::Operation(get, _) => {
-                for (at, operation) in Operation::ALL.into_iter().enumerate() {
-                    see(Subject::Operation(operation), get(metrics, at));
+            Slot::Collector(get) => see(Subject::Collector, get(metrics)),
+            Slot::Operation => {
+                for (operation, count) in Operation::ALL.into_iter().zip(metrics.requests) {
+                    see(Subject::Operation(operation), count.shown());
                 }
             }
-            Slot::Feed(get, _) => {
+            Slot::Feed(get) => {
                 metrics.lanes.iter().for_each(|lane| see(Subject::Feed(lane.feed), get(lane)));
             }
         }
@@ -166,17 +160,17 @@ impl Metric {
     /// has a label that is none of ours is left out.
     pub fn read(&self, metrics: &mut Metrics, label: Option<&str>, value: f64) {
         match (self.slot, label) {
-            (Slot::Collector(_, set), None) => set(metrics, value),
-            (Slot::Operation(_, set), Some(label)) => {
+            (Slot::Collector(_), None) => metrics.set(self.name, value),
+            (Slot::Operation, Some(label)) => {
                 let at = Operation::ALL.iter().position(|known| known.as_str() == label);
-                at.into_iter().for_each(|at| set(metrics, at, value));
+                at.into_iter().for_each(|at| metrics.requests[at] = Number::read(value));
             }
-            (Slot::Feed(_, set), Some(label)) => {
+            (Slot::Feed(_), Some(label)) => {
                 if let Some(feed) = Feed::parse(label) {
-                    set(metrics.lane(feed), value);
+                    metrics.lane(feed).set(self.name, value);
                 }
             }
-            (Slot::Collector(..), Some(_)) | (Slot::Operation(..) | Slot::Feed(..), None) => {}
+            (Slot::Collector(_), Some(_)) | (Slot::Operation | Slot::Feed(_), None) => {}
         }
     }
 }
@@ -186,12 +180,14 @@ impl Metrics {
     pub fn count_on(&mut self, earlier: &Self) {
         for metric in METRICS.iter().filter(|metric| metric.kind == MetricKind::Counter) {
             match metric.slot {
-                Slot::Collector(get, set) => set(self, get(self) + get(earlier)),
-                Slot::Operation(get, set) => (0..Operation::ALL.len())
-                    .for_each(|at| set(self, at, get(self, at) + get(earlier, at))),
-                Slot::Feed(get, set) => earlier.lanes.iter().for_each(|before| {
+                Slot::Collector(get) => self.set(metric.name, get(self) + get(earlier)),
+                Slot::Operation => {
+                    let pairs = self.requests.iter_mut().zip(earlier.requests);
+                    pairs.for_each(|(ours, before)| *ours += before);
+                }
+                Slot::Feed(get) => earlier.lanes.iter().for_each(|before| {
                     let lane = self.lane(before.feed);
-                    set(lane, get(lane) + get(before));
+                    lane.set(metric.name, get(lane) + get(before));
                 }),
             }
         }
@@ -340,6 +336,14 @@ macro_rules! metrics {
                     self.lane(lane.feed).add(lane);
                 }
             }
+
+            /// Writes the number of the metric of this name.
+            fn set(&mut self, name: &str, value: f64) {
+                match name {
+                    $($name => self.$field = Number::read(value),)*
+                    _ => {}
+                }
+            }
         }
 
         impl LaneMetrics {
@@ -362,36 +366,44 @@ macro_rules! metrics {
                 self.event_delay += other.event_delay;
                 self.publication_delay += other.publication_delay;
             }
+
+            /// Writes the number of the metric of this name.
+            fn set(&mut self, name: &str, value: f64) {
+                match name {
+                    $($name_of => self.$of = Number::read(value),)*
+                    _ => {}
+                }
+            }
+        }
+
+        impl Metric {
+            /// What it says, as one sentence.
+            #[must_use]
+            pub fn help(&self) -> &'static str {
+                match self.name {
+                    $($name => $help,)*
+                    $($name_of => $help_of,)*
+                    _ => "Requests sent to Microsoft.",
+                }
+            }
         }
 
         /// Every metric of a collector. What has none of its own in here is shown nowhere.
         pub const METRICS: &[Metric] = &[
             Metric {
                 name: "requests_total",
-                help: "Requests sent to Microsoft.",
                 kind: MetricKind::Counter,
-                slot: Slot::Operation(
-                    |metrics, at| metrics.requests[at].shown(),
-                    |metrics, at, value| metrics.requests[at] = Number::read(value),
-                ),
+                slot: Slot::Operation,
             },
             $(Metric {
                 name: $name,
-                help: $help,
                 kind: kind!($kind),
-                slot: Slot::Collector(
-                    |metrics| kind!($kind).whole(metrics.$field.shown()),
-                    |metrics, value| metrics.$field = Number::read(value),
-                ),
+                slot: Slot::Collector(|metrics| kind!($kind).whole(metrics.$field.shown())),
             },)*
             $(Metric {
                 name: $name_of,
-                help: $help_of,
                 kind: kind!($kind_of),
-                slot: Slot::Feed(
-                    |lane| kind!($kind_of).whole(lane.$of.shown()),
-                    |lane, value| lane.$of = Number::read(value),
-                ),
+                slot: Slot::Feed(|lane| kind!($kind_of).whole(lane.$of.shown())),
             },)*
         ];
     };

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::time::Utc;
 use crate::json::digest::DigestKey;
+use crate::json::to_text;
 
 /// The version of the format that is written here. Version 1 is read as well.
 pub const STATE_VERSION: u32 = 2;
@@ -144,8 +145,7 @@ pub(crate) fn digest_key(
 
 /// Writes a value as JSON, in ASCII as all that is stored.
 pub(crate) fn encode<T: Serialize>(value: &T) -> String {
-    let json =
-        serde_json::to_string(value).expect("numbers, texts and lists always have a JSON form");
+    let json = to_text(value);
     if json.is_ascii() {
         return json;
     }

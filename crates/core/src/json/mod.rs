@@ -38,3 +38,8 @@ pub use number::Number;
 pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};
 pub(crate) use unescape::unescape;
 pub use walk::{DEPTH_MAX, NullVisitor, Text, Visit, WalkError, WalkFault, Walker, walk};
+
+/// The JSON text of a value.
+pub(crate) fn to_text<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("numbers, texts and lists always have a JSON form")
+}

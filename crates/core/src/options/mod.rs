@@ -7,5 +7,5 @@ mod table;
 
 pub use cloud::{CLOUDS, Cloud};
 pub use reader::{ConfigError, RawOptions, Reader, nearest, no_entries};
-pub use schema::property;
+pub use schema::{of_type, property};
 pub use table::*;

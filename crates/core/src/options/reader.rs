@@ -92,9 +92,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Every mistake that was found, in the order of [`OPTIONS`].
     pub fn finish_known(mut self) -> Result<(), Vec<ConfigError>> {
-        let place = |error: &ConfigError| OPTIONS.iter().position(|spec| spec.name == error.option);
-        self.errors.sort_by_key(|error| place(error).unwrap_or(usize::MAX));
-        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+        let mut ordered = Vec::new();
+        for spec in OPTIONS {
+            ordered.extend(self.errors.extract_if(.., |error| error.option == spec.name));
+        }
+        ordered.append(&mut self.errors);
+        if ordered.is_empty() { Ok(()) } else { Err(ordered) }
     }
 
     /// The mistakes so far, and names that do not exist.

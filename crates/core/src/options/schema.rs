@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::table::{Kind, OptionSpec};
 
@@ -20,39 +20,56 @@ pub fn property(spec: &OptionSpec) -> Value {
 
 fn kind(kind: Kind) -> Value {
     match kind {
-        Kind::Text | Kind::Path => json!({"type": "string"}),
-        Kind::Secret => json!({"type": "string", "writeOnly": true}),
-        Kind::Url => json!({"type": "string", "format": "uri"}),
+        Kind::Text | Kind::Path => of_type("string"),
+        Kind::Secret => with(of_type("string"), "writeOnly", true),
+        Kind::Url => with(of_type("string"), "format", "uri"),
         Kind::Integer { min, max } => number(min, max, "^ *[0-9]+ *$"),
         Kind::Duration { min, max } => number(min, max, "^ *[0-9]+ *[smhdSMHD]? *$"),
         Kind::Size { min, max } => number(min, max, "^ *[0-9]+ *([kmgKMG][bB]?)? *$"),
-        Kind::Boolean => json!({"anyOf": [
-            {"type": "boolean"},
-            {"type": "string", "pattern": pattern(&["on", "off", "true", "false", "yes", "no"])},
-        ]}),
-        // The words for editors; the pattern since they may be written in any case.
-        Kind::Choice(words) => json!({"anyOf": [
-            {"enum": words},
-            {"type": "string", "pattern": pattern(words)},
-        ]}),
-        Kind::List(words) => {
-            let word = json!({"anyOf": [
-                {"enum": words},
-                {"type": "string", "pattern": pattern(words)},
-            ]});
-            list(&word)
+        Kind::Boolean => {
+            any_of([of_type("boolean"), written(&["on", "off", "true", "false", "yes", "no"])])
         }
-        Kind::FreeList(_) => list(&json!({"type": "string"})),
+        Kind::Choice(words) => one_of(words),
+        Kind::List(words) => list(one_of(words)),
+        Kind::FreeList(_) => list(of_type("string")),
     }
 }
 
+/// A schema of this type and nothing else.
+#[must_use]
+pub fn of_type(name: &str) -> Value {
+    with(Value::Null, "type", name)
+}
+
+/// The same schema, and one word more.
+fn with(mut schema: Value, name: &str, value: impl Into<Value>) -> Value {
+    schema[name] = value.into();
+    schema
+}
+
+fn any_of(schemas: [Value; 2]) -> Value {
+    with(Value::Null, "anyOf", schemas.to_vec())
+}
+
+/// One of these words: for editors as they are, and as they may be written.
+fn one_of(words: &[&str]) -> Value {
+    any_of([with(Value::Null, "enum", words), written(words)])
+}
+
+/// One of these words in any case.
+fn written(words: &[&str]) -> Value {
+    with(of_type("string"), "pattern", pattern(words))
+}
+
 fn number(min: u64, max: u64, pattern: &str) -> Value {
-    json!({"type": ["integer", "string"], "minimum": min, "maximum": max, "pattern": pattern})
+    let number = with(Value::Null, "type", ["integer", "string"].as_slice());
+    with(with(with(number, "minimum", min), "maximum", max), "pattern", pattern)
 }
 
 /// An array, or one text with commas, which is read as well and not looked into.
-fn list(word: &Value) -> Value {
-    json!({"type": ["string", "array"], "items": word, "minItems": 1, "minLength": 1})
+fn list(word: Value) -> Value {
+    let list = with(Value::Null, "type", ["string", "array"].as_slice());
+    with(with(with(list, "items", word), "minItems", 1), "minLength", 1)
 }
 
 /// One of these words in any case, with blanks around it.

@@ -1,11 +1,13 @@
 //! From records to lines of NDJSON, for every packaging that writes them. Changes nothing but the
 //! white space between tokens.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::contract::batch::{Batch, Record};
-use crate::json::{DEPTH_MAX, Walker, line_of};
+use crate::json::{DEPTH_MAX, Walker, line_of, to_text};
 use crate::records::envelope::{Envelope, MetadataPlace, NameTaken, free_name};
 
 /// Writes lines, bare or in an envelope.
@@ -186,14 +188,15 @@ impl LineWriter {
 
 /// What is not JSON: every byte is delivered all the same, in a form that is.
 fn put_marked(raw: &[u8], out: &mut Vec<u8>) {
-    let marked = match std::str::from_utf8(raw) {
-        Ok(text) => serde_json::json!({ "malformed": true, "raw": text }),
-        Err(_) => {
-            let raw = STANDARD.encode(raw);
-            serde_json::json!({ "malformed": true, "raw_base64": raw })
-        }
+    let (name, text) = match std::str::from_utf8(raw) {
+        Ok(text) => ("raw", text.into()),
+        Err(_) => ("raw_base64", Cow::Owned(STANDARD.encode(raw))),
     };
-    out.extend_from_slice(marked.to_string().as_bytes());
+    out.extend_from_slice(b"{\"malformed\":true,");
+    put_quoted(out, name);
+    out.push(b':');
+    put_quoted(out, &text);
+    out.push(b'}');
 }
 
 /// What is known of all records of a batch: members, each with a comma behind it.
@@ -245,7 +248,7 @@ fn put_member(out: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn put_quoted(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+    out.extend_from_slice(to_text(text).as_bytes());
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Requests under way: what each is for, and where its answer goes. Decides nothing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::access::contact::Contact;
 use crate::access::foreign::Seen;
 use crate::access::token::Generation;
+use crate::base::flat_map::FlatMap;
 use crate::base::time::Utc;
 use crate::contract::request::{Headers, Operation, RequestId};
 
@@ -121,11 +121,11 @@ pub(crate) struct Exchange<P, B> {
 
 /// All requests under way of one source.
 #[derive(Debug)]
-pub(crate) struct Exchanges<P, B>(BTreeMap<RequestId, Box<Exchange<P, B>>>);
+pub(crate) struct Exchanges<P, B>(FlatMap<RequestId, Box<Exchange<P, B>>>);
 
 impl<P, B> Default for Exchanges<P, B> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self(FlatMap::default())
     }
 }
 

@@ -9,9 +9,9 @@
 //! such an hour all the same stands beside its row. So memory is bounded by retention, and nobody
 //! needs the rows of a year to go on.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::flat_map::FlatMap;
 use crate::base::interval::{Interval, IntervalSet};
 use crate::base::time::{Now, Utc};
 use crate::contract::feed::Feed;
@@ -52,7 +52,7 @@ pub(crate) struct History {
     part: u64,
     /// Whether nothing waits.
     hurried: bool,
-    feeds: BTreeMap<Feed, Book>,
+    feeds: FlatMap<Feed, Book>,
 }
 
 /// A row that has changed.
@@ -72,9 +72,9 @@ struct Book {
     /// Nothing is counted of what was created before.
     since: Option<Utc>,
     /// Rows as they are stored, by hour and part.
-    rows: BTreeMap<(i64, u64), Box<str>>,
+    rows: FlatMap<(i64, u64), Box<str>>,
     /// Those of them that have changed since.
-    open: BTreeMap<(i64, u64), Open>,
+    open: FlatMap<(i64, u64), Open>,
     /// What was listed again after its hour was over, and brought nothing new.
     checked: IntervalSet,
     /// When what waits is stored.
@@ -146,8 +146,8 @@ impl Book {
 
     /// The last hour that there is a row of.
     fn newest(&self) -> Option<i64> {
-        let stored = self.rows.last_key_value().map(|(key, _)| key.0);
-        stored.max(self.open.last_key_value().map(|(key, _)| key.0))
+        let stored = self.rows.last().map(|(key, _)| key.0);
+        stored.max(self.open.last().map(|(key, _)| key.0))
     }
 
     /// Rows of hours before `floor`, to which nothing can be added any more, are written once more
@@ -155,7 +155,7 @@ impl Book {
     fn close(&mut self, floor: i64) {
         let Some(head) = &mut self.head else { return };
         let step = usize::try_from(STEP_MAX).unwrap_or(usize::MAX);
-        let ended = self.rows.range(..(floor, 0)).map(|(key, _)| *key);
+        let ended = self.rows.keys().copied().take_while(|key| *key < (floor, 0));
         let ended: Vec<_> = ended.filter(|(_, part)| *part == 0).take(step).collect();
         let closed_until = match ended.last() {
             Some((hour, _)) if ended.len() == step => hour + 1,
@@ -181,30 +181,35 @@ impl Book {
         }
         head.pruned = head.pruned.max(end);
         let first = head.pruned;
-        while let Some(entry) = self.rows.first_entry().filter(|entry| entry.key().0 < first) {
-            let ((hour, part), _) = entry.remove_entry();
+        while self.rows.first().is_some_and(|((hour, _), _)| *hour < first)
+            && let Some(((hour, part), _)) = self.rows.pop_first()
+        {
             changes.delete(row_key(feed, hour, part));
         }
     }
 
     fn write(&mut self, feed: Feed, all: bool, changes: &mut Changes) {
-        let due = self.open.extract_if(.., |_, open| all || open.due);
-        for ((hour, part), Open { row, .. }) in due {
+        let rows = &mut self.rows;
+        self.open.retain(|&(hour, part), Open { row, due }| {
+            if !(all || *due) {
+                return true;
+            }
             let value = row.encode();
             if row.closed {
-                self.rows.remove(&(hour, part));
+                rows.remove(&(hour, part));
             } else {
-                self.rows.insert((hour, part), value.as_str().into());
+                rows.insert((hour, part), value.as_str().into());
             }
             changes.put(row_key(feed, hour, part), value);
-        }
+            false
+        });
     }
 }
 
 impl History {
     /// One that goes on from `stored`, and is kept for so many hours. `seed` is random.
     pub(crate) fn load(stored: &Stored, keep: i64, seed: u128) -> Result<Self, StateError> {
-        let mut feeds = BTreeMap::new();
+        let mut feeds = FlatMap::default();
         for feed in Feed::ALL {
             feeds.insert(feed, Book::load(feed, stored)?);
         }
@@ -247,16 +252,17 @@ impl History {
             // Nothing was called delivered before: so there is nothing that would be missing.
             None => account.covered.last_end(),
         };
-        let mut known: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+        let mut known = FlatMap::<i64, (u64, u64)>::default();
         for (created, set_aside) in blobs.filter(|(created, _)| feed.counts(*created)) {
-            let (listed, quarantined) = known.entry(hour_of(created)).or_default();
+            let (listed, quarantined) =
+                known.get_or_insert_with(hour_of(created), Default::default);
             *listed += 1;
             *quarantined += u64::from(set_aside);
         }
         for hour in feed.rows.keys().filter(|(_, part)| *part == 0).map(|(hour, _)| *hour) {
-            known.entry(hour).or_default();
+            known.get_or_insert_with(hour, Default::default);
         }
-        for (hour, (listed, quarantined)) in known {
+        for (hour, (listed, quarantined)) in known.into_entries() {
             let row = feed.read(hour, 0);
             let listed = row.blobs_delivered + row.blobs_lost + listed;
             if (row.blobs_listed, row.blobs_quarantined) != (listed, quarantined) {
@@ -346,8 +352,9 @@ impl History {
         let name = feed;
         let Some(feed) = self.feed(feed) else { return };
         let first = (hour_of(moment) + 1, 0);
-        let rows = feed.rows.range(first..).map(|(key, _)| *key);
-        let mut gone: Vec<_> = rows.chain(feed.open.range(first..).map(|(key, _)| *key)).collect();
+        let rows = feed.rows.since(&first).iter().map(|(key, _)| *key);
+        let open = feed.open.since(&first).iter().map(|(key, _)| *key);
+        let mut gone: Vec<_> = rows.chain(open).collect();
         gone.retain(|(hour, part)| feed.row_now(*hour, *part).is_uncounted());
         for (hour, part) in gone {
             feed.open.remove(&(hour, part));
@@ -676,7 +683,7 @@ mod tests {
                 bench.flush(at(from + 1_441));
             }
         }
-        let held = bench.history.feeds[&FEED].rows.len();
+        let held = bench.history.feeds.get(&FEED).unwrap().rows.len();
         assert!(held <= 8 * 24 + 1, "{held} rows");
         let past = bench.stored.iter().filter(|(key, value)| is_past(key, value));
         let past: Vec<String> = past.map(|(key, _)| key.clone()).collect();

@@ -53,10 +53,9 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// When events happened, to the second: those of a blob share few of them.
+    /// When events happened, to the second: neighbours in a blob often share one.
     pub(crate) fn happened(records: &[Record]) -> Box<[(Utc, u64)]> {
-        let mut seconds: Vec<i64> = records.iter().filter_map(Record::second).collect();
-        seconds.sort_unstable();
+        let seconds: Vec<i64> = records.iter().filter_map(Record::second).collect();
         let together = seconds.chunk_by(|one, next| one == next);
         let counted = together.map(|same| (Utc::from_millis(same[0] * 1_000), same.len() as u64));
         counted.collect()

@@ -6,10 +6,9 @@
 //! under a key of its own, which only somebody else writes: so it can be given beside a collector
 //! that is at work.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::{Deserialize, Serialize};
 
+use crate::base::flat_map::FlatMap;
 use crate::base::interval::Interval;
 use crate::base::time::Utc;
 use crate::contract::batch::ContentRef;
@@ -245,12 +244,12 @@ pub fn remember(stored: &Stored, loss: Loss) -> Result<Commit, StateError> {
 /// The losses of one collector.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Losses {
-    open: BTreeMap<u64, Box<Loss>>,
+    open: FlatMap<u64, Box<Loss>>,
     /// Numbers of those that were acknowledged and are remembered still.
-    acknowledged: BTreeSet<u64>,
+    acknowledged: FlatMap<u64, ()>,
     next: u64,
     /// What is to be written, and what is to be deleted.
-    unwritten: BTreeSet<u64>,
+    unwritten: FlatMap<u64, ()>,
     gone: Vec<String>,
 }
 
@@ -260,7 +259,7 @@ impl Losses {
         for KnownLoss { number, loss, acknowledged } in losses(stored)? {
             all.next = all.next.max(state::following(&loss_key(number), number)?);
             if acknowledged.is_some() {
-                all.acknowledged.insert(number);
+                all.acknowledged.insert(number, ());
             } else {
                 all.open.insert(number, Box::new(loss));
             }
@@ -271,7 +270,7 @@ impl Losses {
         {
             let number = number(key, ACKNOWLEDGED)?;
             all.next = all.next.max(state::following(key, number)?);
-            if !all.acknowledged.contains(&number) {
+            if !all.acknowledged.contains_key(&number) {
                 all.gone.push(key.clone());
             }
         }
@@ -313,24 +312,30 @@ impl Losses {
 
     /// Of all pairs of one kind and feed the one with the least time between them.
     fn nearest(&self) -> Option<(u64, u64)> {
-        let mut all: Vec<_> = self.open.iter().map(|(number, loss)| (number, &**loss)).collect();
-        all.sort_unstable_by_key(|(_, loss)| (loss.kind, loss.feed, loss.created));
-        let pairs = all.windows(2).filter(|pair| pair[0].1.is_like(pair[1].1));
-        let between = |pair: &[(&u64, &Loss)]| match (pair[0].1.created, pair[1].1.created) {
-            (Some((_, end)), Some((start, _))) => start.since(end),
-            (Some(_), None) | (None, Some(_)) | (None, None) => std::time::Duration::ZERO,
-        };
-        pairs.min_by_key(|pair| between(pair)).map(|pair| (*pair[0].0, *pair[1].0))
+        let mut ordered = FlatMap::default();
+        for (number, loss) in self.open.iter() {
+            ordered.insert((loss.kind, loss.feed, loss.created, *number), &**loss);
+        }
+        let ordered = ordered.into_entries();
+        let pairs = ordered.windows(2).filter_map(|pair| {
+            let [(one, first), (two, second)] = pair else { return None };
+            let between = match (first.created, second.created) {
+                (Some((_, end)), Some((start, _))) => start.since(end),
+                (Some(_), None) | (None, Some(_)) | (None, None) => std::time::Duration::ZERO,
+            };
+            first.is_like(second).then_some((between, one.3, two.3))
+        });
+        pairs.min_by_key(|(between, ..)| *between).map(|(_, one, two)| (one, two))
     }
 
     fn put(&mut self, loss: Loss) {
-        self.unwritten.insert(self.next);
+        self.unwritten.insert(self.next, ());
         self.open.insert(self.next, Box::new(loss));
         self.next += 1;
     }
 
     fn take(&mut self, number: u64) -> Option<Loss> {
-        if !self.unwritten.remove(&number) {
+        if self.unwritten.remove(&number).is_none() {
             self.gone.push(loss_key(number));
         }
         self.open.remove(&number).map(|loss| *loss)
@@ -341,8 +346,8 @@ impl Losses {
         let mut count = 0;
         for number in keys.filter_map(|key| number(key, ACKNOWLEDGED).ok()) {
             // What is not written yet cannot have been seen.
-            if !self.unwritten.contains(&number) && self.open.remove(&number).is_some() {
-                self.acknowledged.insert(number);
+            if !self.unwritten.contains_key(&number) && self.open.remove(&number).is_some() {
+                self.acknowledged.insert(number, ());
                 count += 1;
             }
         }
@@ -352,7 +357,7 @@ impl Losses {
 
     fn forget_oldest(&mut self) {
         while self.acknowledged.len() > ACKNOWLEDGED_MAX
-            && let Some(number) = self.acknowledged.pop_first()
+            && let Some((number, ())) = self.acknowledged.pop_first()
         {
             self.gone.extend([loss_key(number), acknowledged_key(number)]);
         }
@@ -363,7 +368,7 @@ impl Losses {
         for key in std::mem::take(&mut self.gone) {
             changes.delete(key);
         }
-        for number in std::mem::take(&mut self.unwritten) {
+        for (number, ()) in std::mem::take(&mut self.unwritten).into_entries() {
             if let Some(loss) = self.open.get(&number) {
                 changes.put(loss_key(number), encode(loss));
             }

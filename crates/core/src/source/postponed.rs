@@ -1,9 +1,9 @@
 //! Long waits that a service has named, so that each is told once and not by every request that
 //! was answered so. Knows no clock.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::flat_map::FlatMap;
 use crate::base::time::Utc;
 use crate::contract::feed::Feed;
 use crate::contract::request::Operation;
@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// The waits that were told, with their ends.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Postponed(BTreeMap<(Operation, Option<Feed>), Utc>);
+pub(crate) struct Postponed(FlatMap<(Operation, Option<Feed>), Utc>);
 
 impl Postponed {
     /// A service has named a wait. Answers its end if that is to be told.

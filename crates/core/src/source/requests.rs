@@ -1,8 +1,7 @@
 //! Requests under way, of all sources: who waits for which answer, and which answers wait for room.
 //! Sends nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use crate::base::flat_map::FlatMap;
 use crate::contract::request::RequestId;
 use crate::source::ledger::SourceId;
 use crate::source::urgency::Urgency;
@@ -28,10 +27,10 @@ struct UnderWay {
 /// All requests under way.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    under_way: BTreeMap<RequestId, UnderWay>,
+    under_way: FlatMap<RequestId, UnderWay>,
     next: u64,
     /// Responses that wait for room before more of them is read.
-    stalled: BTreeSet<(Urgency, RequestId)>,
+    stalled: FlatMap<(Urgency, RequestId), ()>,
 }
 
 impl Requests {
@@ -70,13 +69,13 @@ impl Requests {
     pub(crate) fn stall(&mut self, id: RequestId) {
         if let Some(under_way) = self.under_way.get_mut(&id) {
             under_way.stalled = true;
-            self.stalled.insert((under_way.urgency, id));
+            self.stalled.insert((under_way.urgency, id), ());
         }
     }
 
     /// The most urgent answer that waits for room, which it does no longer.
     pub(crate) fn pop_stalled(&mut self) -> Option<RequestId> {
-        self.stalled.pop_first().map(|(_, id)| id)
+        self.stalled.pop_first().map(|((_, id), ())| id)
     }
 
     /// Bytes of an answer have arrived.

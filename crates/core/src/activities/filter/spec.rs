@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use crate::base::time::Utc;
 
@@ -279,9 +279,10 @@ impl Filters {
     /// The value of `filters` in a request's body.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let mut body = serde_json::Map::new();
+        let mut body = Map::new();
         for clause in &self.0 {
-            let operators = body.entry(clause.spec.name).or_insert_with(|| json!({}));
+            let operators =
+                body.entry(clause.spec.name).or_insert_with(|| Json::Object(Map::new()));
             if let Some(operators) = operators.as_object_mut() {
                 operators.insert(clause.operator.as_str().into(), clause.value.to_json());
             }
@@ -293,34 +294,42 @@ impl Filters {
 impl Value {
     fn to_json(&self) -> Json {
         match self {
-            Self::Integers(numbers) => json!(numbers),
-            Self::Texts(texts) => json!(texts),
-            Self::Text(text) => json!(text),
-            Self::Boolean(value) => json!(value),
-            Self::Moment(at) => json!(at.as_millis()),
+            Self::Integers(numbers) => numbers.as_slice().into(),
+            Self::Texts(texts) => texts.as_slice().into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Boolean(value) => (*value).into(),
+            Self::Moment(at) => at.as_millis().into(),
             Self::Moments(moments) => {
-                moments.iter().map(|at| json!(at.as_millis())).collect::<Vec<_>>().into()
+                moments.iter().map(|at| Json::from(at.as_millis())).collect::<Vec<_>>().into()
             }
             Self::Ranges(ranges) => ranges
                 .iter()
-                .map(|(start, end)| json!({"start": start.as_millis(), "end": end.as_millis()}))
+                .map(|(start, end)| {
+                    let mut range = Map::new();
+                    range.insert("start".into(), start.as_millis().into());
+                    range.insert("end".into(), end.as_millis().into());
+                    Json::Object(range)
+                })
                 .collect::<Vec<_>>()
                 .into(),
-            Self::Days(days) => json!(days),
+            Self::Days(days) => (*days).into(),
             Self::Entities(entities) => {
                 entities.iter().map(Entity::to_json).collect::<Vec<_>>().into()
             }
-            Self::Presence => json!(true),
+            Self::Presence => true.into(),
         }
     }
 }
 
 impl Entity {
     fn to_json(&self) -> Json {
-        match self.saas {
-            Some(saas) => json!({"id": self.id, "saas": saas, "inst": self.inst}),
-            None => json!({"id": self.id, "inst": self.inst}),
+        let mut entity = Map::new();
+        entity.insert("id".into(), self.id.as_str().into());
+        entity.insert("inst".into(), self.inst.into());
+        if let Some(saas) = self.saas {
+            entity.insert("saas".into(), saas.into());
         }
+        entity.into()
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use super::spec::{Clause, FilterError};
 use super::value::{Notation, Written, clause};
+use crate::json::to_text;
 
 /// A piece of the text.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +93,7 @@ impl Token {
         match self {
             Self::Word(word) => word.clone(),
             Self::Quoted(text) => format!("{text:?}"),
-            Self::Object(object) => object.to_string(),
+            Self::Object(object) => to_text(object),
             Self::Open => "(".into(),
             Self::Close => ")".into(),
             Self::Comma => ",".into(),

@@ -9,6 +9,7 @@ use super::spec::{Clause, Entity, FilterError, FilterSpec, Kind, Operator, VALUE
 use super::table::{FILTERS, find};
 use crate::base::text::edit_distance;
 use crate::base::time::Utc;
+use crate::json::to_text;
 
 /// The days that the relative operators take: Microsoft keeps activities for 180.
 const DAYS_MAX: u32 = 180;
@@ -261,7 +262,7 @@ impl Reader {
         let (name, operator) = (self.spec.name, self.operator.as_str());
         let problem = match value {
             Some(value) => {
-                let shown: String = value.to_string().chars().take(SHOWN_MAX).collect();
+                let shown: String = to_text(value).chars().take(SHOWN_MAX).collect();
                 format!("{name} {operator} does not take {shown}")
             }
             None => format!("{name} {operator} needs a value"),

@@ -11,7 +11,6 @@
 
 mod searching;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use searching::HOPELESS;
@@ -22,6 +21,7 @@ use crate::activities::plan;
 use crate::activities::seen::SeenActivities;
 use crate::activities::state::{Notes, WalkRecord};
 use crate::activities::walk::{PageId, Point, Walk, WalkId};
+use crate::base::flat_map::FlatMap;
 use crate::base::interval::Interval;
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
@@ -63,7 +63,7 @@ pub(super) struct ActivityLane {
     coverage: Coverage,
     notes: Notes,
     notes_changed: bool,
-    walks: BTreeMap<WalkId, Box<Walk>>,
+    walks: FlatMap<WalkId, Box<Walk>>,
     next_walk: u64,
     next_page: u64,
     /// Why Microsoft denies this feed, until it works again, and when it is tried again.
@@ -130,7 +130,7 @@ impl ActivityLane {
         let known = notes.filters == filters_before;
         let mut lane = Self {
             coverage,
-            walks: BTreeMap::new(),
+            walks: FlatMap::default(),
             next_walk: 0,
             next_page: 0,
             denied: None,

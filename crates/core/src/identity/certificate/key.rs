@@ -2,15 +2,14 @@
 //! cryptography of our own, in no packaging.
 
 use pkcs8::{EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, pkcs5};
-use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPublicKey};
 use rsa::rand_core::CryptoRng;
 use rsa::signature::{RandomizedSigner, SignatureEncoding};
 use rsa::traits::PublicKeyParts;
-use rsa::{PrivateKey, PublicKey, pkcs1v15, pss};
+use rsa::{PrivateKey, pkcs1v15, pss};
 use sha2::Sha256;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::Decode;
 use x509_cert::name::Name;
-use x509_cert::spki::DecodePublicKey;
 
 use super::error::CertificateError;
 use crate::base::time::Utc;
@@ -76,14 +75,17 @@ impl Key {
         let parsed =
             x509_cert::Certificate::from_der(der).map_err(|_| CertificateError::Damaged)?;
         let parsed = parsed.tbs_certificate();
-        let public = parsed.subject_public_key_info().to_der();
-        let public = public.ok().and_then(|der| PublicKey::from_public_key_der(&der).ok());
+        let info = parsed.subject_public_key_info();
+        let own = self.0.as_public_key().to_pkcs1_der().map_err(|_| CertificateError::Damaged)?;
+        // There is one way to write a key in DER, so that those of one key are the same bytes.
+        let certified =
+            info.algorithm.oid == RSA && info.subject_public_key.raw_bytes() == own.as_bytes();
         let moment = |time: x509_cert::time::Time| {
             let millis = time.to_unix_duration().as_millis();
             Utc::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
         };
         let validity = parsed.validity();
-        Ok((public.as_ref() == Some(self.0.as_public_key())).then(|| Facts {
+        Ok(certified.then(|| Facts {
             subject: subject(parsed.subject()),
             not_before: moment(validity.not_before),
             not_after: moment(validity.not_after),
