@@ -164,7 +164,7 @@ fn list(matches: &ArgMatches) -> Result<(), u8> {
         errors.iter().for_each(|error| say(&format!("--filter: {error}\n")));
         MISCONFIGURED
     })?;
-    let mut session = Session::open_portal(matches)?;
+    let mut session = Session::open_activities(matches)?;
     let configured = || session.calls.config().activities_filter().cloned();
     let filters = given.or_else(configured).unwrap_or_default();
     let range = range(matches, &filters);
@@ -193,7 +193,7 @@ fn range(matches: &ArgMatches, filters: &Filters) -> Range {
 }
 
 fn get(matches: &ArgMatches) -> Result<(), u8> {
-    let mut session = Session::open_portal(matches)?;
+    let mut session = Session::open_activities(matches)?;
     let ids = ids(&session, matches)?;
     let mut sink = LineSink::new(session.log.clone());
     let mut code = COMPLETE;
@@ -211,7 +211,7 @@ fn get(matches: &ArgMatches) -> Result<(), u8> {
 }
 
 fn send_feedback(matches: &ArgMatches) -> Result<(), u8> {
-    let mut session = Session::open_portal(matches)?;
+    let mut session = Session::open_activities(matches)?;
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     for activity in ids(&session, matches)? {
         let name = activity.as_str().to_owned();

@@ -109,7 +109,7 @@ pub(crate) fn one_of(stored: Vec<String>, raw: &RawOptions) -> Result<String, St
 ///
 /// # Errors
 /// As [`settings`].
-pub(crate) fn portal_settings(matches: &ArgMatches) -> Result<Settings, String> {
+pub(crate) fn activities_settings(matches: &ArgMatches) -> Result<Settings, String> {
     let specs: Vec<_> = arguments::specs().collect();
     let mut gathered = Gathered::new(matches, &specs, None);
     // With a token of the portal's own there need be no app.

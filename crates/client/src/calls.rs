@@ -111,8 +111,8 @@ impl Calls {
 
     /// The same of the token for the Activities API.
     #[must_use]
-    pub fn portal_claims(&self) -> Option<Claims> {
-        self.caller.portal_claims()
+    pub fn activities_claims(&self) -> Option<Claims> {
+        self.caller.activities_claims()
     }
 
     /// By how many seconds the local clock is ahead of the service's, as of its last answer.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::activities::config::{ActivitiesConfig, PORTAL_OPTIONS};
+use crate::activities::config::{ACTIVITIES_OPTIONS, ActivitiesConfig};
 use crate::activities::filter::Filters;
 use crate::audit::config::{AuditConfig, MANAGEMENT_OPTIONS};
 use crate::audit::hint::Notified;
@@ -190,28 +190,28 @@ impl Config {
     /// Base address of the Defender for Cloud Apps API; `None`: that source is not collected.
     #[must_use]
     pub fn portal_url(&self) -> Option<&Origin> {
-        self.activities.as_ref().map(|portal| &portal.url)
+        self.activities.as_ref().map(|own| &own.url)
     }
 
     /// The resource that tokens for the Defender for Cloud Apps API are asked for; `None`: none
     /// are, for the portal's own token is used, or that source is not collected.
     #[must_use]
     pub fn portal_resource(&self) -> Option<&str> {
-        let portal = self.activities.as_ref().filter(|portal| portal.token.is_none());
-        portal.map(|portal| &*portal.resource)
+        let keyless = self.activities.as_ref().filter(|own| own.token.is_none());
+        keyless.map(|own| &*own.resource)
     }
 
     /// Which activities are collected; `None`: that source is not.
     #[must_use]
     pub fn activities_filter(&self) -> Option<&Filters> {
-        self.activities.as_ref().map(|portal| &portal.filters)
+        self.activities.as_ref().map(|own| &own.filters)
     }
 
     /// Most requests a minute to the Defender for Cloud Apps API; `None`: that source is not
     /// collected.
     #[must_use]
     pub fn activities_requests_per_minute(&self) -> Option<u32> {
-        self.activities.as_ref().map(|portal| portal.requests_per_minute)
+        self.activities.as_ref().map(|own| own.requests_per_minute)
     }
 
     /// Everything that is collected: content types, and activities.
@@ -272,7 +272,7 @@ impl Config {
 pub const fn options_of(source: SourceName) -> &'static [&'static str] {
     match source {
         SourceName::ManagementActivity => &MANAGEMENT_OPTIONS,
-        SourceName::CloudAppActivities => &PORTAL_OPTIONS,
+        SourceName::CloudAppActivities => &ACTIVITIES_OPTIONS,
     }
 }
 

@@ -41,6 +41,7 @@ pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
 pub use contract::batch::{Batch, BatchId, ContentRef, Record};
 pub use contract::delay::{DELAY_STEPS, Delays};
+pub use contract::error_codes::{KNOWN_ERRORS, KnownError, known_error};
 pub use contract::event::{Event, FeedEvent};
 pub use contract::feed::{ContentType, Feed, SourceName};
 pub use contract::histogram::{HISTOGRAMS, Histogram, samples};
@@ -52,7 +53,6 @@ pub use contract::metrics::{
     LaneMetrics, METRICS, Metric, MetricKind, MetricScope, Metrics, RECORDS_MALFORMED, Sample,
     Subject,
 };
-pub use contract::remedy::{KNOWN_ERRORS, KnownError, known_error};
 pub use contract::replay::{REPLAY, Replay, Replayer};
 pub use contract::request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,

@@ -110,10 +110,10 @@ impl Session {
     ///
     /// # Errors
     /// The exit code; why is said on stderr.
-    pub(crate) fn open_portal(matches: &ArgMatches) -> Result<Self, u8> {
+    pub(crate) fn open_activities(matches: &ArgMatches) -> Result<Self, u8> {
         let log = log(matches);
         log.warn_of_variables();
-        let settings = sources::portal_settings(matches).map_err(|report| {
+        let settings = sources::activities_settings(matches).map_err(|report| {
             say(&report);
             MISCONFIGURED
         })?;

@@ -58,7 +58,7 @@ fn sign_in(session: &mut Session, report: &mut Report) -> bool {
         return true;
     };
     let login = config.login().as_str().to_owned();
-    match session.call(Call::SignInToPortal) {
+    match session.call(Call::SignInToActivities) {
         Ok(_) => {
             report.ok("activities", format!("{login} gives a token for {resource}"));
             true
@@ -74,7 +74,7 @@ fn permissions(session: &Session, report: &mut Report) {
     if session.calls.config().portal_resource().is_none() {
         return;
     }
-    match session.calls.portal_claims() {
+    match session.calls.activities_claims() {
         None => report.warn(
             "permission",
             "the token for activities cannot be read, so that its permissions are not known",

@@ -2,8 +2,8 @@
 //! process, on the loopback interface; the collector is the one of `run`.
 
 mod account;
+mod configurations;
 mod console;
-mod samples;
 mod sink;
 
 use std::time::Instant;
@@ -142,7 +142,7 @@ fn collect(hours: u16, log: &Log, progress: Progress) -> Result<bool> {
              \n{}",
             requests,
             took.as_secs_f64(),
-            samples::NEXT
+            configurations::NEXT
         ),
         (false, true) => "\nInterrupted.\n".to_owned(),
         (false, false) => {
@@ -157,7 +157,7 @@ fn serve(hours: u16) -> Result<()> {
     let server = Server::start(world(hours, true), &Listen::default())
         .context("the simulated service cannot start")?;
     let signals = server.catch_signals().context("signals cannot be watched")?;
-    say(&samples::of(&options(&server)?));
+    say(&configurations::of(&options(&server)?));
     signals.wait();
     Ok(())
 }

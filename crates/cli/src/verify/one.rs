@@ -231,8 +231,8 @@ impl Sink for Finder<'_> {
     fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
         self.taken.push(batch.id);
         for record in &batch.records {
-            let of_portal = batch.content.feed == Feed::CloudAppActivities;
-            let named = if of_portal { ask::activity(record).0 } else { ask::named(record) };
+            let of_activities = batch.content.feed == Feed::CloudAppActivities;
+            let named = if of_activities { ask::activity(record).0 } else { ask::named(record) };
             let meant = |id: &str| id.eq_ignore_ascii_case(self.id.trim());
             if let Some(named) = named.filter(|named| meant(&named.id)) {
                 let (created, operation) = named.details.unzip();

@@ -17,7 +17,7 @@ use crate::base::flat_map::FlatMap;
 use crate::base::key::Key;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{ContentRef, Record};
-use crate::contract::remedy::{NO_CODE_REMEDY, remedy};
+use crate::contract::error_codes::{NO_CODE_REMEDY, remedy};
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::request::Operation;

@@ -22,7 +22,7 @@ pub(crate) struct ActivitiesConfig {
 }
 
 /// Options that are about activities alone and may not be set without them.
-pub(crate) const PORTAL_OPTIONS: [&str; 6] = [
+pub(crate) const ACTIVITIES_OPTIONS: [&str; 6] = [
     "portal_url",
     "portal_token",
     "portal_resource",

@@ -16,9 +16,9 @@ use crate::audit::wire;
 use crate::base::interval::Interval;
 use crate::base::secret::Secret;
 use crate::base::time::{Now, Utc};
+use crate::contract::error_codes::remedy;
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::loss::LossKind;
-use crate::contract::remedy::remedy;
 use crate::source::Ended;
 use crate::source::desk::Desk;
 use crate::source::losses::Loss;
@@ -191,7 +191,7 @@ impl AuditSource {
             return;
         }
         self.take_measures(desk, now, &exchange, &ending);
-        self.list_failures += 1;
+        self.list_failures = self.list_failures.saturating_add(1);
         let failures = self.list_failures;
         let retry_in = desk.backoff(LIST_RETRY_BASE, LIST_RETRY_MAX, failures);
         self.list_not_before = now.monotonic + retry_in;

@@ -25,20 +25,20 @@ use crate::source::verdict::Verdict;
 
 impl Caller {
     /// The next request of a call of this API.
-    pub(super) fn portal_request(&self, task: &Task, who: &Authorization) -> Option<Request> {
-        let portal = self.config.activities()?;
+    pub(super) fn activities_request(&self, task: &Task, who: &Authorization) -> Option<Request> {
+        let activities = self.config.activities()?;
         Some(match &task.call {
-            Call::GetActivity(id) => wire::get(portal, id, who),
+            Call::GetActivity(id) => wire::get(activities, id, who),
             Call::SendFeedback { activity, feedback } => {
-                wire::send_feedback(portal, activity, feedback, who)
+                wire::send_feedback(activities, activity, feedback, who)
             }
             Call::ListActivities { filters, .. } => {
                 let search = task.search.as_ref()?;
                 let limit = search.missing().clamp(1, wire::LIMIT);
-                wire::search(portal, filters, limit, search.at()?, who)
+                wire::search(activities, filters, limit, search.at()?, who)
             }
             Call::SignIn
-            | Call::SignInToPortal
+            | Call::SignInToActivities
             | Call::ListSubscriptions
             | Call::StartSubscription { .. }
             | Call::StopSubscription { .. }
@@ -91,7 +91,9 @@ impl Caller {
     }
 
     fn hand_over_activities(&mut self, records: Vec<Record>, name: &str) {
-        let (Some(task), Some(portal)) = (&mut self.task, self.config.activities()) else { return };
+        let (Some(task), Some(activities)) = (&mut self.task, self.config.activities()) else {
+            return;
+        };
         // It gets ahead: what failed before does not count any more.
         task.failures = 0;
         if let Reply::Activities { records: count, .. } = &mut task.reply {
@@ -101,7 +103,7 @@ impl Caller {
         let content = ContentRef {
             feed: Feed::CloudAppActivities,
             id: name.into(),
-            uri: format!("{}/api/v1/activities/", portal.url.as_str()).into(),
+            uri: format!("{}/api/v1/activities/", activities.url.as_str()).into(),
             created: self.server_now,
             expiration: self.server_now + RETENTION.kept,
         };
@@ -109,7 +111,7 @@ impl Caller {
     }
 
     /// How a request of this API has ended.
-    pub(super) fn end_at_portal(&mut self, flight: &mut Flight) -> Ending {
+    pub(super) fn end_of_activities(&mut self, flight: &mut Flight) -> Ending {
         let status = flight.head.status;
         let ok = (200..300).contains(&status);
         match &mut flight.body {

@@ -41,7 +41,7 @@ impl Caller {
             (
                 Call::ListSubscriptions
                 | Call::SignIn
-                | Call::SignInToPortal
+                | Call::SignInToActivities
                 | Call::ListActivities { .. }
                 | Call::GetActivity(_)
                 | Call::SendFeedback { .. }

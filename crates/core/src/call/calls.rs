@@ -52,7 +52,7 @@ pub enum Call {
     },
     /// Get a token for the Activities API, unless there is a good one or the portal's own is
     /// configured. Nothing is asked of the API.
-    SignInToPortal,
+    SignInToActivities,
     /// `POST /api/v1/activities/`, over as many pages as it takes: the activities come as batches,
     /// the reply counts them.
     ListActivities {
@@ -97,7 +97,7 @@ impl Call {
             Self::GetBlob(_) => Operation::GetBlob,
             Self::ListNotifications { .. } => Operation::ListNotifications,
             Self::ListDlpTypes { .. } => Operation::ListDlpTypes,
-            Self::SignInToPortal => Operation::Token,
+            Self::SignInToActivities => Operation::Token,
             Self::ListActivities { .. } => Operation::ListActivities,
             Self::GetActivity(_) => Operation::GetActivity,
             Self::SendFeedback { .. } => Operation::SendFeedback,
@@ -105,9 +105,9 @@ impl Call {
     }
 
     /// Whether it is one of the Activities API, which has a token and a budget of its own.
-    pub(crate) const fn is_of_portal(&self) -> bool {
+    pub(crate) const fn is_of_activities(&self) -> bool {
         match self {
-            Self::SignInToPortal
+            Self::SignInToActivities
             | Self::ListActivities { .. }
             | Self::GetActivity(_)
             | Self::SendFeedback { .. } => true,

@@ -18,9 +18,9 @@ use crate::call::calls::{Call, Pages};
 use crate::call::failure::{CallError, CallErrorKind};
 use crate::call::reply::Reply;
 use crate::call::task::{ATTEMPTS_MAX, Ask, Body, ENTRIES_MAX, Flight};
+use crate::contract::error_codes::{FORBIDDEN, known_error, remedy};
 use crate::contract::event::Event;
 use crate::contract::io::Output;
-use crate::contract::remedy::{FORBIDDEN, known_error, remedy};
 use crate::contract::request::{
     CANNOT_CONNECT, Operation, REACH_REMEDY, TransportError, TransportErrorKind,
 };
@@ -96,7 +96,7 @@ impl Caller {
             return self.conclude(now, &flight, ending);
         }
         let ending = match result {
-            Ok(()) if self.is_at_portal() => self.end_at_portal(&mut flight),
+            Ok(()) if self.is_activities() => self.end_of_activities(&mut flight),
             Ok(()) => self.ending(&mut flight),
             // Whether it took effect, nobody knows, and Microsoft wants 15 minutes between two.
             Err(error)
@@ -127,11 +127,11 @@ impl Caller {
 
     /// How it ends if somebody else has answered in the place of the API.
     pub(super) fn foreign(&self, operation: Operation, head: &Head, body: &[u8]) -> Option<Ending> {
-        let portal = self.is_at_portal();
+        let of_activities = self.is_activities();
         let seen = head.with(body);
-        // An activity may be missing; a search is at every portal.
+        // An activity may be missing; a search is at every address of them.
         let missing = matches!(head.status, 404 | 405) && operation == Operation::ListActivities;
-        let code = if portal { "portal-address" } else { "api-address" };
+        let code = if of_activities { "portal-address" } else { "api-address" };
         let said = if !self.config.treatment().may_show() {
             seen.describe_head()
         } else {
@@ -160,7 +160,7 @@ impl Caller {
                 Err(error) => Err(ExpandError::Body(error)),
             },
             // Of the other API.
-            Body::Activities(_) => return self.end_at_portal(flight),
+            Body::Activities(_) => return self.end_of_activities(flight),
             Body::Blob(expander) => match expander.finish() {
                 Ok((_, Whole::Null)) => return Ending::retry("the body is null".into()),
                 Ok((expanded, Whole::Records | Whole::Empty)) => {
@@ -252,8 +252,10 @@ impl Caller {
         if let Call::ListContent { pages: Pages::First, .. } = task.call {
             return;
         }
-        let portal = task.call.is_of_portal();
-        let Some(address) = flight.head.next_page.as_ref().filter(|_| !portal) else { return };
+        let of_activities = task.call.is_of_activities();
+        let Some(address) = flight.head.next_page.as_ref().filter(|_| !of_activities) else {
+            return;
+        };
         let address = &origin::resolve(&flight.address, address);
         let trouble = if !self.config.api().owns(address) {
             "the next page is on another host; the token was not sent there"

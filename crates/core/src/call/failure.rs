@@ -49,7 +49,7 @@ pub struct CallError {
 
 impl CallError {
     /// The API of activities is not configured.
-    pub(super) fn no_portal(operation: Operation) -> Self {
+    pub(super) fn no_activities(operation: Operation) -> Self {
         let problem = "the Defender for Cloud Apps API is not configured";
         let remedy = "set source to cloud_app_activities, and portal_url";
         Self::new(operation, CallErrorKind::Argument, problem, remedy)

@@ -170,7 +170,7 @@ impl Caller {
 
     /// The same of the token for the Activities API.
     #[must_use]
-    pub fn portal_claims(&self) -> Option<Claims> {
+    pub fn activities_claims(&self) -> Option<Claims> {
         Claims::of(self.activities.as_ref()?)
     }
 
@@ -192,9 +192,9 @@ impl Caller {
         if now.monotonic < task.not_before {
             return Output::Wait(Some(task.not_before - now.monotonic));
         }
-        let portal = task.call.is_of_portal();
-        if portal && self.activities.is_none() {
-            let error = CallError::no_portal(task.call.operation());
+        let of_activities = task.call.is_of_activities();
+        if of_activities && self.activities.is_none() {
+            let error = CallError::no_activities(task.call.operation());
             return self.fail(error);
         }
         let asks = match &task.asks {
@@ -215,11 +215,11 @@ impl Caller {
             self.outcome = Some(Ok(task.reply));
             return Output::Finished;
         };
-        let request = self.task.as_ref().and_then(|task| match (portal, &who) {
+        let request = self.task.as_ref().and_then(|task| match (of_activities, &who) {
             (false, Authorization::Bearer(bearer)) => {
                 Some(self.audit_request(&task.call, ask, bearer))
             }
-            (true, who) => self.portal_request(task, who),
+            (true, who) => self.activities_request(task, who),
             (false, Authorization::Given(_)) => None,
         });
         let request = request.expect("what is asked was planned above");
@@ -234,14 +234,16 @@ impl Caller {
     }
 
     /// Whether the call under way is one of the Activities API.
-    pub(super) fn is_at_portal(&self) -> bool {
-        self.task.as_ref().is_some_and(|task| task.call.is_of_portal())
+    pub(super) fn is_activities(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.call.is_of_activities())
     }
 
     /// Access to the API that the call under way is about.
     pub(super) fn access(&mut self) -> &mut Access {
         match &mut self.activities {
-            Some(activities) if self.task.as_ref().is_some_and(|task| task.call.is_of_portal()) => {
+            Some(activities)
+                if self.task.as_ref().is_some_and(|task| task.call.is_of_activities()) =>
+            {
                 activities
             }
             Some(_) | None => &mut self.audit,
@@ -263,9 +265,9 @@ impl Caller {
     fn handle_credential(&mut self, now: Now, presented: Presented) {
         let (server_now, certain) = (self.clock.at(now), self.clock.is_anchored());
         let credential = presented.credential.clone();
-        let portal = self.is_at_portal();
+        let of_activities = self.is_activities();
         let (one, other) = match &mut self.activities {
-            Some(activities) if portal => (activities, Some(&mut self.audit)),
+            Some(activities) if of_activities => (activities, Some(&mut self.audit)),
             other => (&mut self.audit, other.as_mut()),
         };
         if let (Some(other), Some(credential)) = (other.and_then(Access::tokens), credential) {

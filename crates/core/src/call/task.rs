@@ -73,7 +73,7 @@ pub(super) struct Flight {
 impl Task {
     pub(super) fn new(call: Call) -> Self {
         let reply = match &call {
-            Call::SignIn | Call::SignInToPortal => Reply::SignedIn,
+            Call::SignIn | Call::SignInToActivities => Reply::SignedIn,
             Call::ListSubscriptions => Reply::Subscriptions(Vec::new()),
             Call::StartSubscription { .. } => Reply::Unchanged,
             Call::StopSubscription { .. } => Reply::Stopped,
@@ -109,7 +109,7 @@ impl Task {
             | Call::StopSubscription { .. }
             | Call::GetBlob(_)
             | Call::ListDlpTypes { .. }
-            | Call::SignInToPortal
+            | Call::SignInToActivities
             | Call::ListActivities { .. }
             | Call::GetActivity(_)
             | Call::SendFeedback { .. } => None,
@@ -127,7 +127,7 @@ impl Task {
                 Some(Feed::CloudAppActivities)
             }
             Call::SignIn
-            | Call::SignInToPortal
+            | Call::SignInToActivities
             | Call::ListSubscriptions
             | Call::GetBlob(_)
             | Call::ListDlpTypes { .. } => None,
@@ -137,7 +137,7 @@ impl Task {
     /// What to ask, as of `now`.
     pub(super) fn plan(&mut self, now: Utc) -> Result<VecDeque<Ask>, RangeError> {
         let Some(range) = self.range() else {
-            let mut nothing = matches!(self.call, Call::SignIn | Call::SignInToPortal);
+            let mut nothing = matches!(self.call, Call::SignIn | Call::SignInToActivities);
             if let Call::ListActivities { filters, range, limit } = &self.call {
                 self.search = Search::plan(filters, *range, *limit, now)?.map(Box::new);
                 nothing = self.search.is_none();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::access::token::TokenFailure;
 use crate::base::flat_map::FlatMap;
 use crate::base::time::Now;
-use crate::contract::remedy::remedy;
+use crate::contract::error_codes::remedy;
 use crate::contract::event::Event;
 use crate::contract::request::{Headers, Operation, RequestId};
 use crate::identity::credential::Presented;

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod delay;
+pub(crate) mod error_codes;
 pub(crate) mod event;
 mod event_code;
 mod event_text;
@@ -12,7 +13,6 @@ pub(crate) mod io;
 pub(crate) mod level;
 pub(crate) mod loss;
 pub(crate) mod metrics;
-pub(crate) mod remedy;
 pub(crate) mod replay;
 pub(crate) mod request;
 pub(crate) mod state;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::contract::batch::Record;
 use crate::json::Field;
-use crate::records::names;
+use crate::records::record_types;
 
 /// Where the client's address may stand; the first that is one counts.
 const ADDRESS_FIELDS: [Field; 3] = [Field::ClientIp, Field::ClientIpAddress, Field::ActorIpAddress];
@@ -38,8 +38,8 @@ impl Record {
             .into_iter()
             .find_map(|field| client(&self.fields.text(&self.raw, field)?));
         Some(Enrichment {
-            record_type_name: self.record_type().and_then(names::record_type_name),
-            user_type_name: self.user_type().and_then(names::user_type_name),
+            record_type_name: self.record_type().and_then(record_types::record_type_name),
+            user_type_name: self.user_type().and_then(record_types::user_type_name),
             client_address: client.map(|(address, _)| address),
             client_port: client.and_then(|(_, port)| port),
         })
@@ -47,11 +47,11 @@ impl Record {
 
     /// The number of its `RecordType`.
     pub(crate) fn record_type(&self) -> Option<i64> {
-        self.numbered(Field::RecordType, names::record_type_called)
+        self.numbered(Field::RecordType, record_types::record_type_called)
     }
 
     fn user_type(&self) -> Option<i64> {
-        self.numbered(Field::UserType, names::user_type_called)
+        self.numbered(Field::UserType, record_types::user_type_called)
     }
 
     /// The number in `field`. Some services have been seen to write numbers as text; where it is a

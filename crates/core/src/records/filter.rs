@@ -13,7 +13,7 @@ use crate::base::text::closest;
 use crate::contract::batch::Record;
 use crate::json::{Field, RecordKind};
 use crate::options::{ConfigError, Reader};
-use crate::records::names;
+use crate::records::record_types;
 
 /// Patterns of one list at the most.
 const PATTERNS_MAX: usize = 10_000;
@@ -186,12 +186,12 @@ fn mistake(pattern: &str) -> Option<(&'static str, &'static str)> {
 fn record_types(reader: &mut Reader<'_>, option: &str) -> Option<HashSet<i64>> {
     let mut numbers = HashSet::new();
     for entry in entries(reader, option)? {
-        match entry.parse().ok().or_else(|| names::record_type_called(&entry)) {
+        match entry.parse().ok().or_else(|| record_types::record_type_called(&entry)) {
             Some(number) => {
                 numbers.insert(number);
             }
             None => {
-                let remedy = match closest(&entry, names::record_type_names()) {
+                let remedy = match closest(&entry, record_types::record_type_names()) {
                     Some(name) => format!("did you mean {name}? A number always works"),
                     None => {
                         "write the number, or the name in Microsoft's AuditLogRecordType".into()

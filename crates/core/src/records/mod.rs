@@ -4,6 +4,6 @@ pub(crate) mod enrich;
 pub(crate) mod envelope;
 pub(crate) mod filter;
 pub(crate) mod line;
-pub(crate) mod names;
+pub(crate) mod record_types;
 pub(crate) mod redact;
 pub(crate) mod treatment;

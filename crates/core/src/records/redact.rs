@@ -55,7 +55,7 @@ struct FieldPath {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Redacted {
     /// There was nothing to replace.
-    Kept,
+    Unchanged,
     /// Values were replaced.
     Replaced,
     /// It could not be read: nothing of it is left but its length and hash.
@@ -143,7 +143,7 @@ impl Redactor {
         }
         let raw = record.raw.clone();
         match edit(&raw, self) {
-            None => Redacted::Kept,
+            None => Redacted::Unchanged,
             Some(edited) => {
                 record.put(edited);
                 Redacted::Replaced
@@ -156,7 +156,7 @@ impl Redactor {
         let (mut redacted, mut withheld) = (0, 0);
         for record in records {
             match self.redact(record) {
-                Redacted::Kept => {}
+                Redacted::Unchanged => {}
                 Redacted::Replaced => redacted += 1,
                 Redacted::Withheld => withheld += 1,
             }

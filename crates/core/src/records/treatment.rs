@@ -43,7 +43,7 @@ impl TreatmentConfig {
 
 /// What was done to the records of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Treated {
+pub(crate) struct TreatmentCounts {
     /// Left out by the filter.
     pub filtered: u64,
     /// Handed over with values replaced.
@@ -70,8 +70,8 @@ impl Treatment {
     }
 
     /// Filters and redacts. `filterable`: the filters speak of such records.
-    pub(crate) fn treat(&mut self, records: &mut Vec<Record>, filterable: bool) -> Treated {
-        let mut treated = Treated::default();
+    pub(crate) fn treat(&mut self, records: &mut Vec<Record>, filterable: bool) -> TreatmentCounts {
+        let mut treated = TreatmentCounts::default();
         let before = records.len();
         if let Some(filter) = self.filter.as_ref().filter(|_| filterable) {
             records.retain(|record| filter.passes(record, &mut self.scratch));

@@ -18,7 +18,7 @@ use crate::base::time::Utc;
 use crate::contract::batch::{BatchId, Record};
 use crate::contract::loss::LossKind;
 use crate::contract::metrics::LaneMetrics;
-use crate::records::treatment::Treated;
+use crate::records::treatment::TreatmentCounts;
 
 /// Entries at the most, but for what requests under way still add.
 pub(crate) const ENTRIES_MAX: usize = 10_000;
@@ -39,7 +39,7 @@ pub(crate) struct Entry {
     /// Its number of records.
     pub records: u64,
     /// What was done to its records.
-    pub treated: Treated,
+    pub treated: TreatmentCounts,
     /// Records left out because they are too large, beside those of the entry.
     pub dropped: u64,
     /// Bytes of its records.
@@ -169,7 +169,7 @@ mod tests {
             source: SourceId(0),
             last: false,
             records: 1,
-            treated: Treated::default(),
+            treated: TreatmentCounts::default(),
             dropped: 0,
             bytes: 10,
             happened: Box::default(),
@@ -204,7 +204,7 @@ mod tests {
     fn what_is_dropped_or_withheld_is_lost() {
         let mut ledger = ledger(1);
         let entry = ledger.entries.back_mut().unwrap();
-        entry.treated = Treated { filtered: 1, redacted: 2, withheld: 3, malformed: 5 };
+        entry.treated = TreatmentCounts { filtered: 1, redacted: 2, withheld: 3, malformed: 5 };
         entry.dropped = 4;
         let lost = [(LossKind::RecordsDropped, 4), (LossKind::RecordsWithheld, 3)];
         assert_eq!(entry.lost(), lost);

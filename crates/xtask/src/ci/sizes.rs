@@ -23,7 +23,7 @@ const FUNCTION_LINES_MAX: usize = 60;
 const TABLES: &[&str] = &[
     "cli/monitoring.rs panels",
     "cli/monitoring.rs rules",
-    "core/remedy.rs",
+    "core/error_codes.rs",
     "core/table.rs",
     "sim/activity.rs record",
     "sim/faults.rs",

@@ -39,7 +39,7 @@ fn record(text: &[u8]) -> Record {
 fn redact(redactor: &mut Redactor, text: &str) -> (String, Redacted) {
     let mut record = record(text.as_bytes());
     let redacted = redactor.redact(&mut record);
-    assert_eq!(record.redacted, redacted != Redacted::Kept);
+    assert_eq!(record.redacted, redacted != Redacted::Unchanged);
     (String::from_utf8(record.raw.to_vec()).unwrap(), redacted)
 }
 
@@ -375,7 +375,7 @@ proptest! {
         Style(style).write(&Json::Object(members), false, &mut raw, &mut expected);
         let (edited, redacted) = redact(&mut redactor("Item"), &raw);
         prop_assert_eq!(&edited, &expected);
-        prop_assert_eq!(redacted == Redacted::Kept, raw == expected);
+        prop_assert_eq!(redacted == Redacted::Unchanged, raw == expected);
     }
 
     #[test]

@@ -19,7 +19,7 @@ const ESCAPED_MAX: usize = 40;
 /// What became of a text.
 pub(super) enum Revised {
     /// There was nothing to replace.
-    Kept,
+    Unchanged,
     /// It is this now.
     Replaced(Vec<u8>),
     /// It may name a field, and cannot be read.
@@ -42,7 +42,7 @@ impl Redactor {
             marked
         };
         match revised {
-            Revised::Kept => None,
+            Revised::Unchanged => None,
             Revised::Replaced(text) => {
                 // Both are UTF-8, as what they are made of.
                 let text = String::from_utf8(text).ok();
@@ -55,7 +55,7 @@ impl Redactor {
     /// Replaces what is to be replaced in the JSON that `text` holds.
     pub(super) fn revise_text(&mut self, text: &[u8]) -> Revised {
         if self.depth == STRING_DEPTH_MAX {
-            return if self.is_doubtful(text) { Revised::Doubtful } else { Revised::Kept };
+            return if self.is_doubtful(text) { Revised::Doubtful } else { Revised::Unchanged };
         }
         self.depth += 1;
         let revised = self.revise_pieces(text);
@@ -88,7 +88,7 @@ impl Redactor {
                 return Revised::Doubtful;
             }
             match &revised {
-                Revised::Kept => {}
+                Revised::Unchanged => {}
                 Revised::Replaced(replaced) => {
                     progress.out.extend_from_slice(&text[progress.copied..at]);
                     progress.out.extend_from_slice(replaced);
@@ -105,7 +105,7 @@ impl Redactor {
             return Revised::Doubtful;
         }
         if progress.copied == 0 {
-            return Revised::Kept;
+            return Revised::Unchanged;
         }
         progress.out.extend_from_slice(&text[progress.copied..]);
         Revised::Replaced(progress.out)
@@ -119,12 +119,12 @@ impl Redactor {
         }
         self.walker.walk(piece, &mut NullVisitor).ok()?;
         if piece[0] != b'"' {
-            return Some(edit(piece, self).map_or(Revised::Kept, Revised::Replaced));
+            return Some(edit(piece, self).map_or(Revised::Unchanged, Revised::Replaced));
         }
         let mut inner = Vec::new();
         unescape(&piece[1..piece.len() - 1], &mut inner).ok()?;
         match self.revise_text(&inner) {
-            untouched @ (Revised::Kept | Revised::Doubtful) => Some(untouched),
+            untouched @ (Revised::Unchanged | Revised::Doubtful) => Some(untouched),
             replaced @ Revised::Replaced(_) => {
                 self.written(&inner, replaced).map(Revised::Replaced)
             }
