@@ -11,6 +11,7 @@ mod delays;
 mod hints;
 mod listing;
 mod losses;
+mod recorded;
 mod records;
 mod refusals;
 mod silence;
