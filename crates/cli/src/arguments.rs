@@ -1,6 +1,6 @@
 //! Flags and environment variables of the options table. Knows names, reads no value.
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgMatches};
 use m365_audit_core::Level;
 use m365_audit_core::config::nearest;
@@ -48,6 +48,17 @@ pub(crate) fn args_of(
             _ => arg,
         }
     })
+}
+
+/// `--db`, for commands that look into a state and collect nothing.
+pub(crate) fn db(help: &'static str) -> Arg {
+    Arg::new("db")
+        .long("db")
+        .env(variable("db"))
+        .hide_env_values(true)
+        .value_name("PATH")
+        .value_parser(ValueParser::path_buf())
+        .help(help)
 }
 
 /// One flag per option of output files.

@@ -32,6 +32,7 @@ mod subscriptions;
 mod top;
 mod trial;
 mod verify;
+mod words;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use m365_audit_client::{Settings, inspect};
 use m365_audit_core::{LaneSummary, Why, losses, summarize};
 
 use crate::doctor::report::Report;
+use crate::words::counted;
 
 /// Looks at the state, which can be read: a collector could go on with it.
 pub(super) fn examine(settings: &Settings, report: &mut Report) {
@@ -42,8 +43,9 @@ fn delivered(lane: &LaneSummary, report: &mut Report) {
     }
     let expiration = lane.quarantine.iter().map(|(_, expiration)| *expiration).min();
     let expiration = expiration.map(|at| format!(", the first until {at}")).unwrap_or_default();
-    let stretches = counted(pending, "stretch of time that waits", "stretches of time that wait");
-    let blobs = counted(quarantined, "blob that cannot be read", "blobs that cannot be read");
+    let some = |count: usize, one, many| (0 < count).then(|| counted(count as u64, one, many));
+    let stretches = some(pending, "stretch of time that waits", "stretches of time that wait");
+    let blobs = some(quarantined, "blob that cannot be read", "blobs that cannot be read");
     let but_for = [stretches, blobs.map(|blobs| blobs + &expiration)];
     let but_for = but_for.into_iter().flatten().collect::<Vec<_>>().join(" and ");
     report.warn(
@@ -52,13 +54,4 @@ fn delivered(lane: &LaneSummary, report: &mut Report) {
         "a collector goes on with them while Microsoft keeps them; `m365-audit state show` names \
          them",
     );
-}
-
-/// A number of things, if there are any.
-fn counted(count: usize, one: &str, many: &str) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some(format!("1 {one}")),
-        count => Some(format!("{count} {many}")),
-    }
 }

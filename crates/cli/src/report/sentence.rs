@@ -3,29 +3,12 @@
 use m365_audit_core::{HourStanding, KnownLoss, LossKind, Utc, one_line};
 
 use super::statement::{Configuration, Exception, FeedReport, Statement, Tenant, Why};
+use crate::words::{counted, grouped};
 
 /// A moment to the minute, as it stands in reports.
 pub(super) fn minute(at: Utc) -> String {
     let text = at.to_string();
     text.get(..16).map_or_else(|| text.clone(), |short| format!("{short}Z"))
-}
-
-/// A number with its noun.
-pub(super) fn counted(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{} {one}s", grouped(count)) }
-}
-
-/// A number with a comma between thousands.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn duration(seconds: u64) -> String {
@@ -97,17 +80,20 @@ fn cause(kind: LossKind, why: &Why) -> (String, &'static str) {
             ELSEWHERE,
         ),
         LossKind::Blob => (
-            format!("{} expired before they could be read", counted(why.blobs_lost, "blob")),
+            format!(
+                "{} expired before they could be read",
+                counted(why.blobs_lost, "blob", "blobs")
+            ),
             ELSEWHERE,
         ),
         LossKind::RecordsDropped => (
-            format!("{} too large to be taken", counted(why.records_dropped, "record")),
+            format!("{} too large to be taken", counted(why.records_dropped, "record", "records")),
             "raise record_bytes_max; `m365-audit replay` collects them while Microsoft keeps them",
         ),
         LossKind::RecordsWithheld => (
             format!(
                 "{} could not be read by redaction; length and hash were delivered",
-                counted(why.records_withheld, "record")
+                counted(why.records_withheld, "record", "records")
             ),
             "without redact they are delivered as they are",
         ),
@@ -131,7 +117,7 @@ fn cause(kind: LossKind, why: &Why) -> (String, &'static str) {
 fn incomplete(why: &Why) -> Words {
     let (mut causes, mut remedies) = (Vec::new(), Vec::new());
     if why.blobs_quarantined > 0 {
-        let blobs = counted(why.blobs_quarantined, "blob");
+        let blobs = counted(why.blobs_quarantined, "blob", "blobs");
         causes.push(format!("{blobs} cannot be read for the time being"));
         remedies.push(
             "a running collector tries until they expire; `m365-audit state show` names \
@@ -139,7 +125,10 @@ fn incomplete(why: &Why) -> Words {
         );
     }
     if why.blobs_waiting > 0 {
-        causes.push(format!("{} listed and not delivered", counted(why.blobs_waiting, "blob")));
+        causes.push(format!(
+            "{} listed and not delivered",
+            counted(why.blobs_waiting, "blob", "blobs")
+        ));
         remedies.push("look whether the collector runs, and whether its output is taken");
     }
     if why.not_covered {
@@ -177,8 +166,10 @@ pub(super) fn of_loss(known: &KnownLoss) -> Sentence {
     let name = loss.name.as_deref().unwrap_or("the output");
     match loss.kind {
         LossKind::Output => {
-            causes
-                .push(format!("{} of {name} are not there any more", counted(loss.count, "byte")));
+            causes.push(format!(
+                "{} of {name} are not there any more",
+                counted(loss.count, "byte", "bytes")
+            ));
             remedies.push("put them back, or have the time collected again: `m365-audit replay`");
         }
         kind => causes.push(format!("{} lost: {}", loss.count, kind.as_str())),

@@ -2,10 +2,11 @@
 
 use m365_audit_core::HourStanding;
 
-use super::sentence::{self, Sentence, counted, grouped, minute};
+use super::sentence::{self, Sentence, minute};
 use super::statement::{STANDINGS, Statement, Tenant, Totals, gravity, letter};
 use super::strip::Look;
 use crate::calls::table::{paragraph, table};
+use crate::words::{counted, grouped};
 
 pub(super) fn write(statement: &Statement, look: Look) -> String {
     let mut text = head(statement);
@@ -123,7 +124,7 @@ fn totals(tenant: &Tenant) -> String {
         .map(|standing| format!("{} {}", grouped(all.hours[gravity(standing)]), standing.as_str()));
     text.push_str(&format!("hours: {}\n", hours.join(", ")));
     if all.replays > 0 {
-        let hours = counted(all.replays, "hour");
+        let hours = counted(all.replays, "hour", "hours");
         text.push_str(&format!("{hours} opened again by `m365-audit replay`: counted twice\n"));
     }
     text

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches};
 use m365_audit_client::inspect;
 use m365_audit_core::Stored;
@@ -12,14 +11,7 @@ use crate::arguments;
 
 /// Which file.
 pub(super) fn db(help: &'static str) -> Arg {
-    Arg::new("db")
-        .long("db")
-        .env(arguments::variable("db"))
-        .hide_env_values(true)
-        .value_name("PATH")
-        .value_parser(ValueParser::path_buf())
-        .required(true)
-        .help(help)
+    arguments::db(help).required(true)
 }
 
 /// Which file, and which tenants in it.

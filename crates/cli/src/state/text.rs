@@ -3,6 +3,8 @@
 use m365_audit_core::{Feed, Hole, KnownLoss, LaneSummary, LossKind, StateError, Utc, Why};
 use serde_json::{Value, json};
 
+use crate::words::counted;
+
 /// What one tenant has stored.
 pub(super) struct Tenant {
     pub(super) id: String,
@@ -94,19 +96,19 @@ pub(super) fn loss_text(known: &KnownLoss) -> String {
         LossKind::Gap => "not listed while Microsoft kept it".to_owned(),
         LossKind::Unsubscribed => "the subscription was stopped, content may be lost".to_owned(),
         LossKind::Blob => {
-            format!("{} expired before all of it was read", amount(count, "blob", "blobs"))
+            format!("{} expired before all of it was read", counted(count, "blob", "blobs"))
         }
         LossKind::RecordsDropped => {
-            format!("{} dropped: too large", amount(count, "record", "records"))
+            format!("{} dropped: too large", counted(count, "record", "records"))
         }
         LossKind::RecordsWithheld => {
-            format!("{} withheld: no valid JSON", amount(count, "record", "records"))
+            format!("{} withheld: no valid JSON", counted(count, "record", "records"))
         }
         LossKind::EntriesDropped => {
-            format!("{} of a listing not readable", amount(count, "entry", "entries"))
+            format!("{} of a listing not readable", counted(count, "entry", "entries"))
         }
         LossKind::Output => {
-            format!("{} missing at the end of the output", amount(count, "byte", "bytes"))
+            format!("{} missing at the end of the output", counted(count, "byte", "bytes"))
         }
         LossKind::Unknown => format!("{count}, in a way that only a newer version knows"),
     };
@@ -131,10 +133,6 @@ pub(super) fn loss_text(known: &KnownLoss) -> String {
     }
     // A name or a note is a stranger's.
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn amount(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 pub(super) fn as_json(tenants: &[Tenant]) -> String {

@@ -9,7 +9,6 @@ mod source;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::arguments;
@@ -39,13 +38,7 @@ pub(crate) fn command() -> Command {
                 .value_name("ADDRESS")
                 .default_value("9477")
                 .help("What the collector's status_listen says, or a URL"),
-            Arg::new("db")
-                .long("db")
-                .env(arguments::variable("db"))
-                .hide_env_values(true)
-                .value_name("PATH")
-                .value_parser(ValueParser::path_buf())
-                .help("Look into this state instead; it may be in use"),
+            arguments::db("Look into this state instead; it may be in use"),
             Arg::new("once").long("once").action(ArgAction::SetTrue).help("Print it once, and end"),
         ])
 }

@@ -1,6 +1,7 @@
 //! What the screen shows, at any width. Draws; asks nobody.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -9,6 +10,7 @@ use ratatui::text::{Line as TextLine, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, StatefulWidget, Table, TableState, Widget};
 
 use crate::top::model::{Answer, Badness, Tenant};
+use crate::words;
 
 /// From this width on all columns are shown; below the second, the fewest.
 const WIDE: u16 = 110;
@@ -300,14 +302,9 @@ fn colored(color: Color) -> Style {
     }
 }
 
-/// A length of time in one unit.
+/// A time in seconds, as the status says it; less than none is none.
 fn span(seconds: f64) -> String {
-    for (length, unit) in [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")] {
-        if 2.0 * length <= seconds {
-            return format!("{:.0} {unit}", seconds / length);
-        }
-    }
-    format!("{seconds:.0} s")
+    words::span(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
 /// What stands on a screen, without what is empty at the ends of lines.

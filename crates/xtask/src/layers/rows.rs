@@ -86,7 +86,7 @@ const HOST: Layered = Layered {
 const CLI: Layered = Layered {
     name: "cli",
     rows: &[
-        &["config_file", "exit", "memory", "monitoring", "output_settings", "service"],
+        &["config_file", "exit", "memory", "monitoring", "output_settings", "service", "words"],
         &["arguments"],
         &["log", "schema", "sources"],
         &["calls", "output", "state"],

@@ -7,8 +7,9 @@ mod write;
 use m365_audit_core::HourStanding;
 
 use self::write::Page;
-use super::sentence::{self, Sentence, grouped, minute};
+use super::sentence::{self, Sentence, minute};
 use super::statement::{FeedReport, STANDINGS, Statement, Tenant, Totals, gravity};
+use crate::words::grouped;
 
 const STYLE: &str = include_str!("style.css");
 

@@ -4,9 +4,10 @@
 use m365_audit_core::{HourStanding, Utc};
 
 use super::write::Page;
-use crate::report::sentence::{counted, grouped, minute};
+use crate::report::sentence::minute;
 use crate::report::statement::{FeedReport, HOUR_MS, STANDINGS, gravity, letter};
 use crate::report::strip::date;
+use crate::words::{counted, grouped};
 
 /// Patterns for the whole page.
 pub(super) const PATTERNS: &str = "<svg width=\"0\" height=\"0\" style=\"position:absolute\" \
@@ -91,7 +92,9 @@ fn described(feed: &FeedReport) -> String {
     let words: Vec<String> = counts
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, standing)| format!("{} {}", counted(count, "hour"), standing.as_str()))
+        .map(|(count, standing)| {
+            format!("{} {}", counted(count, "hour", "hours"), standing.as_str())
+        })
         .collect();
     words.join(", ")
 }
@@ -232,7 +235,7 @@ pub(super) fn volume(page: &mut Page, feed: &FeedReport, id: &str) {
     let busiest = days.iter().position(|count| *count == most).unwrap_or_default();
     let what = format!(
         "{} in all; the most on {}: {}",
-        counted(feed.totals.records, "record"),
+        counted(feed.totals.records, "record", "records"),
         day(busiest),
         grouped(most)
     );

@@ -7,7 +7,7 @@ use m365_audit_client::WebhookMetrics;
 use m365_audit_core::{LaneMetrics, Metrics};
 
 use crate::run::progress::rates::Rates;
-use crate::run::progress::view::span;
+use crate::words::span;
 
 /// Behind the figures if data was lost.
 const DATA_LOST: &str = ", DATA LOST (see the log)";

@@ -15,7 +15,7 @@ use m365_audit_core::{Level, Metrics};
 use crate::log::Log;
 use crate::run::progress::rates::Rates;
 pub(crate) use crate::run::progress::view::View;
-use crate::run::progress::view::span;
+use crate::words::span;
 
 /// How often rows are drawn.
 const ROWS_PERIOD: Duration = Duration::from_millis(250);

@@ -6,7 +6,8 @@ use indicatif::HumanCount;
 use m365_audit_core::{LaneMetrics, Metrics};
 
 use crate::run::progress::rates::Rates;
-use crate::run::progress::view::{Doing, View, percent, span, worst};
+use crate::run::progress::view::{Doing, View, percent, worst};
+use crate::words::span;
 
 /// So many tenants have rows of their own: those that are worst off.
 const TENANTS_SHOWN: usize = 5;

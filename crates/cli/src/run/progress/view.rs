@@ -75,14 +75,3 @@ pub(super) fn percent(lane: &LaneMetrics) -> Option<u64> {
     let percent = (lane.blobs_delivered * 100).checked_div(known)?;
     Some(if Doing::of(lane) == Doing::CaughtUp { percent } else { percent.min(99) })
 }
-
-/// `2d 3h`, `3h 5m`, `5m 7s`, `7s`.
-pub(super) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds / 3_600 % 24),
-    }
-}

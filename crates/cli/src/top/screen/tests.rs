@@ -56,11 +56,11 @@ fn the_worst_come_first_at_any_width() {
         m365-audit 0.1.0, run, 14:06:07 UTC
         3 tenants, 1 with lost data, 1 not ready
         Tenant           State                          Lag     Lost
-        contoso          data lost                      95 s    2
-        fabrikam         Audit.Exchange: not collected: 2 h     0
-        adatum           ready                          95 s    0
+        contoso          data lost                      1m 35s  2
+        fabrikam         Audit.Exchange: not collected: 2h 1m   0
+        adatum           ready                          1m 35s  0
         contoso data lost
-        Audit.SharePoint           lag 0 s     backlog 0 s
+        Audit.SharePoint           lag 0s      backlog 0s
         ERROR 14:05:06 (2x) Audit.SharePoint: blob 1 is lost
         q end  / search  b problems  ↑↓ choose
     "#]],
@@ -71,11 +71,11 @@ fn the_worst_come_first_at_any_width() {
         m365-audit 0.1.0, run, 14:06:07 UTC
         3 tenants, 1 with lost data, 1 not ready
         Tenant                 State                         Lag     Backlog Rec/s  Lost
-        contoso                data lost                     95 s    0 s     12.5   2
-        fabrikam               Audit.Exchange: not collected 2 h     25 h    12.5   0
-        adatum                 ready                         95 s    0 s     12.5   0
+        contoso                data lost                     1m 35s  0s      12.5   2
+        fabrikam               Audit.Exchange: not collected 2h 1m   1d 1h   12.5   0
+        adatum                 ready                         1m 35s  0s      12.5   0
         contoso data lost
-        Audit.SharePoint           lag 0 s     backlog 0 s
+        Audit.SharePoint           lag 0s      backlog 0s
         ERROR 14:05:06 (2x) Audit.SharePoint: blob 1 is lost
         q end  / search  b problems  ↑↓ choose
     "#]],
@@ -86,11 +86,11 @@ fn the_worst_come_first_at_any_width() {
         m365-audit 0.1.0, run, 14:06:07 UTC
         3 tenants, 1 with lost data, 1 not ready
         Tenant                 State                       Lag     Backlog Rec/s  Req/min Thr  Lost Last week
-        contoso                data lost                   95 s    0 s     12.5   30      0    2    ssssssssssssssssssssssssssso
-        fabrikam               Audit.Exchange: not collect 2 h     25 h    12.5   30      0    0    ssssssssssssssssssssssssssso
-        adatum                 ready                       95 s    0 s     12.5   30      0    0    ssssssssssssssssssssssssssso
+        contoso                data lost                   1m 35s  0s      12.5   30      0    2    ssssssssssssssssssssssssssso
+        fabrikam               Audit.Exchange: not collect 2h 1m   1d 1h   12.5   30      0    0    ssssssssssssssssssssssssssso
+        adatum                 ready                       1m 35s  0s      12.5   30      0    0    ssssssssssssssssssssssssssso
         contoso data lost
-        Audit.SharePoint           lag 0 s     backlog 0 s     ssssssssssssslssssssssssssss
+        Audit.SharePoint           lag 0s      backlog 0s      ssssssssssssslssssssssssssss
         ERROR 14:05:06 (2x) Audit.SharePoint: blob 1 is lost
         q end  / search  b problems  ↑↓ choose
     "#]],
