@@ -116,7 +116,7 @@ struct Serve {
     #[arg(long, default_value = "none", value_name = "PRESET|FILE")]
     faults: String,
     /// Tenants, each with an application of its own.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     tenants: u64,
     /// How many of them, the last ones, answer every call with 429 or 500.
     #[arg(long, default_value_t = 0, value_name = "N")]

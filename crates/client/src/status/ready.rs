@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::board::{Run, View};
 
-/// After this a loop that does not come round is worth a word: it comes round every second.
+/// After this a loop that does not come round is worth a word: it comes round every second, and
+/// every ten seconds if it is one among thousands.
 const SLOW_AFTER: Duration = Duration::from_secs(120);
 
 /// After this it will not come round any more.

@@ -1,8 +1,9 @@
 //! What many tenants in one process cost, against one; and what a tenant that is answered 429 and
 //! 500 all the time does to the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,10 +20,12 @@ use crate::proc;
 use crate::shell::{self, Process, say};
 use crate::simulator::Simulator;
 
-/// Tenants of the crowd.
-const TENANTS: usize = 50;
+/// Tenants of the crowds.
+const CROWDS: [usize; 2] = [50, 1_000];
 /// Memory of one tenant more, at the most.
-const MIB_PER_TENANT_MAX: f64 = 4.0;
+const MIB_PER_TENANT_MAX: f64 = 0.25;
+/// Threads, however many tenants there are, beside one for each core.
+const THREADS_MAX: usize = 14;
 /// How far a noisy tenant may change the lag of the others.
 const LAG_CHANGE_MAX: f64 = 10.0;
 /// Quiet tenants beside the noisy one, and how often each publishes in a pass.
@@ -48,8 +51,12 @@ pub(super) fn run() -> Result<Verdict> {
 struct Collector {
     process: Process,
     output: PathBuf,
+    log: PathBuf,
     read: u64,
     rest: Vec<u8>,
+    /// What has come, and how much of it more than once.
+    seen: HashSet<u64>,
+    twice: usize,
     /// Keeps its files.
     _folder: TempDir,
 }
@@ -82,15 +89,26 @@ impl Collector {
         ] {
             command.arg(flag).arg(value);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let log = path("log");
+        let told = File::create(&log).context("the log")?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(told);
         let process = Process::start("m365-audit", &mut command)?;
         let output = path("audit.ndjson");
-        Ok(Self { process, output, read: 0, rest: Vec::new(), _folder: folder })
+        Ok(Self {
+            process,
+            output,
+            log,
+            read: 0,
+            rest: Vec::new(),
+            seen: HashSet::new(),
+            twice: 0,
+            _folder: folder,
+        })
     }
 
     /// The lines that were written since the last look.
     fn look(&mut self) -> Result<Vec<Vec<u8>>> {
-        ensure!(self.process.ended().is_none(), "the collector ended; it says why above");
+        ensure!(self.process.ended().is_none(), "the collector ended: {}", self.told()?);
         let Ok(mut file) = File::open(&self.output) else { return Ok(Vec::new()) };
         file.seek(SeekFrom::Start(self.read)).context("the output")?;
         self.read += file.read_to_end(&mut self.rest).context("the output")? as u64;
@@ -103,18 +121,29 @@ impl Collector {
 
     fn wait_for(&mut self, records: usize) -> Result<()> {
         let until = Instant::now() + PATIENCE;
-        let mut seen = 0;
-        while seen < records {
+        while self.seen.len() < records {
+            let seen = self.seen.len();
             ensure!(Instant::now() < until, "{seen} of {records} records in {PATIENCE:?}");
-            seen += self.look()?.len();
+            for line in self.look()? {
+                let mut hasher = DefaultHasher::new();
+                line.hash(&mut hasher);
+                self.twice += usize::from(!self.seen.insert(hasher.finish()));
+            }
             thread::sleep(LOOK_EVERY * 10);
         }
         Ok(())
     }
+
+    /// The lines on stderr: errors alone.
+    fn told(&self) -> Result<String> {
+        fs::read_to_string(&self.log).context("the log")
+    }
 }
 
 fn world(sim: &Path, tenants: usize, noisy: usize, quiet_history: bool) -> Result<Simulator> {
-    let (days, blobs) = if quiet_history { ("0.05", "0..1") } else { ("0.5", "1") };
+    // As much for a thousand as for fifty.
+    let days = if tenants <= CROWDS[0] { "0.5" } else { "0.05" };
+    let (days, blobs) = if quiet_history { ("0.05", "0..1") } else { (days, "1") };
     let options = [
         ("--tenants", tenants.to_string()),
         ("--noisy-tenants", noisy.to_string()),
@@ -130,9 +159,9 @@ fn world(sim: &Path, tenants: usize, noisy: usize, quiet_history: bool) -> Resul
     Simulator::start(sim, &options)
 }
 
-/// What one tenant takes, and what fifty do.
+/// What one tenant takes, and what many do.
 fn crowd(sim: &Path, program: &Path) -> Result<Vec<Line>> {
-    let measure = |count: usize| -> Result<[f64; 3]> {
+    let measure = |count: usize| -> Result<[f64; 5]> {
         let simulator = world(sim, count, 0, false)?;
         let mut records = 0;
         simulator.owed(|line| {
@@ -146,14 +175,15 @@ fn crowd(sim: &Path, program: &Path) -> Result<Vec<Line>> {
         let peak = proc::peak(id).context("memory is read from /proc")? as f64 / MIB;
         let cpu = proc::cpu(id).context("CPU time is read from /proc")?.as_secs_f64();
         let requests = simulator.report()?["requests"].as_f64().unwrap_or_default();
+        let threads = fs::read_dir(format!("/proc/{id}/task")).context("its threads")?.count();
+        let (errors, twice) = (collector.told()?.lines().count(), collector.twice);
         say(&format!(
             "{count} tenants: {records} records, {requests} requests, {cpu:.2} CPU s, peak \
-             {peak:.1} MiB"
+             {peak:.1} MiB, {threads} threads, {errors} errors, {twice} records twice"
         ));
-        Ok([peak, requests, cpu])
+        Ok([peak, requests, cpu, threads as f64, (errors + twice) as f64])
     };
-    let (one, many) = (measure(1)?, measure(TENANTS)?);
-    let more = (TENANTS - 1) as f64;
+    let one = measure(1)?;
     let line = |what, target: String, value: f64, unit, holds| Line {
         what,
         target,
@@ -161,20 +191,32 @@ fn crowd(sim: &Path, program: &Path) -> Result<Vec<Line>> {
         unit,
         holds,
     };
-    let per_tenant = (many[0] - one[0]) / more;
-    Ok(vec![
-        line("peak memory, 1 tenant", String::new(), one[0], "MiB", true),
-        line("peak memory, 50 tenants", String::new(), many[0], "MiB", true),
-        line(
-            "memory of one tenant more",
-            format!("<= {MIB_PER_TENANT_MAX}"),
-            per_tenant,
-            "MiB",
-            per_tenant <= MIB_PER_TENANT_MAX,
-        ),
-        line("requests, 50 tenants to 1", String::new(), many[1] / one[1], "x", true),
-        line("CPU time, 50 tenants to 1", String::new(), many[2] / one[2], "x", true),
-    ])
+    let mut lines = vec![line("peak memory, 1 tenant", String::new(), one[0], "MiB", true)];
+    let threads_max = THREADS_MAX + thread::available_parallelism().map_or(1, usize::from);
+    for count in CROWDS {
+        let many = measure(count)?;
+        let per_tenant = (many[0] - one[0]) / (count - 1) as f64;
+        // A few words, for as long as the program runs.
+        let of = |what: &str| -> &'static str { format!("{what}, {count} tenants").leak() };
+        let most = |max: usize| format!("<= {max}");
+        let fits = per_tenant <= MIB_PER_TENANT_MAX;
+        let few = many[3] <= threads_max as f64;
+        lines.extend([
+            line(of("peak memory"), String::new(), many[0], "MiB", true),
+            line(
+                of("memory of one tenant more"),
+                format!("<= {MIB_PER_TENANT_MAX}"),
+                per_tenant,
+                "MiB",
+                fits,
+            ),
+            line(of("threads"), most(threads_max), many[3], "", few),
+            line(of("errors, and records twice"), most(0), many[4], "", many[4] == 0.0),
+            line(of("requests, to 1"), String::new(), many[1] / one[1], "x", true),
+            line(of("CPU time, to 1"), String::new(), many[2] / one[2], "x", true),
+        ]);
+    }
+    Ok(lines)
 }
 
 /// How much later the others' records come when one tenant makes trouble.
