@@ -48,6 +48,9 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct SqliteFile {
     connection: Connection,
     path: PathBuf,
+    /// Whether what is done can be undone. Without a journal it cannot: then nobody's failure may be
+    /// in one transaction with what others store.
+    undoes: bool,
     /// Which file it was when it was opened.
     opened: Opened,
 }
@@ -57,7 +60,8 @@ impl SqliteFile {
     pub(super) fn open(path: &Path, options: &DbOptions) -> Result<Self, StoreError> {
         let opened = Opened::note(path);
         let connection = connect(path, options)?;
-        Ok(Self { connection, path: path.into(), opened })
+        let undoes = &*options.journal_mode != "off";
+        Ok(Self { connection, path: path.into(), undoes, opened })
     }
 
     /// Stores the changes of each in one transaction. Fails as a whole: none is stored then.
@@ -131,13 +135,15 @@ impl Backend for SqliteFile {
                     .into(),
             });
         }
-        let error = match self.commit_together(group) {
-            Ok(results) => return results,
-            Err(error) => explain(&self.path, &error),
-        };
-        // For a lock each would wait as long again.
-        if group.len() < 2 || matches!(error, StoreError::Busy { .. }) {
-            return all(&error);
+        if self.undoes || group.len() < 2 {
+            let error = match self.commit_together(group) {
+                Ok(results) => return results,
+                Err(error) => explain(&self.path, &error),
+            };
+            // For a lock each would wait as long again.
+            if group.len() < 2 || matches!(error, StoreError::Busy { .. }) {
+                return all(&error);
+            }
         }
         let alone = |change| match self.commit_together(std::slice::from_ref(change)) {
             Ok(mut results) => results.pop().unwrap_or(Ok(())),
@@ -765,6 +771,11 @@ mod tests {
     #[test]
     fn what_one_tenant_cannot_store_is_neither_stored_nor_in_the_way_of_others() {
         let dir = tempfile::tempdir().unwrap();
+        let mut without_journal = options(&dir.path().join("off.db"));
+        without_journal.journal_mode = "off".into();
+        fs::write(&without_journal.path, "").unwrap();
+        let mut without_journal =
+            SqliteFile::open(&without_journal.path, &without_journal).unwrap();
         let mut file = new_file(&dir.path().join("state.db"));
         let trigger = "CREATE TEMP TRIGGER no BEFORE INSERT ON main.m365_audit_state \
                        WHEN NEW.tenant = 'two' AND NEW.key = 'b' \
@@ -776,6 +787,11 @@ mod tests {
         assert!(results[1].as_ref().unwrap_err().to_string().contains("refused"), "{results:?}");
         let kept = ["one", "two", "three"].map(|tenant| file.load(tenant).unwrap().len());
         assert_eq!(kept, [2, 0, 2]);
+        // What cannot be undone is in no transaction with others.
+        without_journal.connection.execute_batch(trigger).unwrap();
+        let results = without_journal.commit(&changes(&[("two", "x"), ("three", "x")]));
+        assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(without_journal.load("three").unwrap().len(), 2);
     }
 
     #[test]
