@@ -2,7 +2,7 @@
 
 use m365_audit_client::Sink;
 use m365_audit_core::call::{Call, Claims, Reply};
-use m365_audit_core::{Batch, BatchId, Level, Origin};
+use m365_audit_core::{Batch, BatchId, Event, FeedEvent, Level, Origin};
 
 use super::look::{HOURS, last_hours};
 use super::report::Report;
@@ -166,9 +166,13 @@ impl Sink for Listener<'_> {
     }
 
     fn log(&mut self, level: Level, message: &str) {
-        if message.contains("does not apply the filter") {
-            self.warnings.push(message.to_owned());
-        }
         self.log.write(level, message);
+    }
+
+    fn observe(&mut self, event: &Event) {
+        if let Event::Feed(_, FeedEvent::FilterIgnored { .. }) = event {
+            self.warnings.push(event.to_string());
+        }
+        self.log(event.level(), &event.to_string());
     }
 }

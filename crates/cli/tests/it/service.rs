@@ -144,6 +144,6 @@ fn of_several_tenants_one_is_enough_and_a_reload_reads_their_file() {
     running.signal("-HUP");
     manager.until("READY=1");
     running.wait_until("it is read", |log| log.contains("tenants.toml was read again"));
-    running.wait_until("it collects too", |log| log.contains("t1: Audit.Exchange: the backlog"));
+    running.wait_until("it collects too", |log| log.contains("t1: Audit.Exchange: caught up"));
     running.stop();
 }

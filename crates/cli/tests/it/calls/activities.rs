@@ -265,7 +265,7 @@ fn a_filter_that_the_service_ignores_is_told_beside_what_it_delivers() {
     };
     let foreign = printed.values().filter(named).count();
     let told =
-        format!("does not apply the filter user.domain eq fabrikam.example: {foreign} activities");
+        format!("did not apply the filter user.domain eq fabrikam.example: {foreign} activities");
     assert!(said.stderr.contains(&told), "{told}: {}", said.stderr);
 }
 
@@ -327,7 +327,7 @@ fn the_doctor_names_what_keeps_activities_from_being_collected() {
     let flags = [&ONLY[..], &["--activities-filter", "user.domain eq fabrikam.example"]].concat();
     let (lines, text) = doctor(&ignored, &flags, 0);
     assert!(lines.contains(&"search warn".into()), "{text}");
-    assert!(text.contains("does not apply the filter"), "{text}");
+    assert!(text.contains("did not apply the filter"), "{text}");
 }
 
 #[test]

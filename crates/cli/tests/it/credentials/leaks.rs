@@ -86,7 +86,7 @@ fn run_with_everything(with: impl FnOnce(&Path, &mut Command), put: &[&str], sec
     running.wait_until("all of it works", |log| {
         arrived("[redacted:")
             && arrived("CloudAppActivities")
-            && log.contains("Microsoft notifies http://")
+            && log.contains("Microsoft now notifies http://")
     });
     // A call that does not bring along what it should is told as well.
     let _ = std::net::TcpStream::connect(&hook).map(|mut stream| {
