@@ -11,7 +11,7 @@ use super::ask::{self, Blob};
 use super::missing::Missing;
 use super::progress::Progress;
 use super::row::NAMELESS;
-use super::tally::{BLOBS_SHOWN, FeedTally, Gap, IDS_SHOWN, Tally, Unread};
+use super::tally::{BLOBS_SHOWN, FeedTally, Gap, IDS_SHOWN, Stray, Tally, Unread};
 use crate::calls::Session;
 use crate::log::Log;
 
@@ -143,6 +143,15 @@ impl Comparison {
         Ok(())
     }
 
+    /// Names an activity that is missing.
+    fn stray(&mut self, feed: Feed, id: String, created: Utc) {
+        let whereabouts = self.known.as_ref().and_then(|known| known.of(feed, &id, created));
+        let kept = &mut self.of(feed).strays;
+        if kept.len() < BLOBS_SHOWN {
+            kept.push(Stray { id, created, whereabouts });
+        }
+    }
+
     /// Whether a record is missing, and was not told as missing before.
     fn judge(&mut self, feed: Feed, hour: Utc, named: Option<&Named>) -> bool {
         let found = named.map(|named| (named, self.arrived.look_up(named)));
@@ -197,8 +206,11 @@ impl<'a> Reader<'a> {
         self.records += 1;
         let missing = self.comparison.judge(self.feed, hour, named.as_ref());
         self.missing += u64::from(missing);
-        if missing && self.ids.len() < IDS_SHOWN {
-            self.ids.extend(named.map(|named| named.id));
+        let Some(id) = named.filter(|_| missing).map(|named| named.id) else { return missing };
+        if self.created.is_none() {
+            self.comparison.stray(self.feed, id, hour);
+        } else if self.ids.len() < IDS_SHOWN {
+            self.ids.push(id);
         }
         missing
     }

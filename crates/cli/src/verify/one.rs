@@ -32,6 +32,8 @@ struct Found {
     blob: Option<Blob>,
     happened: Option<String>,
     operation: Option<String>,
+    /// When the service stored it: of an activity, which is in no blob.
+    stored: Option<Utc>,
     /// Whether the filters leave it out.
     filtered: bool,
     whereabouts: Option<Whereabouts>,
@@ -76,19 +78,24 @@ pub(super) fn find(
         print(&if calls::json(matches) { format!("{value:#}\n") } else { words });
         return Ok(code.max(INCOMPLETE));
     };
-    complete(&mut event, known.as_ref(), &stored);
+    complete(&mut event, id, known.as_ref(), &stored);
     let explained = event.filtered || event.whereabouts == Some(Whereabouts::Delivered);
     print(&if calls::json(matches) { event.as_json(id) } else { event.as_text(id) });
     Ok(if explained { COMPLETE } else { INCOMPLETE })
 }
 
 /// What the state says of it.
-fn complete(event: &mut Found, known: Option<&KnownContents>, stored: &Stored) {
-    let (Some(feed), Some(blob)) = (event.feed, &event.blob) else { return };
-    event.whereabouts = known.and_then(|known| known.of(feed, &blob.id, blob.created));
+fn complete(event: &mut Found, id: &str, known: Option<&KnownContents>, stored: &Stored) {
+    let Some(feed) = event.feed else { return };
+    let (content, created) = match (&event.blob, event.stored) {
+        (Some(blob), _) => (&*blob.id, blob.created),
+        (None, Some(stored)) => (id.trim(), stored),
+        (None, None) => return,
+    };
+    event.whereabouts = known.and_then(|known| known.of(feed, content, created));
     let Ok(Some(history)) = FeedHistory::find(stored, feed) else { return };
-    let end = blob.created + Duration::from_millis(1);
-    let Some(Ok((row, standing))) = history.hours(stored, blob.created, end, now()).next() else {
+    let end = created + Duration::from_millis(1);
+    let Some(Ok((row, standing))) = history.hours(stored, created, end, now()).next() else {
         return;
     };
     let moments = [
@@ -133,7 +140,7 @@ fn search(
                 Err(error) if ask::ends_all(&error) => return Err(error),
                 Err(error) => drop(session.fail(&blob.id, &error)),
             }
-            let Some((happened, operation)) = finder.found else { continue };
+            let Some(Seen { happened, operation, .. }) = finder.found else { continue };
             let mut again = Finder::new(id, session.log.clone());
             session.calls.leave_out_filtered(true);
             ask::read(session, &blob, &mut again)?;
@@ -158,13 +165,16 @@ fn activity(session: &mut Session, id: &str) -> Result<Option<Found>, CallError>
         Err(error) if error.code.as_deref() == Some("portal-not-found") => return Ok(None),
         Err(error) => return Err(error),
     }
+    let Some(Seen { happened, operation, stored }) = finder.found else { return Ok(None) };
+    let mut filtered = false;
+    if let Some(since) = stored.filter(|_| session.calls.config().activities_filter().is_some()) {
+        let mut again = Finder::new(id, session.log.clone());
+        let until = since + Duration::from_millis(1);
+        ask::search(session, Range { since, until }, &mut again)?;
+        filtered = again.found.is_none();
+    }
     let feed = Some(Feed::CloudAppActivities);
-    Ok(finder.found.map(|(happened, operation)| Found {
-        feed,
-        happened,
-        operation,
-        ..Found::default()
-    }))
+    Ok(Some(Found { feed, happened, operation, stored, filtered, ..Found::default() }))
 }
 
 impl Found {
@@ -178,11 +188,12 @@ impl Found {
         add("blob", blob.map(|blob| blob.id.to_string()));
         add("published", blob.map(|blob| blob.created.to_string()));
         add("readable until", blob.and_then(|blob| blob.expiration.clone()));
+        add("stored", self.stored.map(|at| at.to_string()));
         lines.extend(self.hour.iter().cloned());
-        let filtered = "yes: the filters of the configuration (include_..., exclude_...) leave it \
-                        out, so that it is not delivered";
+        let filtered = "yes: the filters of the configuration (include_..., exclude_..., \
+                        activities_filter) leave it out, so that it is not delivered";
         lines.push(("filtered", if self.filtered { filtered } else { "no" }.to_owned()));
-        if blob.is_some() {
+        if blob.is_some() || self.stored.is_some() {
             lines.push(("state", text::explain(self.whereabouts.as_ref())));
         }
         lines
@@ -212,11 +223,20 @@ impl Found {
     }
 }
 
+/// What the record says.
+#[derive(Debug)]
+struct Seen {
+    happened: Option<String>,
+    /// What was done.
+    operation: Option<String>,
+    /// When the service stored it, of an activity.
+    stored: Option<Utc>,
+}
+
 /// Looks for one id among the records that come.
 struct Finder<'a> {
     id: &'a str,
-    /// When it happened, and what was done.
-    found: Option<(Option<String>, Option<String>)>,
+    found: Option<Seen>,
     log: Log,
     taken: Vec<BatchId>,
 }
@@ -232,12 +252,15 @@ impl Sink for Finder<'_> {
         self.taken.push(batch.id);
         for record in &batch.records {
             let of_activities = batch.content.feed == Feed::CloudAppActivities;
-            let named = if of_activities { ask::activity(record).0 } else { ask::named(record) };
+            let (named, stored) = match of_activities {
+                true => ask::activity(record),
+                false => (ask::named(record), None),
+            };
             let meant = |id: &str| id.eq_ignore_ascii_case(self.id.trim());
             if let Some(named) = named.filter(|named| meant(&named.id)) {
                 let (created, operation) = named.details.unzip();
                 let happened = record.happened.map(|at| at.to_string()).or(created);
-                self.found.get_or_insert((happened, operation));
+                self.found.get_or_insert(Seen { happened, operation, stored });
             }
         }
         Ok(())

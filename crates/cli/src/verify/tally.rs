@@ -8,7 +8,7 @@ use m365_audit_core::{Feed, Utc, Whereabouts};
 pub(super) const IDS_SHOWN: usize = 20;
 
 /// Blobs of a feed that are named, of those from which records are missing and of those that could
-/// not be read. More are counted.
+/// not be read; and activities that are missing. More are counted.
 pub(super) const BLOBS_SHOWN: usize = 10_000;
 
 /// Numbers of a feed, or of an hour of it.
@@ -63,6 +63,15 @@ pub(super) struct Gap {
     pub(super) whereabouts: Option<Whereabouts>,
 }
 
+/// An activity that is missing. There is no blob around it.
+#[derive(Clone, Debug)]
+pub(super) struct Stray {
+    pub(super) id: String,
+    pub(super) created: Utc,
+    /// What the state says of it; `None` without a state.
+    pub(super) whereabouts: Option<Whereabouts>,
+}
+
 /// A blob that could not be read.
 #[derive(Clone, Debug)]
 pub(super) struct Unread {
@@ -77,6 +86,7 @@ pub(super) struct FeedTally {
     /// By hour of creation since 1970.
     pub(super) hours: BTreeMap<i64, Counts>,
     pub(super) gaps: Vec<Gap>,
+    pub(super) strays: Vec<Stray>,
     pub(super) unread: Vec<Unread>,
     /// Why it was not compared to its end.
     pub(super) failed: Option<String>,

@@ -5,7 +5,7 @@ use m365_audit_core::{Feed, KnownLoss, Utc, Whereabouts, one_line};
 use serde_json::{Value, json};
 
 use super::taker::Account;
-use super::tally::{Counts, FeedTally, Gap, Tally, hour_start};
+use super::tally::{Counts, FeedTally, Gap, Stray, Tally, hour_start};
 use crate::calls::table::table;
 
 /// Blobs and hours of a feed that are printed. More are counted, and `--json` has them.
@@ -196,6 +196,11 @@ fn blobs(text: &mut String, feed: Feed, tally: &FeedTally) {
         text.push_str(&format!("{}\n    {}\n", one_line(&line), explain(whereabouts.as_ref())));
     }
     more(text, tally.gaps.len(), "blobs");
+    for Stray { id, created, whereabouts } in tally.strays.iter().take(LINES_MAX) {
+        let line = format!("{feed}: activity {id} of {created} is missing");
+        text.push_str(&format!("{}\n    {}\n", one_line(&line), explain(whereabouts.as_ref())));
+    }
+    more(text, tally.strays.len(), "activities");
     for unread in tally.unread.iter().take(LINES_MAX) {
         let line =
             format!("{feed}: blob {} of {}: not read: {}", unread.id, unread.created, unread.why);
@@ -231,6 +236,11 @@ pub(super) fn explain(whereabouts: Option<&Whereabouts>) -> String {
              collects it"
                 .to_owned()
         }
+        Some(Whereabouts::Settled) => {
+            "the collector delivered what could be found of its time; whether this was among it is \
+             not remembered for so long; `m365-audit replay` delivers it once more"
+                .to_owned()
+        }
     }
 }
 
@@ -249,6 +259,7 @@ pub(super) fn word(whereabouts: &Whereabouts) -> &'static str {
         Whereabouts::BeforeBegin { .. } => "before-begin",
         Whereabouts::Pending => "pending",
         Whereabouts::Unknown => "unknown",
+        Whereabouts::Settled => "settled",
     }
 }
 
@@ -282,6 +293,10 @@ fn feed_json(feed: Feed, tally: &FeedTally) -> Value {
             "state": gap.whereabouts.as_ref().map(word),
         })
     });
+    let strays = tally.strays.iter().map(|stray| {
+        let state = stray.whereabouts.as_ref().map(word);
+        json!({"id": stray.id, "created": moment(stray.created), "state": state})
+    });
     let unread = tally.unread.iter().map(|unread| {
         let created = moment(unread.created);
         json!({"content_id": unread.id, "created": created, "why": unread.why})
@@ -292,6 +307,7 @@ fn feed_json(feed: Feed, tally: &FeedTally) -> Value {
         "total": counts_json(&tally.total()),
         "hours": hours.collect::<Vec<_>>(),
         "blobs_with_missing": gaps.collect::<Vec<_>>(),
+        "activities_missing": strays.collect::<Vec<_>>(),
         "blobs_unread": unread.collect::<Vec<_>>(),
     })
 }

@@ -1,12 +1,12 @@
 //! `m365-audit verify`: what an output lost is named, exactly, whatever a SIEM made of the rest.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
 use m365_audit_core::Utc;
-use m365_sim::SimConfig;
+use m365_sim::{SimConfig, Span};
 use serde_json::Value;
 
 use crate::support::{Running, World, assert_code, lines, text};
@@ -96,6 +96,7 @@ fn exported(format: &str, rows: &[&Vec<u8>]) -> Vec<u8> {
             "",
         ),
         "ids" => join("", &|row| member(row, "Id").to_uppercase(), "\n", "\n"),
+        "activity-ids" => join("", &|row| member(row, "_id"), "\n", "\n"),
         other => panic!("{other}"),
     }
 }
@@ -251,4 +252,137 @@ fn what_cannot_be_compared_costs_no_request_and_says_what_to_do() {
     assert_code(&output, 2);
     assert_eq!(std::fs::read(file).unwrap(), b"a\n");
     assert_eq!(world.microsoft().report().requests, 0);
+}
+
+/// Two hours of activities, and nothing else.
+fn portal() -> World {
+    World::new(SimConfig {
+        activities_per_hour: Span::new(150, 200),
+        activity_days: 0.1,
+        portal_quota_per_minute: 1_000,
+        blobs_per_hour: Span::new(0, 0),
+        ..crate::support::world()
+    })
+}
+
+const OF_PORTAL: [&str; 4] =
+    ["--source", "cloud_app_activities", "--activities-requests-per-minute", "1000"];
+
+/// Collects all activities, with a state in `dir`.
+fn collect_activities(world: &World, dir: &Path) -> Vec<Vec<u8>> {
+    let output = dir.join("out.ndjson");
+    let words = ["run", "--once", "--activities-lookback", "3h"];
+    let mut run = world.call(&[&words[..], &OF_PORTAL].concat());
+    run.arg("--output").arg(&output).arg("--db").arg(dir.join("state.db"));
+    assert_code(&run.output().unwrap(), 0);
+    lines(&std::fs::read(output).unwrap()).map(<[u8]>::to_vec).collect()
+}
+
+/// Ids of all activities, and when each was stored.
+fn stored(world: &World) -> HashMap<String, i64> {
+    let microsoft = world.microsoft();
+    microsoft.owed_activities().map(|owed| (owed.id, owed.created_ms)).collect()
+}
+
+#[test]
+fn activities_that_an_output_lost_are_named_exactly() {
+    let world = portal();
+    let dir = tempfile::tempdir().unwrap();
+    let all = collect_activities(&world, dir.path());
+    let stored = stored(&world);
+    let until = stored.values().max().unwrap() - 90_000;
+    let ids = |rows: &[&Vec<u8>]| -> BTreeSet<String> {
+        rows.iter().map(|row| member(row, "_id")).collect()
+    };
+    let formats = ["ndjson", "metadata", "array", "elastic", "splunk", "activity-ids"];
+    for (seed, format) in (1..).zip(formats) {
+        let (left, lost) = lose(&all, seed);
+        let in_time = |id: &String| stored[id] < until;
+        let expected: BTreeSet<String> =
+            ids(&lost).difference(&ids(&left)).filter(|id| in_time(id)).cloned().collect();
+        assert!(5 < expected.len() && expected.len() < all.len() / 2);
+        let file = dir.path().join(format);
+        std::fs::write(&file, exported(format, &left)).unwrap();
+        let missing = dir.path().join(format!("{format}.missing"));
+        let paths = [file.to_str().unwrap(), missing.to_str().unwrap()];
+        let until = Utc::from_millis(until).to_string();
+        let words = ["verify", "--since", "3h", "--until", &until, "--json"];
+        let more = ["--against", paths[0], "--missing-to", paths[1]];
+        let mut command = world.call(&[&words[..], &more, &OF_PORTAL].concat());
+        let output = command.arg("--db").arg(dir.path().join("state.db")).output().unwrap();
+        assert_code(&output, 1);
+        let written = std::fs::read(&missing).unwrap();
+        let written: Vec<_> = lines(&written).map(<[u8]>::to_vec).collect();
+        assert_eq!(ids(&written.iter().collect::<Vec<_>>()), expected, "{format}");
+        assert_eq!(written.len(), expected.len(), "{format}: each once");
+        assert!(written.iter().all(|row| all.contains(row)), "{format}: as they were sent");
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&told["missing"], &told["complete"]), (&expected.len().into(), &false.into()));
+        let feed = &told["feeds"][0];
+        let named = feed["activities_missing"].as_array().unwrap();
+        let of_them: BTreeSet<_> =
+            named.iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(of_them, expected, "{format}");
+        // What the collector remembers one by one it has delivered.
+        assert!(named.iter().all(|it| it["state"] == "delivered"), "{feed}");
+        // Hour by hour.
+        for hour in feed["hours"].as_array().unwrap() {
+            let start = Utc::parse(hour["hour"].as_str().unwrap()).unwrap().as_millis();
+            let within = |id: &&String| (start..start + 3_600_000).contains(&stored[*id]);
+            assert_eq!(hour["missing"], expected.iter().filter(within).count(), "{hour}");
+        }
+    }
+    assert!(world.microsoft().report().is_legal());
+}
+
+#[test]
+fn an_output_that_has_all_activities_is_whole() {
+    let world = portal();
+    let dir = tempfile::tempdir().unwrap();
+    let all = collect_activities(&world, dir.path());
+    let until = Utc::from_millis(stored(&world).values().max().unwrap() - 90_000).to_string();
+    let file = dir.path().join("all");
+    let verify = |rows: &[&Vec<u8>], more: &[&str]| {
+        std::fs::write(&file, exported("ndjson", rows)).unwrap();
+        let words = ["verify", "--since", "3h", "--until", &until, "--against"];
+        let words = [&words[..], &[file.to_str().unwrap()], &OF_PORTAL, more].concat();
+        world.call(&words).output().unwrap()
+    };
+    let rows: Vec<_> = all.iter().collect();
+    let whole = verify(&rows, &[]);
+    assert_code(&whole, 0);
+    assert!(text(&whole.stdout).ends_with("nothing is missing\n"), "{}", text(&whole.stdout));
+    // What the filter of the configuration leaves out need not arrive.
+    let guests = |row: &&Vec<u8>| text(row).contains("@fabrikam.example\"");
+    let some: Vec<_> = all.iter().filter(guests).collect();
+    assert!(!some.is_empty() && some.len() < all.len());
+    let filter = ["--activities-filter", "user.domain eq fabrikam.example"];
+    assert_code(&verify(&some, &filter), 0);
+    assert_code(&verify(&some, &[]), 1);
+}
+
+#[test]
+fn one_activity_is_found_with_what_became_of_it() {
+    let world = portal();
+    let dir = tempfile::tempdir().unwrap();
+    let all = collect_activities(&world, dir.path());
+    let guest = |row: &&Vec<u8>| text(row).contains("@fabrikam.example\"");
+    let id = all.iter().find(|row| !guest(row)).map(|row| member(row, "_id")).unwrap();
+    let find = |id: &str, more: &[&str]| {
+        let words = ["verify", "--id", id, "--around", "3h", "--json", "--db"];
+        let mut command = world.call(&words);
+        command.arg(dir.path().join("state.db")).args(OF_PORTAL).args(more).output().unwrap()
+    };
+    let output = find(&id, &[]);
+    assert_code(&output, 0);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["state"], &told["filtered"]), (&"delivered".into(), &false.into()));
+    let at = Utc::from_millis(stored(&world)[&id]).to_string();
+    assert_eq!((&told["stored"], told["hour"].is_string()), (&at.into(), true), "{told}");
+    let filter = ["--activities-filter", "user.domain eq fabrikam.example"];
+    let output = find(&id, &filter);
+    assert_code(&output, 0);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["filtered"], true, "{told}");
+    assert_code(&find("0123456789abcdef01234567_1", &[]), 1);
 }

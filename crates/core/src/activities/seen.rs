@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use super::plan::REACH;
+use crate::base::key::Key;
 use crate::base::time::Utc;
 use crate::contract::state::{self, Changes, StateError, Stored};
 use crate::source::keys::LaneKeys;
@@ -66,6 +67,12 @@ pub(super) struct SeenActivities {
 /// How many activities a stored piece holds: a time comes first.
 pub(crate) fn remembered(value: &str) -> usize {
     value.split_once(' ').map_or(0, |(_, revisions)| revision::count(revisions))
+}
+
+/// The activities that a stored piece holds; `None` if it cannot be read.
+pub(crate) fn keys_of(value: &str) -> Option<impl Iterator<Item = Key>> {
+    let (_, revisions) = value.split_once(' ')?;
+    Some(revision::decode(revisions)?.into_iter().map(Revision::key))
 }
 
 impl SeenActivities {
@@ -191,7 +198,6 @@ impl SeenActivities {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::key::Key;
     use crate::contract::feed::Feed;
     use crate::json::digest::Digest;
     use std::time::Duration;

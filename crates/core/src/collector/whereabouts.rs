@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::activities::seen::keys_of;
 use crate::audit::state::BlobRecord;
 use crate::base::interval::IntervalSet;
 use crate::base::key::{self, Key, KeySet};
@@ -36,6 +37,9 @@ pub enum Whereabouts {
     Pending,
     /// Its time is settled, and it is not known: listed after that, or forgotten since.
     Unknown,
+    /// Its time is settled, so that all that could be found then was delivered. It is an activity,
+    /// of which only the latest are remembered one by one.
+    Settled,
 }
 
 /// The contents of which a stored state knows something.
@@ -74,12 +78,20 @@ impl KnownContents {
                 let damaged = || StateError::damaged(key, "not a list of keys");
                 lane.delivered.extend(key::decode(value).ok_or_else(damaged)?);
             }
-            if let Feed::Audit(content_type) = feed {
-                for (key, _, value) in keys.blobs_in(stored) {
-                    let blob: BlobRecord = state::decode(key, value)?;
-                    let content = blob.content(content_type);
-                    let expiration = blob.quarantined().then_some(content.expiration);
-                    lane.open.insert(Key::of_content(&content.id), expiration);
+            match feed {
+                Feed::Audit(content_type) => {
+                    for (key, _, value) in keys.blobs_in(stored) {
+                        let blob: BlobRecord = state::decode(key, value)?;
+                        let content = blob.content(content_type);
+                        let expiration = blob.quarantined().then_some(content.expiration);
+                        lane.open.insert(Key::of_content(&content.id), expiration);
+                    }
+                }
+                Feed::CloudAppActivities => {
+                    for (key, _, value) in keys.records_in(stored).chain(keys.recent_in(stored)) {
+                        let damaged = || StateError::damaged(key, "not a list of keys");
+                        lane.delivered.extend(keys_of(value).ok_or_else(damaged)?);
+                    }
                 }
             }
             lanes.insert(feed, lane);
@@ -87,7 +99,8 @@ impl KnownContents {
         Ok(Self { lanes, losses: losses(stored)? })
     }
 
-    /// Where a content of `feed` is. `None` if nothing is stored of the feed.
+    /// Where a content of `feed` is, or an activity, by its id. `None` if nothing is stored of the
+    /// feed.
     #[must_use]
     pub fn of(&self, feed: Feed, id: &str, created: Utc) -> Option<Whereabouts> {
         let lane = self.lanes.get(&feed)?;
@@ -108,7 +121,10 @@ impl KnownContents {
                 match around {
                     Some(known) => Whereabouts::Lost(known.clone()),
                     None if created < lane.begin => Whereabouts::BeforeBegin { begin: lane.begin },
-                    None if lane.has_settled(created) => Whereabouts::Unknown,
+                    None if lane.has_settled(created) => match feed {
+                        Feed::Audit(_) => Whereabouts::Unknown,
+                        Feed::CloudAppActivities => Whereabouts::Settled,
+                    },
                     None => Whereabouts::Pending,
                 }
             }
@@ -166,5 +182,26 @@ mod tests {
         assert_eq!(of("x", 2), Whereabouts::Unknown);
         assert_eq!(of("x", 4), Whereabouts::Pending);
         assert_eq!(known.of(Feed::ALL[4], "a", expiration), None);
+    }
+
+    #[test]
+    fn an_activity_is_where_the_state_says() {
+        let feed = Feed::CloudAppActivities;
+        let (keys, hour) = (LaneKeys::new(feed), 3_600_000);
+        let piece = |id: &str| format!("7 {}", key::encode(&[Key::of_content(id)]));
+        let lane = r#"{"begin":3600000,"covered":[[3600000,14400000]],"sweep":0}"#;
+        let mut stored = Stored::from([
+            ("version".into(), "2".into()),
+            (keys.lane(), lane.into()),
+            (keys.recent(1), piece("new")),
+            (keys.records(0), piece("old")),
+        ]);
+        let known = KnownContents::read(&stored).unwrap();
+        let of = |id: &str, at: i64| known.of(feed, id, Utc::from_millis(at * hour)).unwrap();
+        assert!(["new", "old"].iter().all(|id| of(id, 2) == Whereabouts::Delivered));
+        assert_eq!(of("x", 2), Whereabouts::Settled);
+        assert_eq!(of("x", 4), Whereabouts::Pending);
+        stored.insert(keys.recent(2), "7".into());
+        assert!(KnownContents::read(&stored).is_err());
     }
 }
