@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use m365_audit_core::{Event, Level, Metrics, Sample, Stored, samples};
+use m365_audit_core::{Event, Level, Metrics, Stored};
 
 use super::rates::Rates;
 use super::trouble::{Troubles, utc};
@@ -24,9 +24,6 @@ pub(super) struct Subject {
     pub(super) tenant: Box<str>,
     pub(super) tenant_id: Box<str>,
 }
-
-/// What tells a number from others of its name.
-pub(super) type Label = Option<(&'static str, &'static str)>;
 
 /// All collectors of a process.
 #[derive(Debug)]
@@ -65,8 +62,9 @@ pub(super) struct State {
     pub(super) run: Run,
     /// Of the present run.
     pub(super) metrics: Option<Metrics>,
-    /// What earlier runs have counted.
-    before: BTreeMap<(&'static str, Label, Option<&'static str>), f64>,
+    /// What earlier runs have counted, and these with the present one; `None`: there is none.
+    before: Option<Metrics>,
+    total: Option<Metrics>,
     pub(super) restarts: u64,
     pub(super) webhook: Option<WebhookMetrics>,
     pub(super) troubles: Troubles,
@@ -222,18 +220,10 @@ impl State {
     }
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     /// Every number, counted over all runs.
-    pub(super) fn samples(&self) -> Vec<Sample> {
-        let Some(metrics) = &self.state.metrics else { return Vec::new() };
-        let mut all = samples(metrics);
-        if !self.state.before.is_empty() {
-            for sample in &mut all {
-                let before = self.state.before.get(&(sample.name, sample.label, sample.le));
-                sample.value += before.copied().unwrap_or_default();
-            }
-        }
-        all
+    pub(super) fn numbers(&self) -> Option<&'a Metrics> {
+        self.state.total.as_ref().or(self.state.metrics.as_ref())
     }
 
     /// Records, bytes and requests a second, over the last minute.
@@ -251,13 +241,12 @@ impl Slot {
     pub fn begin(&self, stored: &Stored) {
         self.recall(stored);
         let mut state = self.0.state();
-        let State { metrics, before, restarts, rates, run, shown_at, .. } = &mut *state;
+        let State { metrics, before, total, restarts, rates, run, shown_at, .. } = &mut *state;
         if let Some(metrics) = metrics.take() {
             *restarts += 1;
-            for sample in samples(&metrics).into_iter().filter(|sample| sample.counter) {
-                *before.entry((sample.name, sample.label, sample.le)).or_default() += sample.value;
-            }
+            before.get_or_insert_default().count_on(&metrics);
         }
+        *total = None;
         *rates = Rates::default();
         *run = Run::Starting;
         *shown_at = None;
@@ -287,6 +276,11 @@ impl Slot {
         match &mut state.metrics {
             Some(known) => known.clone_from(metrics),
             None => state.metrics = Some(metrics.clone()),
+        }
+        if let State { before: Some(before), total, .. } = &mut *state {
+            let total = total.get_or_insert_default();
+            total.clone_from(metrics);
+            total.count_on(before);
         }
         let totals = state.totals();
         state.rates.note(now, totals);
@@ -372,12 +366,8 @@ mod tests {
         slot.begin(&Stored::new());
         slot.end(&delivered(3));
         board.look(Instant::now(), |view| {
-            let value = |name: &str| {
-                let samples = view.samples();
-                samples.iter().find(|sample| sample.name == name).map(|sample| sample.value)
-            };
-            assert_eq!(value("records_delivered_total"), Some(8.0));
-            assert_eq!(value("undelivered_bytes"), Some(0.0));
+            let numbers = view.numbers().unwrap();
+            assert_eq!((numbers.lanes[0].records_delivered, numbers.undelivered_bytes), (8, 0));
             assert_eq!((view.state.restarts, &view.state.run), (1, &Run::Ended));
         });
     }

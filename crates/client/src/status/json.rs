@@ -1,9 +1,8 @@
 //! The status as JSON: all of it, one tenant's, or a row for each of many.
 
-use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
-use m365_audit_core::{LaneMetrics, Level, Sample};
+use m365_audit_core::{HISTOGRAMS, LaneMetrics, Level, METRICS, MetricScope, Metrics};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -66,7 +65,7 @@ struct Row {
 struct Tenant {
     #[serde(flatten)]
     row: Row,
-    numbers: Numbers,
+    numbers: OfCollector,
     feeds: Vec<Feed>,
     troubles: Vec<Line>,
 }
@@ -79,7 +78,7 @@ struct Feed {
     /// The last 168 hours, a letter each; empty if nothing is known.
     week: String,
     #[serde(flatten)]
-    numbers: Numbers,
+    numbers: OfFeed,
 }
 
 #[derive(Serialize)]
@@ -91,19 +90,48 @@ struct Line {
     count: u64,
 }
 
-/// Numbers under the names of the metrics; those of a label other than the feed get it in brackets.
-struct Numbers(Vec<Sample>);
+/// The numbers of a collector that are of no feed, under the names of the metrics; those of a label
+/// get it in brackets.
+struct OfCollector(Option<Metrics>);
 
-impl Serialize for Numbers {
+impl Serialize for OfCollector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for sample in &self.0 {
-            match sample.label {
-                Some((key, text)) if key != "content_type" => {
-                    map.serialize_entry(&format!("{}{{{text}}}", sample.name), &sample.value)?;
-                }
-                Some(_) | None => map.serialize_entry(sample.name, &sample.value)?,
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(metrics) = &self.0 {
+            for metric in METRICS.iter().filter(|metric| metric.scope() != MetricScope::Feed) {
+                let (name, mut result) = (metric.name(), Ok(()));
+                metric.each(metrics, |subject, value| {
+                    let written = match subject.label() {
+                        Some(label) => {
+                            map.serialize_entry(&format_args!("{name}{{{label}}}"), &value)
+                        }
+                        None => map.serialize_entry(name, &value),
+                    };
+                    result = std::mem::replace(&mut result, Ok(())).and(written);
+                });
+                result?;
             }
+        }
+        map.end()
+    }
+}
+
+/// The numbers of a feed, under the names of the metrics.
+struct OfFeed(LaneMetrics);
+
+impl Serialize for OfFeed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        // Told as what it is.
+        for metric in METRICS.iter().filter(|metric| metric.name() != "denied") {
+            if let Some(value) = metric.of_feed(&self.0) {
+                map.serialize_entry(metric.name(), &value)?;
+            }
+        }
+        // Steps of histograms are for /metrics.
+        let numbers = HISTOGRAMS.iter().flat_map(|histogram| histogram.numbers(&self.0));
+        for (name, _, value) in numbers.filter(|(_, le, _)| le.is_none()) {
+            map.serialize_entry(name, &value)?;
         }
         map.end()
     }
@@ -179,35 +207,18 @@ fn row(view: &View<'_>) -> Row {
 }
 
 fn tenant(view: &View<'_>) -> Tenant {
-    let mut samples = view.samples();
-    // Steps of histograms are for /metrics.
-    samples.retain(|sample| sample.le.is_none());
-    samples.sort_by_key(|sample| sample.label);
-    let of_feed = |sample: &Sample| sample.label.filter(|(key, _)| *key == "content_type");
-    let (mut numbers, mut of_feeds) = (Vec::new(), BTreeMap::<&str, Vec<Sample>>::new());
-    for together in samples.chunk_by(|one, next| one.label == next.label) {
-        match of_feed(&together[0]) {
-            Some((_, feed)) => of_feeds.entry(feed).or_default().extend_from_slice(together),
-            None => numbers.extend_from_slice(together),
-        }
-    }
-    let lanes = view.state.metrics.iter().flat_map(|metrics| &metrics.lanes);
-    let feeds = lanes.map(|lane| {
-        let mut numbers = of_feeds.remove(lane.feed.as_str()).unwrap_or_default();
-        // Told as what it is.
-        numbers.retain(|sample| sample.name != "denied");
-        Feed {
-            content_type: lane.feed.as_str(),
-            denied: lane.denied,
-            lost: lane.has_lost_data(),
-            week: view.state.weeks.of(lane.feed).into(),
-            numbers: Numbers(numbers),
-        }
+    let numbers = view.numbers();
+    let feeds = numbers.into_iter().flat_map(|metrics| &metrics.lanes).map(|lane| Feed {
+        content_type: lane.feed.as_str(),
+        denied: lane.denied,
+        lost: lane.has_lost_data(),
+        week: view.state.weeks.of(lane.feed).into(),
+        numbers: OfFeed(lane.clone()),
     });
     Tenant {
         row: row(view),
         feeds: feeds.collect(),
-        numbers: Numbers(numbers),
+        numbers: OfCollector(numbers.cloned()),
         troubles: view.state.troubles.lines().map(line).collect(),
     }
 }

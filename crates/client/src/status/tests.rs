@@ -2,15 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use expect_test::{Expect, expect};
-use m365_audit_core::{ContentType, Event, Feed, LaneMetrics, Level, Metrics};
+use m365_audit_core::{
+    ContentType, DELAY_STEPS, Event, Feed, HISTOGRAMS, LaneMetrics, Level, METRICS, MetricScope,
+    Metrics,
+};
 use sha2::{Digest, Sha256};
 
 use super::server::{CONNECTIONS_MAX, Patience};
+use super::trouble::utc;
 use super::*;
 use crate::webhook::WebhookMetrics;
 
@@ -354,4 +358,69 @@ fn the_file_is_whole_and_tells_how_it_ended() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     let missing = dir.path().join("none").join("m365.prom");
     assert!(MetricsFile::start(missing, board).is_err());
+}
+
+/// All numbers of a tenant, no two of them alike, and a week of one feed.
+fn busy(slot: &Slot, number: u32) {
+    let (mut metrics, mut value) = (Metrics::default(), f64::from(number) + 0.5);
+    let mut next = || {
+        value += 1_000.0;
+        value
+    };
+    for feed in Feed::ALL.map(Feed::as_str) {
+        let of_feeds = METRICS.iter().filter(|metric| metric.scope() == MetricScope::Feed);
+        for metric in of_feeds.filter(|metric| metric.name() != "denied") {
+            metric.read(&mut metrics, Some(feed), next());
+        }
+        for histogram in &HISTOGRAMS {
+            for (_, le) in DELAY_STEPS {
+                histogram.read(&mut metrics, histogram.parts()[0], Some(feed), Some(le), next());
+            }
+        }
+    }
+    for metric in METRICS.iter().filter(|metric| metric.scope() == MetricScope::Collector) {
+        metric.read(&mut metrics, None, next());
+    }
+    let hour = utc(SystemTime::now()).hour();
+    let begin = (hour - 200) * 3_600_000;
+    let feed = Feed::ALL[1];
+    let head = (format!("history/{feed}"), format!("b{begin}k604800"));
+    let row = |back| (format!("history/{feed}/{:06}", hour - back), "l2d2r30a3".to_owned());
+    slot.begin(&std::iter::once(head).chain((0..168).map(row)).collect());
+    slot.show(&metrics);
+    slot.tell(Level::Warn, "Audit.SharePoint: a blob cannot be read: HTTP status 500; tried again");
+}
+
+/// However many there are, who looks has an answer while they still look.
+#[test]
+fn a_thousand_tenants_are_answered_at_once() {
+    const TENANTS: usize = 1_000;
+    let world = World::new();
+    let slots: Vec<_> = (0..TENANTS).map(|at| world.enter(&format!("tenant-{at:04}"))).collect();
+    slots.iter().zip(0..).for_each(|(slot, number)| busy(slot, number));
+    for (path, bytes_max) in [
+        ("/", 64 << 10),
+        ("/status?view=summary", TENANTS * 1_200),
+        ("/status?tenant=tenant-0500", 16 << 10),
+        ("/status", TENANTS * (16 << 10)),
+        ("/readyz?any", 64 << 10),
+        ("/healthz", 1 << 10),
+        ("/metrics", TENANTS * (48 << 10)),
+    ] {
+        let mut times: Vec<_> = (0..5)
+            .map(|_| {
+                let start = Instant::now();
+                let answer = world.get(path);
+                let took = start.elapsed();
+                assert_eq!(status(&answer), "200", "{path}");
+                assert!(answer.len() <= bytes_max, "{path}: {} bytes", answer.len());
+                (took, answer.len())
+            })
+            .collect();
+        times.sort_unstable();
+        // The machine may have other things to do, but not at each time.
+        let (took, bytes) = times[0];
+        println!("{path}: {} ms, {bytes} bytes", took.as_millis());
+        assert!(took < Duration::from_secs(3), "{path}: {took:?}");
+    }
 }

@@ -1,16 +1,24 @@
 //! The numbers as text: OpenMetrics, or the older form of Prometheus that node_exporter reads.
+//!
+//! Of a thousand tenants that is some 30 MB at each look. So it is written once, straight to where
+//! it stays, one family after the other over a copy of everybody's numbers.
 
 use std::fmt::Write;
 use std::time::Instant;
 
-use m365_audit_core::{HISTOGRAMS, METRICS, Sample};
+use m365_audit_core::{
+    DELAY_STEPS, HISTOGRAMS, Histogram, METRICS, Metric, MetricKind, MetricScope, Metrics,
+};
 
-use super::board::{Board, Label, View};
+use super::board::{Board, View};
 use super::ready::reasons;
 use crate::webhook::{REFUSALS, WebhookMetrics};
 
 /// What all names begin with.
 pub(super) const PREFIX: &str = "m365_audit_";
+
+/// Bytes of a line beside the labels that all of a collector have.
+const LINE_BYTES: usize = 96;
 
 /// How they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,151 +38,208 @@ impl Form {
     }
 }
 
-/// All of one name.
-struct Family {
-    name: &'static str,
-    kind: &'static str,
-    lines: String,
+/// What one collector shows.
+struct Shown {
+    /// The labels that all its numbers have, without a closing brace.
+    labels: String,
+    ready: bool,
+    restarts: u64,
+    metrics: Option<Metrics>,
+    webhook: Option<WebhookMetrics>,
 }
 
-/// Families in the order in which they came up.
-#[derive(Default)]
-struct Families {
-    families: Vec<Family>,
-    /// Where the next number probably belongs: those of one tenant come in the same order as those
-    /// of another.
-    next: usize,
+impl Shown {
+    fn of(view: &View<'_>) -> Self {
+        let mut labels = format!("{{tenant_id=\"{}\"", escaped(&view.subject.tenant_id));
+        if !view.name.is_empty() {
+            // Writing to a string does not fail.
+            let _ = write!(labels, ",name=\"{}\"", escaped(view.name));
+        }
+        Self {
+            labels,
+            ready: reasons(view).is_empty(),
+            restarts: view.state.restarts,
+            metrics: view.numbers().cloned(),
+            webhook: view.state.webhook,
+        }
+    }
+
+    /// How long its lines will be, rather too long than too short.
+    fn bytes(&self) -> usize {
+        let feeds = self.metrics.as_ref().map_or(0, |metrics| metrics.lanes.len());
+        let of_feed = METRICS.iter().filter(|metric| metric.scope() == MetricScope::Feed).count();
+        let steps = HISTOGRAMS.len() * (DELAY_STEPS.len() + 2);
+        let lines = feeds * (of_feed + steps) + METRICS.len() + REFUSALS.len();
+        lines * (self.labels.len() + LINE_BYTES)
+    }
 }
 
 /// Everything on the board.
 pub(super) fn write(board: &Board, now: Instant, form: Form) -> String {
-    let mut families = Families::default();
+    let mut shown: Vec<Shown> = Vec::new();
+    board.look(now, |view| shown.push(Shown::of(view)));
+    let bytes = shown.iter().map(Shown::bytes).sum::<usize>() + (32 << 10);
+    let mut text = Text { form, text: String::with_capacity(bytes) };
     let version = env!("CARGO_PKG_VERSION");
     let packaging = board.packaging();
     let labels = format!("{{version=\"{version}\",packaging=\"{packaging}\"");
-    families.add("build_info", "info", &labels, None, 1.0);
-    board.look(now, |view| families.add_all(view));
-    families.write(form)
+    text.family("build_info", "info", |lines| lines.add("build_info", &labels, &[], 1.0));
+    text.family("ready", "gauge", |lines| {
+        for one in &shown {
+            lines.add("ready", &one.labels, &[], u8::from(one.ready).into());
+        }
+    });
+    text.family("restarts_total", "counter", |lines| {
+        for one in &shown {
+            lines.add("restarts_total", &one.labels, &[], whole(one.restarts));
+        }
+    });
+    METRICS.iter().for_each(|metric| text.metric(metric, &shown));
+    HISTOGRAMS.iter().for_each(|histogram| text.histogram(histogram, &shown));
+    text.webhooks(&shown);
+    text.finish()
 }
 
-impl Families {
-    fn add_all(&mut self, view: &View<'_>) {
-        let mut own = format!("{{tenant_id=\"{}\"", escaped(&view.subject.tenant_id));
-        if !view.name.is_empty() {
-            // Writing to a string does not fail.
-            let _ = write!(own, ",name=\"{}\"", escaped(view.name));
-        }
-        let ready = f64::from(u8::from(reasons(view).is_empty()));
-        self.add("ready", "gauge", &own, None, ready);
-        #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
-        self.add("restarts_total", "counter", &own, None, view.state.restarts as f64);
-        for sample in view.samples() {
-            let kind = if sample.counter { "counter" } else { "gauge" };
-            match HISTOGRAMS.iter().find(|histogram| histogram.parts().contains(&sample.name)) {
-                None => self.add(sample.name, kind, &own, sample.label, sample.value),
-                Some(histogram) => self.add_part(histogram.name(), &own, &sample),
-            }
-        }
-        if let Some(webhook) = &view.state.webhook {
-            self.add_webhook(&own, webhook);
+/// Text that grows.
+struct Text {
+    form: Form,
+    text: String,
+}
+
+impl Text {
+    /// All of one name. Of whom nobody has numbers nothing is said.
+    fn family(&mut self, name: &str, kind: &str, lines: impl FnOnce(&mut Lines<'_>)) {
+        let start = self.text.len();
+        self.head(name, kind);
+        let first = self.text.len();
+        lines(&mut Lines(&mut self.text));
+        if self.text.len() == first {
+            self.text.truncate(start);
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
-    fn add_webhook(&mut self, own: &str, webhook: &WebhookMetrics) {
-        for (name, value) in [
-            ("webhook_notifications_total", webhook.notifications),
-            ("webhook_hints_total", webhook.hints),
-            ("webhook_ignored_total", webhook.ignored),
-            ("webhook_validations_total", webhook.validations),
-        ] {
-            self.add(name, "counter", own, None, value as f64);
-        }
-        for ((_, reason), value) in REFUSALS.into_iter().zip(webhook.refused) {
-            let label = Some(("reason", reason));
-            self.add("webhook_refused_total", "counter", own, label, value as f64);
-        }
-    }
-
-    /// Adds a number. `labels` lacks its closing brace.
-    fn add(
-        &mut self,
-        name: &'static str,
-        kind: &'static str,
-        labels: &str,
-        label: Label,
-        value: f64,
-    ) {
-        let at = self.place_of(name, kind);
-        let lines = &mut self.families[at].lines;
-        for part in [PREFIX, name, labels] {
-            lines.push_str(part);
-        }
-        if let Some((key, text)) = label {
-            for part in [",", key, "=\"", text, "\""] {
-                lines.push_str(part);
-            }
-        }
+    fn head(&mut self, name: &str, kind: &str) {
+        let (family, kind) = match (self.form, kind) {
+            (Form::OpenMetrics, "counter") => (name.trim_end_matches("_total"), kind),
+            (Form::OpenMetrics, "info") => (name.trim_end_matches("_info"), kind),
+            (Form::Prometheus, "info") => (name, "gauge"),
+            _ => (name, kind),
+        };
         // Writing to a string does not fail.
-        let _ = writeln!(lines, "}} {value}");
+        let _ = writeln!(self.text, "# TYPE {PREFIX}{family} {kind}");
+        let unit = family.rsplit_once('_').map(|(_, last)| last);
+        let unit = unit.filter(|unit| ["seconds", "bytes"].contains(unit));
+        if let (Form::OpenMetrics, Some(unit)) = (self.form, unit) {
+            let _ = writeln!(self.text, "# UNIT {PREFIX}{family} {unit}");
+        }
+        let _ = writeln!(self.text, "# HELP {PREFIX}{family} {}", help(name));
     }
 
-    /// Adds a number of a histogram.
-    fn add_part(&mut self, histogram: &'static str, labels: &str, sample: &Sample) {
-        let at = self.place_of(histogram, "histogram");
-        let lines = &mut self.families[at].lines;
-        for part in [PREFIX, sample.name, labels] {
-            lines.push_str(part);
-        }
-        for (key, text) in sample.label.into_iter().chain(sample.le.map(|le| ("le", le))) {
-            for part in [",", key, "=\"", text, "\""] {
-                lines.push_str(part);
+    fn metric(&mut self, metric: &Metric, shown: &[Shown]) {
+        let kind = match metric.kind() {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+        };
+        let (name, key) = (metric.name(), metric.scope().label());
+        self.family(name, kind, |lines| {
+            for (one, metrics) in with_metrics(shown) {
+                metric.each(metrics, |subject, value| match key.zip(subject.label()) {
+                    Some(label) => lines.add(name, &one.labels, &[label], value),
+                    None => lines.add(name, &one.labels, &[], value),
+                });
             }
-        }
-        // Writing to a string does not fail.
-        let _ = writeln!(lines, "}} {}", sample.value);
-        // Another number of the same one is likely to follow.
-        self.next = at;
-    }
-
-    fn place_of(&mut self, name: &'static str, kind: &'static str) -> usize {
-        let is_it = |family: &Family| std::ptr::eq(family.name, name) || family.name == name;
-        let near = [self.next, self.next.saturating_sub(1)];
-        let near = near.into_iter().find(|at| self.families.get(*at).is_some_and(is_it));
-        let at = near.or_else(|| self.families.iter().position(is_it)).unwrap_or_else(|| {
-            self.families.push(Family { name, kind, lines: String::new() });
-            self.families.len() - 1
         });
-        self.next = at + 1;
-        at
     }
 
-    fn write(self, form: Form) -> String {
-        let lines: usize = self.families.iter().map(|family| family.lines.len() + 256).sum();
-        let mut text = String::with_capacity(lines);
-        for Family { name, kind, lines } in self.families {
-            let (family, kind) = match (form, kind) {
-                (Form::OpenMetrics, "counter") => (name.trim_end_matches("_total"), kind),
-                (Form::OpenMetrics, "info") => (name.trim_end_matches("_info"), kind),
-                (Form::Prometheus, "info") => (name, "gauge"),
-                _ => (name, kind),
-            };
-            let help = help(name);
-            let _ = writeln!(text, "# TYPE {PREFIX}{family} {kind}");
-            let unit = ["seconds", "bytes"].into_iter().find(|unit| family.ends_with(unit));
-            if let (Form::OpenMetrics, Some(unit)) = (form, unit)
-                && family.as_bytes()[family.len() - unit.len() - 1] == b'_'
-            {
-                let _ = writeln!(text, "# UNIT {PREFIX}{family} {unit}");
+    fn histogram(&mut self, histogram: &Histogram, shown: &[Shown]) {
+        self.family(histogram.name(), "histogram", |lines| {
+            for (one, metrics) in with_metrics(shown) {
+                for lane in &metrics.lanes {
+                    let feed = ("content_type", lane.feed.as_str());
+                    for (name, le, value) in histogram.numbers(lane) {
+                        match le {
+                            Some(le) => lines.add(name, &one.labels, &[feed, ("le", le)], value),
+                            None => lines.add(name, &one.labels, &[feed], value),
+                        }
+                    }
+                }
             }
-            let _ = writeln!(text, "# HELP {PREFIX}{family} {help}");
-            text.push_str(&lines);
-        }
-        if form == Form::OpenMetrics {
-            text.push_str("# EOF\n");
-        }
-        text
+        });
     }
+
+    fn webhooks(&mut self, shown: &[Shown]) {
+        type Count = (&'static str, fn(&WebhookMetrics) -> u64);
+        let counts: [Count; 4] = [
+            ("webhook_notifications_total", |webhook| webhook.notifications),
+            ("webhook_hints_total", |webhook| webhook.hints),
+            ("webhook_ignored_total", |webhook| webhook.ignored),
+            ("webhook_validations_total", |webhook| webhook.validations),
+        ];
+        let all = || shown.iter().filter_map(|one| Some((one, one.webhook.as_ref()?)));
+        for (name, count) in counts {
+            self.family(name, "counter", |lines| {
+                for (one, webhook) in all() {
+                    lines.add(name, &one.labels, &[], whole(count(webhook)));
+                }
+            });
+        }
+        let name = "webhook_refused_total";
+        self.family(name, "counter", |lines| {
+            for (one, webhook) in all() {
+                for ((_, reason), count) in REFUSALS.into_iter().zip(webhook.refused) {
+                    lines.add(name, &one.labels, &[("reason", reason)], whole(count));
+                }
+            }
+        });
+    }
+
+    fn finish(mut self) -> String {
+        if self.form == Form::OpenMetrics {
+            self.text.push_str("# EOF\n");
+        }
+        self.text
+    }
+}
+
+/// Those who have numbers, with them.
+fn with_metrics(shown: &[Shown]) -> impl Iterator<Item = (&Shown, &Metrics)> {
+    shown.iter().filter_map(|one| Some((one, one.metrics.as_ref()?)))
+}
+
+/// Lines of one family.
+struct Lines<'a>(&'a mut String);
+
+impl Lines<'_> {
+    /// Adds a number. `own` lacks its closing brace, `labels` need no escape.
+    fn add(&mut self, name: &str, own: &str, labels: &[(&str, &str)], value: f64) {
+        for part in [PREFIX, name, own] {
+            self.0.push_str(part);
+        }
+        for (key, text) in labels {
+            for part in [",", key, "=\"", text, "\""] {
+                self.0.push_str(part);
+            }
+        }
+        self.0.push_str("} ");
+        self.number(value);
+        self.0.push('\n');
+    }
+
+    /// Nearly all are whole, and those need no search for the shortest fraction.
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and far from the ends")]
+    fn number(&mut self, value: f64) {
+        const WHOLE: f64 = 1e15;
+        // Writing to a string does not fail.
+        let _ = match value.fract() == 0.0 && value.abs() < WHOLE {
+            true => write!(self.0, "{}", value as i64),
+            false => write!(self.0, "{value}"),
+        };
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+const fn whole(count: u64) -> f64 {
+    count as f64
 }
 
 /// What a number says.

@@ -144,6 +144,15 @@ impl Metric {
         }
     }
 
+    /// Its number of one feed; `None` if it has none of feeds.
+    #[must_use]
+    pub fn of_feed(&self, lane: &LaneMetrics) -> Option<f64> {
+        match self.slot {
+            Slot::Feed(get) => Some(get(lane)),
+            Slot::Collector(_) | Slot::Operation => None,
+        }
+    }
+
     /// Its numbers, with their labels.
     #[must_use]
     pub fn samples(&self, metrics: &Metrics) -> Vec<Sample> {
@@ -190,6 +199,11 @@ impl Metrics {
                     lane.set(metric.name, get(lane) + get(before));
                 }),
             }
+        }
+        for before in &earlier.lanes {
+            let lane = self.lane(before.feed);
+            lane.event_delay += before.event_delay;
+            lane.publication_delay += before.publication_delay;
         }
     }
 }
@@ -607,6 +621,19 @@ mod tests {
                 || both.name.contains("timestamp");
             let expected = if worse { greatest } else { one.value + other.value };
             assert_eq!(both.value, expected, "{both:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_run_goes_on_with_what_only_rises() {
+        let (earlier, mut later) = (counted(), Metrics::default());
+        later.count_on(&earlier);
+        later.count_on(&earlier);
+        let later = samples(&later);
+        assert_eq!(later.len(), samples(&earlier).len());
+        for (one, both) in samples(&earlier).iter().zip(later) {
+            let expected = if one.counter { 2.0 * one.value } else { 0.0 };
+            assert_eq!((both.value, both.label), (expected, one.label), "{both:?}");
         }
     }
 
