@@ -40,7 +40,7 @@ pub use collector::whereabouts::{KnownContents, Whereabouts};
 pub use collector::{Collector, Outcome};
 pub use config::{Config, ConfigError, RawOptions};
 pub use contract::batch::{Batch, BatchId, ContentRef, Record};
-pub use contract::delay::{DELAY_STEPS, Delays};
+pub use contract::delay::{DELAY_STEPS, DelayCounts, Delays};
 pub use contract::error_codes::{KNOWN_ERRORS, KnownError, known_error};
 pub use contract::event::{Event, FeedEvent};
 pub use contract::feed::{ContentType, Feed, SourceName};

@@ -47,6 +47,9 @@ fn a_calm_day_is_open_to_its_last_hour_and_adds_up() {
     assert_eq!(sum(|row| row.records_delivered), lane.records_delivered);
     assert_eq!(sum(|row| row.blobs_delivered), lane.blobs_delivered);
     assert_eq!(sum(|row| row.bytes), lane.bytes_delivered);
+    let timed = lane.event_delay.up_to.last().copied();
+    assert_eq!(Some(sum(|row| row.delays.records())), timed);
+    assert!(timed > Some(0));
     assert!(0 < lane.blobs_delivered && sum(HourRow::blobs_waiting) == 0);
 }
 
@@ -83,6 +86,8 @@ fn hours_are_delivered_once_more_by_the_next_run_and_nothing_else_is() {
     assert!(0 < before && second.records == before, "{before}, {}", second.records);
     assert_eq!(records(&second, |row| row.records_delivered), 2 * before);
     assert_eq!(records(&second, |row| row.replays), 3);
+    let timed = |observed: &Observed| records(observed, |row| row.delays.records());
+    assert_eq!(timed(&second), timed(&first), "what is replayed says nothing of delays");
     assert_eq!(records(&second, HourRow::blobs_waiting), 0);
     assert!(!second.stored.contains_key(&replay.key()), "it was asked for once");
     assert!(!second.stored.keys().any(|key| key.starts_with("again/")), "it is over");

@@ -1,6 +1,6 @@
 //! A statement for programs: JSON, and CSV with a row for each hour.
 
-use m365_audit_core::{Feed, FeedHistory, HourRow, HourStanding, Utc};
+use m365_audit_core::{DelayCounts, Feed, FeedHistory, HourRow, HourStanding, Utc};
 use serde_json::{Value, json};
 
 use super::sentence;
@@ -30,11 +30,19 @@ pub(super) fn hour_json(row: &HourRow, standing: HourStanding) -> Value {
         "last_listed": moment(row.last_listed),
         "last_delivered": moment(row.last_delivered),
         "replays": row.replays,
+        "event_delay_p50_seconds": delay(&row.delays, 50),
+        "event_delay_p95_seconds": delay(&row.delays, 95),
+        "event_delay_p99_seconds": delay(&row.delays, 99),
     })
 }
 
+/// How many seconds so many per cent of the records took at the most, from event to delivery.
+fn delay(delays: &DelayCounts, percent: u8) -> Option<u64> {
+    delays.percentile(percent).map(|delay| delay.as_secs())
+}
+
 /// Columns of [`csv_row`].
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 25] = [
     "tenant_id",
     "content_type",
     "hour",
@@ -57,6 +65,9 @@ const COLUMNS: [&str; 22] = [
     "last_listed",
     "last_delivered",
     "replays",
+    "event_delay_p50_seconds",
+    "event_delay_p95_seconds",
+    "event_delay_p99_seconds",
 ];
 
 pub(super) fn csv_head() -> String {
@@ -100,6 +111,9 @@ fn totals_json(totals: &Totals) -> Value {
         "bytes": totals.bytes,
         "gap_seconds": totals.gap_seconds,
         "replays": totals.replays,
+        "event_delay_p50_seconds": delay(&totals.delays, 50),
+        "event_delay_p95_seconds": delay(&totals.delays, 95),
+        "event_delay_p99_seconds": delay(&totals.delays, 99),
         "hours": hours.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
     })
 }

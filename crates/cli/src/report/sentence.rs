@@ -1,6 +1,6 @@
 //! Exceptions as sentences: when, why, and what to do.
 
-use m365_audit_core::{HourStanding, KnownLoss, LossKind, Utc, one_line};
+use m365_audit_core::{DelayCounts, HourStanding, KnownLoss, LossKind, Utc, one_line};
 
 use super::statement::{Configuration, Exception, FeedReport, Statement, Tenant, Why};
 use crate::words::{counted, grouped};
@@ -11,12 +11,24 @@ pub(super) fn minute(at: Utc) -> String {
     text.get(..16).map_or_else(|| text.clone(), |short| format!("{short}Z"))
 }
 
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3_600),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
+}
+
+/// The percentiles of delays that are told.
+pub(super) const PERCENTILES: [u8; 3] = [50, 95, 99];
+
+/// How long records took, in words; `None` if nobody knows of any.
+pub(super) fn delay(delays: &DelayCounts) -> Option<String> {
+    let [half, most, nearly] = PERCENTILES.map(|percent| delays.percentile(percent));
+    let words = |delay: std::time::Duration| duration(delay.as_secs().max(1));
+    let (half, most, nearly) = (words(half?), words(most?), words(nearly?));
+    Some(format!("half of the records within {half}, 95 % within {most}, 99 % within {nearly}"))
 }
 
 /// What is said of an exception.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use m365_audit_core::{
-    Feed, FeedHistory, HourRow, HourStanding, KnownLoss, LossKind, Stored, Utc, losses,
+    DelayCounts, Feed, FeedHistory, HourRow, HourStanding, KnownLoss, LossKind, Stored, Utc, losses,
 };
 
 /// Milliseconds of an hour.
@@ -66,6 +66,8 @@ pub(super) struct FeedReport {
     pub(super) standings: Vec<HourStanding>,
     /// Records that were delivered, by day since 1970, the first being that of the first hour.
     pub(super) volumes: Vec<u64>,
+    /// How long they took from their events, by the same days.
+    pub(super) delays: Vec<DelayCounts>,
     pub(super) totals: Totals,
     pub(super) exceptions: Vec<Exception>,
 }
@@ -87,6 +89,7 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     pub(super) gap_seconds: u64,
     pub(super) replays: u64,
+    pub(super) delays: DelayCounts,
     /// Hours by how they stand: see [`STANDINGS`].
     pub(super) hours: [u64; 5],
 }
@@ -137,6 +140,7 @@ impl Totals {
         self.bytes += row.bytes;
         self.gap_seconds += row.gap.as_secs();
         self.replays += row.replays;
+        self.delays += row.delays;
         self.hours[gravity(standing)] += 1;
     }
 
@@ -154,6 +158,7 @@ impl Totals {
         self.bytes += other.bytes;
         self.gap_seconds += other.gap_seconds;
         self.replays += other.replays;
+        self.delays += other.delays;
         for (mine, its) in self.hours.iter_mut().zip(other.hours) {
             *mine += its;
         }
@@ -299,6 +304,7 @@ impl FeedReport {
             first_hour: since.hour(),
             standings: Vec::new(),
             volumes: Vec::new(),
+            delays: Vec::new(),
             totals: Totals::default(),
             exceptions: Vec::new(),
         }
@@ -311,8 +317,10 @@ impl FeedReport {
         let day = usize::try_from(day).unwrap_or_default();
         if self.volumes.len() <= day {
             self.volumes.resize(day + 1, 0);
+            self.delays.resize(day + 1, DelayCounts::default());
         }
         self.volumes[day] += row.records_delivered;
+        self.delays[day] += row.delays;
         if gravity(standing) <= gravity(HourStanding::Open) {
             return;
         }
@@ -380,6 +388,7 @@ pub(super) mod tests {
             begin: Utc::from_millis(first_hour * HOUR_MS),
             first_hour,
             volumes: (0..days as u64).map(|day| day * 1_000).collect(),
+            delays: vec![DelayCounts::default(); days],
             standings,
             totals: Totals::default(),
             exceptions: Vec::new(),

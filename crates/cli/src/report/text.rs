@@ -123,6 +123,9 @@ fn totals(tenant: &Tenant) -> String {
     let hours = STANDINGS
         .map(|standing| format!("{} {}", grouped(all.hours[gravity(standing)]), standing.as_str()));
     text.push_str(&format!("hours: {}\n", hours.join(", ")));
+    if let Some(words) = sentence::delay(&all.delays) {
+        text.push_str(&format!("from event to delivery: {words}\n"));
+    }
     if all.replays > 0 {
         let hours = counted(all.replays, "hour", "hours");
         text.push_str(&format!("{hours} opened again by `m365-audit replay`: counted twice\n"));

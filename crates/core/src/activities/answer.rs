@@ -25,6 +25,7 @@ use crate::source::Ended;
 use crate::source::account::Taken;
 use crate::source::desk::{Desk, Emission};
 use crate::source::exchange::Sent;
+use crate::source::ledger::Entry;
 use crate::source::revision::Revision;
 use crate::source::trouble;
 use crate::source::urgency::Urgency;
@@ -35,19 +36,23 @@ const FEED: Feed = Feed::CloudAppActivities;
 
 /// What of each hour is new and what was left out, of activities that `came` at these moments.
 fn by_hour(came: &[Utc], new: &[(Revision, Utc)], records: &[Record]) -> Vec<(Utc, Taken)> {
-    let mut hours = FlatMap::<i64, (Utc, Taken)>::default();
+    let mut hours = FlatMap::<i64, (Utc, Taken, Vec<i64>)>::default();
     for created in came {
-        let first = || (*created, Taken::default());
+        let first = || (*created, Taken::default(), Vec::new());
         hours.get_or_insert_with(created.hour(), first).1.deduplicated += 1;
     }
     for ((_, created), record) in new.iter().zip(records) {
-        if let Some((_, taken)) = hours.get_mut(&created.hour()) {
+        if let Some((_, taken, seconds)) = hours.get_mut(&created.hour()) {
             taken.deduplicated -= 1;
             taken.records += 1;
             taken.bytes += record.raw.len() as u64;
+            seconds.extend(record.second());
         }
     }
-    hours.into_entries().into_iter().map(|(_, taken)| taken).collect()
+    let timed = hours.into_entries().into_iter().map(|(_, (created, taken, seconds))| {
+        (created, Taken { happened: Entry::by_second(&seconds), ..taken })
+    });
+    timed.collect()
 }
 
 /// How a page ended.

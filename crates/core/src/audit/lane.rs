@@ -326,7 +326,10 @@ impl Lane {
                 desk.lose(Loss::of_blob(kind, content, count, told));
             }
             let (records, bytes) = (entry.records, entry.bytes);
-            let taken = Taken { records, bytes, filtered: entry.treated.filtered, deduplicated };
+            let again = self.coverage.again().contains(content.created);
+            let happened = if again { Box::default() } else { entry.happened.clone() };
+            let filtered = entry.treated.filtered;
+            let taken = Taken { records, happened, bytes, filtered, deduplicated };
             desk.history().note_taken(self.feed, content.created, taken, told);
         }
         self.records.deliver(&part.known);

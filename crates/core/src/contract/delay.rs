@@ -21,6 +21,59 @@ pub const DELAY_STEPS: [(u64, &str); 12] = [
     (u64::MAX, "+Inf"),
 ];
 
+/// The step of a delay: the first that it does not exceed.
+fn step_of(delay: Duration) -> usize {
+    let reaches = |(bound, _): &(u64, &str)| delay <= Duration::from_secs(*bound);
+    DELAY_STEPS.iter().position(reaches).unwrap_or(DELAY_STEPS.len() - 1)
+}
+
+/// How many records took how long: of each of [`DELAY_STEPS`] those that exceed the step before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DelayCounts(pub [u64; DELAY_STEPS.len()]);
+
+impl DelayCounts {
+    /// So many records took so long.
+    pub(crate) fn note(&mut self, delay: Duration, records: u64) {
+        self.0[step_of(delay)] += records;
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The delay that so many per cent of the records did not exceed, as near as the steps tell:
+    /// within one they are taken to be spread evenly. Of the last it is where that begins. `None`
+    /// if there are no records.
+    #[must_use]
+    pub fn percentile(&self, percent: u8) -> Option<Duration> {
+        let all = u128::from(self.records());
+        // In hundredths of a record.
+        let wanted = all * u128::from(percent.min(100));
+        let (mut before, mut start) = (0_u128, 0_u64);
+        for (count, (bound, _)) in self.0.iter().zip(DELAY_STEPS) {
+            let here = u128::from(*count) * 100;
+            if 0 < here && wanted <= before + here {
+                let length = if bound == u64::MAX { 0 } else { bound - start };
+                let part = u128::from(length) * 1_000 * (wanted - before) / here;
+                let part = Duration::from_millis(u64::try_from(part).unwrap_or_default());
+                return Some(Duration::from_secs(start) + part);
+            }
+            (before, start) = (before + here, bound);
+        }
+        None
+    }
+}
+
+impl AddAssign for DelayCounts {
+    fn add_assign(&mut self, other: Self) {
+        for (sum, count) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.saturating_add(count);
+        }
+    }
+}
+
 /// Delays of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delays {
@@ -35,9 +88,7 @@ impl Delays {
     /// nothing.
     pub(crate) fn note(&mut self, start: Utc, end: Utc, records: u64) {
         let delay = end.since(start);
-        for (count, (bound, _)) in self.up_to.iter_mut().zip(DELAY_STEPS) {
-            *count += if delay <= Duration::from_secs(bound) { records } else { 0 };
-        }
+        self.up_to[step_of(delay)..].iter_mut().for_each(|count| *count += records);
         let records = u32::try_from(records).unwrap_or(u32::MAX);
         self.sum = self.sum.saturating_add(delay.saturating_mul(records));
     }
@@ -75,5 +126,20 @@ mod tests {
         for (bound, written) in &DELAY_STEPS[..11] {
             assert_eq!(*written, bound.to_string());
         }
+    }
+
+    #[test]
+    fn percentiles_are_as_near_as_the_steps_tell() {
+        let mut counts = DelayCounts::default();
+        assert_eq!(counts.percentile(50), None);
+        counts.note(Duration::from_secs(60), 10);
+        let seconds = |counts: &DelayCounts, percent| counts.percentile(percent).unwrap().as_secs();
+        assert_eq!([0, 50, 100].map(|percent| seconds(&counts, percent)), [0, 30, 60]);
+        counts.note(Duration::from_secs(61), 10);
+        assert_eq!([50, 75, 100].map(|percent| seconds(&counts, percent)), [60, 180, 300]);
+        let mut late = DelayCounts::default();
+        late.note(Duration::from_secs(604_801), 1);
+        late += counts;
+        assert_eq!((late.records(), seconds(&late, 95), seconds(&late, 99)), (21, 298, 604_800));
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::base::interval::Interval;
 use crate::base::time::Utc;
+use crate::contract::delay::DelayCounts;
 use crate::contract::feed::Feed;
 use crate::contract::loss::Causes;
 use crate::contract::state::{StateError, Stored};
@@ -65,6 +66,9 @@ pub struct HourRow {
     pub entries_dropped: u64,
     /// Bytes of the records that the host has taken.
     pub bytes: u64,
+    /// How long those records took from their events until the host had them, of those that say
+    /// when they happened. What is delivered once more by a replay is not among them.
+    pub delays: DelayCounts,
     /// How much of the hour fell out of Microsoft's listings before it was listed, or had no
     /// subscription. At most the hour.
     pub gap: Duration,
@@ -224,6 +228,7 @@ impl HourRow {
             b'e' => count(self.entries_dropped),
             b'b' => count(self.bytes),
             b'n' => count(self.replays),
+            DELAY..=LAST_DELAY => count(self.delays.0[usize::from(letter - DELAY)]),
             GAP => i64::try_from(self.gap.as_millis()).unwrap_or(HOUR_MS),
             CAUSES => i64::from(self.causes.bits()),
             FIRST_LISTED => time(self.first_listed),
@@ -251,6 +256,7 @@ impl HourRow {
             b'e' => self.entries_dropped = count,
             b'b' => self.bytes = count,
             b'n' => self.replays = count,
+            DELAY..=LAST_DELAY => self.delays.0[usize::from(letter - DELAY)] = count,
             GAP => self.gap = Duration::from_millis(count),
             CAUSES => self.causes = Causes::from_bits(u8::try_from(value).unwrap_or(64)),
             FIRST_LISTED => self.first_listed = self.moment(value),
@@ -292,9 +298,12 @@ const LAST_NEWS: u8 = b'k';
 const LAST_DELIVERED: u8 = b't';
 /// Covered: 1; checked: 2; closed: 4.
 const FLAGS: u8 = b'a';
+/// A letter for each step of delays.
+const DELAY: u8 = b'A';
+const LAST_DELAY: u8 = b'L';
 
 /// Every member of a row, in the order in which they are written.
-const MEMBERS: &[u8] = b"ldqxrfuowebngcijkta";
+const MEMBERS: &[u8] = b"ldqxrfuowebngcijktaABCDEFGHIJKL";
 
 fn write_members(members: impl Iterator<Item = (u8, i64)>) -> String {
     let mut text = String::new();
@@ -495,11 +504,12 @@ mod tests {
         row.bytes = 98_765;
         row.first_listed = Some(row.start());
         row.last_listed = Some(row.start() + HOUR);
+        row.delays.0[1] = 120;
         row.gap = Duration::from_millis(1_500);
         row.causes.insert(LossKind::Gap);
         (row.covered, row.closed) = (true, true);
         let text = row.encode();
-        assert_eq!(text, "l3d3r120b98765g1500c1i1j3601a5");
+        assert_eq!(text, "l3d3r120b98765g1500c1i1j3601a5B120");
         assert_eq!(HourRow::decode("x", 490_000, &text), Ok(row.clone()));
         for letter in MEMBERS.iter().copied() {
             let mut row = HourRow::new(7);

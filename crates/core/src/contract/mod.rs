@@ -13,6 +13,7 @@ pub(crate) mod io;
 pub(crate) mod level;
 pub(crate) mod loss;
 pub(crate) mod metrics;
+mod number;
 pub(crate) mod replay;
 pub(crate) mod request;
 pub(crate) mod state;

@@ -18,9 +18,12 @@ pub(crate) struct Account<'a> {
 }
 
 /// What the host has taken of one hour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub records: u64,
+    /// When their events happened, to the second, and how many did then: of those of which it
+    /// counts how long they took.
+    pub happened: Box<[(Utc, u64)]>,
     pub bytes: u64,
     /// Left out by the filter.
     pub filtered: u64,

@@ -376,6 +376,9 @@ impl History {
             row.records_filtered += taken.filtered;
             row.records_deduplicated += taken.deduplicated;
             row.last_delivered = row.last_delivered.max(Some(now));
+            for (at, records) in taken.happened {
+                row.delays.note(now.since(at), records);
+            }
         }
     }
 

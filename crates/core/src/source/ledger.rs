@@ -55,7 +55,11 @@ pub(crate) struct Entry {
 impl Entry {
     /// When events happened, to the second: neighbours in a blob often share one.
     pub(crate) fn happened(records: &[Record]) -> Box<[(Utc, u64)]> {
-        let seconds: Vec<i64> = records.iter().filter_map(Record::second).collect();
+        Self::by_second(&records.iter().filter_map(Record::second).collect::<Vec<_>>())
+    }
+
+    /// How many there are of each.
+    pub(crate) fn by_second(seconds: &[i64]) -> Box<[(Utc, u64)]> {
         let together = seconds.chunk_by(|one, next| one == next);
         let counted = together.map(|same| (Utc::from_millis(same[0] * 1_000), same.len() as u64));
         counted.collect()

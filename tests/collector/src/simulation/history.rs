@@ -153,7 +153,8 @@ impl Account<'_> {
         let row = &found.0;
         let settled = row.blobs_delivered + row.blobs_quarantined + row.blobs_lost;
         let all = self.is_young(row) || settled == row.blobs_listed;
-        let sound = settled <= row.blobs_listed && all;
+        let timed = row.delays.records() <= row.records_delivered;
+        let sound = settled <= row.blobs_listed && all && timed;
         (!sound).then(|| format!("{feed}, {}: the sums do not add up: {row:?}", row.start()))
     }
 

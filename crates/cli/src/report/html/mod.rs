@@ -2,6 +2,7 @@
 //! be read in print and without colour.
 
 mod picture;
+mod volume;
 mod write;
 
 use m365_audit_core::HourStanding;
@@ -167,7 +168,8 @@ fn of_tenant(page: &mut Page, tenant: &Tenant, number: usize) {
         let since = format!("Collected since {}.", minute(feed.begin));
         page.element("p", &since);
         picture::calendar(page, feed, &format!("c{number}-{at}"));
-        picture::volume(page, feed, &format!("v{number}-{at}"));
+        volume::volume(page, feed, &format!("v{number}-{at}"));
+        volume::delays(page, feed, &format!("d{number}-{at}"));
     }
     page.raw("</section>");
 }

@@ -1,4 +1,4 @@
-//! Pictures as SVG: how hours stand, and how much there was. Each says in words what it shows, and
+//! Pictures as SVG of how hours stand. Each says in words what it shows, and
 //! none needs colour: what is in order is plain, what is not has a pattern or a letter.
 
 use m365_audit_core::{HourStanding, Utc};
@@ -7,7 +7,7 @@ use super::write::Page;
 use crate::report::sentence::minute;
 use crate::report::statement::{FeedReport, HOUR_MS, STANDINGS, gravity, letter};
 use crate::report::strip::date;
-use crate::words::{counted, grouped};
+use crate::words::counted;
 
 /// Patterns for the whole page.
 pub(super) const PATTERNS: &str = "<svg width=\"0\" height=\"0\" style=\"position:absolute\" \
@@ -117,7 +117,14 @@ pub(super) fn calendar(page: &mut Page, feed: &FeedReport, id: &str) {
     page.element("figcaption", &format!("{what}. Times are UTC.")).raw("</figure>");
 }
 
-fn open_picture(page: &mut Page, [width, height]: [usize; 2], id: &str, title: &str, what: &str) {
+/// Begins a picture that is twice as wide at the most, with its words.
+pub(super) fn open_picture(
+    page: &mut Page,
+    [width, height]: [usize; 2],
+    id: &str,
+    title: &str,
+    what: &str,
+) {
     page.raw(&format!(
         "<svg viewBox=\"0 0 {width} {height}\" style=\"max-width:{}px\" role=\"img\" \
          aria-labelledby=\"{id}-t {id}-d\">",
@@ -220,53 +227,6 @@ fn weeks(
         }
     }
     page.raw("</svg>");
-}
-
-/// How much was delivered on each day.
-pub(super) fn volume(page: &mut Page, feed: &FeedReport, id: &str) {
-    const HEIGHT: usize = 48;
-    const TOP: usize = 12;
-    let days = &feed.volumes;
-    let Some(most) = days.iter().copied().max().filter(|most| *most > 0) else { return };
-    let first = feed.first_hour.div_euclid(24);
-    let day = |at: usize| date((first + i64::try_from(at).unwrap_or_default()) * 24);
-    let bar = if days.len() <= 40 { 10 } else { 3 };
-    let width = (days.len() * bar).max(320) + 2;
-    let busiest = days.iter().position(|count| *count == most).unwrap_or_default();
-    let what = format!(
-        "{} in all; the most on {}: {}",
-        counted(feed.totals.records, "record", "records"),
-        day(busiest),
-        grouped(most)
-    );
-    let title = format!("{}: records delivered, by day of content created", feed.feed);
-    page.raw("<figure>");
-    open_picture(page, [width, TOP + HEIGHT + 12], id, &title, &what);
-    page.raw("<text x=\"0\" y=\"8\" font-size=\"8\">").text(&grouped(most)).raw("</text>");
-    for (at, count) in days.iter().enumerate() {
-        let scaled = u128::from(*count) * HEIGHT as u128 / u128::from(most);
-        let height = usize::try_from(scaled).unwrap_or(HEIGHT).max(usize::from(*count > 0));
-        if height > 0 {
-            let (x, y) = (at * bar, TOP + HEIGHT - height);
-            let thick = bar - 1;
-            page.raw(&format!(
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{thick}\" height=\"{height}\" fill=\"#2f6db0\"/>"
-            ));
-        }
-    }
-    let (base, end) = (TOP + HEIGHT, days.len() * bar);
-    page.raw(&format!("<path d=\"M0 {base}H{end}\" stroke=\"#4a515a\" stroke-width=\".5\"/>"));
-    page.raw(&format!("<text x=\"0\" y=\"{}\" font-size=\"8\">", base + 9));
-    page.text(&day(0)).raw("</text>");
-    if days.len() * bar >= 120 {
-        page.raw(&format!(
-            "<text x=\"{end}\" y=\"{}\" font-size=\"8\" text-anchor=\"end\">",
-            base + 9
-        ));
-        page.text(&day(days.len() - 1)).raw("</text>");
-    }
-    page.raw("</svg>");
-    page.element("figcaption", &format!("Records delivered, by day: {what}.")).raw("</figure>");
 }
 
 /// One row of days for a table of tenants: the worst of all feeds.

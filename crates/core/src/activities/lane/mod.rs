@@ -456,7 +456,10 @@ impl ActivityLane {
             taken.bytes = (taken.bytes + entry.bytes).saturating_sub(bytes);
         }
         let told = desk.server_time(now);
-        for (created, taken) in hours {
+        for (created, mut taken) in hours {
+            if self.coverage.again().contains(created) {
+                taken.happened = Box::default();
+            }
             desk.history().note_taken(Feed::CloudAppActivities, created, taken, told);
         }
         if let Some(window) = self.window(id) {
