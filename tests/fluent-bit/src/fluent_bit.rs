@@ -156,6 +156,12 @@ impl FluentBit {
         assert!(status.success(), "prlimit failed");
     }
 
+    /// Where its HTTP server is: `HOST:PORT`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
+    }
+
     /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -5,3 +5,4 @@
 pub mod faults;
 pub mod needs;
 pub mod peer;
+pub mod prometheus;

@@ -2,8 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
-use m365_sim::SimConfig;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use m365_audit_test_support::prometheus::{Prometheus, Target, compared, panels};
+use m365_sim::{Credential, Fault, FaultPlan, SimConfig, Span, TenantConfig, issue_certificate};
 
 use crate::support::{Running, World, text, world};
 
@@ -25,8 +29,11 @@ pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
 
 /// A run that goes on, its directory, and where its status is.
 fn start(world: &World, more: &[&str]) -> (Running, tempfile::TempDir, String) {
+    start_as(world.run(), more)
+}
+
+fn start_as(mut command: Command, more: &[&str]) -> (Running, tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = world.run();
     command
         .args(["--interval-sec", "1", "--progress", "never", "--status-listen", "127.0.0.1:0"])
         .arg("--db")
@@ -103,4 +110,45 @@ fn each_alert_fires_when_it_should_and_only_then() {
             tried.map(|(at, _)| silent(at)).partition(|is| *is);
         assert!(!silent.is_empty() && !firing.is_empty(), "{alert}");
     }
+}
+
+/// The dashboard and the rules that users copy, before a real Prometheus.
+#[test]
+fn every_expression_of_the_monitoring_answers_while_faults_run() {
+    const DAY_MS: i64 = 86_400_000;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now_ms = i64::try_from(since.as_millis()).unwrap();
+    // A secret does not say when it ends.
+    let issued = issue_certificate(21, "monitored", now_ms - DAY_MS, now_ms + 5 * DAY_MS);
+    let mut tenant = TenantConfig::seeded(1, 0);
+    let pem = issued.certificate_pem.clone();
+    tenant.apps[0].credentials.push(Credential::Certificate { pem });
+    let faults = FaultPlan::none()
+        .with(Fault::TokenServerError, 0.3)
+        .with(Fault::InternalError, 0.05)
+        .with(Fault::Truncated, 0.05)
+        .with(Fault::Throttled429, 0.01);
+    let world = World::new(SimConfig {
+        tenants: vec![tenant],
+        faults,
+        live: true,
+        megabyte_records: 0.02,
+        blobs_per_hour: Span::new(30, 40),
+        ..world()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("app.pem");
+    std::fs::write(&key, format!("{}{}", issued.certificate_pem, issued.key_pem)).unwrap();
+    let mut command = world.run();
+    command.env_remove("M365_AUDIT_CLIENT_SECRET");
+    let more = ["--certificate-file", key.to_str().unwrap(), "--record-bytes-max", "100k"];
+    let (mut running, _dir, address) = start_as(command, &more);
+    let target = Target { address: &address, path: "/metrics" };
+    let Some(mut prometheus) = Prometheus::start(target) else { return };
+    let ours = panels().into_iter().chain(compared()).filter(|it| !it.is_of_fluent_bit());
+    prometheus.wait_for_all(&ours.collect::<Vec<_>>());
+    // Records of a megabyte are too large.
+    prometheus.until("the loss is told", |it| it.firing().contains("M365AuditDataLost"));
+    assert_eq!(prometheus.broken_rules(), Vec::<String>::new());
+    running.wait_until("it goes on", |_| true);
 }
