@@ -1,23 +1,25 @@
 //! Hours that somebody wants once more: delivered once more they are, and nothing else is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use m365_audit_core::{Feed, Input, Replay, Replayer, Stored, Utc};
 use m365_audit_world::Taker;
 use m365_sim::{Microsoft, Owed};
 
+use super::beliefs::Beliefs;
 use super::check::SKEW_MS;
 use super::wanted::Wanted;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Three hours of every feed, and what the host had of them when they were asked for.
+/// Three hours of every feed, and what the host had and the collector knew when they were asked
+/// for.
 #[derive(Debug)]
 pub(super) struct Wish {
     replays: Vec<Replay>,
-    start_ms: i64,
-    end_ms: i64,
+    hours: std::ops::Range<i64>,
     before: HashMap<u128, u32>,
+    beliefs: Beliefs,
 }
 
 impl Wish {
@@ -27,23 +29,23 @@ impl Wish {
         feeds: &[Feed],
         now_ms: i64,
         taker: &Taker,
+        beliefs: &Beliefs,
         stored: &mut Stored,
     ) -> (Self, Input) {
-        let end_ms = now_ms.div_euclid(HOUR_MS) * HOUR_MS - 2 * HOUR_MS;
-        let start_ms = end_ms - 3 * HOUR_MS;
-        let [since, until] = [start_ms, end_ms].map(Utc::from_millis);
+        let end = now_ms.div_euclid(HOUR_MS) - 2;
+        let hours = end - 3..end;
+        let [since, until] = [hours.start, end].map(|hour| Utc::from_millis(hour * HOUR_MS));
         let replays: Vec<_> =
             feeds.iter().filter_map(|feed| Replay::of(*feed, since, until)).collect();
         let replayer = Replayer { at: now_ms, by: "ring".into() };
         stored.extend(replays.iter().map(|replay| replay.request(&replayer)));
         let keys = replays.iter().map(Replay::key).collect();
         let before = taker.taken().iter().map(|(hash, taken)| (*hash, taken.times)).collect();
-        (Self { replays, start_ms, end_ms, before }, Input::Replay(keys))
+        (Self { replays, hours, before, beliefs: beliefs.clone() }, Input::Replay(keys))
     }
 
     /// What does not hold, some hours later: something is missing, or came that nobody asked for.
-    /// Nothing that was created before `begin_ms` is collected. Of `odd` contents at the most the
-    /// listing did not say when they were created: their hour is another one.
+    /// Nothing that was created before `begin_ms` is collected.
     pub(super) fn unmet(
         &self,
         microsoft: &Microsoft,
@@ -51,50 +53,65 @@ impl Wish {
         stored: &Stored,
         wanted: Wanted,
         begin_ms: i64,
-        odd: u64,
     ) -> Option<String> {
         if let Some(left) = self.replays.iter().find(|replay| stored.contains_key(&replay.key())) {
             return Some(format!("{} is still asked for", left.key()));
         }
-        let inside = |created_ms: i64| (self.start_ms..self.end_ms).contains(&created_ms);
-        let times = |hash: &u128| taker.taken().get(hash).map_or(0, |taken| taken.times);
-        let had = |hash: &u128| self.before.get(hash).copied().unwrap_or_default();
+        let again = |hash: &u128| {
+            let times = taker.taken().get(hash).map_or(0, |taken| taken.times);
+            self.before.get(hash).copied().unwrap_or_default() < times
+        };
         let mut forms: HashMap<u128, Vec<u128>> = HashMap::new();
-        let mut asked = HashSet::new();
+        // What may come, whatever else says the same to the letter.
+        let mut free = HashSet::new();
         for owed in microsoft.owed() {
             forms.entry(owed.key).or_default().push(owed.hash);
-            // What was published since may say the same to the letter.
-            if inside(owed.created_ms) || self.end_ms <= owed.available_ms {
-                asked.insert(owed.hash);
+            if self.may_come(&owed) {
+                free.insert(owed.hash);
             }
         }
-        for owed in microsoft.owed_activities().filter(|owed| inside(owed.created_ms)) {
-            asked.insert(owed.hash);
-        }
-        let feeds: Vec<_> = self.replays.iter().map(|replay| replay.feed.as_str()).collect();
+        let activities = microsoft.owed_activities();
+        free.extend(activities.filter(|it| self.is_inside(it.created_ms)).map(|it| it.hash));
         // Of an hour that began before collection did, nothing is delivered once more.
         let first_ms = (begin_ms.max(0) + SKEW_MS).div_euclid(HOUR_MS) * HOUR_MS + HOUR_MS;
         let missing = |owed: &Owed| {
-            let again = |hash: &u128| had(hash) < times(hash);
-            inside(owed.created_ms)
-                && first_ms <= owed.created_ms
-                && feeds.contains(&owed.content_type.name())
-                && owed.available_ms < self.end_ms
+            first_ms <= owed.created_ms
+                && self.must_come(owed)
                 && wanted.judge(owed) == Some(true)
                 && !forms[&owed.key].iter().any(again)
         };
         let extra = |owed: &Owed| {
-            let before = self.before.get(&owed.hash);
-            before.is_some_and(|before| *before < times(&owed.hash)) && !asked.contains(&owed.hash)
+            self.before.contains_key(&owed.hash) && again(&owed.hash) && !free.contains(&owed.hash)
         };
-        let contents = |of: &dyn Fn(&Owed) -> bool| -> HashSet<_> {
+        let contents = |of: &dyn Fn(&Owed) -> bool| -> BTreeSet<_> {
             microsoft.owed().filter(|owed| of(owed)).map(|owed| owed.content_id).collect()
         };
         let (missing, extra) = (contents(&missing), contents(&extra));
-        if odd < missing.len() as u64 {
+        if !missing.is_empty() {
             return Some(format!("these did not come once more: {missing:?}"));
         }
         let told = format!("these came once more, and nobody asked for them: {extra:?}");
-        (odd < extra.len() as u64).then_some(told)
+        (!extra.is_empty()).then_some(told)
+    }
+
+    fn is_inside(&self, created_ms: i64) -> bool {
+        self.hours.contains(&created_ms.div_euclid(HOUR_MS))
+    }
+
+    /// A content of which the collector knew that it was of these hours, and done.
+    fn must_come(&self, owed: &Owed) -> bool {
+        let known = self.beliefs.hour_of(&owed.content_id);
+        let feeds = || self.replays.iter().map(|replay| replay.feed.as_str());
+        self.is_inside(owed.created_ms)
+            && known == Some(owed.created_ms.div_euclid(HOUR_MS))
+            && self.beliefs.is_done(&owed.content_id)
+            && feeds().any(|feed| feed == owed.content_type.name())
+    }
+
+    /// A content that the collector took to be of these hours, whenever it was created; or one that
+    /// it had not come to the end of: that one comes for the first time.
+    fn may_come(&self, owed: &Owed) -> bool {
+        !self.beliefs.is_done(&owed.content_id)
+            || self.beliefs.hours_of(&owed.content_id).any(|hour| self.hours.contains(&hour))
     }
 }

@@ -11,6 +11,7 @@ use m365_audit_world::Taker;
 use m365_sim::{Microsoft, Owed};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::beliefs::Beliefs;
 use super::check::SKEW_MS;
 use super::wanted::Wanted;
 
@@ -86,8 +87,10 @@ pub(super) struct Account<'a> {
     pub(super) done: &'a HashMap<u128, u64>,
     /// Whether nothing went wrong, so that all can be counted to the last record.
     pub(super) exact: bool,
-    /// Whether some entries of listings did not say when their content was created.
-    pub(super) odd: bool,
+    /// In which hours the collector took contents to be created, and how many entries of listings
+    /// were odd: no more contents than that can be of another hour for it.
+    pub(super) beliefs: &'a Beliefs,
+    pub(super) odd: u64,
     pub(super) now_ms: i64,
 }
 
@@ -122,7 +125,10 @@ impl Account<'_> {
             Err(error) => return Some(format!("the history cannot be read: {error}")),
         };
         let added = hours.iter().find_map(|(hour, found)| self.adds_up(hour, found));
-        added.or_else(|| self.untrue(&hours)).or_else(|| self.misplaced(&hours))
+        added
+            .or_else(|| self.mistaken())
+            .or_else(|| self.untrue(&hours))
+            .or_else(|| self.misplaced(&hours))
     }
 
     /// Every hour of every feed, as it will stand when Microsoft has forgotten it.
@@ -158,9 +164,21 @@ impl Account<'_> {
         (!sound).then(|| format!("{feed}, {}: the sums do not add up: {row:?}", row.start()))
     }
 
+    /// Contents of which the collector has the hour wrong although listings said it.
+    fn mistaken(&self) -> Option<String> {
+        let mut wrong = BTreeMap::new();
+        for owed in self.microsoft.owed() {
+            let hour = owed.created_ms.div_euclid(HOUR_MS);
+            let other = self.beliefs.hours_of(&owed.content_id).find(|known| *known != hour);
+            wrong.extend(other.map(|other| (owed.content_id, other - hour)));
+        }
+        (self.odd < wrong.len() as u64).then(|| format!("taken for others' hours: {wrong:?}"))
+    }
+
     /// An hour that counts more than there was, or less, or is called settled and lacks something.
     fn untrue(&self, hours: &Hours) -> Option<String> {
-        let mut published: HashMap<(Feed, i64), Published> = HashMap::new();
+        let mut published: HashMap<Place, Published> = HashMap::new();
+        let blurred = self.blurred();
         let taken = self.taker.taken();
         let arrived: HashSet<u128> = self
             .microsoft
@@ -170,10 +188,14 @@ impl Account<'_> {
             .collect();
         for owed in self.microsoft.owed() {
             let Some(feed) = Feed::parse(owed.content_type.name()) else { continue };
-            let Some((found, published)) = self.at(feed, owed.created_ms, hours, &mut published)
-            else {
-                continue;
+            let hour = owed.created_ms.div_euclid(HOUR_MS);
+            let Some(found) = hours.get(&(feed, hour)) else { continue };
+            let place = match self.beliefs.hours_of(&owed.content_id).next() {
+                // What is of several hours is of blurred ones.
+                Some(known) if hours.contains_key(&(feed, known)) => blurred.place(feed, known),
+                Some(_) | None => blurred.place(feed, hour),
             };
+            let published = published.entry(place).or_default();
             let done = self.done.contains_key(&xxh3_128(owed.content_id.as_bytes()));
             published.note(&owed, done, self.wanted, self.taker);
             let missing = self.wanted.judge(&owed) == Some(true) && !arrived.contains(&owed.key);
@@ -184,10 +206,9 @@ impl Account<'_> {
         }
         for owed in self.microsoft.owed_activities() {
             let feed = Feed::CloudAppActivities;
-            let Some((found, published)) = self.at(feed, owed.created_ms, hours, &mut published)
-            else {
-                continue;
-            };
+            let hour = owed.created_ms.div_euclid(HOUR_MS);
+            let Some(found) = hours.get(&(feed, hour)) else { continue };
+            let published = published.entry((feed, Some(hour))).or_default();
             let times = taken.get(&owed.hash).map_or(0, |taken| u64::from(taken.times));
             published.taken += times;
             published.wanted += u64::from(times > 0);
@@ -195,35 +216,33 @@ impl Account<'_> {
                 return Some(format!("settled, and lacks activity {}: {found:?}", owed.id));
             }
         }
-        self.miscounted(hours, &published)
+        self.miscounted(hours, &blurred, &published)
     }
 
-    /// The hour of a moment, and where to count what was published in it: of each hour, or of the
-    /// whole feed if listings did not always say when a content was created.
-    fn at<'a>(
-        &self,
-        feed: Feed,
-        created_ms: i64,
-        hours: &'a Hours,
-        published: &'a mut HashMap<(Feed, i64), Published>,
-    ) -> Option<(&'a Found, &'a mut Published)> {
-        let hour = created_ms.div_euclid(HOUR_MS);
-        let found = hours.get(&(feed, hour))?;
-        Some((found, published.entry((feed, self.counted_at(hour))).or_default()))
-    }
-
-    const fn counted_at(&self, hour: i64) -> i64 {
-        if self.odd { 0 } else { hour }
+    /// Hours between which contents may have moved: those that were listed twice, by processes that
+    /// did not know of each other, once with a time and once without.
+    fn blurred(&self) -> Blurred {
+        let mut blurred = Blurred::default();
+        for owed in self.microsoft.owed() {
+            let hours = self.beliefs.hours_of(&owed.content_id);
+            if let (Some(feed), true) =
+                (Feed::parse(owed.content_type.name()), 1 < hours.clone().count())
+            {
+                blurred.0.extend(hours.map(|hour| (feed, hour)));
+            }
+        }
+        blurred
     }
 
     fn miscounted(
         &self,
         hours: &Hours,
-        published: &HashMap<(Feed, i64), Published>,
+        blurred: &Blurred,
+        published: &HashMap<Place, Published>,
     ) -> Option<String> {
-        let mut counted: BTreeMap<(Feed, i64), Counted> = BTreeMap::new();
+        let mut counted: BTreeMap<Place, Counted> = BTreeMap::new();
         for ((feed, hour), (row, ..)) in hours {
-            let counted = counted.entry((*feed, self.counted_at(*hour))).or_default();
+            let counted = counted.entry(blurred.place(*feed, *hour)).or_default();
             counted.delivered += row.records_delivered;
             counted.deduplicated += row.records_deduplicated;
             counted.filtered += row.records_filtered;
@@ -250,8 +269,8 @@ impl Account<'_> {
             } else {
                 return None;
             };
-            let at = Utc::from_millis(key.1 * HOUR_MS);
-            Some(format!("{}, {at}: {what}: {counted:?}, {published:?}", key.0))
+            let at = key.1.map(|hour| Utc::from_millis(hour * HOUR_MS));
+            Some(format!("{}, {at:?}: {what}: {counted:?}, {published:?}", key.0))
         })
     }
 
@@ -286,6 +305,19 @@ impl Account<'_> {
 
 /// An hour, how it will stand, and where the history of its feed begins.
 type Found = (HourRow, HourStanding, i64);
+
+/// Where something is counted: an hour of a feed, or all of its hours that are blurred together.
+type Place = (Feed, Option<i64>);
+
+/// Hours that can only be compared together.
+#[derive(Default)]
+struct Blurred(HashSet<(Feed, i64)>);
+
+impl Blurred {
+    fn place(&self, feed: Feed, hour: i64) -> Place {
+        (feed, Some(hour).filter(|_| !self.0.contains(&(feed, hour))))
+    }
+}
 
 /// Hours by feed and number.
 type Hours = BTreeMap<(Feed, i64), Found>;

@@ -5,6 +5,7 @@
 //! names its seed. It uses no thread, no clock and no randomness but the seed.
 
 mod again;
+mod beliefs;
 mod check;
 mod history;
 mod run;

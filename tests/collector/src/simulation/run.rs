@@ -316,18 +316,18 @@ impl Ring {
         let (feeds, now_ms) = (self.config.feeds(), self.world.now_ms());
         let (wish, input) = {
             let mut stored = std::mem::take(&mut self.world.stored);
-            let made = Wish::make(&feeds, now_ms, self.world.taker(), &mut stored);
+            let (taker, beliefs) = (self.world.taker(), &self.notes.beliefs);
+            let made = Wish::make(&feeds, now_ms, taker, beliefs, &mut stored);
             self.world.stored = stored;
             made
         };
         self.asked_again = true;
         self.world.tell(0, input);
         self.go_on(collector, now_ms + HOURS * HOUR_MS)?;
-        let odd = self.microsoft.report().faults.get("odd_entry").copied().unwrap_or_default();
         let (taker, stored) = (self.world.taker(), &self.world.stored);
         let begin_ms = self.notes.begin_ms;
         let wanted = self.scenario.wanted;
-        match wish.unmet(&self.microsoft, taker, stored, wanted, begin_ms, odd) {
+        match wish.unmet(&self.microsoft, taker, stored, wanted, begin_ms) {
             Some(what) => Err(format!("asked for once more: {what}")),
             None => Ok(()),
         }
@@ -398,7 +398,7 @@ impl Ring {
 
     /// The history is the simulator's truth, hour by hour.
     fn check_history(&mut self) -> Result<(), String> {
-        let odd = self.microsoft.report().faults.contains_key("odd_entry");
+        let odd = self.microsoft.report().faults.get("odd_entry").copied().unwrap_or_default();
         let calm = self.scenario.faults == "none" && self.scenario.skew_ms == 0;
         let account = Account {
             microsoft: &self.microsoft,
@@ -406,6 +406,7 @@ impl Ring {
             stored: &self.world.stored,
             wanted: self.scenario.wanted,
             done: self.notes.checkpoints.done(),
+            beliefs: &self.notes.beliefs,
             exact: calm
                 && !self.asked_again
                 && self.stats.crashes == 0

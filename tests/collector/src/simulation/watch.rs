@@ -3,6 +3,7 @@
 use m365_audit_core::{Batch, Commit, Event, Feed, Level, RawOptions, Request, Stored};
 use m365_audit_world::{Passing, START_MS, World};
 
+use super::beliefs::Beliefs;
 use super::check::{Checkpoints, SKEW_MS};
 use super::history::Tally;
 
@@ -17,6 +18,7 @@ pub(super) struct Notes {
     secrets: [String; 2],
     pub(super) checkpoints: Checkpoints,
     pub(super) tally: Tally,
+    pub(super) beliefs: Beliefs,
     pub(super) begin_ms: i64,
     pub(super) activities_begin_ms: i64,
     requests: u64,
@@ -44,6 +46,7 @@ impl Notes {
             secrets,
             checkpoints: Checkpoints::default(),
             tally: Tally::new(stored),
+            beliefs: Beliefs::default(),
             begin_ms: i64::MIN,
             activities_begin_ms: i64::MIN,
             requests: 0,
@@ -126,6 +129,7 @@ impl Notes {
     }
 
     fn given(&mut self, world: &World, batch: &Batch) -> Result<(), String> {
+        self.beliefs.note_batch(batch);
         let bytes = batch.records.iter().map(|record| record.raw.len() as u64).sum::<u64>();
         let bytes = world.taker().given_bytes() + bytes;
         let each = self.chunk_bytes_max + self.number_of("batch_bytes") + 100_000;
@@ -138,6 +142,7 @@ impl Notes {
 
     fn stored(&mut self, world: &World, commit: &Commit) -> Result<(), String> {
         self.checkpoints.note(commit, world.taker());
+        self.beliefs.note_commit(commit);
         self.tally.note(commit, world.taker())?;
         for (key, value) in &commit.changes {
             if let (true, Some(lane)) = (key.starts_with("lane/"), value) {
