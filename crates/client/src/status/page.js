@@ -39,7 +39,7 @@ function strip(letters, label) {
   svg.setAttribute("viewBox", "0 0 " + letters.length + " 10");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  const counts = {};
+  const counts = {}, thin = [];
   for (let from = 0; from < letters.length;) {
     let to = from;
     while (letters[to] === letters[from]) to++;
@@ -48,11 +48,14 @@ function strip(letters, label) {
     const rect = document.createElementNS(SVG, "rect");
     // Without colour, height tells them apart.
     const height = { l: 10, i: 7, s: 10, d: 10, o: 5, x: 2 }[known];
-    for (const [name, value] of [["x", from], ["width", to - from], ["y", 10 - height],
-      ["height", height], ["class", known]]) rect.setAttribute(name, value);
-    svg.append(rect);
+    // What is lost, if it is but an hour, must not be thinner than what can be seen.
+    const more = known === "l" ? Math.max(0, 3 - to + from) : 0;
+    for (const [name, value] of [["x", from - more / 2], ["width", to - from + more],
+      ["y", 10 - height], ["height", height], ["class", known]]) rect.setAttribute(name, value);
+    if (more) thin.push(rect); else svg.append(rect);
     from = to;
   }
+  svg.append(...thin);
   const said = states.filter(([letter]) => counts[letter]).map(([letter, text]) =>
     counts[letter] + " hours " + text.split(":")[0]);
   svg.setAttribute("aria-label", label + ": " + (said.join(", ") || "nothing"));
@@ -71,8 +74,8 @@ function badness(row) {
     + (row.blobs_quarantined ? 1e8 : 0) + row.lag_seconds;
 }
 function word(row) {
-  if (row.losses_unacknowledged) return ["data lost", "bad"];
-  if (row.lost) return ["data lost", "bad"];
+  if (row.losses_unacknowledged || row.lost)
+    return [["data lost"].concat(row.reasons).join("; "), "bad"];
   if (!row.ready) return [row.reasons.join("; "), "bad"];
   if (row.blobs_quarantined) return ["quarantine: " + number(row.blobs_quarantined), "warn"];
   return [row.state === "ended" ? "ended" : "ready", "good"];
@@ -100,7 +103,7 @@ function summary(status) {
     + status.started.slice(0, 16).replace("T", " ") + " UTC; as of "
     + status.now.slice(11, 19) + " UTC";
   figures(at("totals"), [["Worst lag", span(most("lag_seconds")), lagClass(most("lag_seconds"))],
-    ["Longest backlog", span(most("backlog_seconds"))],
+    ["Backlog", span(most("backlog_seconds"))],
     ["Records/s", number(sum("records_per_second"))],
     ["Bytes/s", bytes(sum("bytes_per_second"))],
     ["Requests/min", number(60 * sum("requests_per_second"))],
@@ -117,21 +120,23 @@ function table(rows) {
   found.sort((one, other) => badness(other) - badness(one));
   const held = document.activeElement && document.activeElement.dataset.tenant;
   at("rows").replaceChildren(...found.slice(0, limit).map((row) => {
-    const line = make("tr"), name = make("td"), open = make("button", row.name);
+    const line = make("tr"), name = make("th"), open = make("button", row.name);
+    name.scope = "row";
     open.type = "button";
     open.dataset.tenant = row.tenant_id;
     open.addEventListener("click", () => choose(row.tenant_id));
     name.append(open);
     const [said, kind] = word(row), week = make("td");
     if (row.week) week.append(strip(row.week, row.name));
-    line.append(name, make("td", said.slice(0, 160), "state " + kind),
+    const short = said.length > 160 ? said.slice(0, 160) + "…" : said;
+    line.append(name, make("td", short, "state " + kind),
       make("td", span(row.lag_seconds), "n " + lagClass(row.lag_seconds)),
-      make("td", span(row.backlog_seconds), "n"),
-      make("td", number(row.records_per_second), "n"),
-      make("td", number(60 * row.requests_per_second), "n"),
-      make("td", number(row.throttled), "n"),
-      make("td", number(row.losses_unacknowledged), "n " + (row.losses_unacknowledged ? "bad" : "")),
-      week);
+      make("td", span(row.backlog_seconds), "n more"),
+      make("td", number(row.records_per_second), "n more"),
+      make("td", number(60 * row.requests_per_second), "n more"),
+      make("td", number(row.throttled), "n more"),
+      make("td", number(row.losses_unacknowledged),
+        "n more " + (row.losses_unacknowledged ? "bad" : "")), week);
     return line;
   }));
   const again = held && document.querySelector('[data-tenant="' + CSS.escape(held) + '"]');
@@ -140,7 +145,7 @@ function table(rows) {
     : found.length + " of " + rows.length + " tenants";
   at("more").hidden = found.length <= limit;
 }
-function one(tenant) {
+function one(tenant, now) {
   at("one").hidden = !tenant;
   if (!tenant) return;
   at("one-title").textContent = tenant.name;
@@ -164,8 +169,7 @@ function one(tenant) {
       ["Backlog", span(feed.backlog_seconds)], ["Blobs to read", number(feed.blobs_pending)],
       ["In quarantine", number(feed.blobs_quarantined), feed.blobs_quarantined ? "warn" : ""],
       ["Records", number(feed.records_delivered_total)],
-      ["Newest content", newest ? new Date(newest * 1000).toISOString().slice(0, 16)
-        .replace("T", " ") : "none yet"]]);
+      ["Newest content", newest ? span(Math.max(0, now - newest)) + " old" : "none yet"]]);
     box.append(list);
     if (feed.week) {
       const days = make("div", undefined, "days quiet");
@@ -205,7 +209,7 @@ async function ask() {
     if (!few) table(status.tenants);
     const wanted = few ? status.tenants[0] && status.tenants[0].tenant_id : chosen;
     const detail = wanted ? await get("?tenant=" + encodeURIComponent(wanted)) : null;
-    one(detail && detail.tenants[0]);
+    one(detail && detail.tenants[0], Date.parse(status.now) / 1000);
     at("legend").hidden = !document.querySelector("svg.strip");
     if (status.tenants.length > 100) pause = 5000;
   } catch (error) {
