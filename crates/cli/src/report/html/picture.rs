@@ -254,7 +254,8 @@ pub(super) fn ribbon(page: &mut Page, feeds: &[FeedReport]) {
         DAYS_ABREAST * CELL
     ));
     page.text(&label).raw("\">");
-    let mut x = 0;
+    // Today is at the right, of whomever.
+    let mut x = (DAYS_ABREAST - days.len().min(DAYS_ABREAST)) * CELL;
     for run in days.chunk_by(|a, b| a.1 == b.1) {
         field(page, run[0].1, [x, 0, run.len() * CELL - 1, 10]);
         x += run.len() * CELL;

@@ -18,7 +18,7 @@ pub(super) fn volume(page: &mut Page, feed: &FeedReport, id: &str) {
     let Some(most) = days.iter().copied().max().filter(|most| *most > 0) else { return };
     let first = feed.first_hour.div_euclid(24);
     let day = |at: usize| date((first + i64::try_from(at).unwrap_or_default()) * 24);
-    let bar = if days.len() <= 40 { 10 } else { 3 };
+    let bar = step(days.len());
     let width = (days.len() * bar).max(320) + 2;
     let busiest = days.iter().position(|count| *count == most).unwrap_or_default();
     let what = format!(
@@ -36,7 +36,7 @@ pub(super) fn volume(page: &mut Page, feed: &FeedReport, id: &str) {
         let height = usize::try_from(scaled).unwrap_or(HEIGHT).max(usize::from(*count > 0));
         if height > 0 {
             let (x, y) = (at * bar, TOP + HEIGHT - height);
-            let thick = bar - 1;
+            let thick = thick(bar);
             page.raw(&format!(
                 "<rect x=\"{x}\" y=\"{y}\" width=\"{thick}\" height=\"{height}\" fill=\"#2f6db0\"/>"
             ));
@@ -81,7 +81,7 @@ pub(super) fn delays(page: &mut Page, feed: &FeedReport, id: &str) {
         let part = (seconds / below).ln() / (above_at / below).ln();
         base as f64 - (above as f64 + part.clamp(0.0, 1.0)) * LINE as f64
     };
-    let step = if days.len() <= 40 { 10 } else { 3 };
+    let step = step(days.len());
     let end = LEFT + days.len() * step;
     let width = end.max(320) + 2;
     let title = format!("{}: delay from event to delivery, by day of content created", feed.feed);
@@ -98,7 +98,7 @@ pub(super) fn delays(page: &mut Page, feed: &FeedReport, id: &str) {
     }
     for (at, day) in days.iter().enumerate().filter(|(_, day)| day.records() > 0) {
         let [half, most, nearly] = PERCENTILES.map(|percent| place(seconds(day, percent)));
-        let (x, thick) = (LEFT + at * step + 1, step - 1);
+        let (x, thick) = (LEFT + at * step, thick(step));
         let height = (half - nearly).max(1.0);
         page.raw(&format!(
             "<rect x=\"{x}\" y=\"{nearly:.1}\" width=\"{thick}\" height=\"{height:.1}\" \
@@ -114,6 +114,20 @@ pub(super) fn delays(page: &mut Page, feed: &FeedReport, id: &str) {
          Thick line: half of the records; thin line: 95 %; top of the bar: 99 %."
     );
     page.element("figcaption", &caption).raw("</figure>");
+}
+
+/// How wide a day is, so that a year is no wider than a page.
+const fn step(days: usize) -> usize {
+    match days {
+        0..=40 => 10,
+        41..=160 => 3,
+        _ => 1,
+    }
+}
+
+/// How wide what stands for it is: with room between if there is any.
+const fn thick(step: usize) -> usize {
+    if step == 1 { 1 } else { step - 1 }
 }
 
 /// The first and the last day, below a picture of days.
