@@ -60,6 +60,7 @@ pub(crate) fn utc(text: &str) -> Option<Utc> {
     match text.len() {
         10 if digits(9) => Utc::parse(&format!("{text}T00:00:00Z")),
         16 if digits(15) => Utc::parse(&format!("{text}:00Z")),
+        17 if digits(15) && text.ends_with('Z') => Utc::parse(&text.replace('Z', ":00Z")),
         _ => Utc::parse(text),
     }
 }
@@ -79,6 +80,8 @@ mod tests {
             ("7d", "2026-11-15T12:00:00.000Z"),
             ("2026-11-20", "2026-11-20T00:00:00.000Z"),
             ("2026-11-20T08:00", "2026-11-20T08:00:00.000Z"),
+            // As reports write it.
+            ("2026-11-20T08:00Z", "2026-11-20T08:00:00.000Z"),
             ("2026-11-20T08:00:00Z", "2026-11-20T08:00:00.000Z"),
             ("2026-11-20T08:00:00+02:00", "2026-11-20T06:00:00.000Z"),
         ] {
