@@ -1,7 +1,7 @@
 //! What a comparison has found, written for people and for programs.
 
 use m365_audit_core::call::Range;
-use m365_audit_core::{Feed, KnownLoss, Utc, Whereabouts, one_line};
+use m365_audit_core::{Feed, KnownLoss, LossKind, Utc, Whereabouts, one_line};
 use serde_json::{Value, json};
 
 use super::taker::Account;
@@ -165,7 +165,8 @@ fn hours(text: &mut String, feed: Feed, tally: &FeedTally) {
     let broken = tally.hours.iter().filter(|(_, counts)| !counts.is_whole());
     let rows: Vec<Vec<String>> = broken
         .map(|(hour, counts)| {
-            let numbers = [counts.blobs, counts.records, counts.missing, counts.unread];
+            let Counts { blobs, records, missing, unread, dropped, without_id, .. } = *counts;
+            let numbers = [blobs, records, missing, unread, dropped, without_id];
             let numbers = numbers.iter().map(u64::to_string);
             [hour_start(*hour).to_string()].into_iter().chain(numbers).collect()
         })
@@ -173,7 +174,7 @@ fn hours(text: &mut String, feed: Feed, tally: &FeedTally) {
     if rows.is_empty() {
         return;
     }
-    let head = ["HOUR", "BLOBS", "RECORDS", "MISSING", "BLOBS NOT READ"];
+    let head = ["HOUR", "BLOBS", "RECORDS", "MISSING", "BLOBS NOT READ", "TOO LARGE", "WITHOUT ID"];
     text.push_str(&format!("\n{feed}\n"));
     text.push_str(&table(&head, &rows[..rows.len().min(LINES_MAX)]));
     more(text, rows.len(), "hours");
@@ -246,7 +247,15 @@ pub(super) fn explain(whereabouts: Option<&Whereabouts>) -> String {
 
 fn lost(known: &KnownLoss) -> String {
     let (number, kind) = (known.number, known.loss.kind.as_str());
-    format!("lost ({kind}): loss {number} of `m365-audit state show`")
+    let lost = format!("lost ({kind}): loss {number} of `m365-audit state show`");
+    match (known.loss.kind, &known.loss.name) {
+        // Of a blob that was delivered otherwise.
+        (LossKind::RecordsDropped | LossKind::RecordsWithheld, Some(_)) => {
+            let count = known.loss.count;
+            format!("the collector delivered it, but for {count} of its records, which are {lost}")
+        }
+        _ => lost,
+    }
 }
 
 /// Its name, for programs.
