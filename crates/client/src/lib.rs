@@ -84,7 +84,7 @@ pub use roots::read_roots;
 pub use runtime::Runtime;
 pub use settings::{NativeOptions, Settings, drop_unused, in_order};
 pub use sink::{SINK_KEYS, Sink};
-pub use status::{HistoryNews, STATUS_METRICS, Slot, Status, StatusError, StatusOptions};
+pub use status::{HistoryNews, LastWeek, STATUS_METRICS, Slot, Status, StatusError, StatusOptions};
 pub use store::{
     Copied, DbOptions, DbState, Store, StoreError, Tally, Written, amend, backup, inspect,
     inspect_tenant, probe, restore, tenants_in,

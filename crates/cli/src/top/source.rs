@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use m365_audit_client::{StatusLook, inspect};
+use m365_audit_client::{LastWeek, StatusLook, inspect};
 use m365_audit_core::{LaneSummary, Stored, Utc, Why, losses, summarize};
 
 use crate::top::model::{Answer, Feed, Tenant};
@@ -77,7 +77,8 @@ fn of_state(id: &str, stored: &Stored, now: Utc) -> Tenant {
             return Tenant { state: "damaged".into(), reasons: vec![error.to_string()], ..tenant };
         }
     };
-    let feeds: Vec<Feed> = lanes.iter().map(|lane| feed(lane, now)).collect();
+    let week = LastWeek::of(stored, lanes.iter().map(|lane| lane.feed), now);
+    let feeds: Vec<Feed> = lanes.iter().map(|lane| feed(lane, &week, now)).collect();
     let longest = |of: fn(&Feed) -> f64| feeds.iter().map(of).fold(0.0, f64::max);
     Tenant {
         state: "state".into(),
@@ -87,13 +88,14 @@ fn of_state(id: &str, stored: &Stored, now: Utc) -> Tenant {
         blobs_quarantined: lanes.iter().map(|lane| lane.quarantine.len() as u64).sum(),
         losses_unacknowledged: losses.iter().filter(|loss| loss.acknowledged.is_none()).count()
             as u64,
+        week: week.all,
         feeds,
         ..tenant
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count for people")]
-fn feed(lane: &LaneSummary, now: Utc) -> Feed {
+fn feed(lane: &LaneSummary, week: &LastWeek, now: Utc) -> Feed {
     let until = lane.delivered.last().map_or(lane.begin, |(_, end)| *end);
     let waiting = lane.holes.iter().filter(|hole| !matches!(hole.why, Why::Lost(_)));
     let between = |start: Utc, end: Utc| {
@@ -103,6 +105,7 @@ fn feed(lane: &LaneSummary, now: Utc) -> Feed {
     let lag = between(until, now);
     Feed {
         content_type: lane.feed.to_string(),
+        week: week.of_feed(lane.feed).into(),
         lag_seconds: lag,
         backlog_seconds: lag + waiting.map(|hole| between(hole.start, hole.end)).sum::<f64>(),
         blobs_pending: lane.blobs_in_progress as f64,

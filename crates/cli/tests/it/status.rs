@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use m365_audit_test_support::prometheus::{Prometheus, Target, compared, panels};
 use m365_sim::{Credential, Fault, FaultPlan, SimConfig, Span, TenantConfig, issue_certificate};
 
-use crate::support::{Running, World, text, world};
+use crate::support::{Running, World, assert_code, program, text, world};
 
 /// Where the log says that the status is.
 fn address(log: &str) -> Option<String> {
@@ -82,6 +82,29 @@ fn who_is_refused_is_not_ready_and_says_why() {
     let (code, body) = get(&address, "/readyz");
     assert_eq!(code, 503);
     assert!(body.contains("AADSTS7000215") && !body.contains("wrong-secret"), "{body}");
+}
+
+#[test]
+fn top_shows_the_last_week_of_a_collector_and_of_a_state() {
+    let world = World::new(world());
+    let (mut running, dir, address) = start(&world, &[]);
+    running.wait_until("ready", |_| get(&address, "/readyz").0 == 200);
+    let db = dir.path().join("state.db");
+    let strips = |words: &[&str]| -> Vec<String> {
+        let output = program("top").arg("--once").args(words).output().unwrap();
+        assert_code(&output, 0);
+        let last = text(&output.stdout).lines().filter_map(|line| line.rsplit(' ').next());
+        let is_strip =
+            |word: &&str| 20 < word.len() && word.chars().all(|letter| "xsdoil".contains(letter));
+        last.filter(is_strip).map(str::to_owned).collect()
+    };
+    let known = |strips: &[String]| {
+        5 <= strips.len() && strips.iter().all(|strip| strip.contains(['d', 'o']))
+    };
+    running.wait_until("strips of a collector", |_| known(&strips(&[&address])));
+    let of_state = strips(&["--db", db.to_str().unwrap()]);
+    assert!(known(&of_state), "{of_state:?}");
+    running.stop();
 }
 
 /// The rules that users copy: what `promtool` says of them, both ways. It is in Debian's package

@@ -29,7 +29,7 @@ use self::server::Server;
 
 pub use self::board::Slot;
 pub use self::options::StatusOptions;
-pub use self::week::HistoryNews;
+pub use self::week::{HistoryNews, LastWeek};
 
 /// What `/metrics` shows that the core does not count, and what it says.
 pub const STATUS_METRICS: [(&str, &str); 8] = text::OTHERS;

@@ -36,9 +36,35 @@ pub(super) struct Weeks {
     rows: Stored,
     news: bool,
     drawn_at: Option<Instant>,
-    strips: Vec<(Feed, String)>,
+    shown: LastWeek,
+}
+
+/// How each of the last 168 hours stands, a letter each: `s` settled, `d` delivered so far, `o`
+/// fresh, `i` incomplete, `l` lost, `x` not collected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastWeek {
+    /// Of each feed of which something is known.
+    pub feeds: Vec<(Feed, String)>,
     /// The worst of each hour.
-    all: String,
+    pub all: String,
+}
+
+impl LastWeek {
+    /// That of `feeds`, as a state says it. What cannot be read is the collector's to tell.
+    #[must_use]
+    pub fn of(stored: &Stored, feeds: impl IntoIterator<Item = Feed>, now: Utc) -> Self {
+        let feeds = feeds.into_iter();
+        let feeds = feeds.filter_map(|feed| Some((feed, strip(stored, feed, now).ok()??)));
+        let feeds: Vec<(Feed, String)> = feeds.collect();
+        let all = worst(feeds.iter().map(|(_, strip)| strip.as_str()));
+        Self { feeds, all }
+    }
+
+    /// A feed's strip; empty if nothing is known.
+    #[must_use]
+    pub fn of_feed(&self, feed: Feed) -> &str {
+        self.feeds.iter().find(|(known, _)| *known == feed).map_or("", |(_, strip)| strip)
+    }
 }
 
 impl Weeks {
@@ -72,19 +98,16 @@ impl Weeks {
         self.drawn_at = Some(at);
         self.news = false;
         self.rows.retain(|key, _| is_recent(key, now));
-        // What cannot be read is the collector's to tell.
-        let strips = feeds.filter_map(|feed| Some((feed, strip(&self.rows, feed, now).ok()??)));
-        self.strips = strips.collect();
-        self.all = worst(self.strips.iter().map(|(_, strip)| strip.as_str()));
+        self.shown = LastWeek::of(&self.rows, feeds, now);
     }
 
     /// A feed's strip; empty if nothing is known.
     pub(super) fn of(&self, feed: Feed) -> &str {
-        self.strips.iter().find(|(known, _)| *known == feed).map_or("", |(_, strip)| strip)
+        self.shown.of_feed(feed)
     }
 
     pub(super) fn all(&self) -> &str {
-        &self.all
+        &self.shown.all
     }
 }
 
