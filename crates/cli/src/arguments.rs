@@ -5,6 +5,7 @@ use clap::{Arg, ArgMatches};
 use m365_audit_core::Level;
 use m365_audit_core::config::nearest;
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
+use m365_audit_sinks::SINK_OPTIONS;
 
 use crate::output_settings::OUTPUT_OPTIONS;
 
@@ -66,6 +67,17 @@ pub(crate) fn output_args() -> impl Iterator<Item = Arg> {
     args_of(OUTPUT_OPTIONS.iter(), "Output file")
 }
 
+/// One flag per option of sinks.
+pub(crate) fn sink_args() -> impl Iterator<Item = Arg> {
+    args_of(SINK_OPTIONS.iter(), "Sink")
+}
+
+/// The options that say where records go. Commands that bring none anywhere leave them alone: one
+/// file is for all.
+pub(crate) fn destination() -> impl Iterator<Item = &'static OptionSpec> {
+    SINK_OPTIONS.iter().chain(OUTPUT_OPTIONS)
+}
+
 /// Whether an option is about receiving notifications, which only `run` and the plugin do.
 pub(crate) fn receives(name: &str) -> bool {
     name.starts_with("webhook_")
@@ -119,7 +131,7 @@ pub(crate) fn own_flag(name: &str) -> Option<String> {
 /// What is to be told of the variables in the environment that look like options and are none.
 pub(crate) fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let known = |name: &str| {
-        let all = OPTIONS.iter().chain(HOST_OPTIONS).chain(OUTPUT_OPTIONS);
+        let all = OPTIONS.iter().chain(HOST_OPTIONS).chain(destination());
         let mut all = all.map(|spec| variable(spec.name));
         let mut own = OWN_FLAGS.iter().filter(|(_, has)| *has).map(|(own, _)| variable(own));
         all.any(|known| known == name)

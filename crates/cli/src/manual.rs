@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use m365_audit_core::options::{HOST_OPTIONS, OptionSpec};
+use m365_audit_sinks::SINK_OPTIONS;
 
 use crate::arguments::{flag, specs, variable};
 use crate::calls::say;
@@ -156,6 +157,8 @@ fn file_page() -> String {
     ]);
     roff.control("SH", ["OPTIONS"]);
     specs().for_each(|spec| option(&mut roff, spec));
+    roff.control("SH", ["OPTIONS OF SINKS"]);
+    SINK_OPTIONS.iter().for_each(|spec| option(&mut roff, spec));
     roff.control("SH", ["OPTIONS OF OUTPUT FILES"]);
     OUTPUT_OPTIONS.iter().for_each(|spec| option(&mut roff, spec));
     roff.control("SH", ["OPTIONS OF THE WASM HOST"]);
@@ -177,6 +180,7 @@ fn option(roff: &mut Roff, spec: &OptionSpec) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::destination;
 
     #[test]
     fn every_command_has_a_page_of_its_own() {
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn the_page_of_the_file_names_every_option_once() {
         let page = file_page();
-        let options: Vec<_> = specs().chain(OUTPUT_OPTIONS).chain(HOST_OPTIONS).collect();
+        let options: Vec<_> = specs().chain(destination()).chain(HOST_OPTIONS).collect();
         assert_eq!(page.matches("\n.TP\n").count(), options.len());
         for spec in options {
             assert!(page.contains(&format!("{}.", variable(spec.name))), "{}", spec.name);

@@ -7,8 +7,9 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
 use m365_audit_core::{HISTOGRAMS, METRICS};
+use m365_audit_sinks::SINK_OPTIONS;
 
-use crate::arguments::{flag, specs, variable};
+use crate::arguments::{destination, flag, specs, variable};
 use crate::exit::COMPLETE;
 use crate::monitoring;
 use crate::output_settings::OUTPUT_OPTIONS;
@@ -18,12 +19,13 @@ use crate::schema;
 const COMMENT_COLUMNS: usize = 96;
 
 /// What can be printed.
-const FORMATS: [&str; 10] = [
+const FORMATS: [&str; 11] = [
     "markdown",
     "toml",
     "fluent-bit",
     "json-schema",
     "tenants-json-schema",
+    "sink",
     "output",
     "host",
     "metrics",
@@ -40,9 +42,9 @@ pub(crate) fn command() -> Command {
             .default_value("markdown")
             .help(
                 "A table; a file for `run --config`; a pipeline for Fluent Bit; the JSON Schema of \
-                 a file for `--config`, and of a tenants file; a table of what output files have; \
-                 a table of what `host` has beside; a table of what is counted; rules for \
-                 Prometheus; a dashboard for Grafana",
+                 a file for `--config`, and of a tenants file; a table of what sinks have, of what \
+                 output files have; a table of what `host` has beside; a table of what is counted; \
+                 rules for Prometheus; a dashboard for Grafana",
             ),
     )
 }
@@ -54,6 +56,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
         Some("fluent-bit") => fluent_bit(),
         Some("json-schema") => format!("{:#}\n", schema::configuration()),
         Some("tenants-json-schema") => format!("{:#}\n", schema::tenants()),
+        Some("sink") => markdown(SINK_OPTIONS),
         Some("output") => markdown(OUTPUT_OPTIONS),
         Some("host") => markdown(HOST_OPTIONS),
         Some("metrics") => metrics(),
@@ -99,7 +102,7 @@ fn toml() -> String {
         "# m365-audit run --config FILE\n# Flags and M365_AUDIT_* variables come before this \
          file.\n",
     );
-    for spec in specs().chain(OUTPUT_OPTIONS) {
+    for spec in specs().chain(destination()) {
         text.push('\n');
         comment(&mut text, "# ", spec.help);
         comment(&mut text, "# ", &format!("{} or {}", flag(spec.name), variable(spec.name)));
@@ -188,6 +191,9 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "workers") => "4",
         (None, "add_fields") => "integration=office365",
         (None, "content_type_field") => "Subscription",
+        (None, "otlp.headers") => "Authorization=Bearer TOKEN",
+        (None, "otlp.headers_file") => "/etc/m365-audit/headers",
+        (None, "forward.ca_file" | "otlp.ca_file") => "/etc/ssl/certs/gateway.pem",
         (None, "output_rotate_bytes") => "100M",
         (None, "output_rotate_after") => "1d",
         (None, "output_line_bytes_max") => "1M",
@@ -222,14 +228,15 @@ fn comment(text: &mut String, mark: &str, words: &str) {
 mod tests {
     use super::*;
     use m365_audit_core::RawOptions;
+    use m365_audit_sinks::SinkOptions;
 
     use crate::output_settings::OutputSettings;
 
     #[test]
     fn the_samples_name_every_option_once() {
-        let in_toml = specs().count() + OUTPUT_OPTIONS.len();
+        let in_toml = specs().count() + destination().count();
         for (text, specs) in [(toml(), in_toml), (fluent_bit(), OPTIONS.len())] {
-            let named = OPTIONS.iter().chain(OUTPUT_OPTIONS).filter(|spec| {
+            let named = OPTIONS.iter().chain(destination()).filter(|spec| {
                 let starts = [spec.name.to_owned(), format!("\"{}\"", spec.name)];
                 let lines = text.lines().map(|line| line.trim_start().trim_start_matches("# "));
                 lines
@@ -289,11 +296,13 @@ mod tests {
             .collect();
         let file = crate::config_file::ConfigFile::parse(&all, "sample");
         assert!(file.errors.is_empty(), "{:?}", file.errors);
-        let is_of_output = |name: &str| OUTPUT_OPTIONS.iter().any(|spec| spec.name == name);
-        let (output, mut raw): (RawOptions, RawOptions) =
-            file.options.into_iter().partition(|(name, _)| is_of_output(name));
-        assert_eq!(output.len(), OUTPUT_OPTIONS.len());
-        OutputSettings::parse(&output).unwrap();
+        let is_ours = |name: &str| destination().any(|spec| spec.name == name);
+        let (ours, mut raw): (RawOptions, RawOptions) =
+            file.options.into_iter().partition(|(name, _)| is_ours(name));
+        let written = destination().filter(|spec| !spec.name.contains("_file"));
+        assert_eq!(ours.len(), written.count());
+        OutputSettings::parse(&ours).unwrap();
+        SinkOptions::parse(&ours).unwrap();
         raw.insert("db".into(), "state.db".into());
         raw.insert("client_secret".into(), "s3cret".into());
         // Without these what is said about activities and redaction has no effect, which is told.

@@ -4,14 +4,13 @@ use m365_audit_client::is_of_a_tenant;
 use m365_audit_core::options::{HOST_OPTIONS, OPTIONS, OptionSpec, property};
 use serde_json::{Map, Value, json};
 
-use crate::arguments::specs;
-use crate::output_settings::OUTPUT_OPTIONS;
+use crate::arguments::{destination, specs};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The file that `--config` names: of `run`, of commands, and of `host`.
 pub(crate) fn configuration() -> Value {
-    let options = specs().chain(OUTPUT_OPTIONS).chain(HOST_OPTIONS);
+    let options = specs().chain(destination()).chain(HOST_OPTIONS);
     json!({
         "$schema": DIALECT,
         "title": "m365-audit",

@@ -16,7 +16,6 @@ use m365_audit_core::{ConfigError, CredentialKind, RawOptions};
 
 use crate::arguments::{self, flag, variable};
 use crate::config_file::ConfigFile;
-use crate::output_settings::OUTPUT_OPTIONS;
 
 /// What there is to collect.
 #[derive(Debug)]
@@ -188,14 +187,14 @@ fn one<T>(
     Ok((tenant.settings, more))
 }
 
-fn is_of_output(name: &str) -> bool {
-    OUTPUT_OPTIONS.iter().any(|spec| spec.name == name)
+fn is_of_destination(name: &str) -> bool {
+    arguments::destination().any(|spec| spec.name == name)
 }
 
 /// What all sources say together.
 struct Gathered {
     raw: RawOptions,
-    /// The options of the output. Commands that have none leave them alone: one file is for all.
+    /// The options that say where records go.
     output: RawOptions,
     /// Where each option was given, if not in the file.
     given: RawOptions,
@@ -208,10 +207,10 @@ impl Gathered {
         let path = matches.get_one::<PathBuf>("config");
         let file = path.map(|path| ConfigFile::read(path)).unwrap_or_default();
         let (mut output, mut raw): (RawOptions, RawOptions) =
-            file.options.clone().into_iter().partition(|(name, _)| is_of_output(name));
+            file.options.clone().into_iter().partition(|(name, _)| is_of_destination(name));
         let mut given = RawOptions::new();
         let written = specs.iter().copied().map(|spec| (spec, false));
-        for (spec, beside) in written.chain(OUTPUT_OPTIONS.iter().map(|spec| (spec, true))) {
+        for (spec, beside) in written.chain(arguments::destination().map(|spec| (spec, true))) {
             if let Some((text, from_flag)) = arguments::value(matches, spec.name) {
                 let place = if from_flag { flag(spec.name) } else { variable(spec.name) };
                 given.insert(spec.name.into(), place);
@@ -227,7 +226,7 @@ impl Gathered {
         });
         let mut errors = file.errors;
         errors.extend(also);
-        for name in file.options.keys().filter(|name| !is_of_output(name)) {
+        for name in file.options.keys().filter(|name| !is_of_destination(name)) {
             let Some(spec) = options::find(name) else {
                 if let Some(flag) = arguments::own_flag(name) {
                     raw.remove(name);
@@ -336,7 +335,7 @@ fn report(
         let place = match (given.get(name), file) {
             (Some(place), _) => format!("given as {place}"),
             (None, Some(file)) if raw.contains_key(name) => format!("in {file}"),
-            _ if options::find(name).is_none() && !is_of_output(name) => String::new(),
+            _ if options::find(name).is_none() && !is_of_destination(name) => String::new(),
             _ => format!("{}, {} or {name} in the --config file", flag(name), variable(name)),
         };
         let place = if place.is_empty() { place } else { format!("\n      ({place})") };

@@ -46,7 +46,9 @@ pub use contract::event::{Event, FeedEvent};
 pub use contract::feed::{ContentType, Feed, SourceName};
 pub use contract::histogram::{HISTOGRAMS, Histogram, samples};
 pub use contract::history::{FeedHistory, HISTORY, HourRow, HourStanding, is_past};
-pub use contract::io::{Input, Io, Machine, Output, OutputShort, Session, Step, Taken, Waits, run};
+pub use contract::io::{
+    Input, Io, Machine, MissingOutput, Output, OutputShort, Session, Step, Taken, Waits, run,
+};
 pub use contract::level::Level;
 pub use contract::loss::{Causes, LossKind};
 pub use contract::metrics::{

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use m365_audit_core::{Level, Origin};
-
-use crate::logger::Logger;
+use m365_audit_sinks::Logger;
 
 /// Denied origins that are told as ERROR, each once; further ones only as DEBUG.
 const DENIED_TOLD_MAX: usize = 16;

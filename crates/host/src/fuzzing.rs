@@ -10,7 +10,6 @@ use crate::guest::{CallError, Guest};
 use crate::sandbox::Sandbox;
 
 pub use crate::bindings::{Change, Label, Level, Metric, MetricKind, Note};
-pub use crate::forward::fuzzing::{acknowledged, encode, read_message, shake_hands};
 
 /// Calls one component, instance after instance.
 #[derive(Debug)]

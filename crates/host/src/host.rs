@@ -7,46 +7,22 @@
 use std::time::Duration;
 
 use m365_audit_client::{Runtime, Store, StoreError};
-use m365_audit_core::{Event, Level, OutputShort, Secret};
+use m365_audit_core::{Level, OutputShort, Secret};
+use m365_audit_sinks::{Ended, Insistence, Lines, Logger, Patience, SinkError, Stop, unless};
 
 use crate::bindings::Level as NoteLevel;
 use crate::bindings::{Batch, Cause, Failure, Limits, Note, Outcome, Resume};
 use crate::component::Component;
 use crate::guest::{CallError, Guest};
-use crate::logger::Logger;
 use crate::sandbox::Sandbox;
-use crate::sink::{Lines, Sink, SinkError};
+use crate::sink::Sink;
 use crate::state;
-use crate::stop::{Stop, unless};
 
 /// Records that one call may return: of the smallest, as many as make a batch.
 const BATCH_RECORDS_MAX: u32 = 20_000;
 
 /// The part of the call timeout that a call is asked to take at most.
 const DEADLINE_PART: u32 = 3;
-
-/// How a host goes on after failures.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// The second pause before another attempt; the first attempt is made at once, and pauses
-    /// double. Default: 1 s.
-    pub pause_min: Duration,
-    /// The longest pause, unless the service asks for more. Default: 60 s.
-    pub pause_max: Duration,
-    /// Attempts in a row without a new batch, after which a collection that has an end gives up.
-    /// Default: 5.
-    pub attempts_max: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            pause_min: Duration::from_secs(1),
-            pause_max: Duration::from_secs(60),
-            attempts_max: 5,
-        }
-    }
-}
 
 /// The longest pause that a component may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
@@ -258,8 +234,8 @@ impl<S: Sink> Turn<'_, S> {
     }
 
     /// Whether a collection that has an end has failed often enough.
-    const fn gives_up(&self, failures: u32) -> bool {
-        self.once && self.patience.attempts_max <= failures
+    fn gives_up(&self, failures: u32) -> bool {
+        self.insistence().gives_up(failures)
     }
 
     fn mourn(&self, level: Level, reason: &str, next: &str, pause: Duration) {
@@ -354,8 +330,7 @@ impl<S: Sink> Turn<'_, S> {
 
     /// Says that the output lacks what counts as delivered, and puts it into the state.
     fn remember(&mut self, short: &OutputShort) -> Result<(), RunError> {
-        let OutputShort { output, missing_bytes } = short.clone();
-        let event = Event::OutputShortError { output, missing_bytes };
+        let event = short.clone().event();
         self.logger.log(event.level(), &event.to_string());
         if let Some(mut commit) = state::remember_short(self.store, short)? {
             self.sink.stamp(&mut commit);
@@ -366,34 +341,18 @@ impl<S: Sink> Turn<'_, S> {
 
     /// Gives records to the sink until they are safe: they are at hand, and the component waits.
     async fn deliver(&mut self, lines: Lines<'_>) -> Result<(), RunError> {
-        let (mut failures, mut told) = (0, None);
-        loop {
-            let delivered = unless(self.stop.over(), self.sink.deliver(lines)).await;
-            let delivered = delivered.ok_or(RunError::Stopped)?;
-            failures += 1;
-            let error = match delivered {
-                Ok(()) => {
-                    if told.is_some() {
-                        self.logger.log(Level::Info, "records are taken again");
-                    }
-                    return Ok(());
-                }
-                Err(error) if error.passing && !self.gives_up(failures) => error,
-                Err(error) => return Err(RunError::Sink(error)),
-            };
-            let pause = self.patience.pause(failures + 1, None);
-            let (count, seconds) = (lines.count, pause.as_secs());
-            let error = error.to_string();
-            // A disk that is full for a night is told once.
-            let level = if told.as_ref() == Some(&error) { Level::Debug } else { Level::Error };
-            self.logger.log(
-                level,
-                &format!("{count} records were not taken: {error}; trying again in {seconds} s"),
-            );
-            told = Some(error);
-            let paused = unless(self.stop.asked(), tokio::time::sleep(pause)).await;
-            paused.ok_or(RunError::Stopped)?;
-        }
+        let insistence = self.insistence();
+        let sink = &mut *self.sink;
+        let delivered = insistence.insist(lines.count, async || sink.deliver(lines).await).await;
+        delivered.map_err(|ended| match ended {
+            Ended::Stopped => RunError::Stopped,
+            Ended::Refused(error) => RunError::Sink(error),
+        })
+    }
+
+    fn insistence(&self) -> Insistence {
+        let (stop, logger) = (self.stop.clone(), self.logger.clone());
+        Insistence { patience: self.patience, once: self.once, stop, logger }
     }
 
     fn tell(&self, notes: &[Note]) {
@@ -406,32 +365,5 @@ impl<S: Sink> Turn<'_, S> {
             };
             self.logger.log(level, &note.message);
         }
-    }
-}
-
-impl Patience {
-    /// The pause before another attempt: none, then doubling; or what the service asks for.
-    fn pause(&self, failures: u32, after: Option<Duration>) -> Duration {
-        let doubled = match failures {
-            0 | 1 => Duration::ZERO,
-            more => self.pause_min.saturating_mul(1 << (more - 2).min(16)).min(self.pause_max),
-        };
-        doubled.max(after.unwrap_or_default().min(WAIT_MAX))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_attempt_is_made_at_once_and_later_ones_ever_later() {
-        let seconds = |failures, after: Option<u64>| {
-            Patience::default().pause(failures, after.map(Duration::from_secs)).as_secs()
-        };
-        assert_eq!([1, 2, 3, 4, 5].map(|failures| seconds(failures, None)), [0, 1, 2, 4, 8]);
-        assert_eq!(seconds(100, None), 60);
-        assert_eq!(seconds(1, Some(90)), 90);
-        assert_eq!(seconds(1, Some(1_000_000)), 3_600);
     }
 }

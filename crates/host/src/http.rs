@@ -16,11 +16,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use m365_audit_client::{Proxy, classify, explain, is_this_machine};
 use m365_audit_core::{Level, TransportError, TransportErrorKind};
+use m365_audit_sinks::Logger;
 use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
 
 use crate::allow::AllowList;
-use crate::logger::Logger;
 
 /// For guests that set no timeout: the longest silence of the service.
 const SILENCE_MAX: Duration = Duration::from_secs(600);

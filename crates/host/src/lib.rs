@@ -13,20 +13,17 @@
 mod allow;
 mod bindings;
 mod component;
-pub mod forward;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guest;
 mod host;
 mod http;
 mod limits;
-mod logger;
 mod sandbox;
 mod settings;
 mod sink;
 mod state;
 mod stdio;
-mod stop;
 
 pub use allow::AllowList;
 pub use bindings::{
@@ -34,10 +31,10 @@ pub use bindings::{
 };
 pub use component::{Component, LoadError};
 pub use guest::{CallError, Guest};
-pub use host::{Host, OpenError, Patience, RunError};
+pub use host::{Host, OpenError, RunError};
 pub use http::Clients;
-pub use logger::Logger;
+// What a host is made of, and what its sinks are.
+pub use m365_audit_sinks::{Lines, Logger, Patience, SinkError, Stop};
 pub use sandbox::Sandbox;
-pub use settings::{HostSettings, SinkOptions};
-pub use sink::{Lines, Sink, SinkError};
-pub use stop::Stop;
+pub use settings::HostSettings;
+pub use sink::Sink;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use m365_audit_core::Level;
+use m365_audit_sinks::Logger;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -12,7 +13,6 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::allow::AllowList;
 use crate::http::{Clients, GuestHttp};
 use crate::limits::Limits;
-use crate::logger::Logger;
 use crate::stdio::GuestOutput;
 
 /// What guests are given.

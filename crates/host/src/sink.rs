@@ -4,17 +4,9 @@
 use std::future::Future;
 
 use m365_audit_core::{Commit, OutputShort, Stored};
+use m365_audit_sinks::{Lines, SinkError};
 
 use crate::bindings::Metric;
-
-/// Records on their way: one JSON object a line.
-#[derive(Clone, Copy, Debug)]
-pub struct Lines<'a> {
-    /// The lines, each ended by a line feed.
-    pub ndjson: &'a str,
-    /// How many they are.
-    pub count: u32,
-}
 
 /// Takes records.
 pub trait Sink {
@@ -48,14 +40,4 @@ pub trait Sink {
 
     /// Shows where the component says that it stands. Default: nothing.
     fn metrics(&mut self, _metrics: &[Metric]) {}
-}
-
-/// Why records were not made safe.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct SinkError {
-    /// What went wrong, in words.
-    pub message: String,
-    /// Whether another attempt may fare better without anybody's help.
-    pub passing: bool,
 }

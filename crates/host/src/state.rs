@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use m365_audit_client::{SINK_KEYS, Store, StoreError};
-use m365_audit_core::{Commit, Loss, LossKind, OutputShort, Utc, remember, summarize};
+use m365_audit_core::{Commit, Loss, OutputShort, Utc, remember, summarize};
 
 use crate::bindings::{Change, Entry, Resume};
 
@@ -33,14 +33,8 @@ pub(crate) fn remember_short(
 ) -> Result<Option<Commit>, StoreError> {
     let stored = store.load()?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let loss = Loss {
-        feed: None,
-        kind: LossKind::Output,
-        created: None,
-        name: Some(short.output.clone()),
-        count: short.missing_bytes,
-        told: Utc::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
-    };
+    let told = Utc::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let loss = Loss::of_output(short, told);
     let ours = |_| remember(&stored, loss);
     Ok(summarize(&stored).and_then(ours).ok())
 }

@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use m365_audit_core::Level;
+use m365_audit_sinks::Logger;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-
-use crate::logger::Logger;
 
 /// The longest line that is shown whole; a longer one becomes several.
 const LINE_BYTES_MAX: usize = 8 * 1024;

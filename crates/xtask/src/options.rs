@@ -26,9 +26,10 @@ enum Part {
 }
 
 /// Each table stands in one place: the rest of the documentation refers to it.
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     target("plugins/fluent-bit/README.md", "options", "markdown", Part::Between("options")),
     target("plugins/fluent-bit/README.md", "options", "metrics", Part::Between("metrics")),
+    target("crates/cli/README.md", "options", "sink", Part::Between("sink-options")),
     target("crates/cli/README.md", "options", "output", Part::Between("output-options")),
     target("crates/host/README.md", "options", "host", Part::Between("host-options")),
     target("crates/cli/README.md", "errors", "markdown", Part::Between("errors")),

@@ -2,7 +2,7 @@
 //! chunks that hold what the lines say.
 
 use arbitrary::Unstructured;
-use m365_audit_host::fuzzing::{acknowledged, encode, read_message, shake_hands};
+use m365_audit_sinks::fuzzing::{acknowledged, encode, read_message, shake_hands};
 use rmpv::Value;
 use sha2::{Digest, Sha512};
 

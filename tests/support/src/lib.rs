@@ -4,5 +4,6 @@
 
 pub mod faults;
 pub mod needs;
+pub mod otel;
 pub mod peer;
 pub mod prometheus;

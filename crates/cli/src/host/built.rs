@@ -9,17 +9,18 @@ use m365_audit_client::{
     Runtime, Settings, Slot, Status, Store, direct_client, http_client, tell_of_status,
 };
 use m365_audit_core::options::{HOST_OPTIONS, OptionSpec};
-use m365_audit_core::{Level, RawOptions, Secret};
-use m365_audit_host::forward::ForwardSink;
+use m365_audit_core::{Level, MetadataPlace, RawOptions, Secret};
 use m365_audit_host::{
-    AllowList, Cause, Clients, Component, Guest, Host, HostSettings, LoadError, Logger, Outcome,
-    RunError, Sandbox, SinkOptions,
+    AllowList, Cause, Clients, Component, Guest, Host, HostSettings, LoadError, Outcome, RunError,
+    Sandbox,
 };
+use m365_audit_sinks::{Flow, Logger};
 
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
-use crate::host::sink::{HostSink, Target};
+use crate::host::sink::{HostSink, Network, Target};
 use crate::log::Log;
-use crate::output::{self, Memory, SharedOutput, lock};
+use crate::output::{Memory, SharedOutput, lock};
+use crate::run::Destination;
 use crate::run::signals::Signals;
 use crate::{arguments, run, sources};
 
@@ -131,9 +132,9 @@ fn specs() -> Vec<&'static OptionSpec> {
 fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
     let (log, progress) = run::shown(matches);
     log.warn_of_variables();
-    let opened = |raw: &RawOptions| run::open_output(matches, raw, &log);
+    let opened = |raw: &RawOptions| Destination::open(matches, raw, &log);
     let read = sources::with_more(matches, &specs(), opened, HostSettings::parse);
-    let (settings, host, output) = match read {
+    let (settings, host, destination) = match read {
         Ok(read) => read,
         Err(report) => {
             // Nothing can be told any more if stderr is gone.
@@ -154,23 +155,9 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
         let allowed = AllowList::new(settings.config.origins())
             .with_direct(settings.config.identity_address());
         let once = matches.get_flag("once");
-        let mut shared = None;
-        let target = match host.sink.clone() {
-            SinkOptions::Ndjson => {
-                let output = shared.insert(Arc::new(Mutex::new(output)));
-                Target::Lines(Arc::clone(output), Memory::new())
-            }
-            SinkOptions::Forward(options) => {
-                if let Some(option) = output.option_of_a_file() {
-                    let refusal = sources::refused(&output::no_file(option));
-                    return Err(Ending::misconfigured(refusal.trim_end()));
-                }
-                let sink = ForwardSink::new(options, settings.config.envelope(), logger.clone());
-                Target::Forward(Box::new(sink.map_err(Ending::misconfigured)?))
-            }
-        };
+        let (target, shared, metadata) = target(destination, &settings, &logger)?;
         Ok(Prepared {
-            config: config_json(&settings, once),
+            config: config_json(&settings, once, metadata),
             sandbox: sandbox(&host, Some(clients), allowed, logger),
             sink: HostSink::new(target, progress, log.clone()),
             output: shared,
@@ -180,12 +167,35 @@ fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
             stdin: matches.get_flag("stop-on-stdin-close"),
             log: log.clone(),
             status,
-            refresh: refresh(matches, once),
+            refresh: refresh(matches, once, metadata),
         })
     };
     let ending = prepare().map_or_else(|ending| ending, what);
     log.write(ending.level, &ending.words);
     ending.code
+}
+
+/// What records are brought to, the output if it is one of lines, and where metadata are if nobody
+/// has said it.
+fn target(
+    destination: Destination,
+    settings: &Settings,
+    logger: &Logger,
+) -> Result<(Target, Option<SharedOutput>, MetadataPlace), Ending> {
+    let options = match destination {
+        Destination::Lines(output) => {
+            let output = Arc::new(Mutex::new(output));
+            let target = Target::Lines(Arc::clone(&output), Memory::new());
+            return Ok((target, Some(output), MetadataPlace::Off));
+        }
+        Destination::Network(options) => options,
+    };
+    let metadata = options.metadata();
+    let envelope = settings.config.envelope().clone().or(metadata);
+    let flow = Flow::new(settings.config.tenant_id(), None, &envelope);
+    let receiver = options.receiver(logger).map_err(Ending::misconfigured)?;
+    let receiver = receiver.ok_or_else(|| Ending::misconfigured("sink: none over a network"))?;
+    Ok((Target::Network(Box::new(Network::new(receiver, flow))), None, metadata))
 }
 
 /// Where the host's and the component's lines go: into the log, and to whoever looks.
@@ -206,21 +216,29 @@ fn load(matches: &ArgMatches) -> Result<Component, LoadError> {
 }
 
 /// What reads the configuration again; nothing if it is wrong by now.
-fn refresh(matches: &ArgMatches, once: bool) -> Box<dyn Fn() -> Option<Secret<String>>> {
+fn refresh(
+    matches: &ArgMatches,
+    once: bool,
+    metadata: MetadataPlace,
+) -> Box<dyn Fn() -> Option<Secret<String>>> {
     let matches = matches.clone();
     Box::new(move || {
         let read = sources::with_more(&matches, &specs(), |_| Ok(()), HostSettings::parse);
-        read.ok().map(|(settings, ..)| config_json(&settings, once))
+        read.ok().map(|(settings, ..)| config_json(&settings, once, metadata))
     })
 }
 
-/// The options of the core as the component takes them: an object, its values as text.
-fn config_json(settings: &Settings, once: bool) -> Secret<String> {
+/// The options of the core as the component takes them: an object, its values as text. `metadata`:
+/// where they are if nobody has said it.
+fn config_json(settings: &Settings, once: bool, metadata: MetadataPlace) -> Secret<String> {
     let options = settings.core_options.expose().iter();
     let mut object: serde_json::Map<_, _> =
         options.map(|(name, text)| (name.clone(), text.as_str().into())).collect();
     if once {
         object.insert("once".into(), true.into());
+    }
+    if metadata == MetadataPlace::Event {
+        object.entry("metadata").or_insert_with(|| "event".into());
     }
     Secret::new(serde_json::Value::Object(object).to_string())
 }

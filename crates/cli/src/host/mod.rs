@@ -59,6 +59,7 @@ pub(crate) fn command() -> Command {
         command
             .arg(component())
             .args(run::args())
+            .args(arguments::sink_args())
             .args(arguments::output_args())
             .args(arguments::args_of(HOST_OPTIONS.iter(), "WASM host"))
             .args(arguments::args().filter(|arg| !arguments::receives(arg.get_id().as_str())))

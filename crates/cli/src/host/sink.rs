@@ -1,13 +1,14 @@
-//! The sinks of `host run`: lines as `run` writes them, or events for a forward receiver.
+//! The sinks of `host run`: lines as `run` writes them, or a receiver over a network.
 
 use m365_audit_client::{HistoryNews, Slot};
-use m365_audit_core::{Commit, Level, Metrics, OutputShort, Stored};
-use m365_audit_host::forward::ForwardSink;
-use m365_audit_host::{Lines, Metric, Sink, SinkError};
+use m365_audit_core::{Commit, Level, Metrics, MissingOutput, OutputShort, Stored};
+use m365_audit_host::{Metric, Sink};
+use m365_audit_sinks::{Flow, Lines, Receiver, SinkError};
 
 use crate::host::metrics;
 use crate::log::Log;
 use crate::output::{Memory, Missing, SharedOutput, lock};
+use crate::run::logger;
 use crate::run::progress::{Progress, View};
 
 /// Where records go, and what is shown meanwhile.
@@ -27,8 +28,23 @@ pub(crate) struct HostSink {
 pub(crate) enum Target {
     /// A file or stdout, and what the state remembers of it.
     Lines(SharedOutput, Memory),
-    /// Fluent Bit or Fluentd.
-    Forward(Box<ForwardSink>),
+    /// A receiver over a network.
+    Network(Box<Network>),
+}
+
+/// A receiver, and what it has been given.
+#[derive(Debug)]
+pub(crate) struct Network {
+    receiver: Box<dyn Receiver>,
+    flow: Flow,
+    /// What it has refused, not told yet.
+    missing: Option<OutputShort>,
+}
+
+impl Network {
+    pub(crate) fn new(receiver: Box<dyn Receiver>, flow: Flow) -> Self {
+        Self { receiver, flow, missing: None }
+    }
 }
 
 impl HostSink {
@@ -45,7 +61,7 @@ impl HostSink {
     pub(crate) async fn check(&mut self) -> Result<(), SinkError> {
         match &mut self.target {
             Target::Lines(..) => Ok(()),
-            Target::Forward(sink) => sink.check().await,
+            Target::Network(network) => network.receiver.check().await,
         }
     }
 
@@ -62,10 +78,9 @@ impl Sink for HostSink {
     fn resume(&mut self, stored: &Stored) -> Result<Option<OutputShort>, SinkError> {
         self.status.iter().for_each(|status| status.recall(stored));
         let Target::Lines(output, memory) = &mut self.target else { return Ok(None) };
-        let missing = memory.resume(&mut lock(output), stored).map_err(|error| SinkError {
-            message: format!("the output cannot be read: {error}"),
-            passing: true,
-        })?;
+        let missing = memory
+            .resume(&mut lock(output), stored)
+            .map_err(|error| SinkError::passing(format!("the output cannot be read: {error}")))?;
         Ok(missing.map(short))
     }
 
@@ -76,16 +91,24 @@ impl Sink for HostSink {
                 let delivered = output.deliver(lines.ndjson.as_bytes());
                 self.progress.note_oversized(output.oversized());
                 delivered.map_err(|error| SinkError {
-                    message: format!("the output cannot be written: {error}"),
                     passing: output.is_repairable(),
+                    ..SinkError::passing(format!("the output cannot be written: {error}"))
                 })
             }
-            Target::Forward(sink) => sink.deliver(lines).await,
+            Target::Network(network) => {
+                let Network { receiver, flow, missing } = &mut **network;
+                let taken = receiver.deliver(flow, lines).await?;
+                *missing = taken.missing(receiver.name(), &logger(&self.log));
+                Ok(())
+            }
         }
     }
 
     fn missing(&mut self) -> Option<OutputShort> {
-        let Target::Lines(output, memory) = &mut self.target else { return None };
+        let (output, memory) = match &mut self.target {
+            Target::Lines(output, memory) => (output, memory),
+            Target::Network(network) => return network.missing.take(),
+        };
         let mut output = lock(output);
         if let Err(error) = output.look() {
             // The next lines will fail in the same way, if it lasts.
@@ -110,5 +133,5 @@ impl Sink for HostSink {
 
 fn short(missing: Missing) -> OutputShort {
     let Missing { output, bytes } = missing;
-    OutputShort { output, missing_bytes: bytes }
+    OutputShort { output, missing: MissingOutput::Bytes(bytes) }
 }

@@ -14,7 +14,5 @@ mod stream;
 mod tests;
 
 pub(crate) use crate::output::memory::{Memory, Missing};
-#[cfg(feature = "host")]
-pub(crate) use crate::output::open::no_file;
-pub(crate) use crate::output::open::{Output, SharedOutput, is_full, lock};
+pub(crate) use crate::output::open::{Output, SharedOutput, is_full, lock, no_file};
 pub(crate) use crate::output::stamp::{KEY as STAMP_KEY, OVERSIZED_KEY, Standing, look as look_at};

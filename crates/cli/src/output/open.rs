@@ -23,8 +23,6 @@ pub(crate) struct Output {
     place: Place,
     /// Where longer lines go, if there is a limit.
     oversized: Option<Oversized>,
-    #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "only the host asks for it"))]
-    settings: OutputSettings,
     log: Log,
     looked: Instant,
     /// The disk was full when lines were written last.
@@ -65,13 +63,7 @@ impl Output {
             return Err(no_file(option));
         }
         let (log, looked) = (log.clone(), Instant::now());
-        Ok(Self { place, oversized, settings, log, looked, full: false, full_told: false })
-    }
-
-    /// An option that is set and speaks of a file, for whoever writes to none.
-    #[cfg(feature = "host")]
-    pub(crate) fn option_of_a_file(&self) -> Option<&'static str> {
-        self.settings.of_a_file()
+        Ok(Self { place, oversized, log, looked, full: false, full_told: false })
     }
 
     /// Why progress must not be recorded with this output, if so.

@@ -119,7 +119,7 @@ fn cause(kind: LossKind, why: &Why) -> (String, &'static str) {
             ),
             "tell Microsoft; `m365-audit verify` asks again",
         ),
-        LossKind::Output | LossKind::Unknown => (
+        LossKind::Output | LossKind::RecordsRejected | LossKind::Unknown => (
             "something, in a way that only a newer version knows".to_owned(),
             "run the version that has written the state",
         ),
@@ -183,6 +183,12 @@ pub(super) fn of_loss(known: &KnownLoss) -> Sentence {
                 counted(loss.count, "byte", "bytes")
             ));
             remedies.push("put them back, or have the time collected again: `m365-audit replay`");
+        }
+        LossKind::RecordsRejected => {
+            let records = counted(loss.count, "record", "records");
+            causes.push(format!("{records} refused for good by {name}"));
+            remedies
+                .push("look at its log, then have the time collected again: `m365-audit replay`");
         }
         kind => causes.push(format!("{} lost: {}", loss.count, kind.as_str())),
     }

@@ -5,39 +5,37 @@ use m365_audit_core::Level;
 
 use crate::exit::{COMPLETE, INCOMPLETE};
 use crate::run::last_words::losses_words;
-use crate::run::place::Place;
+use crate::run::place::{Place, RunSink, Whose};
 use crate::run::signals::Signals;
-use crate::run::sink::NdjsonSink;
 
-/// What the fleet writes to.
+/// What the fleet brings records to.
 #[derive(Debug)]
 struct Host(Place);
 
 impl FleetHost for Host {
-    type Sink = NdjsonSink;
+    type Sink = RunSink;
 
-    fn sink(&mut self, tenant: &Tenant, handle: Handle) -> NdjsonSink {
-        let Place { log, board, .. } = &self.0;
-        let place =
-            Place { log: log.of(&tenant.name), board: board.of(&tenant.name), ..self.0.clone() };
-        NdjsonSink::new(place, tenant.settings.config.envelope().clone(), handle)
+    fn sink(&mut self, tenant: &Tenant, handle: Handle) -> RunSink {
+        let config = &tenant.settings.config;
+        let whose = Whose { tenant_id: config.tenant_id(), name: Some(&tenant.name) };
+        self.0.sink(whose, config.envelope().clone(), handle)
     }
 
     fn left(&mut self, tenant: &str) {
-        self.0.board.leave(tenant);
+        self.0.people.board.leave(tenant);
     }
 
     fn log(&mut self, tenant: Option<&str>, level: Level, message: &str) {
         match tenant {
-            Some(tenant) => self.0.log.of(tenant).write(level, message),
-            None => self.0.log.write(level, message),
+            Some(tenant) => self.0.people.log.of(tenant).write(level, message),
+            None => self.0.people.log.write(level, message),
         }
     }
 }
 
 /// Collects all tenants, and answers the exit code.
 pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &Place) -> u8 {
-    let log = &place.log;
+    let log = &place.people.log;
     let failed = |problem: &str| {
         log.write(Level::Error, problem);
         INCOMPLETE
@@ -50,7 +48,7 @@ pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &P
     let reader = fleet.handle();
     let stop = move |grace| handle.shutdown(grace);
     let look_again = move || reader.look_again();
-    let signals = match Signals::watch(stop, look_again, Some(&place.output), log.clone()) {
+    let signals = match Signals::watch(stop, look_again, place.output(), log.clone()) {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("signals cannot be watched: {error}")),
     };
@@ -58,7 +56,7 @@ pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &P
         signals.raise_when_stdin_closes(log);
     }
     let outcome = fleet.run();
-    let losses = place.board.close();
+    let losses = place.people.board.close();
     let (code, level, message) = verdict(outcome, once, signals.came());
     let level = if losses > 0 { level.min(Level::Warn) } else { level };
     log.write(level, &format!("{message}{}", losses_words(losses)));

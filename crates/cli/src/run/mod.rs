@@ -1,36 +1,43 @@
-//! `m365-audit run`: collects into a file or stdout, as NDJSON.
+//! `m365-audit run`: collects into a file or stdout, as NDJSON, or to a receiver over a network.
 
 pub(crate) mod board;
+mod destination;
 mod last_words;
 mod many;
+mod network;
+mod people;
 mod place;
 pub(crate) mod progress;
 pub(crate) mod signals;
 mod sink;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::MultiProgress;
 use m365_audit_client::{Client, RunError, Settings};
-use m365_audit_core::{ConfigError, Level, Outcome, RawOptions};
+use m365_audit_core::{Level, Outcome, RawOptions};
+use m365_audit_sinks::{Couriers, Insistence, Patience, SinkOptions, Stop};
 
 use crate::arguments::{self, words};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::{Format, Log};
 use crate::output::Output;
-use crate::output_settings::OutputSettings;
 use crate::run::board::Board;
-use crate::run::place::Place;
+use crate::run::people::People;
+use crate::run::place::{Place, RunSink, Target, Whose};
 use crate::run::progress::Progress;
 use crate::run::signals::Signals;
-use crate::run::sink::NdjsonSink;
 use crate::sources::{self, Plan};
 
+pub(crate) use crate::run::destination::{Destination, logger};
 pub(crate) use crate::run::last_words::{INCOMPLETE_WORDS, losses_words};
+
+/// Connections to a receiver, if there are many tenants: the answers to one tenant's messages are
+/// waited for while another's are sent.
+const COURIERS_OF_MANY: usize = 4;
 
 const AFTER_HELP: &str = "\
 A flag comes before its variable, a variable before the file, the file before the default.
@@ -38,13 +45,18 @@ Without --db nothing is remembered: every start collects from lookback again.
 
 Example:
   export M365_AUDIT_CLIENT_SECRET=...
-  m365-audit run --tenant-id GUID --client-id GUID --db state.db --output audit.ndjson";
+  m365-audit run --tenant-id GUID --client-id GUID --db state.db --output audit.ndjson
+
+To whoever speaks OpenTelemetry, acknowledged (Fluent's forward protocol: --sink forward):
+  m365-audit run --config m365-audit.toml --db state.db --sink otlp \\
+      --otlp-endpoint https://otel.example:4318";
 
 pub(crate) fn command() -> Command {
     Command::new("run")
-        .about("Collect audit events as NDJSON, one record a line")
+        .about("Collect audit events: as NDJSON, by OTLP, or by Fluent's forward protocol")
         .after_help(AFTER_HELP)
         .args(args())
+        .args(arguments::sink_args())
         .args(arguments::output_args())
         .args(arguments::args())
 }
@@ -91,37 +103,67 @@ pub(crate) fn args() -> [Arg; 7] {
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let (log, progress) = shown(matches);
     log.warn_of_variables();
-    let opened = |raw: &RawOptions| open_output(matches, raw, &log);
-    let (plan, output) = match sources::plan(matches, opened) {
+    let opened = |raw: &RawOptions| Destination::open(matches, raw, &log);
+    let (plan, destination) = match sources::plan(matches, opened) {
         Ok(planned) => planned,
-        Err(report) => {
-            // Nothing can be told any more if stderr is gone.
-            drop(std::io::stderr().write_all(report.as_bytes()));
-            return MISCONFIGURED;
-        }
+        Err(report) => return refuse(&report),
     };
-    if let Err(refusal) = accept(&output, plan.has_db()) {
-        drop(std::io::stderr().write_all(refusal.as_bytes()));
-        return MISCONFIGURED;
-    }
     let once = matches.get_flag("once");
-    let output = Arc::new(Mutex::new(output));
-    let board = Board::new(progress, log.clone());
-    let stdin = matches.get_flag("stop-on-stdin-close");
-    let place = Place { output, once, stdin, log, board };
+    let people = People { board: Board::new(progress, log.clone()), log };
+    let target = match destination {
+        Destination::Lines(output) => {
+            if let Err(refusal) = accept(&output, plan.has_db()) {
+                return refuse(&refusal);
+            }
+            Target::Lines(Arc::new(Mutex::new(output)))
+        }
+        Destination::Network(sink) => match network(&sink, &plan, once, &people.log) {
+            Ok(target) => target,
+            Err(problem) => {
+                people.log.write(Level::Error, &problem);
+                return MISCONFIGURED;
+            }
+        },
+    };
+    let place = Place { target, once, stdin: matches.get_flag("stop-on-stdin-close"), people };
     match plan {
         Plan::One(settings) => one(*settings, once, &place),
         Plan::Many(file, tenants) => many::collect(file, tenants, once, &place),
     }
 }
 
+/// Nothing can be told any more if stderr is gone.
+fn refuse(report: &str) -> u8 {
+    drop(std::io::stderr().write_all(report.as_bytes()));
+    MISCONFIGURED
+}
+
+/// The couriers to a receiver.
+fn network(sink: &SinkOptions, plan: &Plan, once: bool, log: &Log) -> Result<Target, String> {
+    let couriers = match plan {
+        Plan::One(_) => 1,
+        Plan::Many(..) => COURIERS_OF_MANY,
+    };
+    let logger = logger(log);
+    let mut receivers = Vec::new();
+    while receivers.len() < couriers {
+        receivers.extend(sink.receiver(&logger).map_err(|error| error.to_string())?);
+    }
+    let insistence = Insistence { patience: Patience::default(), once, stop: Stop::new(), logger };
+    let couriers = Couriers::start(receivers, &insistence)
+        .map_err(|error| format!("no thread can be started: {error}"))?;
+    Ok(Target::Network { couriers, metadata: sink.metadata() })
+}
+
 fn one(mut settings: Settings, once: bool, place: &Place) -> u8 {
     settings.config = settings.config.once(once);
     let envelope = settings.config.envelope().clone();
-    match Client::open(settings, |handle| NdjsonSink::new(place.clone(), envelope, handle)) {
+    let tenant_id = settings.config.tenant_id().to_owned();
+    let whose = Whose { tenant_id: &tenant_id, name: None };
+    match Client::open(settings, |handle| place.sink(whose, envelope, handle)) {
         Ok(client) => collect(client, once, place),
         Err(error) => {
-            place.log.write(Level::Error, &error.to_string());
+            place.people.log.write(Level::Error, &error.to_string());
             INCOMPLETE
         }
     }
@@ -137,18 +179,6 @@ pub(crate) fn shown(matches: &ArgMatches) -> (Log, Progress) {
     (log, Progress::new(word("progress"), bars))
 }
 
-/// The file of `--output`, or stdout; by the options of output files.
-pub(crate) fn open_output(
-    matches: &ArgMatches,
-    raw: &RawOptions,
-    log: &Log,
-) -> Result<Output, Vec<ConfigError>> {
-    let settings = OutputSettings::parse(raw)?;
-    let path = matches.get_one::<PathBuf>("output");
-    let path = path.map(PathBuf::as_path).filter(|path| *path != Path::new("-"));
-    Output::open(path, settings, log).map_err(|error| vec![error])
-}
-
 /// Says what the output is; the report if it is of no use.
 pub(crate) fn accept(output: &Output, has_db: bool) -> Result<(), String> {
     if let Some(refusal) = output.refusal().filter(|_| has_db) {
@@ -158,13 +188,13 @@ pub(crate) fn accept(output: &Output, has_db: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
-    let log = &place.log;
+fn collect(mut client: Client<RunSink>, once: bool, place: &Place) -> u8 {
+    let log = &place.people.log;
     let handle = client.handle();
     let reader = client.handle();
     let stop = move |grace| handle.shutdown(grace);
     let look_again = move || reader.look_again();
-    let signals = match Signals::watch(stop, look_again, Some(&place.output), log.clone()) {
+    let signals = match Signals::watch(stop, look_again, place.output(), log.clone()) {
         Ok(signals) => signals,
         Err(error) => {
             log.write(Level::Error, &format!("signals cannot be watched: {error}"));
@@ -175,7 +205,7 @@ fn collect(mut client: Client<NdjsonSink>, once: bool, place: &Place) -> u8 {
         signals.raise_when_stdin_closes(log);
     }
     let result = if once { client.run() } else { client.run_until_shutdown() };
-    let losses = place.board.close();
+    let losses = place.people.board.close();
     let (code, level, message) = verdict(&result, once, signals.came(), losses);
     log.write(level, &message);
     code

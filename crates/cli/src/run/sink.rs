@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use m365_audit_client::{Handle, Sink, WebhookMetrics};
 use m365_audit_core::{
-    Batch, BatchId, Commit, Envelope, Level, LineWriter, Metrics, OutputShort, Stored,
+    Batch, BatchId, Commit, Envelope, Level, LineWriter, Metrics, MissingOutput, OutputShort,
+    Stored,
 };
 
 use crate::log::Log;
 use crate::output::{Memory, Missing, SharedOutput, is_full, lock};
 use crate::run::board::Board;
-use crate::run::place::Place;
+use crate::run::people::People;
 
 /// Lines are written when they are this many, or when nothing more comes for the moment. They are
 /// kept until they are safe, in case they have to be written again.
@@ -42,8 +43,14 @@ pub(crate) struct NdjsonSink {
 }
 
 impl NdjsonSink {
-    pub(crate) fn new(place: Place, envelope: Envelope, handle: Handle) -> Self {
-        let Place { output, once, log, board, .. } = place;
+    pub(super) fn new(
+        output: SharedOutput,
+        once: bool,
+        people: People,
+        envelope: Envelope,
+        handle: Handle,
+    ) -> Self {
+        let People { log, board } = people;
         Self {
             output,
             memory: Memory::new(),
@@ -97,7 +104,7 @@ impl NdjsonSink {
     /// What is missing is kept in the state, until somebody acknowledges it.
     fn tell(&self, missing: Option<Missing>) {
         if let Some(Missing { output, bytes }) = missing {
-            self.handle.output_short(OutputShort { output, missing_bytes: bytes });
+            self.handle.output_short(OutputShort { output, missing: MissingOutput::Bytes(bytes) });
         }
     }
 }

@@ -110,6 +110,9 @@ pub(super) fn loss_text(known: &KnownLoss) -> String {
         LossKind::Output => {
             format!("{} missing at the end of the output", counted(count, "byte", "bytes"))
         }
+        LossKind::RecordsRejected => {
+            format!("{} refused for good by the receiver", counted(count, "record", "records"))
+        }
         LossKind::Unknown => format!("{count}, in a way that only a newer version knows"),
     };
     let mut text = format!("{number}: ");

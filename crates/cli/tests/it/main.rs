@@ -10,7 +10,9 @@ mod credentials;
 #[cfg(feature = "host")]
 mod host;
 mod losses;
+mod network;
 mod output;
+mod recipes;
 mod records;
 mod report;
 mod rotation;

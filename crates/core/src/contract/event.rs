@@ -184,6 +184,15 @@ pub enum Event {
         /// How many bytes are missing.
         missing_bytes: u64,
     },
+    /// A receiver has refused records for good, among others that it took.
+    RecordsRejectedError {
+        /// The receiver.
+        output: Box<str>,
+        /// How many.
+        count: u64,
+        /// Why, in its words; may be empty.
+        said: Box<str>,
+    },
     /// The host lost batches that it had been given; they are collected again.
     BatchesReturned {
         /// How many.

@@ -30,6 +30,7 @@ impl Event {
             Self::LossesUnacknowledged { .. } => "LossesUnacknowledged",
             Self::LossesAcknowledged { .. } => "LossesAcknowledged",
             Self::OutputShortError { .. } => "OutputShortError",
+            Self::RecordsRejectedError { .. } => "RecordsRejectedError",
             Self::BatchesReturned { .. } => "BatchesReturned",
         }
     }
@@ -44,7 +45,8 @@ impl Event {
             | Self::TokensRejectedError { .. }
             | Self::CertificateExpiredError { .. }
             | Self::CertificateEarlyError { .. }
-            | Self::OutputShortError { .. } => Level::Error,
+            | Self::OutputShortError { .. }
+            | Self::RecordsRejectedError { .. } => Level::Error,
             Self::CredentialUnreadable { .. }
             | Self::CertificateExpiring { .. }
             | Self::Throttled { .. }

@@ -71,6 +71,9 @@ impl fmt::Display for Event {
             Self::OutputShortError { output, missing_bytes } => {
                 collector::output_short(f, output, *missing_bytes)
             }
+            Self::RecordsRejectedError { output, count, said } => {
+                collector::records_rejected(f, output, *count, said)
+            }
             Self::BatchesReturned { batches } => collector::batches_returned(f, *batches),
         }
     }

@@ -81,10 +81,40 @@ pub enum Input {
 /// there is what counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputShort {
-    /// What it is called: its path.
+    /// What it is called: its path, its address.
     pub output: Box<str>,
-    /// How many bytes are missing.
-    pub missing_bytes: u64,
+    /// What is missing.
+    pub missing: MissingOutput,
+}
+
+/// What an output does not have that counts as delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MissingOutput {
+    /// So many bytes of a file.
+    Bytes(u64),
+    /// Records that a receiver has refused for good.
+    Records {
+        /// How many.
+        count: u64,
+        /// Why, in its words; may be empty.
+        said: Box<str>,
+    },
+}
+
+impl OutputShort {
+    /// How it is told.
+    #[must_use]
+    pub fn event(self) -> Event {
+        let Self { output, missing } = self;
+        match missing {
+            MissingOutput::Bytes(missing_bytes) => {
+                Event::OutputShortError { output, missing_bytes }
+            }
+            MissingOutput::Records { count, said } => {
+                Event::RecordsRejectedError { output, count, said }
+            }
+        }
+    }
 }
 
 /// What the core wants done.

@@ -20,6 +20,8 @@ pub enum LossKind {
     EntriesDropped,
     /// Bytes of an output that count as delivered and are not there any more.
     Output,
+    /// Records that a receiver refused for good.
+    RecordsRejected,
     /// What a newer version knows of.
     #[serde(other)]
     Unknown,
@@ -37,6 +39,7 @@ impl LossKind {
             Self::RecordsWithheld => "records-withheld",
             Self::EntriesDropped => "entries-dropped",
             Self::Output => "output",
+            Self::RecordsRejected => "records-rejected",
             Self::Unknown => "unknown",
         }
     }
@@ -49,6 +52,7 @@ impl LossKind {
             | Self::RecordsDropped
             | Self::RecordsWithheld
             | Self::Output
+            | Self::RecordsRejected
             | Self::Unknown => false,
         }
     }
@@ -69,7 +73,7 @@ impl Causes {
         LossKind::Unknown,
     ];
 
-    /// The bit of a cause. An output's loss is of no hour.
+    /// The bit of a cause. What an output lacks is of no hour.
     const fn bit(kind: LossKind) -> u8 {
         match kind {
             LossKind::Gap => 1,
@@ -78,7 +82,7 @@ impl Causes {
             LossKind::RecordsDropped => 8,
             LossKind::RecordsWithheld => 16,
             LossKind::EntriesDropped => 32,
-            LossKind::Output | LossKind::Unknown => 64,
+            LossKind::Output | LossKind::RecordsRejected | LossKind::Unknown => 64,
         }
     }
 

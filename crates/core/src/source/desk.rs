@@ -12,7 +12,6 @@ use crate::contract::batch::{Batch, BatchId, ContentRef, Record};
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
 use crate::contract::io::{Output, OutputShort};
-use crate::contract::loss::LossKind;
 use crate::contract::metrics::Metrics;
 use crate::contract::request::{Operation, Request, RequestId};
 use crate::contract::state::{Changes, Commit, StateError, Stored};
@@ -361,16 +360,8 @@ impl Desk {
 
     /// An output has less than what counts as delivered.
     pub(crate) fn lose_output(&mut self, now: Now, short: OutputShort) {
-        let OutputShort { output, missing_bytes } = short;
-        self.lose(Loss {
-            feed: None,
-            kind: LossKind::Output,
-            created: None,
-            name: Some(output.clone()),
-            count: missing_bytes,
-            told: self.server_time(now),
-        });
-        self.tell(Event::OutputShortError { output, missing_bytes });
+        self.lose(Loss::of_output(&short, self.server_time(now)));
+        self.tell(short.event());
     }
 
     /// Somebody has acknowledged losses.

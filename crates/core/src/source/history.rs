@@ -424,7 +424,7 @@ impl History {
                 LossKind::RecordsDropped => row.records_dropped += count,
                 LossKind::RecordsWithheld => row.records_withheld += count,
                 LossKind::EntriesDropped => row.entries_dropped += count,
-                LossKind::Output | LossKind::Unknown => {}
+                LossKind::Output | LossKind::RecordsRejected | LossKind::Unknown => {}
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::base::interval::Interval;
 use crate::base::time::Utc;
 use crate::contract::batch::ContentRef;
 use crate::contract::feed::Feed;
+use crate::contract::io::{MissingOutput, OutputShort};
 use crate::contract::loss::LossKind;
 use crate::contract::state::{self, Changes, Commit, StateError, Stored};
 
@@ -42,7 +43,7 @@ pub struct Loss {
     pub kind: LossKind,
     /// When the content was created: start, and end, exclusive. `None` if that is not known.
     pub created: Option<(Utc, Utc)>,
-    /// The id of the blob or the path of the output; `None` for several.
+    /// The id of the blob, the path or address of the output; `None` for several.
     pub name: Option<Box<str>>,
     /// How many: blobs, records, entries, bytes of an output; of time, how many intervals.
     pub count: u64,
@@ -68,6 +69,17 @@ impl Loss {
             count,
             told,
         }
+    }
+
+    /// What an output does not have.
+    #[must_use]
+    pub fn of_output(short: &OutputShort, told: Utc) -> Self {
+        let (kind, count) = match short.missing {
+            MissingOutput::Bytes(bytes) => (LossKind::Output, bytes),
+            MissingOutput::Records { count, .. } => (LossKind::RecordsRejected, count),
+        };
+        let name = Some(short.output.clone());
+        Self { feed: None, kind, created: None, name, count, told }
     }
 
     fn interval(&self) -> Option<Interval> {
@@ -113,6 +125,7 @@ impl Loss {
             | LossKind::RecordsWithheld
             | LossKind::EntriesDropped
             | LossKind::Output
+            | LossKind::RecordsRejected
             | LossKind::Unknown => self.count.saturating_add(other.count),
         };
         Self {

@@ -1,8 +1,8 @@
 //! What was lost stays a hole in what the state says, until somebody acknowledges it.
 
 use m365_audit_core::{
-    Acknowledgement, Input, LaneSummary, LossKind, Outcome, OutputShort, Stored, Utc, Why,
-    acknowledge, losses, summarize,
+    Acknowledgement, Input, LaneSummary, LossKind, MissingOutput, Outcome, OutputShort, Stored,
+    Utc, Why, acknowledge, losses, summarize,
 };
 
 use crate::bench::{Answer, Bench, DAY, HOUR, MIN, T0, healthy, record};
@@ -141,7 +141,7 @@ fn an_output_that_was_cut_is_told_and_remembered() {
     let mut bench = Bench::new(&[("lookback", "2h")], Stored::new(), T0);
     bench.input(Input::OutputShort(OutputShort {
         output: "/var/log/\u{e4}udit.ndjson".into(),
-        missing_bytes: 4_711,
+        missing: MissingOutput::Bytes(4_711),
     }));
     bench.run(T0 + MIN, &mut calm);
     assert!(bench.loud()[0].contains("udit.ndjson is 4711 bytes shorter"), "{:?}", bench.loud());
@@ -149,4 +149,23 @@ fn an_output_that_was_cut_is_told_and_remembered() {
     assert_eq!((known[0].loss.kind, known[0].loss.count), (LossKind::Output, 4_711));
     assert_eq!(known[0].loss.name.as_deref(), Some("/var/log/\u{e4}udit.ndjson"));
     assert!(bench.stored.iter().all(|(key, value)| key.is_ascii() && value.is_ascii()));
+}
+
+#[test]
+fn records_that_a_receiver_refused_are_told_and_add_up() {
+    let mut calm = |now, request: &_| healthy(now, request, &[], || Answer::ok("[]"));
+    let mut bench = Bench::new(&[("lookback", "2h")], Stored::new(), T0);
+    for (count, said) in [(2, "too old"), (3, "")] {
+        let missing = MissingOutput::Records { count, said: said.into() };
+        let output = "otlp to https://otel.example/v1/logs".into();
+        bench.input(Input::OutputShort(OutputShort { output, missing }));
+    }
+    bench.run(T0 + MIN, &mut calm);
+    let told = "otlp to https://otel.example/v1/logs: 2 records were refused for good, and are \
+                dropped: \"too old\"; remedy: ";
+    assert!(bench.loud()[0].contains(told), "{:?}", bench.loud());
+    assert!(bench.loud()[1].contains("3 records were refused for good"), "{:?}", bench.loud());
+    let known = losses(&bench.stored).unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!((known[0].loss.kind, known[0].loss.count), (LossKind::RecordsRejected, 5));
 }

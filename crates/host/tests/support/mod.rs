@@ -44,7 +44,8 @@ impl Sink for Kept {
         self.attempts += 1;
         let failure = self.failures.iter().find(|(attempt, _)| *attempt == self.attempts);
         if let Some((_, passing)) = failure {
-            return Err(SinkError { message: "told to fail".into(), passing: *passing });
+            let error = SinkError::passing("told to fail");
+            return Err(SinkError { passing: *passing, ..error });
         }
         self.lines.extend(lines.ndjson.lines().map(ToOwned::to_owned));
         Ok(())

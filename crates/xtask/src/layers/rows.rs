@@ -17,7 +17,7 @@ pub(super) struct Layered {
     pub(super) exceptions: &'static [&'static str],
 }
 
-pub(super) const CRATES: [Layered; 6] = [CORE, CLIENT, HOST, CLI, SDK, SIM];
+pub(super) const CRATES: [Layered; 7] = [CORE, CLIENT, SINKS, HOST, CLI, SDK, SIM];
 
 const CORE: Layered = Layered {
     name: "core",
@@ -67,12 +67,25 @@ const CLIENT: Layered = Layered {
     exceptions: &[],
 };
 
+const SINKS: Layered = Layered {
+    name: "sinks",
+    rows: &[
+        &["lines", "logger", "stop"],
+        &["receiver"],
+        &["forward", "insistence", "otlp"],
+        &["couriers", "options"],
+    ],
+    sources: &[],
+    list_of_sources: "",
+    exceptions: &[],
+};
+
 const HOST: Layered = Layered {
     name: "host",
     rows: &[
-        &["bindings", "limits", "logger", "stop"],
+        &["bindings", "limits"],
         &["allow", "sink", "state", "stdio"],
-        &["forward", "http"],
+        &["http"],
         &["sandbox", "settings"],
         &["component"],
         &["guest"],

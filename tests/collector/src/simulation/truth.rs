@@ -98,6 +98,7 @@ fn is_invented(hole: &Hole, kind: LossKind, now_ms: i64, expires_ms: Option<i64>
         LossKind::RecordsDropped
         | LossKind::RecordsWithheld
         | LossKind::Output
+        | LossKind::RecordsRejected
         | LossKind::Unknown => true,
         LossKind::EntriesDropped => false,
     }

@@ -73,7 +73,7 @@ impl Sink for Taking {
     async fn deliver(&mut self, lines: Lines<'_>) -> Result<(), SinkError> {
         self.batches += 1;
         if self.fails_at == Some(self.batches) {
-            return Err(SinkError { message: "the process ends here".into(), passing: false });
+            return Err(SinkError::lasting("the process ends here"));
         }
         self.records.extend(lines.ndjson.lines().map(|line| line.as_bytes().to_vec()));
         Ok(())

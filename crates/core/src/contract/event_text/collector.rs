@@ -49,6 +49,22 @@ pub(super) fn output_short(
     )
 }
 
+pub(super) fn records_rejected(
+    f: &mut fmt::Formatter<'_>,
+    output: &str,
+    count: u64,
+    said: &str,
+) -> fmt::Result {
+    write!(f, "{output}: {count} records were refused for good, and are dropped")?;
+    if !said.is_empty() {
+        write!(f, ": {said:?}")?;
+    }
+    f.write_str(
+        "; remedy: look at the receiver's limits and its log, then have the time collected again: \
+         `m365-audit replay`",
+    )
+}
+
 pub(super) fn batches_returned(f: &mut fmt::Formatter<'_>, batches: u64) -> fmt::Result {
     write!(f, "the host lost {batches} batches; collecting them again")
 }

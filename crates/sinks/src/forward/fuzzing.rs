@@ -6,7 +6,7 @@ use rmpv::Value;
 use super::events::Events;
 use super::handshake::{Handshake, Helo};
 use super::message;
-use crate::sink::Lines;
+use crate::lines::{Flow, Lines};
 
 /// The first message of `bytes` and its length; `None` if more is needed.
 ///
@@ -42,8 +42,9 @@ pub fn shake_hands(
 /// The system gives no random numbers.
 #[must_use]
 pub fn encode(ndjson: &str, count: u32) -> (String, Vec<u8>) {
-    let mut events = Events::new("audit", &Envelope::bare());
-    events.encode(Lines { ndjson, count }).expect("random numbers");
+    let mut events = Events::new("audit");
+    let flow = Flow::new("t", None, &Envelope::bare());
+    events.encode(&flow, Lines { ndjson, count }).expect("random numbers");
     let chunk = events.chunk();
     (chunk.id.clone(), chunk.bytes.clone())
 }

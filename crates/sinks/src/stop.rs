@@ -1,4 +1,4 @@
-//! How a running host is asked to end, from any thread.
+//! How who insists, or a running host, is asked to end, from any thread.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// Asks a [`Host`](crate::Host) to end. Clones ask the same host.
+/// Asks whoever works for long to end. Clones ask the same one.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Sender<Option<Instant>>);
 
 impl Stop {
-    pub(crate) fn new() -> Self {
+    /// Nobody has asked yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self(watch::Sender::new(None))
     }
 
@@ -30,18 +32,19 @@ impl Stop {
     }
 
     /// Whether somebody has asked.
-    pub(crate) fn is_asked(&self) -> bool {
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
         self.0.borrow().is_some()
     }
 
     /// Waits until somebody asks.
-    pub(crate) async fn asked(&self) {
+    pub async fn asked(&self) {
         // The sender is held here, so that the channel stays open.
         let _ = self.0.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Waits until somebody has asked and the grace is over.
-    pub(crate) async fn over(&self) {
+    pub async fn over(&self) {
         let mut asked = self.0.subscribe();
         loop {
             let at = *asked.borrow_and_update();
@@ -59,11 +62,14 @@ impl Stop {
     }
 }
 
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Does `work`; gives it up, with `None`, once `stop` comes first.
-pub(crate) async fn unless<T>(
-    stop: impl Future<Output = ()>,
-    work: impl Future<Output = T>,
-) -> Option<T> {
+pub async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
     let (mut stop, mut work) = (pin!(stop), pin!(work));
     poll_fn(|context| {
         if let Poll::Ready(done) = work.as_mut().poll(context) {

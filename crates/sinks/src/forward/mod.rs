@@ -14,52 +14,40 @@ mod handshake;
 mod message;
 mod options;
 
-use m365_audit_core::{Envelope, Level};
+use m365_audit_core::Level;
 
 use self::connection::{Connection, Connector, ForwardError};
 use self::events::Events;
 use self::options::is_this_machine;
+use crate::lines::{Flow, Lines};
 use crate::logger::Logger;
-use crate::sink::{Lines, Sink, SinkError};
+use crate::receiver::{Answer, Receiver, SinkError, Taken};
 
 pub use self::options::{ForwardOptions, User};
 
 /// Sends records as events, and waits until they are acknowledged.
 #[derive(Debug)]
-pub struct ForwardSink {
+pub struct Forward {
+    name: Box<str>,
     connector: Connector,
     events: Events,
     connection: Option<Connection>,
     logger: Logger,
 }
 
-impl ForwardSink {
-    /// Prepares everything; connects only when there is something to send. `envelope`:
-    /// the form in which lines hold their records.
+impl Forward {
+    /// Prepares everything; connects only when there is something to send.
     ///
     /// # Errors
     /// The TLS settings cannot be used.
-    pub fn new(
-        options: ForwardOptions,
-        envelope: &Envelope,
-        logger: Logger,
-    ) -> Result<Self, SinkError> {
-        let events = Events::new(&options.tag, envelope);
+    pub fn new(options: ForwardOptions, logger: Logger) -> Result<Self, SinkError> {
+        let events = Events::new(&options.tag);
+        let name = format!("forward to {}", options.address).into();
         if let Some(risk) = risk(&options) {
             logger.log(Level::Warn, &risk);
         }
-        let connector =
-            Connector::new(options).map_err(|message| SinkError { message, passing: false })?;
-        Ok(Self { connector, events, connection: None, logger })
-    }
-
-    /// Connects and shakes hands, and sends nothing: for a try of the configuration.
-    ///
-    /// # Errors
-    /// What is in the way.
-    pub async fn check(&mut self) -> Result<(), SinkError> {
-        self.connection = Some(self.connector.connect().await.map_err(passing)?);
-        Ok(())
+        let connector = Connector::new(options).map_err(SinkError::lasting)?;
+        Ok(Self { name, connector, events, connection: None, logger })
     }
 
     /// Sends the chunk that is ready over one connection.
@@ -75,19 +63,33 @@ impl ForwardSink {
     }
 }
 
-impl Sink for ForwardSink {
-    async fn deliver(&mut self, lines: Lines<'_>) -> Result<(), SinkError> {
-        self.events.encode(lines)?;
-        let reused = self.connection.is_some();
-        match self.attempt().await {
-            Ok(()) => Ok(()),
-            // Receivers close what was idle for a while; that is nobody's fault.
-            Err(error) if reused => {
-                self.logger.log(Level::Debug, &format!("{error}; connecting anew"));
-                self.attempt().await.map_err(passing)
+impl Receiver for Forward {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn deliver<'a>(&'a mut self, flow: &'a Flow, lines: Lines<'a>) -> Answer<'a, Taken> {
+        Box::pin(async move {
+            self.events.encode(flow, lines)?;
+            let reused = self.connection.is_some();
+            match self.attempt().await {
+                Ok(()) => Ok(Taken::default()),
+                // Receivers close what was idle for a while; that is nobody's fault.
+                Err(error) if reused => {
+                    self.logger.log(Level::Debug, &format!("{error}; connecting anew"));
+                    self.attempt().await.map(|()| Taken::default()).map_err(passing)
+                }
+                Err(error) => Err(passing(error)),
             }
-            Err(error) => Err(passing(error)),
-        }
+        })
+    }
+
+    /// Connects and shakes hands.
+    fn check(&mut self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.connection = Some(self.connector.connect().await.map_err(passing)?);
+            Ok(())
+        })
     }
 }
 
@@ -110,5 +112,5 @@ fn risk(options: &ForwardOptions) -> Option<String> {
 }
 
 fn passing(error: ForwardError) -> SinkError {
-    SinkError { message: error.to_string(), passing: true }
+    SinkError::passing(error.to_string())
 }

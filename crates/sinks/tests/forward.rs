@@ -12,8 +12,8 @@ use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
 use fluent_bit_plugin_harness::until;
 use m365_audit_client::{Runtime, read_roots};
 use m365_audit_core::{Envelope, Level, Secret};
-use m365_audit_host::forward::{ForwardOptions, ForwardSink, User};
-use m365_audit_host::{Lines, Logger, Sink, SinkError};
+use m365_audit_sinks::forward::{Forward, ForwardOptions, User};
+use m365_audit_sinks::{Flow, Lines, Logger, Receiver, SinkError, Taken};
 use m365_audit_test_support::peer::{self, Behaviour, Manners, Peer};
 
 const KEY: &str = "correct horse battery staple";
@@ -41,18 +41,23 @@ fn with_key(address: &str, key: &str) -> ForwardOptions {
 
 /// A sink, and a thread to run it on.
 struct Sender {
-    sink: ForwardSink,
+    sink: Forward,
+    flow: Flow,
     runtime: Runtime,
 }
 
 impl Sender {
     fn new(options: ForwardOptions) -> Self {
-        let sink = ForwardSink::new(options, &Envelope::bare(), Logger::new(|_, _| {})).unwrap();
-        Self { sink, runtime: Runtime::new().unwrap() }
+        let sink = Forward::new(options, Logger::new(|_, _| {})).unwrap();
+        let flow = Flow::new("t", None, &Envelope::bare());
+        Self { sink, flow, runtime: Runtime::new().unwrap() }
     }
 
     fn send(&mut self) -> Result<(), SinkError> {
-        self.runtime.block_on(self.sink.deliver(Lines { ndjson: NDJSON, count: 2 }))
+        let lines = Lines { ndjson: NDJSON, count: 2 };
+        let taken = self.runtime.block_on(self.sink.deliver(&self.flow, lines))?;
+        assert_eq!(taken, Taken::default());
+        Ok(())
     }
 
     #[track_caller]
@@ -178,7 +183,7 @@ fn what_somebody_on_the_way_could_forge_is_told_at_warn() {
         let logger = Logger::new(move |level, line| {
             lines.send((level, line.to_owned())).unwrap();
         });
-        drop(ForwardSink::new(options, &Envelope::bare(), logger).unwrap());
+        drop(Forward::new(options, logger).unwrap());
         heard.iter().collect::<Vec<_>>()
     };
     for (change, option) in [
