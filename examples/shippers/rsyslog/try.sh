@@ -1,14 +1,10 @@
 #!/bin/sh
-# rsyslog reads what is collected from the simulator, until all has arrived. Needs jq.
-#   try.sh RSYSLOGD M365_AUDIT M365_SIM
-set -eu
-rsyslogd=$1
-program=$2
-simulator=$3
-. "$(dirname "$0")/../simulator.sh"
-sed "s|/var/log/m365|$folder|; s|/var/spool/rsyslog|$folder|" "$(dirname "$0")/rsyslog.conf" \
-    >"$folder/rsyslog.conf"
-"$rsyslogd" -n -f "$folder/rsyslog.conf" -i "$folder/pid" &
-pids="$pids $!"
-"$program" run --once --db "$folder/state.db" --output "$folder/audit.ndjson"
-arrived
+# Needs: rsyslogd jq
+# rsyslog reads what is collected from the simulator, until all has arrived.
+. "$(dirname "$0")/../../recipe.sh"
+published
+sed "s|/var/log/m365|$STATE|; s|/var/spool/rsyslog|$STATE|" "$here/rsyslog.conf" >"$STATE/rsyslog.conf"
+beside rsyslog rsyslogd -n -f "$STATE/rsyslog.conf" -i "$STATE/pid"
+run_once --output "$STATE/audit.ndjson"
+until_so cmp -s "$STATE/audit.ndjson" "$STATE/received.ndjson"
+arrives "$STATE/received.ndjson"

@@ -1,14 +1,11 @@
 #!/bin/sh
-# syslog-ng reads what is collected from the simulator, until all has arrived. Needs jq.
-#   try.sh SYSLOG_NG M365_AUDIT M365_SIM
-set -eu
-syslog_ng=$1
-program=$2
-simulator=$3
-. "$(dirname "$0")/../simulator.sh"
-sed "s|/var/log/m365|$folder|" "$(dirname "$0")/syslog-ng.conf" >"$folder/syslog-ng.conf"
-"$program" run --once --db "$folder/state.db" --output "$folder/audit.ndjson"
-"$syslog_ng" --foreground --no-caps --cfgfile "$folder/syslog-ng.conf" \
-    --persist-file "$folder/persist" --pidfile "$folder/pid" --control "$folder/control" &
-pids="$pids $!"
-arrived
+# Needs: syslog-ng jq
+# syslog-ng reads what is collected from the simulator, until all has arrived.
+. "$(dirname "$0")/../../recipe.sh"
+published
+sed "s|/var/log/m365|$STATE|" "$here/syslog-ng.conf" >"$STATE/syslog-ng.conf"
+run_once --output "$STATE/audit.ndjson"
+beside syslog-ng syslog-ng --foreground --no-caps --cfgfile "$STATE/syslog-ng.conf" \
+    --persist-file "$STATE/persist" --pidfile "$STATE/pid" --control "$STATE/control"
+until_so cmp -s "$STATE/audit.ndjson" "$STATE/received.ndjson"
+arrives "$STATE/received.ndjson"
