@@ -1,4 +1,5 @@
-//! What an output writes to, and how it is opened: a regular file, or what cannot be looked at again.
+//! What an output writes to, and how it is opened: a regular file, or what cannot be looked at
+//! again.
 
 use std::fs;
 use std::io::{self, ErrorKind};

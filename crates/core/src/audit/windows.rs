@@ -408,11 +408,10 @@ impl Windows {
             self.next_fresh = self.list_not_before;
             (self.list_failures, wait)
         } else {
-            let tries = run.tries.saturating_add(1);
-            let again = desk.backoff(ASIDE_RETRY_BASE, ASIDE_RETRY_MAX, tries);
+            let rest = desk.backoff(ASIDE_RETRY_BASE, ASIDE_RETRY_MAX, run.tries.saturating_add(1));
             let whole_lane = self.list_failures > 0;
             let (failures, changed) =
-                self.older.fail(&run, refused, whole_lane, now + again, server_now);
+                self.older.fail(&run, refused, whole_lane, now + rest, server_now);
             if changed {
                 coverage.note_changed();
             }

@@ -90,8 +90,8 @@ pub struct Metric {
     slot: Slot,
 }
 
-/// Where the numbers of a metric are. How they are written, and what they say, stands apart: whoever
-/// only counts has no use for it.
+/// Where the numbers of a metric are. How they are written, and what they say, stands apart:
+/// whoever only counts has no use for it.
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Collector(fn(&Metrics) -> f64),

@@ -189,16 +189,15 @@ impl Book {
     }
 
     fn write(&mut self, feed: Feed, all: bool, changes: &mut Changes) {
-        let rows = &mut self.rows;
         self.open.retain(|&(hour, part), Open { row, due }| {
             if !(all || *due) {
                 return true;
             }
             let value = row.encode();
             if row.closed {
-                rows.remove(&(hour, part));
+                self.rows.remove(&(hour, part));
             } else {
-                rows.insert((hour, part), value.as_str().into());
+                self.rows.insert((hour, part), value.as_str().into());
             }
             changes.put(row_key(feed, hour, part), value);
             false
@@ -352,9 +351,8 @@ impl History {
         let name = feed;
         let Some(feed) = self.feed(feed) else { return };
         let first = (hour_of(moment) + 1, 0);
-        let rows = feed.rows.since(&first).iter().map(|(key, _)| *key);
-        let open = feed.open.since(&first).iter().map(|(key, _)| *key);
-        let mut gone: Vec<_> = rows.chain(open).collect();
+        let keys = feed.rows.keys_since(&first).chain(feed.open.keys_since(&first));
+        let mut gone: Vec<_> = keys.copied().collect();
         gone.retain(|(hour, part)| feed.row_now(*hour, *part).is_uncounted());
         for (hour, part) in gone {
             feed.open.remove(&(hour, part));
