@@ -46,6 +46,7 @@ fn schema() -> Value {
 mod tests {
     use super::*;
     use crate::settings::Settings;
+    use serde_json::json;
 
     #[test]
     fn the_schema_has_the_options_of_the_core_and_no_other() {
