@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::log::now;
 
-pub(crate) const FORMS: &str = "a time like 2026-11-20 or 2026-11-20T08:00:00Z (UTC), how long ago as 90m, 3h \
-                     or 2d, or now";
+pub(crate) const FORMS: &str = "a time like 2026-11-20 or 2026-11-20T08:00:00Z (UTC), how long ago \
+                                as 90m, 3h or 2d, or now";
 
 /// `--since` and `--until`.
 pub(crate) fn args() -> [Arg; 2] {
