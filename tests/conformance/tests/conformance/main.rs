@@ -74,6 +74,19 @@ fn a_clean_world_with_both_sources_is_collected_alike() {
     check(&World::new(sim).with_activities());
 }
 
+/// Nested, with a field beside the record and metadata behind it.
+const ENVELOPE: &[(&str, &str)] = &[
+    ("record_key", "o365audit"),
+    ("add_fields", "integration=o365"),
+    ("metadata", "record"),
+    ("metadata_key", "audit"),
+];
+
+#[test]
+fn records_in_an_envelope_are_collected_alike() {
+    check(&World::new(history(6)).with_activities().in_envelope(ENVELOPE));
+}
+
 #[test]
 fn a_world_with_the_faults_of_the_field_is_collected_alike() {
     let mut faults = FaultPlan::field();

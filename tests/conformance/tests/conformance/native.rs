@@ -1,9 +1,9 @@
 //! The native client, on loopback.
 
 use m365_audit_client::{Client, RunError, Settings, Sink};
-use m365_audit_core::{Batch, BatchId, Level, Outcome};
+use m365_audit_core::{Batch, BatchId, Level, LineWriter, Outcome};
 
-use crate::world::{Collected, World};
+use crate::world::{Collected, World, records_of};
 
 /// Collects to the end, into a state file.
 pub(crate) fn collect(world: &World) -> Collected {
@@ -18,7 +18,10 @@ pub(crate) fn collect(world: &World) -> Collected {
         let mut settings = Settings::parse(&options).unwrap();
         settings.config = settings.config.once(true);
         let (db, tenant) = (settings.native.db.clone(), settings.config.tenant_id().to_owned());
-        let taking = Taking { records: Vec::new(), batches: 0, fails_at, given: Vec::new() };
+        let writer = LineWriter::new(settings.config.envelope().clone());
+        let writer = (!world.envelope.is_empty()).then_some(writer);
+        let taking =
+            Taking { writer, records: Vec::new(), batches: 0, fails_at, given: Vec::new() };
         let mut client = Client::open(settings, |_| taking).unwrap();
         let result = client.run();
         records.append(&mut client.sink().records);
@@ -38,6 +41,7 @@ pub(crate) fn collect(world: &World) -> Collected {
 
 /// Takes batches, all but one.
 struct Taking {
+    writer: Option<LineWriter>,
     records: Vec<Vec<u8>>,
     batches: usize,
     fails_at: Option<usize>,
@@ -50,7 +54,7 @@ impl Sink for Taking {
         if self.fails_at == Some(self.batches) {
             anyhow::bail!("the process ends here");
         }
-        self.records.extend(batch.records.iter().map(|record| record.raw.to_vec()));
+        self.records.extend(records_of(&batch, self.writer.as_mut()));
         self.given.push(batch.id);
         Ok(())
     }

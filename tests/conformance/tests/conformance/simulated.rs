@@ -1,9 +1,9 @@
 //! The driver in virtual time: no socket, no clock, no thread.
 
-use m365_audit_core::{Collector, Config, Outcome};
+use m365_audit_core::{Collector, Config, LineWriter, Outcome};
 use m365_audit_world::{Chunks, End, Habits, Passing, START_MS, Setting, World as Virtual};
 
-use crate::world::{Collected, World};
+use crate::world::{Collected, World, records_of};
 
 /// The longest chunk of a body.
 const CHUNK_BYTES_MAX: u64 = 16_384;
@@ -21,6 +21,8 @@ pub(crate) fn collect(world: &World) -> Collected {
         habits: Habits { refuses: world.fails_at, ..Habits::from(0) },
         ..Setting::calm(START_MS, world.sim.seed)
     });
+    let writer = LineWriter::new(config.envelope().clone());
+    let mut writer = (!world.envelope.is_empty()).then_some(writer);
     let (mut records, mut refused) = (Vec::new(), false);
     loop {
         let (seed, now) = (around.draw(), around.now());
@@ -28,7 +30,7 @@ pub(crate) fn collect(world: &World) -> Collected {
             Collector::new(config.clone(), &around.stored, seed.into(), now).unwrap();
         let mut watch = |_: &Virtual, passing: Passing<'_>| {
             if let Passing::Batch(batch) = passing {
-                records.extend(batch.records.iter().map(|record| record.raw.to_vec()));
+                records.extend(records_of(batch, writer.as_mut()));
             }
             Ok(())
         };

@@ -1,6 +1,6 @@
 //! One world and what is asked of it: the same for every driver.
 
-use m365_audit_core::RawOptions;
+use m365_audit_core::{Batch, LineWriter, RawOptions};
 use m365_audit_world::START_MS;
 use m365_sim::{ContentType, Listen, Microsoft, Server, SimConfig};
 
@@ -10,6 +10,8 @@ pub(crate) const BATCH_BYTES: u32 = 20_000;
 pub(crate) struct World {
     pub(crate) sim: SimConfig,
     pub(crate) activities: bool,
+    /// What stands around and behind records, as options say it.
+    pub(crate) envelope: &'static [(&'static str, &'static str)],
     /// The batch that the host does not take, and after which a new process goes on.
     pub(crate) fails_at: Option<usize>,
 }
@@ -19,6 +21,7 @@ pub(crate) struct Truth {
     pub(crate) microsoft: Microsoft,
     pub(crate) history_ms: i64,
     pub(crate) activities: bool,
+    pub(crate) in_envelope: bool,
 }
 
 /// What a driver has collected.
@@ -30,12 +33,21 @@ pub(crate) struct Collected {
 
 impl World {
     pub(crate) const fn new(sim: SimConfig) -> Self {
-        Self { sim, activities: false, fails_at: None }
+        Self { sim, activities: false, envelope: &[], fails_at: None }
     }
 
     /// Collects Defender's activities, too.
     pub(crate) const fn with_activities(mut self) -> Self {
         self.activities = true;
+        self
+    }
+
+    /// Records leave in this envelope; `inside` of [`Truth`] takes them out again.
+    pub(crate) const fn in_envelope(
+        mut self,
+        envelope: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        self.envelope = envelope;
         self
     }
 
@@ -55,7 +67,9 @@ impl World {
     #[allow(clippy::cast_possible_truncation, reason = "some days")]
     pub(crate) fn truth(&self) -> Truth {
         let history_ms = (self.sim.days * 86_400_000.0) as i64;
-        Truth { microsoft: self.microsoft(), history_ms, activities: self.activities }
+        let in_envelope = !self.envelope.is_empty();
+        let (microsoft, activities) = (self.microsoft(), self.activities);
+        Truth { microsoft, history_ms, activities, in_envelope }
     }
 
     /// The options of the core; `url` is the server's, if there is one.
@@ -73,6 +87,7 @@ impl World {
         set("batch_bytes", &BATCH_BYTES.to_string());
         // Faults that never answer cost this long.
         set("request_timeout", "3s");
+        self.envelope.iter().for_each(|(name, value)| set(name, value));
         if self.activities {
             set("source", "management_activity, cloud_app_activities");
             set("activities_lookback", "2d");
@@ -86,4 +101,14 @@ impl World {
         }
         options
     }
+}
+
+/// The records of a batch as they are, or as lines.
+pub(crate) fn records_of(batch: &Batch, writer: Option<&mut LineWriter>) -> Vec<Vec<u8>> {
+    let Some(writer) = writer else {
+        return batch.records.iter().map(|record| record.raw.to_vec()).collect();
+    };
+    let mut lines = Vec::new();
+    writer.write(batch, &mut lines);
+    lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
 }
