@@ -132,6 +132,7 @@ impl<S: Sink> Driver<'_, S> {
     /// Stores what was handed over. Other tenants go on meanwhile.
     async fn store(&mut self) -> Result<(), RunError> {
         let Some(mut commit) = self.uncommitted.take() else { return Ok(()) };
+        self.show_counts();
         self.sink.stamp(&mut commit);
         let news = self.status.map(|_| HistoryNews::of(&commit));
         self.store.committed(commit).await.map_err(RunError::Store)?;
@@ -153,6 +154,7 @@ impl<S: Sink> Driver<'_, S> {
         inputs
             .extend(self.flushed.drain(..).filter_map(|id| inbox.inward(id)).map(Input::Delivered));
         self.sink.metrics(metrics);
+        self.show_counts();
         self.status.iter().for_each(|status| status.show(metrics));
         if let Some(webhook) = self.webhook {
             let metrics = webhook.metrics();
@@ -181,6 +183,12 @@ impl<S: Sink> Driver<'_, S> {
             Some(at) if at <= Instant::now() => Err(RunError::Stopped),
             _ => Ok(()),
         }
+    }
+
+    /// Shows what the sink counts.
+    fn show_counts(&self) {
+        let counts = self.sink.counts();
+        self.status.iter().for_each(|status| status.sink(counts.oversized, counts.rejected));
     }
 
     /// Whether somebody wants hours once more, or has acknowledged losses, beside this process:

@@ -83,7 +83,7 @@ pub use restart::RestartPause;
 pub use roots::read_roots;
 pub use runtime::Runtime;
 pub use settings::{NativeOptions, Settings, drop_unused, in_order};
-pub use sink::{SINK_KEYS, Sink};
+pub use sink::{SINK_KEYS, Sink, SinkCounts};
 pub use status::{HistoryNews, LastWeek, STATUS_METRICS, Slot, Status, StatusError, StatusOptions};
 pub use store::{
     Copied, DbOptions, DbState, Store, StoreError, Tally, Written, amend, backup, inspect,

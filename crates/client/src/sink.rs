@@ -7,6 +7,15 @@ use crate::webhook::WebhookMetrics;
 /// What the keys begin with that a sink keeps in the state. The core leaves them alone.
 pub const SINK_KEYS: &str = "sink/";
 
+/// What a sink has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkCounts {
+    /// Records that were longer than a line of the output may be, and went to the file beside it.
+    pub oversized: u64,
+    /// Records that a receiver refused for good.
+    pub rejected: u64,
+}
+
 /// Takes what a [`Client`](crate::Client) collects. All calls come from the thread that runs it.
 pub trait Sink {
     /// A run begins from this state. What [`Sink::stamp`] has put into it can be compared with what
@@ -55,6 +64,11 @@ pub trait Sink {
     /// Shows where the collector stands. Called whenever it waits, and at least once a second, or of
     /// one among thousands every ten seconds: must be cheap. Default: nothing.
     fn metrics(&mut self, _metrics: &Metrics) {}
+
+    /// What the sink itself counts. Asked as often as [`Sink::metrics`]. Default: nothing.
+    fn counts(&self) -> SinkCounts {
+        SinkCounts::default()
+    }
 
     /// Shows which calls the webhook has had, as often as [`Sink::metrics`], if there is a webhook.
     /// Counts over all runs of the client. Default: nothing.

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -42,9 +42,18 @@ pub struct Parcel {
     pub round: Round,
 }
 
-/// The runs of one collector: what is of an earlier one is not carried any more.
+/// The runs of one collector: what is of an earlier one, or of one that has failed, is not carried
+/// any more.
 #[derive(Clone, Debug, Default)]
-pub struct Rounds(Arc<AtomicU64>);
+pub struct Rounds(Arc<Present>);
+
+/// The run that is under way.
+#[derive(Debug, Default)]
+struct Present {
+    number: AtomicU64,
+    /// Why its records are not taken, however often they are sent.
+    failed: Mutex<Option<String>>,
+}
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -56,23 +65,41 @@ pub struct Round {
 impl Rounds {
     /// Begins another; what was emitted before is emitted again.
     pub fn next(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.0.number.fetch_add(1, Ordering::SeqCst);
+        *self.failure() = None;
     }
 
     /// The one that is under way.
     #[must_use]
     pub fn current(&self) -> Round {
-        Round { all: self.clone(), number: self.0.load(Ordering::SeqCst) }
+        Round { all: self.clone(), number: self.0.number.load(Ordering::SeqCst) }
+    }
+
+    /// Why nothing of it is carried any more, if that is so.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        self.failure().clone()
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Round {
     fn is_over(&self) -> bool {
-        self.all.0.load(Ordering::SeqCst) != self.number
+        self.all.0.number.load(Ordering::SeqCst) != self.number || self.all.failure().is_some()
     }
 
     fn is(&self, other: &Self) -> bool {
         self.number == other.number && Arc::ptr_eq(&self.all.0, &other.all.0)
+    }
+
+    fn fail(&self, why: String) {
+        let mut failure = self.all.failure();
+        if self.all.0.number.load(Ordering::SeqCst) == self.number {
+            failure.get_or_insert(why);
+        }
     }
 }
 
@@ -83,8 +110,6 @@ pub struct Couriers(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     queues: Vec<UnboundedSender<Parcel>>,
-    /// Why nothing is carried any more.
-    failed: Arc<Mutex<Option<String>>>,
     stop: Stop,
 }
 
@@ -100,35 +125,24 @@ impl Couriers {
     /// # Errors
     /// The system gives no thread, or no event queue.
     pub fn start(receivers: Vec<Box<dyn Receiver>>, insistence: &Insistence) -> io::Result<Self> {
-        let failed = Arc::new(Mutex::new(None));
         let mut queues = Vec::new();
         for receiver in receivers {
             let (sender, queue) = mpsc::unbounded_channel();
-            let (insistence, failed) = (insistence.clone(), Arc::clone(&failed));
+            let insistence = insistence.clone();
             let runtime = Runtime::new()?;
             let mut courier = Courier { receiver, queue, waiting: VecDeque::new(), insistence };
-            thread::Builder::new().name("courier".into()).spawn(move || {
-                if let Err(Ended::Refused(error)) = runtime.block_on(courier.work()) {
-                    let why = format!("the records were not taken: {error}");
-                    *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-                }
-            })?;
+            let thread = thread::Builder::new().name("courier".into());
+            thread.spawn(move || runtime.block_on(courier.work()))?;
             queues.push(sender);
         }
-        Ok(Self(Arc::new(Shared { queues, failed, stop: insistence.stop.clone() })))
+        Ok(Self(Arc::new(Shared { queues, stop: insistence.stop.clone() })))
     }
 
     /// Gives a parcel away. All of one `lane` are carried in their order.
     pub fn carry(&self, lane: usize, parcel: Parcel) {
         let queues = &self.0.queues;
-        // Fails only if that courier has given up, which is told by `failed`.
+        // Fails only if everything has been asked to end.
         drop(queues[lane % queues.len()].send(parcel));
-    }
-
-    /// Why nothing is carried any more, if that is so.
-    #[must_use]
-    pub fn failed(&self) -> Option<String> {
-        self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -141,19 +155,34 @@ struct Courier {
 }
 
 impl Courier {
-    /// Carries until nobody can give it anything any more.
-    async fn work(&mut self) -> Result<(), Ended> {
+    /// Carries until nobody can give it anything any more, or it is asked to end. A refusal that
+    /// lasts ends the run of the collector that it met, and nobody else's: each of them decides when
+    /// to begin again.
+    async fn work(&mut self) {
         while let Some(parcel) = self.next().await {
-            let (receiver, count) = (&mut self.receiver, parcel.count);
-            if 0 < count {
-                let lines = Lines { ndjson: &parcel.ndjson, count };
-                let deliver = async || receiver.deliver(&parcel.flow, lines).await;
-                let taken = self.insistence.insist(count, deliver).await?;
-                let missing = taken.missing(self.receiver.name(), &self.insistence.logger);
-                missing.into_iter().for_each(|short| parcel.handle.output_short(short));
+            match self.deliver(&parcel).await {
+                Ok(()) => {
+                    parcel.batches.into_iter().for_each(|batch| parcel.handle.delivered(batch));
+                }
+                Err(Ended::Refused(error)) => {
+                    parcel.round.fail(format!("the records were not taken: {error}"));
+                }
+                Err(Ended::Stopped) => return,
             }
-            parcel.batches.into_iter().for_each(|batch| parcel.handle.delivered(batch));
         }
+    }
+
+    async fn deliver(&mut self, parcel: &Parcel) -> Result<(), Ended> {
+        let (receiver, count) = (&mut self.receiver, parcel.count);
+        if count == 0 {
+            return Ok(());
+        }
+        let lines = Lines { ndjson: &parcel.ndjson, count };
+        let attempt = async || receiver.deliver(&parcel.flow, lines).await;
+        let taken = self.insistence.insist(count, attempt).await?;
+        let logger = &self.insistence.logger;
+        let missing = taken.missing(&parcel.flow, self.receiver.name(), logger);
+        missing.into_iter().for_each(|short| parcel.handle.output_short(short));
         Ok(())
     }
 

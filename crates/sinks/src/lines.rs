@@ -1,5 +1,7 @@
 //! Lines of records, and where in a line the record is. Changes none.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use m365_audit_core::activities::happened;
 use m365_audit_core::json::{Field, Timestamp, lift_first, parse_timestamp};
 use m365_audit_core::{Envelope, MetadataPlace};
@@ -18,9 +20,11 @@ pub struct Lines<'a> {
 pub struct Flow {
     /// The tenant's GUID.
     pub tenant_id: Box<str>,
-    /// What it is called in the tenants file, if there is one.
+    /// What it is called, if it has a name.
     pub tenant_name: Option<Box<str>>,
     inside: Inside,
+    /// Records of it that receivers refused for good.
+    rejected: AtomicU64,
 }
 
 /// Where a line has its record.
@@ -61,11 +65,25 @@ pub(crate) enum Body<'a> {
 }
 
 impl Flow {
-    /// `envelope`: the form in which lines hold records.
+    /// `envelope`: the form in which lines hold records, and what the tenant is called there.
     #[must_use]
-    pub fn new(tenant_id: &str, tenant_name: Option<&str>, envelope: &Envelope) -> Self {
-        let (tenant_id, tenant_name) = (tenant_id.into(), tenant_name.map(Into::into));
-        Self { tenant_id, tenant_name, inside: Inside::of(envelope) }
+    pub fn new(tenant_id: &str, envelope: &Envelope) -> Self {
+        Self {
+            tenant_id: tenant_id.into(),
+            tenant_name: envelope.tenant_name.clone(),
+            inside: Inside::of(envelope),
+            rejected: AtomicU64::new(0),
+        }
+    }
+
+    /// How many of its records receivers have refused for good.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_rejected(&self, count: u32) {
+        self.rejected.fetch_add(count.into(), Ordering::Relaxed);
     }
 
     /// When the record in a line says that its event happened: an audit record by its
@@ -137,7 +155,7 @@ mod tests {
     use super::*;
 
     fn flow(envelope: &Envelope) -> Flow {
-        Flow::new("t", None, envelope)
+        Flow::new("t", envelope)
     }
 
     fn time_in(line: &str, envelope: &Envelope) -> Option<(i64, u32)> {

@@ -257,9 +257,12 @@ mod tests {
 
     #[test]
     fn defaults_write_lines() {
-        check(&[], expect![[r#"
+        check(
+            &[],
+            expect![[r#"
             Ndjson
-        "#]]);
+        "#]],
+        );
         check(
             &[("sink", "Forward"), ("forward.shared_key", "s3cret"), ("forward.tls", "on")],
             expect![[r#"

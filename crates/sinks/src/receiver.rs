@@ -46,9 +46,10 @@ pub struct Taken {
 impl Taken {
     /// What is missing at this receiver, if something is. A warning without a loss is told.
     #[must_use]
-    pub fn missing(self, receiver: &str, logger: &Logger) -> Option<OutputShort> {
+    pub fn missing(self, flow: &Flow, receiver: &str, logger: &Logger) -> Option<OutputShort> {
         let Self { rejected, said } = self;
         if 0 < rejected {
+            flow.count_rejected(rejected);
             let missing = MissingOutput::Records { count: rejected.into(), said };
             return Some(OutputShort { output: receiver.into(), missing });
         }

@@ -49,7 +49,7 @@ struct Sender {
 impl Sender {
     fn new(options: ForwardOptions) -> Self {
         let sink = Forward::new(options, Logger::new(|_, _| {})).unwrap();
-        let flow = Flow::new("t", None, &Envelope::bare());
+        let flow = Flow::new("t", &Envelope::bare());
         Self { sink, flow, runtime: Runtime::new().unwrap() }
     }
 

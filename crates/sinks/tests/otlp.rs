@@ -39,10 +39,14 @@ impl Sender {
         let raw = raw.map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let SinkOptions::Otlp(options) = SinkOptions::parse(&raw).unwrap() else { panic!() };
         let sink = Otlp::new(options, &Logger::new(|_, _| {})).unwrap();
-        let envelope = Envelope { metadata: Some(MetadataPlace::Event), ..Envelope::bare() };
+        let envelope = Envelope {
+            metadata: Some(MetadataPlace::Event),
+            tenant_name: Some("contoso".into()),
+            ..Envelope::bare()
+        };
         let line = |record| format!("{{\"content_type\":\"Audit.General\",\"record\":{record}}}\n");
         let ndjson = RECORDS.map(line).concat();
-        let flow = Flow::new(TENANT, Some("contoso"), &envelope);
+        let flow = Flow::new(TENANT, &envelope);
         Self { sink, flow, ndjson, runtime: Runtime::new().unwrap() }
     }
 

@@ -192,7 +192,7 @@ fn target(
     };
     let metadata = options.metadata();
     let envelope = settings.config.envelope().clone().or(metadata);
-    let flow = Flow::new(settings.config.tenant_id(), None, &envelope);
+    let flow = Flow::new(settings.config.tenant_id(), &envelope);
     let receiver = options.receiver(logger).map_err(Ending::misconfigured)?;
     let receiver = receiver.ok_or_else(|| Ending::misconfigured("sink: none over a network"))?;
     Ok((Target::Network(Box::new(Network::new(receiver, flow))), None, metadata))

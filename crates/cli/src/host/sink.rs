@@ -98,7 +98,7 @@ impl Sink for HostSink {
             Target::Network(network) => {
                 let Network { receiver, flow, missing } = &mut **network;
                 let taken = receiver.deliver(flow, lines).await?;
-                *missing = taken.missing(receiver.name(), &logger(&self.log));
+                *missing = taken.missing(flow, receiver.name(), &logger(&self.log));
                 Ok(())
             }
         }
@@ -126,7 +126,14 @@ impl Sink for HostSink {
 
     fn metrics(&mut self, metrics: &[Metric]) {
         self.counted = metrics::of_component(metrics);
-        self.status.iter().for_each(|status| status.show(&self.counted));
+        let (oversized, rejected) = match &self.target {
+            Target::Lines(output, _) => (lock(output).oversized(), 0),
+            Target::Network(network) => (0, network.flow.rejected()),
+        };
+        self.status.iter().for_each(|status| {
+            status.sink(oversized, rejected);
+            status.show(&self.counted);
+        });
         self.progress.show(&View { all: &self.counted, tenants: &[] }, &self.log);
     }
 }

@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use m365_audit_client::{Handle, Sink, WebhookMetrics};
+use m365_audit_client::{Handle, Sink, SinkCounts, WebhookMetrics};
 use m365_audit_core::{Batch, BatchId, Envelope, Level, LineLimits, LineWriter, Metrics};
 use m365_audit_sinks::{Couriers, Flow, MESSAGE_BYTES_MAX, Parcel, Rounds};
 
@@ -92,7 +92,7 @@ impl Sink for NetworkSink {
     }
 
     fn flush(&mut self, _: &mut Vec<BatchId>) -> anyhow::Result<()> {
-        if let Some(why) = self.couriers.failed() {
+        if let Some(why) = self.rounds.failed() {
             // What somebody has to do something about ends the process, not only the run.
             self.handle.shutdown(Duration::ZERO);
             anyhow::bail!(why);
@@ -116,6 +116,10 @@ impl Sink for NetworkSink {
 
     fn metrics(&mut self, metrics: &Metrics) {
         self.people.board.show(metrics);
+    }
+
+    fn counts(&self) -> SinkCounts {
+        SinkCounts { rejected: self.flow.rejected(), ..SinkCounts::default() }
     }
 
     fn webhook(&mut self, metrics: &WebhookMetrics) {

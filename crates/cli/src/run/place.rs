@@ -1,6 +1,6 @@
 //! What all collectors of one run bring records to.
 
-use m365_audit_client::{Handle, Sink, WebhookMetrics};
+use m365_audit_client::{Handle, Sink, SinkCounts, WebhookMetrics};
 use m365_audit_core::{
     Batch, BatchId, Commit, Envelope, Event, Level, MetadataPlace, Metrics, Stored,
 };
@@ -65,7 +65,7 @@ impl Place {
             }
             Target::Network { couriers, metadata } => {
                 let envelope = envelope.or(*metadata);
-                let flow = Flow::new(whose.tenant_id, whose.name, &envelope);
+                let flow = Flow::new(whose.tenant_id, &envelope);
                 let couriers = couriers.clone();
                 RunSink::Network(Box::new(NetworkSink::new(
                     couriers, flow, people, envelope, handle,
@@ -122,6 +122,13 @@ impl Sink for RunSink {
 
     fn metrics(&mut self, metrics: &Metrics) {
         self.get().metrics(metrics);
+    }
+
+    fn counts(&self) -> SinkCounts {
+        match self {
+            Self::Lines(sink) => sink.counts(),
+            Self::Network(sink) => sink.counts(),
+        }
     }
 
     fn webhook(&mut self, metrics: &WebhookMetrics) {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use m365_audit_client::{Handle, Sink, WebhookMetrics};
+use m365_audit_client::{Handle, Sink, SinkCounts, WebhookMetrics};
 use m365_audit_core::{
     Batch, BatchId, Commit, Envelope, Level, LineWriter, Metrics, MissingOutput, OutputShort,
     Stored,
@@ -38,6 +38,8 @@ pub(crate) struct NdjsonSink {
     waits_until: Option<Instant>,
     /// Whether it waits at all, or gives up: a run that has an end does.
     waits: bool,
+    /// Records of this sink that were longer than a line may be.
+    oversized: u64,
     /// Safe, and not told yet. Both are bounded by the option `buffer_bytes`.
     safe: Vec<BatchId>,
 }
@@ -62,13 +64,16 @@ impl NdjsonSink {
             unsettled: Vec::new(),
             waits_until: None,
             waits: !once,
+            oversized: 0,
             safe: Vec::new(),
         }
     }
 
     fn deliver(&mut self) -> anyhow::Result<()> {
         let mut output = lock(&self.output);
+        let before = output.oversized();
         let result = output.deliver(&self.lines);
+        self.oversized += output.oversized() - before;
         let repairable = output.is_repairable();
         let missing = self.memory.missing(&output);
         self.board.note_oversized(output.oversized());
@@ -159,6 +164,10 @@ impl Sink for NdjsonSink {
 
     fn metrics(&mut self, metrics: &Metrics) {
         self.board.show(metrics);
+    }
+
+    fn counts(&self) -> SinkCounts {
+        SinkCounts { oversized: self.oversized, ..SinkCounts::default() }
     }
 
     fn webhook(&mut self, metrics: &WebhookMetrics) {

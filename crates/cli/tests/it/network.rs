@@ -136,7 +136,13 @@ fn records_that_are_refused_for_good_are_a_loss() {
     let check = |what: &str, db: &Path, command: &dyn Fn(&Otel) -> Command| {
         let manners = HashMap::from([(1, Manners::Partly(2, "too old"))]);
         let otel = Otel::start(Behaviour { manners, ..Behaviour::default() });
-        let output = once(command(&otel));
+        let mut command = command(&otel);
+        let metrics = db.with_file_name("metrics.prom");
+        command.arg("--metrics-file").arg(&metrics);
+        let output = once(command);
+        let metrics = std::fs::read_to_string(metrics).unwrap();
+        let counted = |line: &str| line.contains("records_rejected_total{") && line.ends_with(" 2");
+        assert!(metrics.lines().any(counted), "{what}: {metrics}");
         let log = text(&output.stderr);
         let told = "/v1/logs: 2 records were refused for good, and are dropped: \"too old\"";
         assert!(log.contains(told), "{what}: {log}");
@@ -190,39 +196,69 @@ fn a_stop_waits_for_no_receiver() {
     assert_complete(&world, &otel);
 }
 
-#[test]
-fn each_tenant_is_told_apart() {
+/// A service with three tenants, and a place with a file of them: names and ids.
+fn three_tenants() -> (Server, Place, BTreeSet<(String, String)>) {
     let tenants = (0..3).map(|n| TenantConfig::seeded(7, n)).collect();
     let config = SimConfig { tenants, days: 0.02, ..world() };
     let server = Server::start(config, &Listen::default()).unwrap();
     let place = Place::new();
     let mut tables = String::new();
-    let mut expected = BTreeSet::new();
+    let mut named = BTreeSet::new();
     for (n, tenant) in server.microsoft().tenants().iter().enumerate() {
         let app = &tenant.apps[0];
         let (id, client, secret) = (tenant.id.to_string(), app.client_id, app.secret().unwrap());
         tables.push_str(&format!(
             "[t{n}]\ntenant_id = \"{id}\"\nclient_id = \"{client}\"\nclient_secret = \"{secret}\"\n"
         ));
-        expected.insert((format!("t{n}"), id));
+        named.insert((format!("t{n}"), id));
     }
     std::fs::write(place.path("tenants.toml"), tables).unwrap();
-    let otel = Otel::start(Behaviour::default());
+    (server, place, named)
+}
+
+fn of_tenants(server: &Server, place: &Place, otel: &Otel) -> Command {
     let base = server.http_url();
-    let mut command = to(program("run"), &otel);
+    let mut command = to(program("run"), otel);
     command
-        .args(["--lookback", "1h", "--progress", "never", "--once"])
+        .args(["--lookback", "1h", "--progress", "never"])
         .args(["--login-url", &base, "--api-url", &base, "--tenants-file"])
         .arg(place.path("tenants.toml"))
         .arg("--db")
         .arg(place.db());
-    assert_code(&command.output().unwrap(), 0);
+    command
+}
+
+#[test]
+fn each_tenant_is_told_apart() {
+    let (server, place, named) = three_tenants();
+    let otel = Otel::start(Behaviour::default());
+    assert_code(&once(of_tenants(&server, &place, &otel)), 0);
     let arrived = otel.arrived();
     let told = |name: &str, n: usize| attribute(&arrived[n].resource, name).unwrap().to_owned();
     let tenants: BTreeSet<_> = (0..arrived.len())
         .map(|n| (told("m365.tenant.name", n), told("m365.tenant.id", n)))
         .collect();
-    assert_eq!(tenants, expected);
+    assert_eq!(tenants, named);
+}
+
+#[test]
+fn a_refusal_that_lasts_ends_the_run_of_the_tenant_that_met_it() {
+    let (server, place, ids) = three_tenants();
+    let manners = HashMap::from([(1, Manners::Refuse(403, ""))]);
+    let otel = Otel::start(Behaviour { manners, ..Behaviour::default() });
+    let mut running = Running::start(of_tenants(&server, &place, &otel), place.path("log"));
+    let arrived = || -> BTreeSet<String> {
+        let arrived = otel.arrived();
+        let told = arrived.iter().map(|one| attribute(&one.resource, "m365.tenant.id"));
+        told.map(|id| id.unwrap().to_owned()).collect()
+    };
+    let ids: BTreeSet<_> = ids.into_iter().map(|(_, id)| id).collect();
+    running.wait_until("all of them, the one that was refused too", |_| arrived() == ids);
+    let log = running.log();
+    let told =
+        |line: &&str| line.contains("answer 403; remedy: ") && line.contains("starting again");
+    assert_eq!(log.lines().filter(told).count(), 1, "{log}");
+    running.stop();
 }
 
 #[test]

@@ -67,10 +67,40 @@ pub(super) struct State {
     total: Option<Metrics>,
     pub(super) restarts: u64,
     pub(super) webhook: Option<WebhookMetrics>,
+    /// Of sinks: records that were oversized, and that were rejected.
+    pub(super) sink: SinkTotals,
     pub(super) troubles: Troubles,
     pub(super) weeks: Weeks,
     rates: Rates<3>,
     shown_at: Option<Instant>,
+}
+
+/// What the sinks of a collector have counted, over all that it has had.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SinkTotals {
+    pub(super) oversized: Total,
+    pub(super) rejected: Total,
+}
+
+/// A count of things that count from zero, one after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Total {
+    before: u64,
+    now: u64,
+}
+
+impl Total {
+    /// The present one has counted so many.
+    const fn note(&mut self, now: u64) {
+        if now < self.now {
+            self.before += self.now;
+        }
+        self.now = now;
+    }
+
+    pub(super) const fn get(self) -> u64 {
+        self.before + self.now
+    }
 }
 
 /// What a collector is at.
@@ -293,6 +323,14 @@ impl Slot {
         self.0.state().shown_at = None;
         self.show(metrics);
         self.0.state().run = Run::Ended;
+    }
+
+    /// Shows what the sink counts: records that were longer than a line may be, and records that a
+    /// receiver refused for good.
+    pub fn sink(&self, oversized: u64, rejected: u64) {
+        let totals = &mut self.0.state().sink;
+        totals.oversized.note(oversized);
+        totals.rejected.note(rejected);
     }
 
     /// Shows what calls the webhook has had, over all runs.

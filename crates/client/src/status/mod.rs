@@ -32,7 +32,7 @@ pub use self::options::StatusOptions;
 pub use self::week::{HistoryNews, LastWeek};
 
 /// What `/metrics` shows that the core does not count, and what it says.
-pub const STATUS_METRICS: [(&str, &str); 8] = text::OTHERS;
+pub const STATUS_METRICS: [(&str, &str); 10] = text::OTHERS;
 
 /// What cannot be set up.
 #[derive(Debug, thiserror::Error)]

@@ -46,6 +46,8 @@ struct Shown {
     restarts: u64,
     metrics: Option<Metrics>,
     webhook: Option<WebhookMetrics>,
+    /// Records that the sink found oversized, and that were rejected.
+    sink: [u64; 2],
 }
 
 impl Shown {
@@ -61,6 +63,7 @@ impl Shown {
             restarts: view.state.restarts,
             metrics: view.numbers().cloned(),
             webhook: view.state.webhook,
+            sink: [view.state.sink.oversized.get(), view.state.sink.rejected.get()],
         }
     }
 
@@ -96,6 +99,13 @@ pub(super) fn write(board: &Board, now: Instant, form: Form) -> String {
     });
     METRICS.iter().for_each(|metric| text.metric(metric, &shown));
     HISTOGRAMS.iter().for_each(|histogram| text.histogram(histogram, &shown));
+    for (at, name) in ["records_oversized_total", "records_rejected_total"].iter().enumerate() {
+        text.family(name, "counter", |lines| {
+            for one in &shown {
+                lines.add(name, &one.labels, &[], whole(one.sink[at]));
+            }
+        });
+    }
     text.webhooks(&shown);
     text.finish()
 }
@@ -252,10 +262,15 @@ fn help(name: &str) -> &'static str {
 }
 
 /// Those that the core does not count.
-pub(super) const OTHERS: [(&str, &str); 8] = [
+pub(super) const OTHERS: [(&str, &str); 10] = [
     ("build_info", "1; which version collects, in which packaging."),
     ("ready", "1 while everything is collected that should be, 0 for the reasons of /readyz."),
     ("restarts_total", "Times that the collector started again."),
+    (
+        "records_oversized_total",
+        "Records that were longer than output_line_bytes_max, in the file beside the output.",
+    ),
+    ("records_rejected_total", "Records that a receiver refused for good: data was lost."),
     ("webhook_notifications_total", "Notifications that were accepted."),
     ("webhook_hints_total", "Contents that notifications named."),
     ("webhook_ignored_total", "Contents of others, of other feeds, or beyond what can wait."),

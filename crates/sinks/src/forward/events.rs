@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_batch_is_one_chunk_with_a_new_id() {
         let mut events = Events::new("audit");
-        let flow = Flow::new("t", None, &Envelope::bare());
+        let flow = Flow::new("t", &Envelope::bare());
         let ndjson = "{\"CreationTime\":\"2026-07-29T21:35:19\",\"a\":1}\n{\"b\":2}\n";
         let mut ids = Vec::new();
         for _ in 0..2 {

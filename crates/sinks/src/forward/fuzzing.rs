@@ -43,7 +43,7 @@ pub fn shake_hands(
 #[must_use]
 pub fn encode(ndjson: &str, count: u32) -> (String, Vec<u8>) {
     let mut events = Events::new("audit");
-    let flow = Flow::new("t", None, &Envelope::bare());
+    let flow = Flow::new("t", &Envelope::bare());
     events.encode(&flow, Lines { ndjson, count }).expect("random numbers");
     let chunk = events.chunk();
     (chunk.id.clone(), chunk.bytes.clone())

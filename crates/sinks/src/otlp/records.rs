@@ -112,7 +112,7 @@ fn attributes(members: &str) -> Vec<KeyValue> {
         };
         let name = match &*name {
             // It is the resource's.
-            "tenant_id" => return None,
+            "tenant_id" | "tenant_name" => return None,
             "client_address" => "client.address".into(),
             "client_port" => "client.port".into(),
             "content_type" | "content_id" | "content_created" | "record_type_name"
@@ -150,7 +150,8 @@ mod tests {
     const RECORD: &str = r#"{"CreationTime":"2026-07-29T21:35:19.5","n": 1.50}"#;
 
     fn made(form: BodyForm, envelope: &Envelope, line: &str) -> (Resource, LogRecord) {
-        let flow = Flow::new("t", Some("contoso"), envelope);
+        let named = Envelope { tenant_name: Some("contoso".into()), ..envelope.clone() };
+        let flow = Flow::new("t", &named);
         let ndjson = format!("{line}\n");
         let lines = Lines { ndjson: &ndjson, count: 1 };
         let request = Records::new(form).request(&flow, lines, 7);
