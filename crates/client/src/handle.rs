@@ -26,7 +26,8 @@ pub(crate) enum Message {
     OutputShort(OutputShort),
     /// From the webhook: a line for the operator. Bounded: one a minute for each kind.
     Log(Level, String),
-    /// From the host: read the credential's file again. Bounded: one for each time that somebody asks.
+    /// From the host: read the credential's file again. Bounded: one for each time that somebody
+    /// asks.
     LookAgain,
     /// Finish, within this time.
     Shutdown(Duration),

@@ -61,8 +61,8 @@ pub trait Sink {
         self.log(event.level(), &event.to_string());
     }
 
-    /// Shows where the collector stands. Called whenever it waits, and at least once a second, or of
-    /// one among thousands every ten seconds: must be cheap. Default: nothing.
+    /// Shows where the collector stands. Called whenever it waits, and at least once a second, or
+    /// of one among thousands every ten seconds: must be cheap. Default: nothing.
     fn metrics(&mut self, _metrics: &Metrics) {}
 
     /// What the sink itself counts. Asked as often as [`Sink::metrics`]. Default: nothing.

@@ -444,11 +444,7 @@ impl Ledger {
                 let written = entry.written && !once;
                 let beats = if once { QUIET_BEATS } else { 1 };
                 // An engine that can be seen, and does not wait, is at work on it.
-                let timed = match self.last.waiting {
-                    Some(false) => false,
-                    Some(true) => once,
-                    None => true,
-                };
+                let timed = self.last.waiting.is_none_or(|waiting| waiting && once);
                 let waited = if timed { waited } else { Duration::ZERO };
                 if !followed && !written && !self.watch.proves(beats, entry.beats, waited) {
                     return None;

@@ -156,8 +156,8 @@ struct Courier {
 
 impl Courier {
     /// Carries until nobody can give it anything any more, or it is asked to end. A refusal that
-    /// lasts ends the run of the collector that it met, and nobody else's: each of them decides when
-    /// to begin again.
+    /// lasts ends the run of the collector that it met, and nobody else's: each of them decides
+    /// when to begin again.
     async fn work(&mut self) {
         while let Some(parcel) = self.next().await {
             match self.deliver(&parcel).await {

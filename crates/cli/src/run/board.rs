@@ -37,8 +37,8 @@ struct Lives {
 }
 
 impl Lives {
-    /// Makes of `all` what all of them have counted, with the present one as it is now. Another life
-    /// counts from zero.
+    /// Makes of `all` what all of them have counted, with the present one as it is now. Another
+    /// life counts from zero.
     fn count(&mut self, all: &mut Metrics, present: &Metrics) {
         let requests = present.requests.iter().sum();
         if requests < self.requests {

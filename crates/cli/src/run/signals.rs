@@ -37,8 +37,8 @@ pub(crate) struct Signals(Arc<AtomicBool>);
 impl Signals {
     /// Watches from a thread of its own until the process ends.
     /// `stop` asks for a clean end within the given time, `look_again` for files of credentials and
-    /// tenants to be read again. SIGHUP ends nothing, unless the output is a terminal, which is gone
-    /// then.
+    /// tenants to be read again. SIGHUP ends nothing, unless the output is a terminal, which is
+    /// gone then.
     pub(crate) fn watch(
         stop: impl Fn(Duration) + Send + 'static,
         look_again: impl Fn() + Send + 'static,

@@ -54,7 +54,8 @@ impl Manager {
     }
 }
 
-/// Writes other text of the same length into a file, whose time stays: from outside it looks the same.
+/// Writes other text of the same length into a file, whose time stays: from outside it looks the
+/// same.
 fn rewrite(path: &Path, text: &str) {
     let before = fs::metadata(path).unwrap();
     assert_eq!(before.len(), text.len() as u64);

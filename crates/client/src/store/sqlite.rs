@@ -48,8 +48,8 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct SqliteFile {
     connection: Connection,
     path: PathBuf,
-    /// Whether what is done can be undone. Without a journal it cannot: then nobody's failure may be
-    /// in one transaction with what others store.
+    /// Whether what is done can be undone. Without a journal it cannot: then nobody's failure may
+    /// be in one transaction with what others store.
     undoes: bool,
     /// Which file it was when it was opened.
     opened: Opened,

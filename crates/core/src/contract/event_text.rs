@@ -62,12 +62,8 @@ impl fmt::Display for Event {
                 request::mounting(f, *operation, *feed, *failures, reason)
             }
             Self::ClockCorrected { seconds } => collector::clock(f, *seconds),
-            Self::LossesUnacknowledged { losses, since } => {
-                collector::losses_unacknowledged(f, *losses, *since)
-            }
-            Self::LossesAcknowledged { losses, left } => {
-                collector::losses_acknowledged(f, *losses, *left)
-            }
+            Self::LossesUnacknowledged { losses, since } => collector::losses(f, *losses, *since),
+            Self::LossesAcknowledged { losses, left } => collector::acknowledged(f, *losses, *left),
             Self::OutputShortError { output, missing_bytes } => {
                 collector::output_short(f, output, *missing_bytes)
             }

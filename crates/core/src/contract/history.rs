@@ -18,7 +18,7 @@ use crate::base::interval::Interval;
 use crate::base::time::Utc;
 use crate::contract::delay::DelayCounts;
 use crate::contract::feed::Feed;
-use crate::contract::loss::Causes;
+use crate::contract::loss::{Causes, LossKind};
 use crate::contract::state::{StateError, Stored};
 
 /// Where the history is stored.
@@ -133,6 +133,22 @@ impl HourRow {
     #[must_use]
     pub fn new(hour: i64) -> Self {
         Self { hour, ..Self::default() }
+    }
+
+    /// So many were lost, for this cause; what fell out of listings, in this time.
+    pub(crate) fn lose(&mut self, kind: LossKind, count: u64, time: Interval) {
+        self.causes.insert(kind);
+        match kind {
+            LossKind::Gap | LossKind::Unsubscribed => {
+                let (start, end) = (time.start.max(self.start()), time.end.min(self.end()));
+                self.gap = (self.gap + end.since(start)).min(self.end().since(self.start()));
+            }
+            LossKind::Blob => self.blobs_lost += count,
+            LossKind::RecordsDropped => self.records_dropped += count,
+            LossKind::RecordsWithheld => self.records_withheld += count,
+            LossKind::EntriesDropped => self.entries_dropped += count,
+            LossKind::Output | LossKind::RecordsRejected | LossKind::Unknown => {}
+        }
     }
 
     /// When the hour begins.

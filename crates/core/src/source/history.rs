@@ -19,7 +19,6 @@ use crate::contract::history::{
     FeedHistory, HISTORY, HourRow, head_key, hour_of, hours_of, is_past, last_hours_of, parse_row,
     row_key,
 };
-use crate::contract::loss::LossKind;
 use crate::contract::state::{Changes, StateError, Stored};
 use crate::source::account::{Account, Taken};
 use crate::source::keys::below;
@@ -37,8 +36,6 @@ const CLOSED_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// Rows that one commit closes, or deletes, at the most.
 const STEP_MAX: i64 = 48;
-
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Rows of so many hours before the beginning are deleted like others when they are old.
 const EARLY_HOURS: i64 = 9_600;
@@ -411,19 +408,8 @@ impl History {
         let mut first = true;
         for hour in last_hours_of(time, keep) {
             let row = feed.row(hour, part, true);
-            row.causes.insert(loss.kind);
             let count = if std::mem::take(&mut first) { loss.count } else { 0 };
-            match loss.kind {
-                LossKind::Gap | LossKind::Unsubscribed => {
-                    let (start, end) = (time.start.max(row.start()), time.end.min(row.end()));
-                    row.gap = (row.gap + end.since(start)).min(HOUR);
-                }
-                LossKind::Blob => row.blobs_lost += count,
-                LossKind::RecordsDropped => row.records_dropped += count,
-                LossKind::RecordsWithheld => row.records_withheld += count,
-                LossKind::EntriesDropped => row.entries_dropped += count,
-                LossKind::Output | LossKind::RecordsRejected | LossKind::Unknown => {}
-            }
+            row.lose(loss.kind, count, time);
         }
     }
 
@@ -505,7 +491,9 @@ impl History {
 mod tests {
     use super::*;
     use crate::contract::history::HourStanding;
+    use crate::contract::loss::LossKind;
 
+    const HOUR: Duration = Duration::from_secs(3_600);
     const FEED: Feed = Feed::ALL[3];
     const KEPT: Duration = Duration::from_secs(7 * 86_400);
     const FIRST: i64 = 490_000;

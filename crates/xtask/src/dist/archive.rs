@@ -1,5 +1,5 @@
-//! Archives that come out the same wherever and whenever they are made: sorted, without owners, with
-//! one time for every file.
+//! Archives that come out the same wherever and whenever they are made: sorted, without owners,
+//! with one time for every file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! What is inside of what is shipped: a bill of materials for programs (CycloneDX), and the licences
-//! for people. From Cargo's own account of each file's packages, for one processor.
+//! What is inside of what is shipped: a bill of materials for programs (CycloneDX), and the
+//! licences for people. From Cargo's own account of each file's packages, for one processor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

@@ -1,4 +1,5 @@
-//! What a program or a plugin asks of the machine that loads it, read from its file. Builds nothing.
+//! What a program or a plugin asks of the machine that loads it, read from its file. Builds
+//! nothing.
 
 use std::collections::BTreeSet;
 use std::fmt;

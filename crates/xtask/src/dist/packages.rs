@@ -1,4 +1,5 @@
-//! Packages for Debian's and Red Hat's families, as `packaging/nfpm.yaml` of what they package says.
+//! Packages for Debian's and Red Hat's families, as `packaging/nfpm.yaml` of what they package
+//! says.
 
 use std::fs;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! What a terminal shows at several widths, and when a line is written.
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 

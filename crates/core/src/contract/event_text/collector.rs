@@ -15,11 +15,7 @@ pub(super) fn clock(f: &mut fmt::Formatter<'_>, seconds: i64) -> fmt::Result {
     write!(f, "the local clock differs from Microsoft's by {seconds} s; using Microsoft's")
 }
 
-pub(super) fn losses_unacknowledged(
-    f: &mut fmt::Formatter<'_>,
-    losses: u64,
-    since: Utc,
-) -> fmt::Result {
+pub(super) fn losses(f: &mut fmt::Formatter<'_>, losses: u64, since: Utc) -> fmt::Result {
     let are = if losses == 1 { "loss of this state is" } else { "losses of this state are" };
     write!(
         f,
@@ -28,11 +24,7 @@ pub(super) fn losses_unacknowledged(
     )
 }
 
-pub(super) fn losses_acknowledged(
-    f: &mut fmt::Formatter<'_>,
-    losses: u64,
-    left: u64,
-) -> fmt::Result {
+pub(super) fn acknowledged(f: &mut fmt::Formatter<'_>, losses: u64, left: u64) -> fmt::Result {
     write!(f, "{losses} losses acknowledged, {left} left")
 }
 
