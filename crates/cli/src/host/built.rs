@@ -184,7 +184,7 @@ fn target(
 ) -> Result<(Target, Option<SharedOutput>, MetadataPlace), Ending> {
     let options = match destination {
         Destination::Lines(output) => {
-            let output = Arc::new(Mutex::new(output));
+            let output = Arc::new(Mutex::new(*output));
             let target = Target::Lines(Arc::clone(&output), Memory::new());
             return Ok((target, Some(output), MetadataPlace::Off));
         }

@@ -14,7 +14,7 @@ use crate::output_settings::OutputSettings;
 #[derive(Debug)]
 pub(crate) enum Destination {
     /// A file or stdout, which is open.
-    Lines(Output),
+    Lines(Box<Output>),
     /// A receiver over a network, which nobody has connected to.
     Network(SinkOptions),
 }
@@ -37,7 +37,8 @@ impl Destination {
         match sink {
             SinkOptions::Ndjson => {
                 let path = path.filter(|path| *path != Path::new("-"));
-                Output::open(path, settings, log).map(Self::Lines).map_err(|error| vec![error])
+                let output = Output::open(path, settings, log).map_err(|error| vec![error])?;
+                Ok(Self::Lines(Box::new(output)))
             }
             SinkOptions::Forward(_) | SinkOptions::Otlp(_) => {
                 if let Some(option) = settings.of_a_file() {

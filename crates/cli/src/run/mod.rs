@@ -115,7 +115,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
             if let Err(refusal) = accept(&output, plan.has_db()) {
                 return refuse(&refusal);
             }
-            Target::Lines(Arc::new(Mutex::new(output)))
+            Target::Lines(Arc::new(Mutex::new(*output)))
         }
         Destination::Network(sink) => match network(&sink, &plan, once, &people.log) {
             Ok(target) => target,

@@ -103,7 +103,9 @@ fn of_file(path: &Path) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let headers: Result<Vec<_>, String> = lines
         .map(|(number, line)| {
-            let (name, value) = line.split_once(':').ok_or("no colon in it".to_owned())?;
+            let (name, value) = line
+                .split_once(':')
+                .ok_or_else(|| format!("line {}: no colon in it", number + 1))?;
             header(name, value).map_err(|problem| format!("line {}: {problem}", number + 1))
         })
         .collect();

@@ -55,15 +55,13 @@ pub(super) fn summary(metrics: &Metrics, rates: &Rates) -> String {
         longest(|lane| lane.lag),
         requests(metrics, rates),
     );
-    let figures: [(fn(&LaneMetrics) -> u64, &str); 3] = [
-        (|lane| lane.blobs_quarantined, "unreadable, retrying"),
-        (|lane| lane.records_filtered, "filtered"),
-        (|lane| lane.records_malformed, "malformed"),
-    ];
-    for (count, words) in figures {
-        let count: u64 = lanes.iter().map(count).sum();
-        if 0 < count {
-            text.push_str(&format!(", {} {words}", HumanCount(count)));
+    for (count, words) in [
+        (sum(|lane| lane.blobs_quarantined), "unreadable, retrying"),
+        (sum(|lane| lane.records_filtered), "filtered"),
+        (sum(|lane| lane.records_malformed), "malformed"),
+    ] {
+        if 0 < count.0 {
+            text.push_str(&format!(", {count} {words}"));
         }
     }
     let denied = lanes.iter().filter(|lane| lane.denied).count();
