@@ -542,7 +542,7 @@ fn a_part_that_is_counted_late_has_as_long_as_the_first_to_be_written() {
     assert_eq!(world.collect_after(31_000).0, [], "a filter has the first part");
     world.engine_counts(2, BYTES / 2 - 1);
     world.engine_counts(5, BYTES);
-    assert_eq!(world.collect_after(100).0, []);
+    assert_eq!(world.collect_after(1_000).0, []);
     assert_eq!(world.collect_after(31_000).0, [], "and now the whole");
     assert_eq!(world.collect_after(30_000).0, [1]);
 }
