@@ -135,7 +135,7 @@ fn no_secret_is_in_log_state_storage_or_metrics() {
         shown = fluent_bit.get("/api/v2/metrics/prometheus").unwrap_or_default();
         shown.contains(series)
     });
-    until("the webhook is there", || fluent_bit.log().contains("Microsoft notifies http://"));
+    until("the webhook is there", || fluent_bit.log().contains("Microsoft now notifies http://"));
     fluent_bit.stop();
     for (option, _, value) in &secrets {
         assert_nowhere(fluent_bit.folder(), value);
