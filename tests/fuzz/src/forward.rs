@@ -37,7 +37,9 @@ fn bytes(all: &[u8]) {
         match read_message(&all[..end]) {
             Ok(Some((value, length))) => {
                 assert!(length <= end);
-                assert_eq!(whole, Ok(Some((value, length))));
+                let whole = whole.expect("more bytes break nothing");
+                // By their texts: a NaN does not equal itself.
+                assert_eq!(format!("{whole:?}"), format!("{:?}", Some((value, length))));
                 return;
             }
             Ok(None) => {}
