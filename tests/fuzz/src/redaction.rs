@@ -43,6 +43,9 @@ const BEFORE: &[&str] =
     &["", "", "", " ", "\n\t", "\u{feff}", "Details: ", "say \"", "[Information] {0} "];
 const BEHIND: &[&str] = &["", "", "", "\r\n", "\"", " and {} more", "\n{\"Other\":2}"];
 
+/// Longer texts show nothing that shorter ones do not, and escapes of escapes make them long.
+const TEXT_BYTES_MAX: usize = 50_000;
+
 /// Strings within strings that are made. (Twelve are followed; each doubles the backslashes.)
 const STRINGS_MAX: usize = 6;
 
@@ -152,6 +155,9 @@ pub(crate) fn check(data: &[u8]) {
     let mut text = String::new();
     let place = Place { secret: false, in_item: false, outermost: true, depth: 0 };
     maker.object(place, &mut text);
+    if TEXT_BYTES_MAX < text.len() {
+        return;
+    }
     let damaged = u.ratio(1, 16).unwrap_or(false);
     let mut raw = text.clone().into_bytes();
     if damaged {
