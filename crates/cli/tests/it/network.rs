@@ -140,7 +140,8 @@ fn records_that_are_refused_for_good_are_a_loss() {
         let metrics = db.with_file_name("metrics.prom");
         command.arg("--metrics-file").arg(&metrics);
         let output = once(command);
-        let metrics = std::fs::read_to_string(metrics).unwrap();
+        let metrics = std::fs::read_to_string(metrics);
+        let metrics = metrics.unwrap_or_else(|error| panic!("{what}: {error}: {output:?}"));
         let counted = |line: &str| line.contains("records_rejected_total{") && line.ends_with(" 2");
         assert!(metrics.lines().any(counted), "{what}: {metrics}");
         let log = text(&output.stderr);
