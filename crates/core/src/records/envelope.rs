@@ -210,7 +210,7 @@ mod tests {
         check(
             &[],
             expect![[r#"
-                Envelope { metadata: None, metadata_key: "m365_audit", record_key: None, add_fields: [], content_type_field: None }
+                Envelope { metadata: None, metadata_key: "m365_audit", record_key: None, add_fields: [], content_type_field: None, tenant_name: None }
             "#]],
         );
         check(
@@ -222,7 +222,7 @@ mod tests {
                 ("content_type_field", "Subscription"),
             ],
             expect![[r#"
-                Envelope { metadata: Some(Record), metadata_key: "audit", record_key: Some("office365"), add_fields: [("integration", "office365"), ("customer", "Contoso = 1")], content_type_field: Some("Subscription") }
+                Envelope { metadata: Some(Record), metadata_key: "audit", record_key: Some("office365"), add_fields: [("integration", "office365"), ("customer", "Contoso = 1")], content_type_field: Some("Subscription"), tenant_name: None }
             "#]],
         );
         check(
@@ -246,7 +246,7 @@ mod tests {
         check(
             &[("record_key", "r"), ("add_fields", "s=1"), ("content_type_field", "s")],
             expect![[r#"
-                Envelope { metadata: None, metadata_key: "m365_audit", record_key: Some("r"), add_fields: [("s", "1")], content_type_field: Some("s") }
+                Envelope { metadata: None, metadata_key: "m365_audit", record_key: Some("r"), add_fields: [("s", "1")], content_type_field: Some("s"), tenant_name: None }
             "#]],
         );
     }
