@@ -450,7 +450,9 @@ fn a_blob_that_expires_unread_is_an_error_with_its_name() {
     assert!(lost > 0);
     let reported = errors(&observed);
     assert_eq!(reported.len() as u64, lost);
-    assert!(reported[0].contains("expired before it could be read") && reported[0].contains("AF20051"));
+    assert!(
+        reported[0].contains("expired before it could be read") && reported[0].contains("AF20051")
+    );
     // The state knows of each, and the next run does not call itself complete.
     let lane = &summarize(&observed.stored).unwrap()[0];
     for hole in &lane.holes {
