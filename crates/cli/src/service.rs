@@ -1,9 +1,7 @@
 //! What the service manager is told: when everything runs, what it is at, and when it ends. Nothing
 //! where there is none.
 
-use std::collections::BTreeMap;
 use std::env;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -64,18 +62,18 @@ impl Service {
 
     /// Tells where all tenants stand. Ready is who has signed in and read a listing to its end: of
     /// several the first, for one whose secret has ended must not hold up the others.
-    pub(crate) fn show(&mut self, tenants: &BTreeMap<Arc<str>, Metrics>) {
-        if !self.is_managed {
+    /// Cheap if it is not time to.
+    pub(crate) fn show<'a>(&mut self, tenants: impl Iterator<Item = &'a Metrics> + Clone) {
+        let is_due = self.told.as_ref().is_none_or(|(at, _)| STATUS_PERIOD <= at.elapsed());
+        if !self.is_managed || (self.is_ready && !is_due) {
             return;
         }
-        let listed = tenants.values().filter(|metrics| has_listed(metrics)).count();
+        let listed = tenants.clone().filter(|metrics| has_listed(metrics)).count();
         if !self.is_ready && 0 < listed {
             self.is_ready = true;
-            self.told = None;
             IS_READY.store(true, Ordering::SeqCst);
             tell(&[NotifyState::Ready]);
-        }
-        if self.told.as_ref().is_some_and(|(at, _)| at.elapsed() < STATUS_PERIOD) {
+        } else if !is_due {
             return;
         }
         let status = status(tenants, listed);
@@ -90,18 +88,18 @@ fn has_listed(metrics: &Metrics) -> bool {
     metrics.lanes.iter().any(|lane| 0 < lane.windows_listed)
 }
 
-fn status(tenants: &BTreeMap<Arc<str>, Metrics>, listed: usize) -> String {
+fn status<'a>(tenants: impl Iterator<Item = &'a Metrics> + Clone, listed: usize) -> String {
     if listed == 0 {
         return "signing in, and listing for the first time".into();
     }
-    let lanes = tenants.values().flat_map(|metrics| &metrics.lanes);
+    let lanes = tenants.clone().flat_map(|metrics| &metrics.lanes);
     let records: u64 = lanes.map(|lane| lane.records_delivered).sum();
-    let losses: u64 = tenants.values().map(|metrics| metrics.losses_unacknowledged).sum();
+    let losses: u64 = tenants.clone().map(|metrics| metrics.losses_unacknowledged).sum();
     let losses = if losses == 0 {
         String::new()
     } else {
         format!("; {losses} losses that nobody has acknowledged")
     };
-    let count = tenants.len();
+    let count = tenants.count();
     format!("{listed} of {count} tenants listed, {records} records delivered{losses}")
 }

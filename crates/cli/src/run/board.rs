@@ -22,32 +22,30 @@ struct Shared {
     progress: Progress,
     log: Log,
     service: Service,
-    /// What each has counted in all its lives.
-    tenants: BTreeMap<Arc<str>, Metrics>,
-    before: BTreeMap<Arc<str>, Lives>,
+    tenants: BTreeMap<Arc<str>, Counted>,
     webhooks: BTreeMap<Arc<str>, WebhookMetrics>,
 }
 
-/// What one tenant's collector has counted in those of its lives that are over.
+/// What one tenant's collector has counted.
 #[derive(Debug, Default)]
-struct Lives {
-    counted: Option<Metrics>,
-    /// Requests of the present one.
-    requests: u64,
+struct Counted {
+    /// In all of its runs.
+    all: Metrics,
+    /// In those that are over, if there are any.
+    before: Option<Metrics>,
 }
 
-impl Lives {
-    /// Makes of `all` what all of them have counted, with the present one as it is now. Another
-    /// life counts from zero.
-    fn count(&mut self, all: &mut Metrics, present: &Metrics) {
-        let requests = present.requests.iter().sum();
-        if requests < self.requests {
-            self.counted = Some(all.clone());
-        }
-        self.requests = requests;
-        all.clone_from(present);
-        if let Some(counted) = &self.counted {
-            all.count_on(counted);
+impl Counted {
+    /// Another run begins, which counts from zero.
+    fn begin(&mut self) {
+        self.before = Some(self.all.clone());
+    }
+
+    /// Where the present run stands.
+    fn show(&mut self, present: &Metrics) {
+        self.all.clone_from(present);
+        if let Some(before) = &self.before {
+            self.all.count_on(before);
         }
     }
 }
@@ -60,7 +58,6 @@ impl Board {
             log,
             service: Service::new(),
             tenants: BTreeMap::new(),
-            before: BTreeMap::new(),
             webhooks: BTreeMap::new(),
         };
         Self { tenant: "".into(), shared: Arc::new(Mutex::new(shared)) }
@@ -71,26 +68,34 @@ impl Board {
         Self { tenant: tenant.into(), shared: Arc::clone(&self.shared) }
     }
 
-    /// A tenant has gone, or will count from zero.
+    /// A tenant has gone, perhaps for a while.
     pub(crate) fn leave(&self, tenant: &str) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         // What it has done stays done; only what it is at does not.
-        if let Some(metrics) = shared.tenants.get_mut(tenant) {
-            metrics.requests_per_minute = 0;
+        if let Some(counted) = shared.tenants.get_mut(tenant) {
+            counted.all.requests_per_minute = 0;
+        }
+    }
+
+    /// Another run of this tenant's collector begins, which counts from zero.
+    pub(crate) fn begin(&self) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who has shown nothing yet has no run that is over.
+        if let Some(counted) = shared.tenants.get_mut(&self.tenant) {
+            counted.begin();
         }
     }
 
     /// Shows where this tenant stands. Cheap if it is not time to.
     pub(crate) fn show(&self, metrics: &Metrics) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { progress, log, service, tenants, before, .. } = &mut *shared;
-        let lives = before.entry(Arc::clone(&self.tenant)).or_default();
-        lives.count(tenants.entry(Arc::clone(&self.tenant)).or_default(), metrics);
-        service.show(tenants);
+        let Shared { progress, log, service, tenants, .. } = &mut *shared;
+        tenants.entry(Arc::clone(&self.tenant)).or_default().show(metrics);
+        service.show(tenants.values().map(|counted| &counted.all));
         if !progress.is_due() {
             return;
         }
-        let each: Vec<_> = tenants.iter().map(|(name, metrics)| (&**name, metrics)).collect();
+        let each: Vec<_> = tenants.iter().map(|(name, counted)| (&**name, &counted.all)).collect();
         let mut all = Metrics::default();
         each.iter().for_each(|(_, one)| all.add(one));
         let several = if each.len() < 2 { &[] } else { &*each };
@@ -119,7 +124,7 @@ impl Board {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Shared { progress, log, tenants, .. } = &mut *shared;
         let mut all = Metrics::default();
-        tenants.values().for_each(|one| all.add(one));
+        tenants.values().for_each(|counted| all.add(&counted.all));
         progress.close(&all, log);
         all.losses_unacknowledged
     }
@@ -132,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_go_on_in_another_life() {
+    fn counts_go_on_in_another_run() {
         let metrics = |requests, events, pending| {
             let mut metrics = Metrics::default();
             metrics.requests[0] = requests;
@@ -140,15 +145,20 @@ mod tests {
             (lane.records_delivered, lane.blobs_pending) = (events, pending);
             metrics
         };
-        let (mut lives, mut all) = (Lives::default(), Metrics::default());
-        for (present, expected) in [
-            (metrics(10, 700, 3), metrics(10, 700, 3)),
-            (metrics(1, 0, 9), metrics(11, 700, 9)),
-            (metrics(2, 50, 1), metrics(12, 750, 1)),
-            (metrics(0, 0, 0), metrics(12, 750, 0)),
+        let mut counted = Counted::default();
+        for (begins, present, expected) in [
+            (false, metrics(10, 700, 3), metrics(10, 700, 3)),
+            (true, metrics(1, 0, 9), metrics(11, 700, 9)),
+            (false, metrics(2, 50, 1), metrics(12, 750, 1)),
+            (true, metrics(0, 0, 0), metrics(12, 750, 0)),
+            // One that is busier than the one before it.
+            (true, metrics(40, 900, 2), metrics(52, 1_650, 2)),
         ] {
-            lives.count(&mut all, &present);
-            assert_eq!(all, expected);
+            if begins {
+                counted.begin();
+            }
+            counted.show(&present);
+            assert_eq!(counted.all, expected);
         }
     }
 }

@@ -104,6 +104,7 @@ impl Sink for NetworkSink {
     }
 
     fn reset(&mut self) {
+        self.people.board.begin();
         self.lines.clear();
         self.count = 0;
         self.batches.clear();

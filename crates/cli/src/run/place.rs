@@ -56,6 +56,7 @@ impl Place {
             Some(name) => self.people.of(name),
             None => self.people.clone(),
         };
+        people.board.begin();
         match &self.target {
             Target::Lines(output) => {
                 let output = SharedOutput::clone(output);

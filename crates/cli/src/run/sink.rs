@@ -152,6 +152,7 @@ impl Sink for NdjsonSink {
     }
 
     fn reset(&mut self) {
+        self.board.begin();
         self.lines.clear();
         self.unsettled.clear();
         self.waits_until = None;

@@ -62,6 +62,7 @@ impl Sink for TrialSink {
     }
 
     fn reset(&mut self) {
+        self.board.begin();
         self.taken.clear();
     }
 
