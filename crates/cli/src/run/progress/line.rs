@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use indicatif::HumanCount;
-use m365_audit_client::WebhookMetrics;
 use m365_audit_core::{LaneMetrics, Metrics};
 
 use crate::run::progress::rates::Rates;
 use crate::words::span;
 
-/// Behind the figures if data was lost.
-const DATA_LOST: &str = ", DATA LOST (see the log)";
+/// What is said if data was lost.
+pub(super) const DATA_LOST: &str = "DATA LOST (see the log)";
 
 fn requests(metrics: &Metrics, rates: &Rates) -> String {
     let sent = HumanCount(rates.requests_in_last_minute());
@@ -21,23 +20,8 @@ fn requests(metrics: &Metrics, rates: &Rates) -> String {
     }
 }
 
-/// What the webhook has had, behind other figures.
-pub(super) fn webhook(metrics: Option<WebhookMetrics>) -> String {
-    let Some(metrics) = metrics else { return String::new() };
-    let refused: u64 = metrics.refused.iter().sum();
-    let mut text = format!(
-        ", {} notifications, {} hints",
-        HumanCount(metrics.notifications),
-        HumanCount(metrics.hints)
-    );
-    if 0 < refused {
-        text.push_str(&format!(", {} calls refused", HumanCount(refused)));
-    }
-    text
-}
-
-/// Everything in one line; of backlog and lag, the longest.
-pub(super) fn summary(metrics: &Metrics, rates: &Rates) -> String {
+/// Everything in one line, and `beside` behind it; of backlog and lag, the longest.
+pub(super) fn summary(metrics: &Metrics, rates: &Rates, beside: &[String]) -> String {
     let lanes = &metrics.lanes;
     let sum = |count: fn(&LaneMetrics) -> u64| HumanCount(lanes.iter().map(count).sum());
     let longest = |time: fn(&LaneMetrics) -> Duration| {
@@ -73,7 +57,10 @@ pub(super) fn summary(metrics: &Metrics, rates: &Rates) -> String {
         text.push_str(&format!(", losses not acknowledged: {losses}"));
     }
     if lanes.iter().any(LaneMetrics::has_lost_data) {
-        text.push_str(DATA_LOST);
+        text.push_str(&format!(", {DATA_LOST}"));
+    }
+    for figure in beside {
+        text.push_str(&format!(", {figure}"));
     }
     text
 }
@@ -94,17 +81,29 @@ mod tests {
         rates.sample(start, &two_feeds(0, 0));
         rates.sample(start + Duration::from_millis(900), &two_feeds(50, 5_000));
         rates.sample(start + Duration::from_secs(10), &two_feeds(300, 50_000));
-        expect!["50,000 events (5,000/s), 1,234 of 1,300 blobs, 12 windows, backlog 2d 3h, lag 1m 5s, 300 requests/min of 2,000 allowed, 1 of 2 feeds denied"].assert_eq(&summary(&two_feeds(300, 50_000), &rates));
+        expect!["50,000 events (5,000/s), 1,234 of 1,300 blobs, 12 windows, backlog 2d 3h, lag 1m 5s, 300 requests/min of 2,000 allowed, 1 of 2 feeds denied"].assert_eq(&summary(&two_feeds(300, 50_000), &rates, &[]));
+    }
+
+    #[test]
+    fn the_last_line_counts_the_last_requests() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        rates.sample(start, &two_feeds(1, 0));
+        let mut last = two_feeds(36, 100);
+        last.requests_per_minute = 0;
+        rates.push(start, &last);
+        let text = summary(&last, &rates, &[]);
+        assert!(text.contains(" 36 requests/min, "), "{text}");
     }
 
     #[test]
     fn what_is_out_of_the_ordinary_is_counted() {
         let mut metrics = two_feeds(0, 0);
-        let text = summary(&metrics, &Rates::default());
+        let text = summary(&metrics, &Rates::default(), &[]);
         assert!(!text.contains("malformed") && !text.contains("unreadable"), "{text}");
         metrics.lanes[0].records_malformed = 1_007;
         metrics.lanes[0].blobs_quarantined = 2;
-        let text = summary(&metrics, &Rates::default());
+        let text = summary(&metrics, &Rates::default(), &[]);
         assert!(text.contains(", 2 unreadable, retrying, 1,007 malformed, "), "{text}");
     }
 }

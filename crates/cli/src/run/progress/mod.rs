@@ -41,7 +41,6 @@ pub(crate) struct Progress {
     display: Display,
     shown_at: Option<Instant>,
     rates: Rates,
-    last: Metrics,
     /// What calls the webhook has had, if there is one.
     webhook: Option<WebhookMetrics>,
     /// Records that were too long for a line of the output.
@@ -106,8 +105,8 @@ impl Progress {
             _ => Display::Lines(Lines { always: mode == "always", written: None }),
         };
         let start = Instant::now();
-        let (rates, last) = (Rates::default(), Metrics::default());
-        Self { display, shown_at: None, rates, last, webhook: None, oversized: 0, start }
+        let rates = Rates::default();
+        Self { display, shown_at: None, rates, webhook: None, oversized: 0, start }
     }
 
     const fn period(&self) -> Option<Duration> {
@@ -129,7 +128,6 @@ impl Progress {
     pub(crate) fn show(&mut self, view: &View<'_>, log: &Log) {
         let Some(period) = self.period() else { return };
         let now = Instant::now();
-        self.last.clone_from(view.all);
         self.rates.sample(now, view.all);
         if self.shown_at.is_some_and(|shown| now.duration_since(shown) < period) {
             return;
@@ -147,7 +145,7 @@ impl Progress {
                 let (always, moved) = (lines.always, Moved::of(view.all));
                 if !view.all.lanes.is_empty() && lines.is_due(now, self.start, moved) {
                     lines.written = Some((now, moved));
-                    write(log, always, &(line::summary(view.all, &self.rates) + &beside));
+                    write(log, always, &line::summary(view.all, &self.rates, &beside));
                 }
             }
         }
@@ -163,24 +161,31 @@ impl Progress {
         self.oversized = count;
     }
 
-    /// What stands behind other figures.
-    fn beside(&self) -> String {
-        let mut text = line::webhook(self.webhook);
-        if 0 < self.oversized {
-            text.push_str(&format!(", {} oversized", HumanCount(self.oversized)));
+    /// Figures of other parts, which stand behind those of the collectors.
+    fn beside(&self) -> Vec<String> {
+        let mut figures = Vec::new();
+        if let Some(webhook) = self.webhook {
+            figures.push(format!("{} notifications", HumanCount(webhook.notifications)));
+            figures.push(format!("{} hints", HumanCount(webhook.hints)));
+            let refused = webhook.refused.iter().sum();
+            if 0 < refused {
+                figures.push(format!("{} calls refused", HumanCount(refused)));
+            }
         }
-        text
+        if 0 < self.oversized {
+            figures.push(format!("{} oversized", HumanCount(self.oversized)));
+        }
+        figures
     }
 
     /// Takes the rows away and leaves a summary of `metrics`.
     pub(crate) fn close(&mut self, metrics: &Metrics, log: &Log) {
-        self.last.clone_from(metrics);
         self.rates.push(Instant::now(), metrics);
         if let Display::Rows(rows) = &mut self.display {
             rows.clear();
         }
-        if !self.last.lanes.is_empty() {
-            let summary = line::summary(&self.last, &self.rates) + &self.beside();
+        if !metrics.lanes.is_empty() {
+            let summary = line::summary(metrics, &self.rates, &self.beside());
             let line = format!("{summary} in {}", span(self.start.elapsed()));
             let always = matches!(self.display, Display::Lines(Lines { always: true, .. }));
             write(log, always, &line);
@@ -189,7 +194,7 @@ impl Progress {
 }
 
 impl Rows {
-    fn draw(&mut self, view: &View<'_>, rates: &Rates, beside: &str, width: usize) {
+    fn draw(&mut self, view: &View<'_>, rates: &Rates, beside: &[String], width: usize) {
         if self.width != width {
             // What stands there was made for another width.
             self.clear();

@@ -5,6 +5,7 @@ use console::{Color, Style};
 use indicatif::HumanCount;
 use m365_audit_core::{LaneMetrics, Metrics};
 
+use crate::run::progress::line::DATA_LOST;
 use crate::run::progress::rates::Rates;
 use crate::run::progress::view::{Doing, View, percent, worst};
 use crate::words::span;
@@ -74,7 +75,7 @@ impl Row {
 }
 
 /// All rows. `beside` are figures of other parts, for the last row.
-pub(super) fn rows(view: &View<'_>, rates: &Rates, beside: &str, width: usize) -> Vec<String> {
+pub(super) fn rows(view: &View<'_>, rates: &Rates, beside: &[String], width: usize) -> Vec<String> {
     let View { all, tenants } = *view;
     let worst = worst_of(tenants);
     let names = all.lanes.iter().map(|lane| name_of(lane, width));
@@ -192,7 +193,7 @@ fn beside_figures(row: &mut Row, lane: &LaneMetrics) {
 fn worst_of<'a>(tenants: &[(&'a str, &'a Metrics)]) -> Vec<(&'a str, &'a Metrics)> {
     let behind = tenants.iter().filter(|(_, metrics)| Doing::CaughtUp < worst(metrics).0);
     let mut behind: Vec<_> = behind.copied().collect();
-    behind.sort_by_key(|(_, metrics)| std::cmp::Reverse(worst(metrics)));
+    behind.sort_by_cached_key(|(_, metrics)| std::cmp::Reverse(worst(metrics)));
     behind.truncate(TENANTS_SHOWN);
     behind
 }
@@ -206,10 +207,10 @@ fn tenant(row: &mut Row, metrics: &Metrics) {
     row.push(feeds.join(", "), None);
 }
 
-fn total(row: &mut Row, all: &Metrics, rates: &Rates, beside: &str) {
+fn total(row: &mut Row, all: &Metrics, rates: &Rates, beside: &[String]) {
     let lost = all.lanes.iter().any(LaneMetrics::has_lost_data);
     if lost {
-        row.push("DATA LOST (see the log)".into(), Some(Color::Red));
+        row.push(DATA_LOST.into(), Some(Color::Red));
     }
     let sent = HumanCount(rates.requests_in_last_minute());
     row.push(
@@ -226,7 +227,7 @@ fn total(row: &mut Row, all: &Metrics, rates: &Rates, beside: &str) {
         let losses = HumanCount(all.losses_unacknowledged);
         row.push(format!("losses not acknowledged: {losses}"), Some(Color::Yellow));
     }
-    for figure in beside.split(", ").filter(|figure| !figure.is_empty()) {
-        row.push(figure.to_owned(), None);
+    for figure in beside {
+        row.push(figure.clone(), None);
     }
 }

@@ -158,7 +158,7 @@ fn one_tenant() -> Metrics {
 fn shows(columns: u16, view: &View<'_>, expected: &Expect) {
     let screen = Screen::new(columns);
     let mut rows = rows_on(&screen);
-    rows.draw(view, &rates(), ", 3 notifications", columns.into());
+    rows.draw(view, &rates(), &["3 notifications".into()], columns.into());
     let text = screen.text();
     assert!(text.lines().all(|line| line.chars().count() < columns.into()), "{text}");
     expected.assert_eq(&text);
@@ -249,12 +249,12 @@ fn a_terminal_of_another_width_is_painted_anew_and_left_clean() {
     let view = View { all: &metrics, tenants: &[] };
     let (screen, rates) = (Screen::new(120), rates());
     let mut rows = rows_on(&screen);
-    rows.draw(&view, &rates, "", 120);
+    rows.draw(&view, &rates, &[], 120);
     screen.resize(60);
-    rows.draw(&view, &rates, "", 60);
+    rows.draw(&view, &rates, &[], 60);
     let fresh = Screen::new(60);
     let mut others = rows_on(&fresh);
-    others.draw(&view, &rates, "", 60);
+    others.draw(&view, &rates, &[], 60);
     assert_eq!(screen.text(), fresh.text());
     rows.clear();
     assert_eq!(screen.text(), "");
@@ -273,4 +273,43 @@ fn lines_are_written_soon_then_once_a_minute_while_something_moves() {
     assert!(lines.is_due(at(70), start, moved(2)));
     assert!(!lines.is_due(at(3_609), start, moved(1)), "an idle one is quiet");
     assert!(lines.is_due(at(3_610), start, moved(1)));
+}
+
+/// The summary, and the rows of a wide terminal.
+fn said(metrics: &Metrics) -> (String, Vec<String>) {
+    let rates = Rates::default();
+    let view = View { all: metrics, tenants: &[] };
+    (line::summary(metrics, &rates, &[]), rows::rows(&view, &rates, &[], 160))
+}
+
+#[test]
+fn a_loss_of_any_kind_is_shown() {
+    let losses: [fn(&mut LaneMetrics); 5] = [
+        |lane| lane.blobs_lost = 1,
+        |lane| lane.records_withheld = 1,
+        |lane| lane.records_dropped = 1,
+        |lane| lane.listing_entries_dropped = 1,
+        |lane| lane.listing_gaps = Duration::from_secs(1),
+    ];
+    for lose in losses {
+        let mut metrics = two_feeds(0, 0);
+        let (summary, rows) = said(&metrics);
+        assert!(!summary.contains("LOST") && !rows.concat().contains("LOST"), "{summary} {rows:?}");
+        lose(&mut metrics.lanes[0]);
+        let (summary, rows) = said(&metrics);
+        assert!(summary.ends_with(", DATA LOST (see the log)"), "{summary}");
+        assert!(rows[0].contains("DATA LOST") && rows[0].ends_with("see the log"), "{rows:?}");
+        assert!(rows.last().unwrap().contains("DATA LOST (see the log)"), "{rows:?}");
+    }
+}
+
+#[test]
+fn malformed_records_are_counted_in_both() {
+    let mut metrics = two_feeds(0, 0);
+    let (summary, rows) = said(&metrics);
+    assert!(!summary.contains("malformed") && !rows.concat().contains("malformed"));
+    metrics.lanes[0].records_malformed = 1_007;
+    let (summary, rows) = said(&metrics);
+    assert!(summary.contains(", 1,007 malformed"), "{summary}");
+    assert!(rows[0].ends_with("1,007 malformed"), "{rows:?}");
 }
