@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use m365_audit_core::{Feed, Input, Replay, Replayer, Stored, Utc};
 use m365_audit_world::Taker;
-use m365_sim::{Microsoft, Owed};
+use m365_sim::Owed;
 
 use super::beliefs::Beliefs;
 use super::check::SKEW_MS;
-use super::wanted::Wanted;
+use super::published::{Published, Record};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -48,10 +48,9 @@ impl Wish {
     /// Nothing that was created before `begin_ms` is collected.
     pub(super) fn unmet(
         &self,
-        microsoft: &Microsoft,
+        published: &Published,
         taker: &Taker,
         stored: &Stored,
-        wanted: Wanted,
         begin_ms: i64,
     ) -> Option<String> {
         if let Some(left) = self.replays.iter().find(|replay| stored.contains_key(&replay.key())) {
@@ -64,27 +63,28 @@ impl Wish {
         let mut forms: HashMap<u128, Vec<u128>> = HashMap::new();
         // What may come, whatever else says the same to the letter.
         let mut free = HashSet::new();
-        for owed in microsoft.owed() {
+        for owed in &published.records {
             forms.entry(owed.key).or_default().push(owed.hash);
-            if self.may_come(&owed) {
+            if self.may_come(owed) {
                 free.insert(owed.hash);
             }
         }
-        let activities = microsoft.owed_activities();
+        let activities = published.activities.iter();
         free.extend(activities.filter(|it| self.is_inside(it.created_ms)).map(|it| it.hash));
         // Of an hour that began before collection did, nothing is delivered once more.
         let first_ms = (begin_ms.max(0) + SKEW_MS).div_euclid(HOUR_MS) * HOUR_MS + HOUR_MS;
-        let missing = |owed: &Owed| {
+        let missing = |owed: &Record| {
             first_ms <= owed.created_ms
                 && self.must_come(owed)
-                && wanted.judge(owed) == Some(true)
+                && owed.is_wanted()
                 && !forms[&owed.key].iter().any(again)
         };
-        let extra = |owed: &Owed| {
+        let extra = |owed: &Record| {
             self.before.contains_key(&owed.hash) && again(&owed.hash) && !free.contains(&owed.hash)
         };
-        let contents = |of: &dyn Fn(&Owed) -> bool| -> BTreeSet<_> {
-            microsoft.owed().filter(|owed| of(owed)).map(|owed| owed.content_id).collect()
+        let contents = |of: &dyn Fn(&Record) -> bool| -> BTreeSet<_> {
+            let records = published.records.iter().filter(|owed| of(owed));
+            records.map(|owed| &*owed.content_id).collect()
         };
         let (missing, extra) = (contents(&missing), contents(&extra));
         if !missing.is_empty() {

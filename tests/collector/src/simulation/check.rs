@@ -6,11 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use m365_audit_core::{Commit, ContentType, Feed};
 use m365_audit_world::Taker;
-use m365_sim::Microsoft;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::wanted::Wanted;
+use super::published::Published;
 
 /// How far the simulator's wrong `Date` headers may lead a begin, or the end of a window into the
 /// future. The overlap of the next one makes up for the latter.
@@ -29,17 +28,16 @@ impl Debt {
     /// Everything wanted of these content types that was created at or after `begin_ms`, that could
     /// be listed by `until_ms`, and for which there was time: that expires at `alive_ms` or later.
     pub(super) fn new(
-        microsoft: &Microsoft,
+        published: &Published,
         types: &[ContentType],
         begin_ms: i64,
         until_ms: i64,
         alive_ms: i64,
-        wanted: Wanted,
         activities_begin_ms: Option<i64>,
     ) -> Self {
         let mut forms: HashMap<u128, Vec<u128>> = HashMap::new();
         let mut missing = HashSet::new();
-        for owed in microsoft.owed() {
+        for owed in &published.records {
             if !types.iter().any(|ct| ct.as_str() == owed.content_type.name()) {
                 continue;
             }
@@ -48,12 +46,12 @@ impl Debt {
             let in_time = owed.created_ms >= begin_ms
                 && owed.available_ms <= until_ms
                 && owed.expires_ms >= alive_ms;
-            if in_time && wanted.judge(&owed) == Some(true) {
+            if in_time && owed.is_wanted() {
                 missing.insert(owed.key);
             }
         }
         if let Some(begin_ms) = activities_begin_ms {
-            for owed in microsoft.owed_activities() {
+            for owed in &published.activities {
                 forms.entry(owed.key).or_default().push(owed.hash);
                 if owed.created_ms >= begin_ms && owed.available_ms <= until_ms {
                     missing.insert(owed.key);
@@ -75,9 +73,10 @@ impl Debt {
     }
 
     /// What is missing, for the message of a failure.
-    pub(super) fn describe_missing(&self, microsoft: &Microsoft) -> String {
-        microsoft
-            .owed()
+    pub(super) fn describe_missing(&self, published: &Published) -> String {
+        published
+            .records
+            .iter()
             .filter(|owed| self.missing.contains(&owed.key))
             .take(3)
             .map(|owed| {
@@ -92,8 +91,9 @@ impl Debt {
                 )
             })
             .chain(
-                microsoft
-                    .owed_activities()
+                published
+                    .activities
+                    .iter()
                     .filter(|owed| self.missing.contains(&owed.key))
                     .take(3)
                     .map(|owed| {
@@ -106,18 +106,18 @@ impl Debt {
 }
 
 /// Records that the host has and Microsoft never published, byte for byte.
-pub(super) fn invented(microsoft: &Microsoft, taker: &Taker) -> usize {
-    let activities = microsoft.owed_activities().map(|owed| owed.hash);
-    let published: HashSet<u128> =
-        microsoft.owed().map(|owed| owed.hash).chain(activities).collect();
-    taker.taken().keys().filter(|hash| !published.contains(hash)).count()
+pub(super) fn invented(published: &Published, taker: &Taker) -> usize {
+    let activities = published.activities.iter().map(|owed| owed.hash);
+    let known: HashSet<u128> =
+        published.records.iter().map(|owed| owed.hash).chain(activities).collect();
+    taker.taken().keys().filter(|hash| !known.contains(hash)).count()
 }
 
 /// Records that the host has although the filter leaves them out.
-pub(super) fn unwanted(microsoft: &Microsoft, taker: &Taker, wanted: Wanted) -> usize {
+pub(super) fn unwanted(published: &Published, taker: &Taker) -> usize {
     let taken = |hash: &u128| taker.taken().contains_key(hash);
-    let owed = microsoft.owed().filter(|owed| taken(&owed.hash));
-    owed.filter(|owed| wanted.judge(owed) == Some(false)).count()
+    let owed = published.records.iter().filter(|owed| taken(&owed.hash));
+    owed.filter(|owed| owed.is_unwanted()).count()
 }
 
 /// What commits have claimed, each with the number of records that the host had then.
@@ -277,12 +277,10 @@ impl Checkpoints {
     /// itself at that time.
     fn covered_too_early(
         &self,
-        microsoft: &Microsoft,
+        published: &Published,
         taken: &HashMap<u128, u64>,
-        wanted: Wanted,
     ) -> Option<String> {
-        let owed = |owed: &m365_sim::Owed| wanted.judge(owed) == Some(true);
-        microsoft.owed().filter(owed).find_map(|owed| {
+        published.records.iter().filter(|owed| owed.is_wanted()).find_map(|owed| {
             let on_time = owed.available_ms <= owed.created_ms + ON_TIME_MS;
             let feed = owed.content_type.name();
             let claim = self
@@ -312,28 +310,23 @@ impl Checkpoints {
     }
 
     /// Records that were marked as done before the host had them, in any form.
-    pub(super) fn ahead(
-        &self,
-        microsoft: &Microsoft,
-        taker: &Taker,
-        wanted: Wanted,
-    ) -> Option<String> {
+    pub(super) fn ahead(&self, published: &Published, taker: &Taker) -> Option<String> {
         let mut first_taken: HashMap<u128, u64> = HashMap::new();
-        for owed in microsoft.owed() {
+        for owed in &published.records {
             if let Some(taken) = taker.taken().get(&owed.hash) {
                 let first = first_taken.entry(owed.key).or_insert(taken.at);
                 *first = taken.at.min(*first);
             }
         }
-        let early = self.covered_too_early(microsoft, &first_taken, wanted);
-        let early = early.or_else(|| self.activity_covered_too_early(microsoft, taker));
-        early.or_else(|| self.done_too_early(microsoft, &first_taken, wanted))
+        let early = self.covered_too_early(published, &first_taken);
+        let early = early.or_else(|| self.activity_covered_too_early(published, taker));
+        early.or_else(|| self.done_too_early(published, &first_taken))
     }
 
     /// The same of activities.
-    fn activity_covered_too_early(&self, microsoft: &Microsoft, taker: &Taker) -> Option<String> {
+    fn activity_covered_too_early(&self, published: &Published, taker: &Taker) -> Option<String> {
         let intervals = self.covered.get(Feed::CloudAppActivities.as_str())?;
-        microsoft.owed_activities().find_map(|owed| {
+        published.activities.iter().find_map(|owed| {
             let on_time = owed.available_ms <= owed.created_ms + ON_TIME_MS;
             let claim = intervals
                 .iter()
@@ -350,14 +343,8 @@ impl Checkpoints {
         })
     }
 
-    fn done_too_early(
-        &self,
-        microsoft: &Microsoft,
-        taken: &HashMap<u128, u64>,
-        wanted: Wanted,
-    ) -> Option<String> {
-        let owed = |owed: &m365_sim::Owed| wanted.judge(owed) == Some(true);
-        microsoft.owed().filter(owed).find_map(|owed| {
+    fn done_too_early(&self, published: &Published, taken: &HashMap<u128, u64>) -> Option<String> {
+        published.records.iter().filter(|owed| owed.is_wanted()).find_map(|owed| {
             let content = xxh3_128(owed.content_id.as_bytes());
             let done = self.done.get(&content).filter(|_| !self.lost.contains_key(&content))?;
             let before = taken.get(&owed.key).is_some_and(|at| at < done);

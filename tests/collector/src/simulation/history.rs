@@ -8,12 +8,11 @@ use m365_audit_core::{
     Commit, Feed, FeedHistory, HISTORY, HourRow, HourStanding, LossKind, Stored, Utc, losses,
 };
 use m365_audit_world::Taker;
-use m365_sim::{Microsoft, Owed};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::beliefs::Beliefs;
 use super::check::SKEW_MS;
-use super::wanted::Wanted;
+use super::published::{Published, Record};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -79,10 +78,9 @@ fn member(value: &str, letter: char) -> Option<u64> {
 /// What there is to compare.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account<'a> {
-    pub(super) microsoft: &'a Microsoft,
+    pub(super) published: &'a Published,
     pub(super) taker: &'a Taker,
     pub(super) stored: &'a Stored,
-    pub(super) wanted: Wanted,
     /// Contents that commits have called done, or lost.
     pub(super) done: &'a HashMap<u128, u64>,
     /// Whether nothing went wrong, so that all can be counted to the last record.
@@ -107,7 +105,7 @@ struct Counted {
 
 /// What was published in one hour of a feed.
 #[derive(Default)]
-struct Published {
+struct HourTruth {
     /// Of contents that are done: how many, and the records in them.
     contents: HashSet<u128>,
     records: u64,
@@ -167,26 +165,27 @@ impl Account<'_> {
     /// Contents of which the collector has the hour wrong although listings said it.
     fn mistaken(&self) -> Option<String> {
         let mut wrong = BTreeMap::new();
-        for owed in self.microsoft.owed() {
+        for owed in &self.published.records {
             let hour = owed.created_ms.div_euclid(HOUR_MS);
             let other = self.beliefs.hours_of(&owed.content_id).find(|known| *known != hour);
-            wrong.extend(other.map(|other| (owed.content_id, other - hour)));
+            wrong.extend(other.map(|other| (&*owed.content_id, other - hour)));
         }
         (self.odd < wrong.len() as u64).then(|| format!("taken for others' hours: {wrong:?}"))
     }
 
     /// An hour that counts more than there was, or less, or is called settled and lacks something.
     fn untrue(&self, hours: &Hours) -> Option<String> {
-        let mut published: HashMap<Place, Published> = HashMap::new();
+        let mut truth: HashMap<Place, HourTruth> = HashMap::new();
         let blurred = self.blurred();
         let taken = self.taker.taken();
         let arrived: HashSet<u128> = self
-            .microsoft
-            .owed()
+            .published
+            .records
+            .iter()
             .filter(|owed| taken.contains_key(&owed.hash))
             .map(|owed| owed.key)
             .collect();
-        for owed in self.microsoft.owed() {
+        for owed in &self.published.records {
             let Some(feed) = Feed::parse(owed.content_type.name()) else { continue };
             let hour = owed.created_ms.div_euclid(HOUR_MS);
             let Some(found) = hours.get(&(feed, hour)) else { continue };
@@ -195,35 +194,35 @@ impl Account<'_> {
                 Some(known) if hours.contains_key(&(feed, known)) => blurred.place(feed, known),
                 Some(_) | None => blurred.place(feed, hour),
             };
-            let published = published.entry(place).or_default();
+            let truth = truth.entry(place).or_default();
             let done = self.done.contains_key(&xxh3_128(owed.content_id.as_bytes()));
-            published.note(&owed, done, self.wanted, self.taker);
-            let missing = self.wanted.judge(&owed) == Some(true) && !arrived.contains(&owed.key);
+            truth.note(owed, done, self.taker);
+            let missing = owed.is_wanted() && !arrived.contains(&owed.key);
             if missing && vouches(found, owed.created_ms, owed.available_ms) {
                 let (id, at) = (&owed.content_id, owed.created_ms);
                 return Some(format!("settled, and lacks {id}, {at}: {found:?}"));
             }
         }
-        for owed in self.microsoft.owed_activities() {
+        for owed in &self.published.activities {
             let feed = Feed::CloudAppActivities;
             let hour = owed.created_ms.div_euclid(HOUR_MS);
             let Some(found) = hours.get(&(feed, hour)) else { continue };
-            let published = published.entry((feed, Some(hour))).or_default();
+            let truth = truth.entry((feed, Some(hour))).or_default();
             let times = taken.get(&owed.hash).map_or(0, |taken| u64::from(taken.times));
-            published.taken += times;
-            published.wanted += u64::from(times > 0);
+            truth.taken += times;
+            truth.wanted += u64::from(times > 0);
             if times == 0 && vouches(found, owed.created_ms, owed.available_ms) {
                 return Some(format!("settled, and lacks activity {}: {found:?}", owed.id));
             }
         }
-        self.miscounted(hours, &blurred, &published)
+        self.miscounted(hours, &blurred, &truth)
     }
 
     /// Hours between which contents may have moved: those that were listed twice, by processes that
     /// did not know of each other, once with a time and once without.
     fn blurred(&self) -> Blurred {
         let mut blurred = Blurred { all: 0 < self.odd, ..Blurred::default() };
-        for owed in self.microsoft.owed() {
+        for owed in &self.published.records {
             let hours = self.beliefs.hours_of(&owed.content_id);
             if let (Some(feed), true) =
                 (Feed::parse(owed.content_type.name()), 1 < hours.clone().count())
@@ -238,7 +237,7 @@ impl Account<'_> {
         &self,
         hours: &Hours,
         blurred: &Blurred,
-        published: &HashMap<Place, Published>,
+        truth: &HashMap<Place, HourTruth>,
     ) -> Option<String> {
         let mut counted: BTreeMap<Place, Counted> = BTreeMap::new();
         for ((feed, hour), (row, ..)) in hours {
@@ -250,19 +249,19 @@ impl Account<'_> {
             counted.lost |= !row.causes.is_empty();
             counted.young |= self.is_young(row);
         }
-        published.iter().find_map(|(key, published)| {
+        truth.iter().find_map(|(key, truth)| {
             let counted = counted.get(key)?;
             let came = counted.delivered + counted.deduplicated;
             // What is searched again is left out again, as often as it is.
             let all = match key.0 {
-                Feed::Audit(_) => came + counted.filtered == published.records,
-                Feed::CloudAppActivities => counted.delivered == published.wanted,
+                Feed::Audit(_) => came + counted.filtered == truth.records,
+                Feed::CloudAppActivities => counted.delivered == truth.wanted,
             };
-            let what = if counted.delivered > published.taken {
+            let what = if counted.delivered > truth.taken {
                 "counts more records than the host has taken"
-            } else if !counted.lost && came < published.wanted {
+            } else if !counted.lost && came < truth.wanted {
                 "counts fewer records than there were in what it calls delivered"
-            } else if counted.blobs < published.contents.len() as u64 {
+            } else if counted.blobs < truth.contents.len() as u64 {
                 "counts fewer blobs than are done"
             } else if self.exact && !counted.young && !all {
                 "counts other records than there were"
@@ -270,7 +269,7 @@ impl Account<'_> {
                 return None;
             };
             let at = key.1.map(|hour| Utc::from_millis(hour * HOUR_MS));
-            Some(format!("{}, {at:?}: {what}: {counted:?}, {published:?}", key.0))
+            Some(format!("{}, {at:?}: {what}: {counted:?}, {truth:?}", key.0))
         })
     }
 
@@ -335,7 +334,7 @@ fn vouches(found: &Found, created_ms: i64, available_ms: i64) -> bool {
         && available_ms < listed_ms - SKEW_MS
 }
 
-impl fmt::Debug for Published {
+impl fmt::Debug for HourTruth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { contents, records, wanted, taken, .. } = self;
         let contents = contents.len();
@@ -343,12 +342,12 @@ impl fmt::Debug for Published {
     }
 }
 
-impl Published {
-    fn note(&mut self, owed: &Owed, done: bool, wanted: Wanted, taker: &Taker) {
+impl HourTruth {
+    fn note(&mut self, owed: &Record, done: bool, taker: &Taker) {
         if done {
             self.contents.insert(xxh3_128(owed.content_id.as_bytes()));
             self.records += 1;
-            self.wanted += u64::from(wanted.judge(owed) == Some(true));
+            self.wanted += u64::from(owed.is_wanted());
         }
         if self.hashes.insert(owed.hash) {
             self.taken += taker.taken().get(&owed.hash).map_or(0, |taken| u64::from(taken.times));

@@ -8,6 +8,7 @@ mod again;
 mod beliefs;
 mod check;
 mod history;
+mod published;
 mod run;
 mod scenario;
 mod truth;

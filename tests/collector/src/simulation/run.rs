@@ -11,6 +11,7 @@ use m365_sim::{Credential, Issued, Microsoft, TenantConfig, issue_certificate};
 use super::again::Wish;
 use super::check::{Debt, SKEW_MS, invented, unwanted};
 use super::history::Account;
+use super::published::Published;
 use super::scenario::Scenario;
 use super::truth::Truth;
 use super::watch::Notes;
@@ -281,19 +282,18 @@ impl Ring {
         }
         // A wrong `Date` may have moved the begin, before anything was listed.
         let begin_ms = self.notes.begin_ms.saturating_add(SKEW_MS).max(self.reach_ms);
-        let wanted = self.scenario.wanted;
         let until_ms = self.world.now_ms() - 600_000;
         let activities = activities.then(|| self.notes.activities_begin_ms.saturating_add(SKEW_MS));
         let mut debt = {
             let alive_ms = self.reach_ms.saturating_add(7 * 24 * HOUR_MS);
-            let microsoft = &self.microsoft;
-            Debt::new(microsoft, &types, begin_ms, until_ms, alive_ms, wanted, activities)
+            let published = self.published();
+            Debt::new(&published, &types, begin_ms, until_ms, alive_ms, activities)
         };
         self.stats.owed = debt.missing() as u64;
         let mut look_ms = self.world.now_ms();
         while !debt.is_settled(self.world.taker()) {
             if self.world.now_ms() > due_ms + RECOVERY_MS {
-                let described = debt.describe_missing(&self.microsoft);
+                let described = debt.describe_missing(&self.published());
                 return Err(format!(
                     "{} of {} records never arrived:\n{described}",
                     debt.missing(),
@@ -326,8 +326,7 @@ impl Ring {
         self.go_on(collector, now_ms + HOURS * HOUR_MS)?;
         let (taker, stored) = (self.world.taker(), &self.world.stored);
         let begin_ms = self.notes.begin_ms;
-        let wanted = self.scenario.wanted;
-        match wish.unmet(&self.microsoft, taker, stored, wanted, begin_ms) {
+        match wish.unmet(&self.published(), taker, stored, begin_ms) {
             Some(what) => Err(format!("asked for once more: {what}")),
             None => Ok(()),
         }
@@ -342,6 +341,11 @@ impl Ring {
         self.world.sleep(hours * HOUR_MS);
         self.reach_ms = self.world.now_ms() - 7 * 24 * HOUR_MS + EDGE_MS;
         self.crash(collector)
+    }
+
+    /// What Microsoft has published by now.
+    fn published(&self) -> Published {
+        Published::walk(&self.microsoft, self.scenario.wanted)
     }
 
     /// A clean stop, and the checks of the whole run.
@@ -360,11 +364,12 @@ impl Ring {
         }
         let peak = report.peak_per_minute.values().copied().max().unwrap_or_default();
         self.check_pace(peak)?;
-        let invented = invented(&self.microsoft, self.world.taker());
+        let published = self.published();
+        let invented = invented(&published, self.world.taker());
         if invented > 0 {
             return Err(format!("{invented} records arrived that were never published"));
         }
-        let unwanted = unwanted(&self.microsoft, self.world.taker(), self.scenario.wanted);
+        let unwanted = unwanted(&published, self.world.taker());
         if unwanted > 0 {
             return Err(format!("{unwanted} records arrived that the filter leaves out"));
         }
@@ -372,10 +377,9 @@ impl Ring {
             return Err(format!("what was stored could not be read, nor checked: {what}"));
         }
         let truth = Truth {
-            microsoft: &self.microsoft,
+            published: &published,
             taker: self.world.taker(),
             stored: &self.world.stored,
-            wanted: self.scenario.wanted,
             begin_ms: self.notes.begin_ms.saturating_add(SKEW_MS),
             alive_ms: self.reach_ms.saturating_add(7 * 24 * HOUR_MS),
             now_ms: self.world.now_ms(),
@@ -383,11 +387,8 @@ impl Ring {
         if let Some(what) = truth.contradiction() {
             return Err(format!("what the state says is not so: {what}"));
         }
-        self.check_history()?;
-        let wanted = self.scenario.wanted;
-        if let Some(what) =
-            self.notes.checkpoints.ahead(&self.microsoft, self.world.taker(), wanted)
-        {
+        self.check_history(&published)?;
+        if let Some(what) = self.notes.checkpoints.ahead(&published, self.world.taker()) {
             return Err(format!("marked as done before it was delivered: {what}"));
         }
         self.stats.returned = self.world.returned();
@@ -397,14 +398,13 @@ impl Ring {
     }
 
     /// The history is the simulator's truth, hour by hour.
-    fn check_history(&mut self) -> Result<(), String> {
+    fn check_history(&mut self, published: &Published) -> Result<(), String> {
         let odd = self.microsoft.report().faults.get("odd_entry").copied().unwrap_or_default();
         let calm = self.scenario.faults == "none" && self.scenario.skew_ms == 0;
         let account = Account {
-            microsoft: &self.microsoft,
+            published,
             taker: self.world.taker(),
             stored: &self.world.stored,
-            wanted: self.scenario.wanted,
             done: self.notes.checkpoints.done(),
             beliefs: &self.notes.beliefs,
             exact: calm

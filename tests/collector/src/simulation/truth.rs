@@ -5,10 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use m365_audit_core::{Hole, LaneSummary, LossKind, Stored, Utc, Why, summarize};
 use m365_audit_world::Taker;
-use m365_sim::{Microsoft, Owed};
 
 use super::check::{ON_TIME_MS, SKEW_MS};
-use super::wanted::Wanted;
+use super::published::{Published, Record};
 
 /// For how long Microsoft keeps content, less what the collector keeps away from the edge.
 const KEPT_MS: i64 = (7 * 24 * 60 - 5) * 60_000;
@@ -18,10 +17,9 @@ const EARLY_MS: i64 = 2 * 3_600_000;
 /// What there is to compare.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Truth<'a> {
-    pub(super) microsoft: &'a Microsoft,
+    pub(super) published: &'a Published,
     pub(super) taker: &'a Taker,
     pub(super) stored: &'a Stored,
-    pub(super) wanted: Wanted,
     /// Where collection began.
     pub(super) begin_ms: i64,
     /// What expired before this could not be had. A blob may expire some hours before it is seven
@@ -38,8 +36,9 @@ impl Truth<'_> {
             Ok(lanes) => lanes,
             Err(error) => return Some(format!("the state cannot be summed up: {error}")),
         };
-        let expirations: HashMap<_, _> =
-            self.microsoft.owed().map(|owed| (owed.content_id.clone(), owed.expires_ms)).collect();
+        let records = self.published.records.iter();
+        let expirations: HashMap<&str, _> =
+            records.map(|owed| (&*owed.content_id, owed.expires_ms)).collect();
         let invented = lanes.iter().flat_map(|lane| &lane.holes).find_map(|hole| {
             let Why::Lost(known) = &hole.why else { return None };
             let name = known.loss.name.as_deref();
@@ -53,19 +52,20 @@ impl Truth<'_> {
     /// A record that nobody has, which the state calls delivered or is silent about.
     fn untold(&self, lanes: &[LaneSummary]) -> Option<String> {
         let arrived: HashSet<u128> = self
-            .microsoft
-            .owed()
+            .published
+            .records
+            .iter()
             .filter(|owed| self.taker.taken().contains_key(&owed.hash))
             .map(|owed| owed.key)
             .collect();
-        let missing = |owed: &Owed| {
-            self.wanted.judge(owed) == Some(true)
+        let missing = |owed: &&Record| {
+            owed.is_wanted()
                 && owed.available_ms <= owed.created_ms + ON_TIME_MS
                 && self.begin_ms <= owed.created_ms
                 && self.alive_ms <= owed.expires_ms
                 && !arrived.contains(&owed.key)
         };
-        self.microsoft.owed().filter(missing).find_map(|owed| {
+        self.published.records.iter().filter(missing).find_map(|owed| {
             let mut lanes = lanes.iter();
             let lane = lanes.find(|lane| lane.feed.as_str() == owed.content_type.name())?;
             let contains = |start: Utc, end: Utc| {
