@@ -43,9 +43,11 @@ impl Beliefs {
     }
 
     /// The hours in which it was taken to be created: of one that was listed twice, by processes
-    /// that did not know of each other, there may be two.
+    /// that did not know of each other, there may be two. So there may be of one that was listed
+    /// under its second id as well.
     pub(super) fn hours_of(&self, content_id: &str) -> impl Iterator<Item = i64> + Clone + '_ {
-        self.hours.get(&key_of(content_id)).into_iter().flatten().copied()
+        let of = |id: &str| self.hours.get(&key_of(id)).into_iter().flatten().copied();
+        of(content_id).chain(of(&second_id_of(content_id)))
     }
 
     /// The hour, if there is no doubt.
@@ -57,6 +59,12 @@ impl Beliefs {
     pub(super) fn is_done(&self, content_id: &str) -> bool {
         self.done.contains(&key_of(content_id))
     }
+}
+
+/// The id under which webhooks, and some listings, name a content: its last part comes twice.
+fn second_id_of(content_id: &str) -> String {
+    let (_, last) = content_id.rsplit_once('$').unwrap_or_default();
+    format!("{content_id}${last}")
 }
 
 /// A content, as the state names it.

@@ -221,7 +221,7 @@ impl Account<'_> {
     /// Hours between which contents may have moved: those that were listed twice, by processes that
     /// did not know of each other, once with a time and once without.
     fn blurred(&self) -> Blurred {
-        let mut blurred = Blurred { all: 0 < self.odd, ..Blurred::default() };
+        let mut blurred = Blurred::default();
         for owed in &self.published.records {
             let hours = self.beliefs.hours_of(&owed.content_id);
             if let (Some(feed), true) =
@@ -311,14 +311,12 @@ type Place = (Feed, Option<i64>);
 /// Hours that can only be compared together.
 #[derive(Default)]
 struct Blurred {
-    /// Some entries of listings were odd: what is counted may be of another hour.
-    all: bool,
     hours: HashSet<(Feed, i64)>,
 }
 
 impl Blurred {
     fn place(&self, feed: Feed, hour: i64) -> Place {
-        (feed, Some(hour).filter(|_| !self.all && !self.hours.contains(&(feed, hour))))
+        (feed, Some(hour).filter(|_| !self.hours.contains(&(feed, hour))))
     }
 }
 
