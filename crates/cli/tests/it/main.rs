@@ -11,6 +11,7 @@ mod credentials;
 mod host;
 mod losses;
 mod network;
+mod ocsf;
 mod output;
 mod recipes;
 mod records;

@@ -24,7 +24,7 @@ const SHAPES: [(ContentType, &str); 5] = [
 /// What was published a moment ago comes with one of the next runs; by then it is older.
 const RUNS_MAX: usize = 50;
 
-fn shapes() -> BTreeSet<&'static str> {
+pub(crate) fn shapes() -> BTreeSet<&'static str> {
     SHAPES.iter().flat_map(|(_, records)| records.lines()).collect()
 }
 
