@@ -7,7 +7,7 @@ program=${M365_AUDIT:-m365-audit}
 simulator=${M365_SIM:-m365-sim}
 fluent_bit=${FLUENT_BIT:-fluent-bit}
 plugin=${M365_AUDIT_PLUGIN:-/usr/lib/m365-audit/in_m365_audit.so}
-for each in "$program" "$simulator" jq; do
+for each in "$program" "$simulator" jq curl; do
     command -v "$each" >/dev/null || { echo "not found: $each" >&2; exit 1; }
 done
 # STATE is where configurations keep what they keep.
@@ -57,7 +57,22 @@ free_port() {
 # Whether somebody listens on a port of this machine.
 listens() { grep -qi ":$(printf %04x "$1") .* 0A " /proc/net/tcp; }
 
-# An hour of a tenant that is over, and what there is of it, a record a line.
+# What numbers and texts of numbers come to, whatever they went through: beyond 64 bits they travel as
+# text.
+plain='walk(if type == "number" then tostring
+    elif type == "string" and test("^-?[0-9]{16,}$") then (tonumber | tostring) else . end)'
+
+# The records of FILE in what FILTER of jq makes of it, one a line, to be compared.
+records() { jq -cS "${2:-.} | $plain" "$1" 2>/dev/null | sort -u; }
+
+# Collects it all, until the last of what was published a moment ago is there.
+collected() {
+    "$program" run --once --progress never >"$STATE/published.ndjson" 2>"$STATE/published.log"
+    [ ! -f "$STATE/last" ] || grep -qFf "$STATE/last" "$STATE/published.ndjson"
+}
+
+# An hour of a tenant that is over, with the shapes of records of tests/spec, and what there is of it,
+# a record a line.
 published() {
     "$simulator" serve --days 0.05 --oddness 0 --lag-seconds 0 >"$STATE/ready" 2>"$STATE/sim.log" &
     pids="$pids $!"
@@ -68,14 +83,26 @@ published() {
     M365_AUDIT_API_URL=$(of api_url)
     export M365_AUDIT_TENANT_ID M365_AUDIT_CLIENT_ID M365_AUDIT_CLIENT_SECRET
     export M365_AUDIT_LOGIN_URL M365_AUDIT_API_URL
-    "$program" run --once --progress never >"$STATE/published.ndjson" 2>"$STATE/published.log"
-    jq -cS . "$STATE/published.ndjson" | sort -u >"$STATE/published"
+    for shapes in "$here"/../../../tests/spec/records/*.ndjson; do
+        [ -f "$shapes" ] || continue
+        case $shapes in
+            */entra.ndjson) type=Audit.AzureActiveDirectory ;;
+            */exchange.ndjson) type=Audit.Exchange ;;
+            */sharepoint.ndjson) type=Audit.SharePoint ;;
+            *) type=Audit.General ;;
+        esac
+        curl -sSf --data-binary "@$shapes" "$(of api_url)/_sim/publish?contentType=$type" \
+            >/dev/null
+        tail -n 1 "$shapes" | jq -r .Id >"$STATE/last"
+    done
+    until_so collected
+    records "$STATE/published.ndjson" >"$STATE/published"
     test -s "$STATE/published"
 }
 
 # Whether FILE has, in what FILTER of jq makes of it, the records that were published and no others.
 has_all() {
-    [ -s "$1" ] && jq -cS "${2:-.}" "$1" 2>/dev/null | sort -u >"$STATE/arrived" &&
+    [ -s "$1" ] && records "$@" >"$STATE/arrived" &&
         cmp -s "$STATE/published" "$STATE/arrived"
 }
 

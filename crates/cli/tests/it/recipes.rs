@@ -32,7 +32,13 @@ impl Bench {
         // Where daemons are.
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let plugin = std::env::var_os("M365_AUDIT_PLUGIN").map(PathBuf::from);
-        Some(Self { simulator, fluent_bit: fluent_bit::look(), plugin, path })
+        let bench = Self { simulator, fluent_bit: fluent_bit::look(), plugin, path };
+        // With it all of them publish the shapes of records.
+        match bench.lacks("curl") {
+            Some(curl) => skip(format!("recipes: without {curl}")),
+            None => return Some(bench),
+        }
+        None
     }
 
     /// What is missing of this.
