@@ -52,6 +52,7 @@ impl Wish {
         taker: &Taker,
         stored: &Stored,
         begin_ms: i64,
+        activities_begin_ms: i64,
     ) -> Option<String> {
         if let Some(left) = self.replays.iter().find(|replay| stored.contains_key(&replay.key())) {
             return Some(format!("{} is still asked for", left.key()));
@@ -71,8 +72,7 @@ impl Wish {
         }
         let activities = published.activities.iter();
         free.extend(activities.filter(|it| self.is_inside(it.created_ms)).map(|it| it.hash));
-        // Of an hour that began before collection did, nothing is delivered once more.
-        let first_ms = (begin_ms.max(0) + SKEW_MS).div_euclid(HOUR_MS) * HOUR_MS + HOUR_MS;
+        let first_ms = first_hour_ms(begin_ms);
         let missing = |owed: &Record| {
             first_ms <= owed.created_ms
                 && self.must_come(owed)
@@ -90,8 +90,33 @@ impl Wish {
         if !missing.is_empty() {
             return Some(format!("these did not come once more: {missing:?}"));
         }
-        let told = format!("these came once more, and nobody asked for them: {extra:?}");
-        (!extra.is_empty()).then_some(told)
+        if !extra.is_empty() {
+            return Some(format!("these came once more, and nobody asked for them: {extra:?}"));
+        }
+        self.unmet_activity(published, activities_begin_ms, again)
+    }
+
+    /// The same of activities: each is of the hour in which it was created, and known by its id.
+    fn unmet_activity(
+        &self,
+        published: &Published,
+        begin_ms: i64,
+        again: impl Fn(&u128) -> bool,
+    ) -> Option<String> {
+        let asked = self.replays.iter().any(|replay| replay.feed == Feed::CloudAppActivities);
+        let first_ms = first_hour_ms(begin_ms);
+        published.activities.iter().find_map(|owed| {
+            let (id, at) = (&owed.id, owed.created_ms);
+            let had = self.before.contains_key(&owed.hash);
+            let inside = asked && self.is_inside(at);
+            if had && inside && first_ms <= at && !again(&owed.hash) {
+                Some(format!("activity {id} of {at} did not come once more"))
+            } else if had && !inside && again(&owed.hash) {
+                Some(format!("activity {id} of {at} came once more, and nobody asked for it"))
+            } else {
+                None
+            }
+        })
     }
 
     fn is_inside(&self, created_ms: i64) -> bool {
@@ -114,4 +139,10 @@ impl Wish {
         !self.beliefs.is_done(&owed.content_id)
             || self.beliefs.hours_of(&owed.content_id).any(|hour| self.hours.contains(&hour))
     }
+}
+
+/// Where the first hour begins of which all can be delivered once more: not that in which
+/// collection began.
+fn first_hour_ms(begin_ms: i64) -> i64 {
+    (begin_ms.max(0) + SKEW_MS).div_euclid(HOUR_MS) * HOUR_MS + HOUR_MS
 }

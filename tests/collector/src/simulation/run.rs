@@ -325,8 +325,8 @@ impl Ring {
         self.world.tell(0, input);
         self.go_on(collector, now_ms + HOURS * HOUR_MS)?;
         let (taker, stored) = (self.world.taker(), &self.world.stored);
-        let begin_ms = self.notes.begin_ms;
-        match wish.unmet(&self.published(), taker, stored, begin_ms) {
+        let (begin_ms, activities_begin_ms) = (self.notes.begin_ms, self.notes.activities_begin_ms);
+        match wish.unmet(&self.published(), taker, stored, begin_ms, activities_begin_ms) {
             Some(what) => Err(format!("asked for once more: {what}")),
             None => Ok(()),
         }
