@@ -36,7 +36,7 @@ mod reply;
 mod search;
 mod task;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,6 +46,7 @@ use crate::activities::reader::PageReader;
 use crate::audit::exchange::PageBody;
 use crate::audit::expand::Expander;
 use crate::base::clock::ServerClock;
+use crate::base::flat_map::FlatMap;
 use crate::base::random::Random;
 use crate::base::time::{Now, Utc};
 use crate::call::task::{Body, Flight, Task};
@@ -93,7 +94,7 @@ pub struct Caller {
     task: Option<Task>,
     outcome: Option<Result<Reply, CallError>>,
     flight: Option<Flight>,
-    undelivered: BTreeMap<BatchId, u64>,
+    undelivered: FlatMap<BatchId, u64>,
     treatment: Treatment,
     next_request: u64,
     next_batch: u64,
@@ -128,7 +129,7 @@ impl Caller {
             task: None,
             outcome: None,
             flight: None,
-            undelivered: BTreeMap::new(),
+            undelivered: FlatMap::new(),
             next_request: 0,
             next_batch: 0,
             server_now: now.wall,
@@ -149,7 +150,7 @@ impl Caller {
         if let Some(flight) = self.flight.take() {
             self.outputs.push_back(Output::Cancel(flight.id));
         }
-        self.undelivered.clear();
+        self.undelivered = FlatMap::new();
         self.outcome = None;
         self.task = Some(Task::new(call));
     }
@@ -461,7 +462,7 @@ impl Machine for Caller {
             Input::Credential(presented) => self.handle_credential(now, presented),
             Input::Delivered(id) => self.settle(id),
             Input::Returned(_) | Input::Shutdown => {
-                self.undelivered.clear();
+                self.undelivered = FlatMap::new();
                 self.stop();
             }
             Input::Hint(_)

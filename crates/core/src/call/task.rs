@@ -1,14 +1,14 @@
 //! One call under way: what is left to ask, and what was answered so far. Plain data; sends
 //! nothing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::activities::reader::PageReader;
 use crate::audit::exchange::PageBody;
 use crate::audit::expand::{Expander, Progress};
 use crate::base::interval::Interval;
-use crate::base::key::Key;
+use crate::base::key::KeySet;
 use crate::base::time::Utc;
 use crate::call::calls::{Call, Pages};
 use crate::call::range::{Range, RangeError};
@@ -35,7 +35,7 @@ pub(super) struct Task {
     /// How many entries the reply had before the page under way.
     pub kept: usize,
     /// Next pages that were followed.
-    pub visited: BTreeSet<Key>,
+    pub visited: KeySet,
     /// Failures in a row, and tokens that were refused.
     pub failures: u32,
     pub rejections: u32,
@@ -91,7 +91,7 @@ impl Task {
             asks: None,
             reply,
             kept: 0,
-            visited: BTreeSet::new(),
+            visited: KeySet::default(),
             failures: 0,
             rejections: 0,
             not_before: Duration::ZERO,

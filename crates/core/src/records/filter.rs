@@ -6,7 +6,6 @@
 //! It judges when records are handed over, not when they are scanned: that would save nothing,
 //! since the fields are lifted in any case, and would make the state depend on an option.
 
-use std::collections::HashSet;
 use std::str::Chars;
 
 use crate::base::text::closest;
@@ -34,7 +33,8 @@ const RECORD_TYPE_OPTIONS: [&str; 2] = ["include_record_types", "exclude_record_
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     texts: Vec<(Field, Lists<Patterns>)>,
-    record_types: Option<Lists<HashSet<i64>>>,
+    /// In order.
+    record_types: Option<Lists<Vec<i64>>>,
 }
 
 /// What to keep and what to leave out, of one field. `None`: not asked for.
@@ -47,7 +47,8 @@ struct Lists<T> {
 /// A list of texts, in lower case.
 #[derive(Clone, Debug, Default)]
 struct Patterns {
-    exact: HashSet<Box<str>>,
+    /// In order.
+    exact: Vec<Box<str>>,
     globs: Vec<Box<str>>,
 }
 
@@ -76,7 +77,7 @@ impl Filter {
         let types = self.record_types.as_ref();
         types.is_none_or(|lists| {
             let number = record.record_type();
-            lists.allow(|list| number.is_some_and(|number| list.contains(&number)))
+            lists.allow(|list| number.is_some_and(|number| list.binary_search(&number).is_ok()))
         }) && self.texts.iter().all(|(field, lists)| {
             let text = record.fields.text(&record.raw, *field);
             let there = text.is_some();
@@ -98,7 +99,8 @@ impl<T> Lists<T> {
 
 impl Patterns {
     fn matches(&self, folded: &str) -> bool {
-        self.exact.contains(folded) || self.globs.iter().any(|glob| matches(glob, folded))
+        self.exact.binary_search_by(|exact| (**exact).cmp(folded)).is_ok()
+            || self.globs.iter().any(|glob| matches(glob, folded))
     }
 }
 
@@ -165,9 +167,10 @@ fn patterns(reader: &mut Reader<'_>, option: &str) -> Option<Patterns> {
         if folded.contains(['*', '?']) {
             patterns.globs.push(folded.as_str().into());
         } else {
-            patterns.exact.insert(folded.as_str().into());
+            patterns.exact.push(folded.as_str().into());
         }
     }
+    patterns.exact.sort_unstable();
     Some(patterns)
 }
 
@@ -183,13 +186,11 @@ fn mistake(pattern: &str) -> Option<(&'static str, &'static str)> {
     ))
 }
 
-fn record_types(reader: &mut Reader<'_>, option: &str) -> Option<HashSet<i64>> {
-    let mut numbers = HashSet::new();
+fn record_types(reader: &mut Reader<'_>, option: &str) -> Option<Vec<i64>> {
+    let mut numbers = Vec::new();
     for entry in entries(reader, option)? {
         match entry.parse().ok().or_else(|| record_types::record_type_called(&entry)) {
-            Some(number) => {
-                numbers.insert(number);
-            }
+            Some(number) => numbers.push(number),
             None => {
                 let remedy = match closest(&entry, record_types::record_type_names()) {
                     Some(name) => format!("did you mean {name}? A number always works"),
@@ -202,6 +203,7 @@ fn record_types(reader: &mut Reader<'_>, option: &str) -> Option<HashSet<i64>> {
             }
         }
     }
+    numbers.sort_unstable();
     Some(numbers)
 }
 
