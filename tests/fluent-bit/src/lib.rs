@@ -9,7 +9,6 @@ pub mod build;
 pub mod fake;
 pub mod fluent_bit;
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Long enough for a busy machine; nothing waits for it when all is well.
@@ -24,6 +23,6 @@ pub fn until(what: &str, mut is_done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_done() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
-        thread::park_timeout(Duration::from_millis(2));
+        m365_audit_test_support::pause();
     }
 }

@@ -7,3 +7,12 @@ pub mod needs;
 pub mod otel;
 pub mod peer;
 pub mod prometheus;
+
+use std::thread;
+use std::time::Duration;
+
+/// Lets the processes work that are waited for, before somebody looks at them again. To look all
+/// the time would take a processor from them.
+pub fn pause() {
+    thread::park_timeout(Duration::from_millis(5));
+}

@@ -137,7 +137,7 @@ impl Prometheus {
             let ended = self.child.try_wait().expect("a child can be waited for");
             assert!(ended.is_none(), "{what}: it ended: {}", log());
             assert!(start.elapsed() < PATIENCE, "{what}: {left}\n{}", log());
-            std::thread::yield_now();
+            crate::pause();
         }
     }
 

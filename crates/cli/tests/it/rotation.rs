@@ -258,7 +258,7 @@ fn a_closed_stdin_ends_a_run_that_is_asked_to_watch_it() {
     let mut child = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     while place.output().metadata().map_or(0, |found| found.len()) == 0 {
         assert!(child.try_wait().unwrap().is_none(), "{}", fs::read_to_string(&log).unwrap());
-        std::thread::yield_now();
+        m365_audit_test_support::pause();
     }
     drop(child.stdin.take());
     let status = child.wait().unwrap();

@@ -69,7 +69,7 @@ fn check(config: &str, start: impl FnOnce(&Place, &Path) -> Command) {
         let log = fs::read_to_string(place.path("shipper.log")).unwrap();
         assert!(daemon.0.try_wait().unwrap().is_none(), "{config}: it ended: {log}");
         assert!(std::time::Instant::now() < until, "{config}: {} bytes: {log}", arrived.len());
-        std::thread::yield_now();
+        m365_audit_test_support::pause();
     }
     println!("{config}: {} records, the longest of {longest} bytes", lines(&spool).count());
 }

@@ -15,9 +15,6 @@ use crate::tools;
 /// For a collection on a busy machine; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How often a process is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-
 /// An example, ready to run.
 struct Example {
     program: &'static str,
@@ -60,7 +57,7 @@ impl Example {
         while !(has("records.ndjson") && has("state.json")) {
             assert!(child.try_wait().expect("a child").is_none(), "it ended too soon");
             assert!(start.elapsed() < PATIENCE, "nothing came");
-            std::thread::sleep(LOOK_AGAIN);
+            m365_audit_test_support::pause();
         }
         child.kill().expect("a child");
         child.wait().expect("a child");

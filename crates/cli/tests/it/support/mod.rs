@@ -236,7 +236,7 @@ impl Running {
         while !done(&self.log()) {
             assert!(self.0.try_wait().unwrap().is_none(), "{what}: it ended: {}", self.log());
             assert!(Instant::now() < until, "{what}: {}", self.log());
-            std::thread::yield_now();
+            m365_audit_test_support::pause();
         }
     }
 
