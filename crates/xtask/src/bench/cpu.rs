@@ -1,6 +1,6 @@
 //! CPU time of Fluent Bit per million events of 2 KB, through the plugin and through Fluent Bit's
 //! own `tail` with its JSON parser, on the same events, to the null output. A file is not
-//! encrypted, so the comparison is over http; what TLS adds is shown beside it.
+//! encrypted, so the comparison is over http; what TLS and what the history add is shown beside it.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -18,6 +18,8 @@ use crate::simulator::Simulator;
 
 /// At most this part of the CPU time of `tail`.
 const RATIO_MAX: f64 = 0.7;
+/// At most so many times the CPU time that it takes to collect without a history.
+const HISTORY_RATIO_MAX: f64 = 1.03;
 /// Bytes of a record.
 const RECORD_BYTES: &str = "2000";
 
@@ -59,6 +61,7 @@ pub(super) fn run() -> Result<Verdict> {
     let plain = ["api_url", "login_url", "resource"]
         .into_iter()
         .fold(over_tls.clone(), |settings, name| settings.set(name, simulator.ready("http")));
+    let forgetful = plain.clone().set("history_keep", "0");
     let head = format!("plugins:\n  - {}\n", plugin.display());
     let millions = events as f64 / 1e6;
     let collect = |settings: &Settings| -> Result<f64> {
@@ -67,38 +70,71 @@ pub(super) fn run() -> Result<Verdict> {
         pipeline.wait_for(events)?;
         Ok(pipeline.cpu()?.as_secs_f64() / millions)
     };
-    let [mut ours, mut encrypted, mut theirs, mut ratios] = [const { Vec::new() }; 4];
+    let mut runs = Runs::default();
     for run in 1..=RUNS {
         let our = collect(&plain)?;
         let tls = collect(&over_tls)?;
+        let forgot = collect(&forgetful)?;
         let mut pipeline = Pipeline::start(&executable, PARSER, |_| tail(&file))?;
         pipeline.wait_for(events)?;
         let their = pipeline.cpu()?.as_secs_f64() / millions;
         say(&format!(
-            "run {run}: m365_audit {our:.1}, over TLS {tls:.1}, tail {their:.1} CPU seconds per \
-             million"
+            "run {run}: m365_audit {our:.1}, over TLS {tls:.1}, without a history {forgot:.1}, \
+             tail {their:.1} CPU seconds per million"
         ));
-        encrypted.push(tls);
-        ours.push(our);
-        theirs.push(their);
-        ratios.push(our / their);
+        runs.note([our, tls, forgot, their]);
     }
-    let (ours, theirs) = (Sample::new(ours), Sample::new(theirs));
-    let ratio = ours.median() / theirs.median();
-    let row =
-        |what, target: String, measured, unit, holds| Line { what, target, measured, unit, holds };
-    Ok(Verdict::Measured(vec![
-        row("CPU s per million events, m365_audit", String::new(), ours, "s", true),
-        row("the same over TLS", String::new(), Sample::new(encrypted), "s", true),
-        row("CPU s per million events, tail + json", String::new(), theirs, "s", true),
-        row(
-            "m365_audit to tail, by medians",
-            format!("<= {RATIO_MAX}"),
-            Sample::new(ratios),
-            "",
-            ratio <= RATIO_MAX,
-        ),
-    ]))
+    Ok(Verdict::Measured(runs.lines().into()))
+}
+
+/// What the runs took, in CPU seconds per million events, and ratios within a run.
+#[derive(Default)]
+struct Runs {
+    ours: Vec<f64>,
+    encrypted: Vec<f64>,
+    forgetful: Vec<f64>,
+    theirs: Vec<f64>,
+    to_theirs: Vec<f64>,
+    to_forgetful: Vec<f64>,
+}
+
+impl Runs {
+    fn note(&mut self, [our, tls, forgot, their]: [f64; 4]) {
+        self.ours.push(our);
+        self.encrypted.push(tls);
+        self.forgetful.push(forgot);
+        self.theirs.push(their);
+        self.to_theirs.push(our / their);
+        self.to_forgetful.push(our / forgot);
+    }
+
+    fn lines(self) -> [Line; 6] {
+        let [ours, forgetful, theirs] = [self.ours, self.forgetful, self.theirs].map(Sample::new);
+        let [to_theirs, to_forgetful] =
+            [&theirs, &forgetful].map(|other| ours.median() / other.median());
+        let line =
+            |what, measured| Line { what, target: String::new(), measured, unit: "s", holds: true };
+        let ratio = |what, measured, median: f64, most: f64| Line {
+            what,
+            target: format!("<= {most}"),
+            measured: Sample::new(measured),
+            unit: "",
+            holds: median <= most,
+        };
+        [
+            line("CPU s per million events, m365_audit", ours),
+            line("the same over TLS", Sample::new(self.encrypted)),
+            line("the same without a history", forgetful),
+            line("CPU s per million events, tail + json", theirs),
+            ratio("m365_audit to tail, by medians", self.to_theirs, to_theirs, RATIO_MAX),
+            ratio(
+                "with a history to without, by medians",
+                self.to_forgetful,
+                to_forgetful,
+                HISTORY_RATIO_MAX,
+            ),
+        ]
+    }
 }
 
 fn tail(file: &Path) -> String {
