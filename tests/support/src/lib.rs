@@ -6,6 +6,7 @@ pub mod faults;
 pub mod needs;
 pub mod otel;
 pub mod peer;
+pub mod postgres;
 pub mod prometheus;
 
 use std::thread;
