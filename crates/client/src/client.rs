@@ -12,7 +12,7 @@ use m365_audit_core::{Collector, Level, Outcome};
 use crate::clocks::Clocks;
 use crate::credentials::{Presenter, entropy};
 use crate::driver::{Driver, Inbox, TICK, drive};
-use crate::error::{OpenError, RunError};
+use crate::error::{Elsewhere, OpenError, RunError};
 use crate::handle::Handle;
 use crate::http::{Clients, Http};
 use crate::restart::RestartPause;
@@ -20,8 +20,11 @@ use crate::runtime::Runtime;
 use crate::settings::{NativeOptions, Settings};
 use crate::sink::Sink;
 use crate::status::{Slot, Status};
-use crate::store::{Store, Tally};
+use crate::store::{Store, StoreError, Tally};
 use crate::webhook::{Receiver, WebhookOptions};
+
+/// How often a process asks for a tenant that another one has.
+const STAND_BY: Duration = Duration::from_secs(1);
 
 /// Collects one tenant's records into a sink, on the calling thread.
 ///
@@ -191,12 +194,21 @@ impl<S: Sink> Client<S> {
     /// As [`Client::run_until_shutdown`], among others on few threads.
     pub(crate) async fn collect_until_shutdown(&mut self) -> Result<Outcome, RunError> {
         let mut pauses = RestartPause::new();
+        let mut stands_by = false;
         loop {
             let start = Instant::now();
             let error = match self.collect().await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
+            if let Some((why, how)) = error.elsewhere() {
+                if !self.stand_by(why, how, stands_by).await {
+                    return Ok(Outcome::Incomplete);
+                }
+                stands_by = true;
+                continue;
+            }
+            stands_by = false;
             // A sink that is beyond repair asks for the end while it fails.
             if !error.is_passing() || self.inbox.pause(Duration::ZERO).await {
                 return Err(error);
@@ -214,6 +226,24 @@ impl<S: Sink> Client<S> {
     }
 }
 
+impl<S: Sink> Client<S> {
+    /// Waits a while for a tenant that another process has; `told` if that is known. Answers
+    /// whether to try again.
+    async fn stand_by(&mut self, why: &StoreError, how: Elsewhere, told: bool) -> bool {
+        let message = format!("{why}; standing by");
+        match how {
+            Elsewhere::Now => self.sink.log(Level::Warn, &message),
+            Elsewhere::Still if !told => self.sink.log(Level::Info, &message),
+            Elsewhere::Still => {}
+        }
+        self.status.iter().for_each(|status| status.fail(&message));
+        if how == Elsewhere::Now {
+            self.sink.reset();
+        }
+        !self.inbox.pause(STAND_BY).await
+    }
+}
+
 /// Says what is allowed and unwise.
 pub(crate) fn warn(options: &NativeOptions, mut log: impl FnMut(Level, &str)) {
     if options.db.is_none() {
@@ -222,6 +252,15 @@ pub(crate) fn warn(options: &NativeOptions, mut log: impl FnMut(Level, &str)) {
             "no db is set: progress is kept in memory only, and every start collects from \
              lookback again",
         );
+    }
+    if let Some(server) = options.db.as_ref().and_then(|db| db.server.as_ref())
+        && server.is_exposed
+    {
+        let line = format!(
+            "{server}: sslmode does not check who answers: anyone on the way can read the state \
+             and change it; write sslmode=verify-full in db"
+        );
+        log(Level::Warn, &line);
     }
     if !options.verify_tls {
         log(Level::Warn, "verify_tls is off: anyone on the way can read the client secret");

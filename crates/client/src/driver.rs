@@ -162,6 +162,7 @@ impl<S: Sink> Driver<'_, S> {
             self.status.iter().for_each(|status| status.webhook(&metrics));
         }
         inputs.extend(self.inbox.shorts.drain(..).map(Input::OutputShort));
+        self.store.still_ours().map_err(RunError::Store)?;
         self.look_at_store(metrics, inputs).await;
         inputs.extend(self.presenter.changed(Instant::now()).map(Input::Credential));
         if self.inbox.stop_at.is_some() && !self.shutdown_told {

@@ -1,5 +1,5 @@
 //! What Azure puts into the environment of a process, as values for options that are left open.
-//! Packagings call it; nothing else here reads the environment.
+//! Packagings call it.
 
 use m365_audit_core::credential::is_credential_option;
 use m365_audit_core::{CredentialKind, RawOptions};

@@ -34,6 +34,15 @@ pub enum OpenError {
     },
 }
 
+/// How a tenant comes to be collected by another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// It was so before.
+    Still,
+    /// It was ours.
+    Now,
+}
+
 /// Why a run ended before its collector did. What was delivered and committed stays so.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -58,6 +67,15 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// What says that another process collects the tenant, if that is why.
+    pub(crate) const fn elsewhere(&self) -> Option<(&StoreError, Elsewhere)> {
+        match self {
+            Self::Store(error @ StoreError::Held { .. }) => Some((error, Elsewhere::Still)),
+            Self::Store(error @ StoreError::Lost { .. }) => Some((error, Elsewhere::Now)),
+            Self::Store(_) | Self::Sink(_) | Self::State { .. } | Self::Stopped => None,
+        }
+    }
+
     /// Whether another run may fare better without anybody's help.
     pub(crate) const fn is_passing(&self) -> bool {
         match self {

@@ -1,4 +1,5 @@
-//! The native driver of `m365-audit-core`: HTTPS by reqwest and rustls, state in SQLite.
+//! The native driver of `m365-audit-core`: HTTPS by reqwest and rustls, state in SQLite or
+//! PostgreSQL.
 //!
 //! [`Client`] runs a collector on the calling thread and gives what it collects to a [`Sink`];
 //! other threads reach it through a [`Handle`]. What to request, when to retry and what is done are
@@ -86,8 +87,10 @@ pub use settings::{NativeOptions, Settings, drop_unused, in_order};
 pub use sink::{SINK_KEYS, Sink, SinkCounts};
 pub use status::{HistoryNews, LastWeek, STATUS_METRICS, Slot, Status, StatusError, StatusOptions};
 pub use store::{
-    Copied, DbOptions, DbState, Store, StoreError, Tally, Written, amend, backup, inspect,
-    inspect_tenant, probe, restore, tenants_in,
+    Copied, CopiedState, DbMember, DbOptions, DbServer, DbState, HeldTenant, Members, Store,
+    StoreError, Tally, Written, amend, amend_db, backup, copy_state, inspect, inspect_db,
+    inspect_tenant, inspect_tenant_db, is_server, members, probe, restore, shown, tenants_in,
+    tenants_in_db,
 };
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile, is_of_a_tenant};
 pub use tls::client_config as tls_config;

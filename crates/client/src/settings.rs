@@ -1,7 +1,7 @@
 //! From options to settings: the core's and the native client's, every mistake told at once.
 //!
-//! Reads the files that options name (credentials, `ca_file`), no environment and no other
-//! configuration: the packagings do that.
+//! Reads the files that options name (credentials, `ca_file`), and of the environment what a `db`
+//! that is a PostgreSQL leaves open (`PG*`); the rest of it is the packagings' to read.
 
 use std::path::Path;
 
@@ -119,7 +119,6 @@ pub fn drop_unused(raw: &mut RawOptions) {
 impl NativeOptions {
     pub(crate) fn parse(raw: &RawOptions) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader::new(raw);
-        let db = DbOptions::parse(&mut reader);
         let proxy = reader.optional("proxy_url").map(|text| Proxy::parse(&text)).transpose();
         let proxy = proxy.unwrap_or_else(|error| {
             reader.report(error);
@@ -142,6 +141,7 @@ impl NativeOptions {
             reader.report(error);
             Vec::new()
         });
+        let db = DbOptions::parse(&mut reader, &roots);
         let verify_tls = reader.boolean("verify_tls");
         let webhook = WebhookOptions::parse(&mut reader);
         let status = StatusOptions::parse(&mut reader);

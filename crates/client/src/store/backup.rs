@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
 use super::lock::TenantLock;
+use super::postgres::{is_server, shown};
 use super::sqlite::{BUSY_TIMEOUT, Identity, explain, identify, inspect, require_magic, verify};
 use crate::files::{open_private, refuse_link, sync_directory};
 
@@ -31,6 +32,7 @@ pub struct Copied {
 /// # Errors
 /// If one of the two cannot be used; `file` is left as it was then.
 pub fn backup(db: &Path, file: &Path) -> Result<Copied, StoreError> {
+    refuse_server(&[db, file])?;
     refuse_other(file)?;
     if is_same(db, file) {
         return Err(access(db, "cannot be its own backup; remedy: name another file"));
@@ -45,6 +47,7 @@ pub fn backup(db: &Path, file: &Path) -> Result<Copied, StoreError> {
 /// # Errors
 /// If one of the two cannot be used, or a collector is at work; `db` is left as it was then.
 pub fn restore(file: &Path, db: &Path) -> Result<Copied, StoreError> {
+    refuse_server(&[db, file])?;
     refuse_other(db)?;
     if is_same(db, file) {
         return Err(access(db, "is the backup itself; remedy: name another file"));
@@ -142,6 +145,19 @@ fn lock_all(db: &Path, tenants: &[String]) -> Result<Vec<TenantLock>, StoreError
     all.iter().map(|tenant| TenantLock::acquire(db, tenant)).collect()
 }
 
+/// A PostgreSQL has backups of its own.
+fn refuse_server(places: &[&Path]) -> Result<(), StoreError> {
+    let text = places.iter().find_map(|place| place.to_str().filter(|text| is_server(text)));
+    match text.map(shown) {
+        Some(shown) => Err(access(
+            Path::new(&shown),
+            "a PostgreSQL, of which pg_dump makes backups; remedy: use that, or copy the state to \
+             a file (`m365-audit state copy`)",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Refuses to write over what is no state file. A damaged one may go.
 fn refuse_other(path: &Path) -> Result<(), StoreError> {
     refuse_link(path).map_err(|error| failed(path, &error))?;
@@ -193,6 +209,7 @@ mod tests {
             synchronous: "full".into(),
             journal_mode: "wal".into(),
             exclusive: false,
+            server: None,
         };
         Store::open(Some(&options), TENANT)
     }

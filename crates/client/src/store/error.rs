@@ -35,6 +35,39 @@ pub enum StoreError {
         /// The lock that the other one holds.
         lock: PathBuf,
     },
+    /// Another process holds the tenant's lease in the database.
+    #[error("{path}: tenant {tenant} is collected by {by}", path = .path.display())]
+    Held {
+        /// The database.
+        path: PathBuf,
+        /// The tenant.
+        tenant: Box<str>,
+        /// Who holds it.
+        by: String,
+    },
+    /// Another process has taken the tenant over.
+    #[error("{path}: tenant {tenant} was taken over by {by}: nothing of this commit was stored, \
+        and what it was about is collected there (epoch {epoch} is over)", path = .path.display())]
+    Lost {
+        /// The database.
+        path: PathBuf,
+        /// The tenant.
+        tenant: Box<str>,
+        /// The epoch of the run that is over.
+        epoch: i64,
+        /// Who has it now.
+        by: String,
+    },
+    /// The lease has ended without being renewed: somebody else may have the tenant by now.
+    #[error("{path}: the lease of tenant {tenant} has ended, because the database did not answer \
+        in time: nothing more is collected until it does; remedy: look at the database and the way \
+        to it; if it is only slow, raise db.lease", path = .path.display())]
+    LeaseEnded {
+        /// The database.
+        path: PathBuf,
+        /// The tenant.
+        tenant: Box<str>,
+    },
     /// Somebody else has locked the file itself, and for longer than a commit waits.
     #[error("{path}: locked by {by}; remedy: stop that one, or switch its db.locking off",
         path = .path.display())]

@@ -26,7 +26,7 @@ fn open(path: &Path) -> Result<Option<Connection>, StoreError> {
 ///
 /// # Errors
 /// If the file cannot be read, or is not a state file that this version knows.
-pub fn tenants_in(path: &Path) -> Result<Vec<String>, StoreError> {
+pub(super) fn tenants_in(path: &Path) -> Result<Vec<String>, StoreError> {
     let Some(connection) = open(path)? else { return Ok(Vec::new()) };
     let read = || -> rusqlite::Result<Vec<String>> {
         let query = "SELECT DISTINCT tenant FROM m365_audit_state ORDER BY tenant";
@@ -39,7 +39,7 @@ pub fn tenants_in(path: &Path) -> Result<Vec<String>, StoreError> {
 ///
 /// # Errors
 /// If the file cannot be read, or is not a state file that this version knows.
-pub fn inspect_tenant(path: &Path, tenant: &str) -> Result<Stored, StoreError> {
+pub(super) fn inspect_tenant(path: &Path, tenant: &str) -> Result<Stored, StoreError> {
     let Some(connection) = open(path)? else { return Ok(Stored::new()) };
     read_tenant(&connection, tenant).map_err(|error| explain(path, &error))
 }
@@ -59,6 +59,7 @@ mod tests {
             synchronous: "full".into(),
             journal_mode: "wal".into(),
             exclusive: false,
+            server: None,
         };
         let tenants = ["b-tenant", "a-tenant"];
         let stores = tenants.map(|tenant| {

@@ -173,7 +173,7 @@ fn apply(transaction: &Connection, tenant: &str, commit: &Commit) -> rusqlite::R
 ///
 /// # Errors
 /// If the file cannot be read and written, or is not a state file that this version knows.
-pub fn amend(
+pub(super) fn amend(
     path: &Path,
     tenant: &str,
     change: impl FnOnce(&Stored) -> Commit,
@@ -204,7 +204,7 @@ pub(super) fn read_tenant(connection: &Connection, tenant: &str) -> rusqlite::Re
 ///
 /// # Errors
 /// If the file cannot be read, or is not a state file that this version knows.
-pub fn inspect(path: &Path) -> Result<BTreeMap<String, Stored>, StoreError> {
+pub(super) fn inspect(path: &Path) -> Result<BTreeMap<String, Stored>, StoreError> {
     require_magic(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |error: rusqlite::Error| explain(path, &error);
@@ -229,8 +229,8 @@ pub fn inspect(path: &Path) -> Result<BTreeMap<String, Stored>, StoreError> {
 /// Whether the file could be opened for `tenant` and written. Leaves it as it is, and creates none.
 ///
 /// # Errors
-/// As [`crate::Store::open`], except that a file in use is no error.
-pub fn probe(options: &DbOptions, tenant: &str) -> Result<DbState, StoreError> {
+/// As [`super::Store::open`], except that a file in use is no error.
+pub(super) fn probe(options: &DbOptions, tenant: &str) -> Result<DbState, StoreError> {
     let path = &options.path;
     if !path.try_exists().unwrap_or(true) {
         // What cannot be written cannot hold its journal either: the directory decides.
@@ -443,6 +443,7 @@ mod tests {
             synchronous: "full".into(),
             journal_mode: "wal".into(),
             exclusive: false,
+            server: None,
         }
     }
 

@@ -634,7 +634,15 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Path,
         None,
         Scope::Native,
-        "SQLite file that holds the state. Without it every start collects from lookback again.",
+        "SQLite file that holds the state, or a PostgreSQL that several processes share: \
+         postgres://user@host/database. Without it every start collects from lookback again.",
+    ),
+    option(
+        "db_password_file",
+        Kind::Path,
+        None,
+        Scope::Native,
+        "File that holds the password for a PostgreSQL in db. Or: in db, or PGPASSWORD.",
     ),
     option(
         "db.sync",
@@ -657,6 +665,22 @@ pub const OPTIONS: &[OptionSpec] = &[
         Scope::Native,
         "Lock the database file for this process alone. Two collectors of one tenant on one file \
          are refused in any case.",
+    ),
+    option(
+        "db.lease",
+        Kind::Duration { min: 1, max: 3_600 },
+        Some("30"),
+        Scope::Native,
+        "With a PostgreSQL: how long a tenant stays with a process that the database does not hear \
+         of. Another one takes it over after that. Longer than a commit ever takes.",
+    ),
+    option(
+        "db.tenants_max",
+        Kind::Integer { min: 1, max: 100_000 },
+        None,
+        Scope::Native,
+        "With a PostgreSQL: most tenants of tenants_file that this process takes. Without it any \
+         number.",
     ),
     option(
         "proxy_url",
