@@ -3,8 +3,10 @@
 //! in turn. What happens to one tenant leaves the others alone: also its panic ends no more than
 //! its own run.
 
+mod handle;
 mod life;
 mod machinery;
+mod shared;
 mod starts;
 
 use std::collections::BTreeMap;
@@ -22,11 +24,14 @@ use crate::open_files::make_room;
 use crate::restart::RestartPause;
 use crate::sink::Sink;
 use crate::status::{Slot, Status};
-use crate::store::Tally;
+use crate::store::{Shares, Tally};
 use crate::tenants::{Tenant, Tenants, TenantsFile};
 
+pub use self::handle::FleetHandle;
+use self::handle::Message;
 use self::life::{Ended, collect};
 use self::machinery::{Machinery, need, tick};
+use self::shared::FOLLOW_EVERY;
 use self::starts::start_after;
 
 /// How often the file is looked at. One `stat` call each.
@@ -73,6 +78,8 @@ pub struct Fleet<H> {
     status: Option<Status>,
     /// What is written to the state files, those of earlier runs included.
     tallies: Vec<Tally>,
+    /// The tenants that this process shares with others; `None`: all are its own.
+    shares: Option<Shares>,
     members: BTreeMap<Box<str>, Member>,
     /// Counts the starts of all, so that the end of an earlier run is not taken for a later one's.
     starts: u64,
@@ -99,38 +106,12 @@ enum State {
     Running { handle: Handle, task: JoinHandle<()>, since: Instant },
     /// It is started at this time, for the first time or after a failure.
     Resting { until: Instant },
+    /// Another process has it, or will.
+    Elsewhere,
+    /// It ends, so that another process may have it.
+    Leaving { task: JoinHandle<()> },
     /// It has come to its end, with `once`.
     Done(Ended),
-}
-
-#[derive(Debug)]
-enum Message {
-    Ended { name: Box<str>, start: u64, how: Ended },
-    Hint { tenant_id: Box<str>, content: ContentRef },
-    LookAgain,
-    Shutdown(Duration),
-}
-
-/// Reaches a [`Fleet`] from any thread, also after it has gone.
-#[derive(Clone, Debug)]
-pub struct FleetHandle(Sender<Message>);
-
-impl FleetHandle {
-    /// Ends all runs, as [`Handle::shutdown`] does.
-    pub fn shutdown(&self, grace: Duration) {
-        // Fails only if the fleet has gone.
-        let _ = self.0.send(Message::Shutdown(grace));
-    }
-
-    /// Reads the file of the tenants again, and each one's credential: see [`Handle::look_again`].
-    pub fn look_again(&self) {
-        let _ = self.0.send(Message::LookAgain);
-    }
-
-    /// Somebody says that this content of this tenant exists. See [`Handle::hint`].
-    pub fn hint(&self, tenant_id: &str, content: ContentRef) {
-        let _ = self.0.send(Message::Hint { tenant_id: tenant_id.into(), content });
-    }
 }
 
 impl<H: FleetHost> Fleet<H> {
@@ -155,6 +136,7 @@ impl<H: FleetHost> Fleet<H> {
             machinery: None,
             status: None,
             tallies: Vec::new(),
+            shares: None,
             members: BTreeMap::new(),
             starts: 0,
             failed: 0,
@@ -168,6 +150,7 @@ impl<H: FleetHost> Fleet<H> {
                 fleet.host.log(None, Level::Error, &problem);
             }
             fleet.machinery = Some(Machinery::new(options, tenants.tenants.len())?);
+            fleet.shares = shared::open(options, once)?;
             fleet.status = Status::start(&options.status)?;
             tell_of_status(fleet.status.as_ref(), |level, text| fleet.host.log(None, level, text));
         }
@@ -178,7 +161,7 @@ impl<H: FleetHost> Fleet<H> {
     /// Reaches this fleet from other threads.
     #[must_use]
     pub fn handle(&self) -> FleetHandle {
-        FleetHandle(self.sender.clone())
+        FleetHandle::new(self.sender.clone())
     }
 
     /// What was given to [`Fleet::open`].
@@ -195,7 +178,9 @@ impl<H: FleetHost> Fleet<H> {
                 return self.outcome();
             }
             let now = Instant::now();
+            self.follow();
             let wake = self.start_rested(now).map_or(look_at, |at| at.min(look_at));
+            let wake = if self.shares.is_some() { wake.min(now + FOLLOW_EVERY) } else { wake };
             match self.inbox.recv_timeout(wake.saturating_duration_since(now)) {
                 Ok(Message::Ended { name, start, how }) => self.handle_ended(&name, start, how),
                 Ok(Message::Hint { tenant_id, content }) => self.pass_on(&tenant_id, content),
@@ -285,20 +270,26 @@ impl<H: FleetHost> Fleet<H> {
             let until = now + start_after(tenant.settings.config.tenant_id(), count);
             self.add(tenant, until);
         }
+        self.tell_shares();
     }
 
     fn add(&mut self, tenant: Tenant, until: Instant) {
         let name = tenant.name.clone();
-        let tenant_id = tenant.settings.config.tenant_id();
-        let shown = self.status.as_ref().map(|status| status.enter(&name, tenant_id));
+        let is_shared = self.shares.is_some();
         let member = Member {
+            shown: if is_shared { None } else { self.show(&tenant) },
             tenant,
             start: 0,
-            state: State::Resting { until },
-            shown,
+            state: if is_shared { State::Elsewhere } else { State::Resting { until } },
             pauses: RestartPause::new(),
         };
         self.members.insert(name, member);
+    }
+
+    /// Where others see how a tenant stands.
+    fn show(&self, tenant: &Tenant) -> Option<Slot> {
+        let status = self.status.as_ref()?;
+        Some(status.enter(&tenant.name, tenant.settings.config.tenant_id()))
     }
 
     fn ask_to_stop(&self, name: &str, grace: Duration) {
@@ -309,9 +300,10 @@ impl<H: FleetHost> Fleet<H> {
 
     fn remove(&mut self, name: &str) {
         let Some(member) = self.members.remove(name) else { return };
-        if let State::Running { task, .. } = member.state {
+        if let State::Running { task, .. } | State::Leaving { task } = member.state {
             self.join(task);
         }
+        self.let_go(member.tenant.settings.config.tenant_id());
         self.host.left(name);
     }
 
@@ -326,7 +318,9 @@ impl<H: FleetHost> Fleet<H> {
     fn start_rested(&mut self, now: Instant) -> Option<Instant> {
         let rested = |member: &Member| match member.state {
             State::Resting { until } => Some(until),
-            State::Running { .. } | State::Done(_) => None,
+            State::Running { .. } | State::Elsewhere | State::Leaving { .. } | State::Done(_) => {
+                None
+            }
         };
         let due: Vec<Box<str>> = self
             .members
@@ -381,7 +375,12 @@ impl<H: FleetHost> Fleet<H> {
         let Some(member) = self.members.get_mut(name).filter(|member| member.start == start) else {
             return;
         };
-        if self.once {
+        if matches!(member.state, State::Leaving { .. }) {
+            member.state = State::Elsewhere;
+            member.shown = None;
+            let tenant_id = member.tenant.settings.config.tenant_id().to_owned();
+            self.let_go(&tenant_id);
+        } else if self.once {
             if let Ended::Failed(problem) = &how {
                 member.shown.iter().for_each(|shown| shown.fail(problem));
                 self.host.log(Some(name), Level::Error, problem);
@@ -390,7 +389,10 @@ impl<H: FleetHost> Fleet<H> {
         } else {
             let ran = match &member.state {
                 State::Running { since, .. } => since.elapsed(),
-                State::Resting { .. } | State::Done(_) => Duration::ZERO,
+                State::Resting { .. }
+                | State::Elsewhere
+                | State::Leaving { .. }
+                | State::Done(_) => Duration::ZERO,
             };
             let pause = member.pauses.after(ran);
             member.state = State::Resting { until: Instant::now() + pause };
@@ -426,9 +428,9 @@ impl<H: FleetHost> Fleet<H> {
         for member in self.members.values_mut() {
             let state = std::mem::replace(&mut member.state, State::Done(Ended::Incomplete));
             match state {
-                State::Running { task, .. } => tasks.push(task),
+                State::Running { task, .. } | State::Leaving { task } => tasks.push(task),
                 State::Done(how) => member.state = State::Done(how),
-                State::Resting { .. } => {}
+                State::Resting { .. } | State::Elsewhere => {}
             }
         }
         tasks.into_iter().for_each(|task| self.join(task));
@@ -464,9 +466,11 @@ impl<H: FleetHost> Fleet<H> {
             match &member.state {
                 State::Done(Ended::Complete) => outcome.complete += 1,
                 State::Done(Ended::Failed(_)) => outcome.failed += 1,
-                State::Done(Ended::Incomplete) | State::Running { .. } | State::Resting { .. } => {
-                    outcome.incomplete += 1;
-                }
+                State::Done(Ended::Incomplete)
+                | State::Running { .. }
+                | State::Resting { .. }
+                | State::Elsewhere
+                | State::Leaving { .. } => outcome.incomplete += 1,
             }
         }
         outcome
