@@ -15,6 +15,7 @@ mod exit;
 mod host;
 mod log;
 mod manual;
+mod members;
 mod memory;
 mod monitoring;
 mod notifications;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         Some(("report", matches)) => report::main(matches),
         Some(("verify", matches)) => verify::main(matches),
         Some(("replay", matches)) => replay::main(matches),
+        Some(("members", matches)) => members::main(matches),
         Some(("top", matches)) => top::main(matches),
         Some(("options", matches)) => options::main(matches),
         Some(("errors", matches)) => errors::main(matches),
@@ -110,6 +112,7 @@ fn command() -> Command {
             verify::command(),
             replay::command(),
             state::command(),
+            members::command(),
             top::command(),
             options::command(),
             errors::command(),

@@ -2,10 +2,9 @@
 //! one, delivers them once more. Writes beside it, under a key that it does not write.
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use m365_audit_client::{amend, inspect_tenant, tenants_in};
+use m365_audit_client::{DbOptions, amend_db, inspect_tenant_db, tenants_in_db};
 use m365_audit_core::{
     Commit, Feed, FeedHistory, HourStanding, REPLAY, RawOptions, Replay, Replayer, Stored, Utc,
 };
@@ -34,7 +33,7 @@ Examples:
       --content-types Audit.Exchange,DLP.All --tenant contoso --yes";
 
 /// Options that say where the state is, and whose.
-const SHOWN: [&str; 4] = ["config", "db", "tenant_id", "tenants_file"];
+const SHOWN: [&str; 5] = ["config", "db", "db_password_file", "tenant_id", "tenants_file"];
 
 pub(crate) fn command() -> Command {
     let times = [
@@ -79,12 +78,12 @@ struct Part {
 
 fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<(), (u8, String)> {
     let refuse = |words: String| (MISCONFIGURED, words);
-    let db = raw.get("db").map(|path| PathBuf::from(path.trim()));
+    let db = DbOptions::of_raw(raw).map_err(|error| refuse(error.to_string()))?;
     let db = db.ok_or_else(|| refuse("no db: name the state by --db or --config".to_owned()))?;
     let failed = |error: m365_audit_client::StoreError| (INCOMPLETE, error.to_string());
-    let stored_of = tenants_in(&db).map_err(failed)?;
+    let stored_of = tenants_in_db(&db).map_err(failed)?;
     let tenant = sources::one_of(stored_of, raw).map_err(refuse)?;
-    let stored = inspect_tenant(&db, &tenant).map_err(failed)?;
+    let stored = inspect_tenant_db(&db, &tenant).map_err(failed)?;
     let moment = |name: &str| *matches.get_one::<Utc>(name).expect("clap requires it");
     let (since, until) = (moment("since"), moment("until").min(now()));
     let wanted: Vec<Feed> = matches.get_many("feeds").into_iter().flatten().copied().collect();
@@ -191,9 +190,13 @@ fn told(tenant: &str, parts: &[Part]) -> String {
     )
 }
 
-fn request(db: &Path, tenant: &str, parts: &[Part]) -> Result<(), m365_audit_client::StoreError> {
+fn request(
+    db: &DbOptions,
+    tenant: &str,
+    parts: &[Part],
+) -> Result<(), m365_audit_client::StoreError> {
     let replayer = Replayer { at: now().as_millis(), by: state::user() };
-    amend(db, tenant, |_| {
+    amend_db(db, tenant, |_| {
         let requests = parts.iter().map(|part| part.replay.request(&replayer));
         debug_assert!(parts.iter().all(|part| part.replay.key().starts_with(REPLAY)));
         Commit { changes: requests.map(|(key, value)| (key, Some(value))).collect() }

@@ -4,6 +4,7 @@ mod acknowledge;
 mod copy;
 mod file;
 mod text;
+mod transfer;
 
 use std::io::{self, Write};
 
@@ -24,10 +25,10 @@ pub(crate) fn command() -> Command {
         .args(place())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON"));
     Command::new("state")
-        .about("Look at a stored state, and acknowledge what it says was lost")
+        .about("Look at a stored state, copy it, and acknowledge what it says was lost")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([show, acknowledge::command()])
+        .subcommands([show, acknowledge::command(), transfer::command()])
         .subcommands(copy::commands())
 }
 
@@ -36,6 +37,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let result = match matches.subcommand() {
         Some(("show", matches)) => show(matches),
         Some(("acknowledge", matches)) => return acknowledge::main(matches),
+        Some(("copy", matches)) => return transfer::main(matches),
         Some(("backup", matches)) => return copy::back_up(matches),
         Some(("restore", matches)) => return copy::bring_back(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
@@ -56,7 +58,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
 
 /// What is stored, and what is wrong with it. One tenant's damage hides no other tenant.
 fn show(matches: &ArgMatches) -> anyhow::Result<(String, String)> {
-    let (path, tenants) = read(matches)?;
+    let (options, tenants) = read(matches)?;
     let tenant = |(id, stored): (String, Stored)| Tenant {
         id,
         keys: stored.len(),
@@ -67,7 +69,7 @@ fn show(matches: &ArgMatches) -> anyhow::Result<(String, String)> {
     let tenants: Vec<Tenant> = tenants.into_iter().map(tenant).collect();
     let problems = tenants.iter().filter_map(|tenant| {
         let error = tenant.lanes.as_ref().err()?;
-        Some(format!("{}: tenant {}: {error}\n", path.display(), tenant.id))
+        Some(format!("{}: tenant {}: {error}\n", options.path.display(), tenant.id))
     });
     let problems = problems.collect();
     Ok((

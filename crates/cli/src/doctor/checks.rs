@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use m365_audit_client::{DbState, Settings, inspect, probe};
+use m365_audit_client::{DbState, Settings, inspect_db, probe};
 use m365_audit_core::call::{Call, CallError, Claims, Pages, Reply, Subscription};
 use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc, known_error};
 
@@ -421,6 +421,9 @@ fn db(settings: &Settings, report: &mut Report) {
         return report.fail("db", format!("{path}: {problem}"), remedy);
     }
     match probed {
+        Ok(DbState::Absent) if options.server.is_some() => {
+            report.ok("db", format!("{path} answers; its tables can be created"));
+        }
         Ok(DbState::Absent) => report.ok("db", format!("{path} does not exist and can be created")),
         Ok(DbState::Writable) => {
             report.ok("db", format!("{path} can be written"));
@@ -441,8 +444,7 @@ fn db(settings: &Settings, report: &mut Report) {
 
 /// What keeps a collector from going on with what is stored, as it would say itself.
 fn state_problem(settings: &Settings) -> Option<String> {
-    let path = &settings.native.db.as_ref()?.path;
-    let stored = match inspect(path) {
+    let stored = match inspect_db(settings.native.db.as_ref()?) {
         Ok(mut tenants) => tenants.remove(settings.config.tenant_id())?,
         Err(error) => return Some(error.to_string()),
     };

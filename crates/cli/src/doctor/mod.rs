@@ -44,6 +44,7 @@ pub(crate) fn command() -> Command {
         "content_types",
         "start_subscriptions",
         "db",
+        "db_password_file",
         "portal_url",
         "portal_token",
         "portal_resource",

@@ -10,12 +10,11 @@ mod strip;
 mod text;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
-use m365_audit_client::{inspect_tenant, tenants_in};
+use m365_audit_client::{DbOptions, inspect_tenant_db, tenants_in_db};
 use m365_audit_core::{RawOptions, Utc};
 
 use self::statement::{Span, Statement, Tenant};
@@ -66,7 +65,9 @@ pub(crate) fn command() -> Command {
         .default_value("text")
         .help("For a terminal, a browser, or programs; csv has a row for each hour");
     // What it prints, --format says; and it logs nothing.
-    let options = calls::args(&["db", "tenants_file"]).into_iter().map(calls::with_tenant);
+    let options = calls::args(&["db", "db_password_file", "tenants_file"])
+        .into_iter()
+        .map(calls::with_tenant);
     let own = ["json", "log-level", "log-format"];
     let options = options.filter(move |arg| !own.contains(&arg.get_id().as_str()));
     Command::new("report")
@@ -86,7 +87,8 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
 /// Answers whether everything is settled or open.
 fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<bool, (u8, String)> {
     let refuse = |words: &str| Err((MISCONFIGURED, words.to_owned()));
-    let Some(db) = raw.get("db").map(|path| PathBuf::from(path.trim())) else {
+    let options = DbOptions::of_raw(raw).map_err(|error| (MISCONFIGURED, error.to_string()))?;
+    let Some(options) = options else {
         return refuse("no db: the history stands there; remedy: name it by --db or --config");
     };
     let now = now();
@@ -99,13 +101,13 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<bool, (u8, String)> {
     }
     let failed = |error: m365_audit_client::StoreError| (INCOMPLETE, error.to_string());
     let names = sources::names_of_tenants(raw);
-    let tenants = sources::meant_of(tenants_in(&db).map_err(failed)?, raw)
-        .map_err(|words| (MISCONFIGURED, format!("{}: {words}", db.display())))?;
+    let tenants = sources::meant_of(tenants_in_db(&options).map_err(failed)?, raw)
+        .map_err(|words| (MISCONFIGURED, format!("{}: {words}", options.path.display())))?;
     let mut statement = Statement {
         made: now,
         since,
         until,
-        db,
+        db: options.path.clone(),
         configuration: configuration::read(raw),
         tenants: Vec::new(),
     };
@@ -119,7 +121,7 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<bool, (u8, String)> {
         _ => Ok(()),
     };
     for id in tenants {
-        let stored = inspect_tenant(&statement.db, &id).map_err(failed)?;
+        let stored = inspect_tenant_db(&options, &id).map_err(failed)?;
         let mut told = Told { format, out: &mut out, hours: Vec::new() };
         let mut tenant = Tenant::read(&id, &stored, span, &mut |history, row, standing| {
             told.hour(&id, history, row, standing);

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use anyhow::{Context, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use m365_audit_client::amend;
+use m365_audit_client::amend_db;
 use m365_audit_core::{Acknowledgement, Commit, Feed, KnownLoss, Stored, acknowledge, losses};
 
 use super::file::{place, read};
@@ -116,11 +116,11 @@ fn open(stored: &Stored) -> anyhow::Result<Vec<KnownLoss>> {
 /// Answers what to print, and how many losses are left.
 fn run(matches: &ArgMatches) -> anyhow::Result<(String, usize)> {
     let meant = Meant::parse(matches)?;
-    let (path, tenants) = read(matches)?;
+    let (options, tenants) = read(matches)?;
     ensure!(
         meant.numbers.is_empty() || tenants.len() < 2,
         "{} holds {} tenants, each with numbers of its own; remedy: name one with --tenant-id",
-        path.display(),
+        options.path.display(),
         tenants.len()
     );
     for number in &meant.numbers {
@@ -154,7 +154,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<(String, usize)> {
         if meant.is_nothing() {
             change(&tenants[tenant]);
         } else {
-            amend(path, tenant, change)?;
+            amend_db(&options, tenant, change)?;
         }
         text.push_str(&format!("tenant {tenant}\n"));
         text.extend(lines);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches};
-use m365_audit_client::inspect;
+use m365_audit_client::{DbOptions, inspect_db};
 use m365_audit_core::Stored;
 
 use crate::arguments;
@@ -17,7 +17,7 @@ pub(super) fn db(help: &'static str) -> Arg {
 /// Which file, and which tenants in it.
 pub(super) fn place() -> [Arg; 2] {
     [
-        db("SQLite file that holds the state; it may be in use"),
+        db("SQLite file or PostgreSQL that holds the state; it may be in use"),
         Arg::new("tenant_id")
             .long("tenant-id")
             .value_name("GUID")
@@ -25,14 +25,23 @@ pub(super) fn place() -> [Arg; 2] {
     ]
 }
 
+/// What an argument names.
+pub(super) fn named(matches: &ArgMatches, name: &str) -> anyhow::Result<DbOptions> {
+    let path = matches.get_one::<PathBuf>(name).expect("clap requires it");
+    match path.to_str() {
+        Some(text) => DbOptions::of_text(text).map_err(|error| anyhow::anyhow!("{error}")),
+        None => anyhow::bail!("{} is no text; remedy: give it another name", path.display()),
+    }
+}
+
 /// The file, and what it holds of the tenants that are meant.
-pub(super) fn read(matches: &ArgMatches) -> anyhow::Result<(&PathBuf, BTreeMap<String, Stored>)> {
-    let path = matches.get_one::<PathBuf>("db").expect("clap requires it");
-    let mut tenants = inspect(path)?;
+pub(super) fn read(matches: &ArgMatches) -> anyhow::Result<(DbOptions, BTreeMap<String, Stored>)> {
+    let options = named(matches, "db")?;
+    let mut tenants = inspect_db(&options)?;
     if let Some(tenant) = matches.get_one::<String>("tenant_id") {
         let tenant = tenant.to_ascii_lowercase();
         tenants.retain(|name, _| *name == tenant);
-        anyhow::ensure!(!tenants.is_empty(), "{}: no tenant {tenant}", path.display());
+        anyhow::ensure!(!tenants.is_empty(), "{}: no tenant {tenant}", options.path.display());
     }
-    Ok((path, tenants))
+    Ok((options, tenants))
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use m365_audit_client::{LastWeek, StatusLook, inspect};
+use m365_audit_client::{LastWeek, StatusLook, inspect, is_server, shown};
 use m365_audit_core::{LaneSummary, Stored, Utc, Why, losses, summarize};
 
 use crate::top::model::{Answer, Feed, Tenant};
@@ -22,7 +22,9 @@ impl Source {
     /// What is wrong with the address or the path.
     pub(super) fn new(address: &str, db: Option<&PathBuf>) -> Result<Self, String> {
         match db {
-            Some(path) if !path.is_file() => Err(format!("{}: no such file", path.display())),
+            Some(path) if !path.to_str().is_some_and(is_server) && !path.is_file() => {
+                Err(format!("{}: no such file", path.display()))
+            }
             Some(path) => Ok(Self::State(path.clone())),
             None => StatusLook::new(address).map(|look| Self::Collector(Box::new(look))),
         }
@@ -62,7 +64,7 @@ fn read(path: &Path, of: Option<&str>) -> Result<Answer, String> {
         stored.iter().map(|(id, stored)| of_state(id, stored, now)).collect();
     Ok(Answer {
         version: env!("CARGO_PKG_VERSION").into(),
-        packaging: format!("state {}", path.display()),
+        packaging: format!("state {}", shown(&path.to_string_lossy())),
         now: now.to_string(),
         detail: tenants.iter().find(|tenant| Some(&*tenant.tenant_id) == of).cloned(),
         tenants,

@@ -67,11 +67,12 @@ Examples:
       --id 2c2b9a8e-6d3f-4b0e-9a55-08dd0a1c7f21";
 
 /// Options that matter here beside those of every call.
-const SHOWN: [&str; 16] = [
+const SHOWN: [&str; 17] = [
     "source",
     "content_types",
     "exclude_content_types",
     "db",
+    "db_password_file",
     "portal_url",
     "portal_token",
     "activities_filter",
