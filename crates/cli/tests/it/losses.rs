@@ -23,6 +23,7 @@ fn lose(world: &World, db: &Path) {
         synchronous: "off".into(),
         journal_mode: "wal".into(),
         exclusive: false,
+        server: None,
     };
     let tenant = world.microsoft().tenants()[0].id.to_string();
     let mut store = Store::open(Some(&options), &tenant).unwrap();

@@ -19,6 +19,7 @@ mod report;
 mod rotation;
 mod run;
 mod service;
+mod sharing;
 mod shippers;
 mod status;
 #[cfg_attr(not(feature = "host"), allow(dead_code, reason = "some of it is for the host's tests"))]

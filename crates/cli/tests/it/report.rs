@@ -33,6 +33,7 @@ fn store(db: &Path, tenant: &str, pairs: &[(String, String)]) {
         synchronous: "off".into(),
         journal_mode: "wal".into(),
         exclusive: false,
+        server: None,
     };
     let mut store = Store::open(Some(&options), tenant).unwrap();
     let changes = pairs.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();

@@ -330,6 +330,7 @@ fn one_tenants_damage_is_named_and_hides_no_other() {
         synchronous: "off".into(),
         journal_mode: "delete".into(),
         exclusive: false,
+        server: None,
     };
     let blob = r#"{"id":"blob-7","uri":"u","created":0,"expiration":86400000,"records":0,
         "digest":"0","quarantined":true}"#;

@@ -232,6 +232,7 @@ fn a_state_that_another_process_has_locked_is_told_with_who_that_is() {
         synchronous: "full".into(),
         journal_mode: "wal".into(),
         exclusive: true,
+        server: None,
     };
     let store = Store::open(Some(&options), "another").unwrap();
     let output = command(&server, dir.path()).arg("--once").output().unwrap();

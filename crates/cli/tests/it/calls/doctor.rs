@@ -269,6 +269,7 @@ fn a_state_that_a_run_refuses_is_found() {
         synchronous: "off".into(),
         journal_mode: "delete".into(),
         exclusive: false,
+        server: None,
     };
     let put = |key: &str, value: &str| {
         let mut store = m365_audit_client::Store::open(Some(&options), &tenant).unwrap();

@@ -161,7 +161,7 @@ pub(crate) fn program(subcommand: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_m365-audit"));
     for (name, _) in std::env::vars() {
         let upper = name.to_uppercase();
-        let read = ["M365_AUDIT_", "AZURE_", "IDENTITY_"];
+        let read = ["M365_AUDIT_", "AZURE_", "IDENTITY_", "PG"];
         if read.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY") {
             command.env_remove(name);
         }
