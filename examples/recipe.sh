@@ -72,9 +72,10 @@ collected() {
 }
 
 # An hour of a tenant that is over, with the shapes of records of tests/spec, and what there is of it,
-# a record a line.
+# a record a line. What the simulator is to do beside may be said.
 published() {
-    "$simulator" serve --days 0.05 --oddness 0 --lag-seconds 0 >"$STATE/ready" 2>"$STATE/sim.log" &
+    "$simulator" serve --days 0.05 --oddness 0 --lag-seconds 0 "$@" \
+        >"$STATE/ready" 2>"$STATE/sim.log" &
     pids="$pids $!"
     until_so test -s "$STATE/ready"
     of() { jq -r ".$1" "$STATE/ready"; }

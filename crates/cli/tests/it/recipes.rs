@@ -131,6 +131,13 @@ fn check(folder: &str) {
     }
 }
 
+/// Runs one that is no folder of recipes.
+fn check_one(name: &str) {
+    let Some(bench) = Bench::new() else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    bench.run(name, &script.canonicalize().unwrap().join("try.sh"));
+}
+
 #[test]
 fn recipes_for_outputs_bring_what_was_published() {
     check("outputs");
@@ -139,4 +146,14 @@ fn recipes_for_outputs_bring_what_was_published() {
 #[test]
 fn recipes_for_shippers_bring_what_was_published() {
     check("shippers");
+}
+
+#[test]
+fn what_runs_in_pods_brings_what_was_published() {
+    check_one("kubernetes");
+}
+
+#[test]
+fn containers_bring_what_was_published() {
+    check_one("containers");
 }
