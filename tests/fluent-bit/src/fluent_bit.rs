@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use m365_audit_test_support::needs;
 use tempfile::TempDir;
 
-use crate::until;
+use crate::{PATIENCE, until};
 
 /// Where packages install it.
 const USUAL_PLACE: &str = "/opt/fluent-bit/bin/fluent-bit";
@@ -51,15 +51,50 @@ pub fn look() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Each executable that is there: those of the list `FLUENT_BITS`, written as `PATH` is, else that of
+/// [`look`]. Says so if there is none; the caller then passes.
+///
+/// # Panics
+/// `FLUENT_BITS` or `FLUENT_BIT` names what is no file.
+#[must_use]
+pub fn all() -> Vec<PathBuf> {
+    let Some(list) = env::var_os("FLUENT_BITS") else { return find().into_iter().collect() };
+    let all: Vec<_> = env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect();
+    for path in &all {
+        assert!(path.is_file(), "FLUENT_BITS names {}, which is no file", path.display());
+    }
+    all
+}
+
+/// What an executable says it is: `v5.1.1`.
+///
+/// # Panics
+/// It cannot be started, or is no Fluent Bit.
+#[must_use]
+pub fn version(executable: &Path) -> String {
+    let said = run(executable, &["--version"]).stdout;
+    let said = String::from_utf8_lossy(&said);
+    let version = said.split_whitespace().find(|word| word.starts_with('v'));
+    version.unwrap_or_else(|| panic!("{}: {said}", executable.display())).to_owned()
+}
+
 /// A running Fluent Bit. Dropped, it is killed and its folder removed.
 #[derive(Debug)]
 pub struct FluentBit {
     executable: PathBuf,
     folder: TempDir,
     port: u16,
+    how: How,
+    child: Child,
+}
+
+/// How it is started.
+#[derive(Clone, Debug, Default)]
+struct How {
     /// Options of the disk that `{dir}/storage` lies on, if it has one of its own.
     disk: Option<String>,
-    child: Child,
+    /// A plugin that is loaded by `-e`, as every version can, and not by the configuration.
+    plugin: Option<PathBuf>,
 }
 
 impl FluentBit {
@@ -71,7 +106,18 @@ impl FluentBit {
     #[must_use]
     pub fn start(executable: &Path, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for this run");
-        Self::start_in(executable, folder, config, None)
+        Self::start_in(executable, folder, config, How::default())
+    }
+
+    /// The same with a plugin that the command line names: `plugins:` is for 3.2 and later.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start_with(executable: &Path, plugin: &Path, config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for this run");
+        let how = How { plugin: Some(plugin.to_owned()), ..How::default() };
+        Self::start_in(executable, folder, config, how)
     }
 
     /// The same with a disk of its own for `{dir}/storage`: a tmpfs with these options, such as
@@ -89,22 +135,27 @@ impl FluentBit {
             needs::skip("no mount namespace for a small disk");
             return None;
         }
-        Some(Self::start_in(executable, folder, config, Some(disk.to_owned())))
+        let how = How { disk: Some(disk.to_owned()), ..How::default() };
+        Some(Self::start_in(executable, folder, config, how))
     }
 
-    fn start_in(executable: &Path, folder: TempDir, config: &str, disk: Option<String>) -> Self {
+    fn start_in(executable: &Path, folder: TempDir, config: &str, how: How) -> Self {
         let port = free_port();
         write_config(folder.path(), port, config);
-        let child = spawn(executable, folder.path(), disk.as_deref());
-        let mut this = Self { executable: executable.to_owned(), folder, port, disk, child };
+        let child = spawn(executable, folder.path(), &how);
+        let mut this = Self { executable: executable.to_owned(), folder, port, how, child };
         this.wait_until_ready();
         this
     }
 
     fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
         until("Fluent Bit answers or ends", || {
-            self.child.try_wait().expect("a child can be waited for").is_some()
-                || self.get("/api/v1/uptime").is_ok()
+            let ended = self.child.try_wait().expect("a child can be waited for").is_some();
+            let answers = ended || self.get("/api/v1/uptime").is_ok();
+            let in_time = Instant::now() < deadline;
+            assert!(answers || in_time, "Fluent Bit neither answers nor ends: {}", self.log());
+            answers
         });
     }
 
@@ -120,7 +171,7 @@ impl FluentBit {
     pub fn restart(&mut self) {
         let ended = self.child.try_wait().expect("a child can be waited for");
         assert!(ended.is_some(), "it is still running");
-        self.child = spawn(&self.executable, self.folder.path(), self.disk.as_deref());
+        self.child = spawn(&self.executable, self.folder.path(), &self.how);
         self.wait_until_ready();
     }
 
@@ -213,17 +264,18 @@ impl FluentBit {
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
         let mut part = [0; 64 << 10];
-        while !is_complete(&answer) {
+        let body = loop {
+            if let Some(body) = body(&answer) {
+                break body;
+            }
             match stream.read(&mut part)? {
-                0 => break,
+                0 => break Vec::new(),
                 len => answer.extend_from_slice(&part[..len]),
             }
-        }
+        };
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        match answer.split_once("\r\n\r\n") {
-            Some((head, body)) if head.split_whitespace().nth(1) == Some("200") => {
-                Ok(body.to_owned())
-            }
+        match answer.split_whitespace().nth(1) {
+            Some("200") => Ok(String::from_utf8_lossy(&body).into_owned()),
             _ => Err(std::io::Error::other(answer)),
         }
     }
@@ -333,16 +385,32 @@ pub fn run_until(command: &mut Command, text: &str) {
     let _ = child.wait();
 }
 
-/// Whether an answer has all its bytes; the server keeps the connection open.
-fn is_complete(answer: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(answer);
-    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
-    let head_bytes = head.len() + 4;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    length.is_some_and(|length| answer.len() >= head_bytes + length)
+/// The body of an answer, if all of it is there: the server keeps the connection open. Its length
+/// stands in its head, or, before 3.2, in front of each chunk.
+fn body(answer: &[u8]) -> Option<Vec<u8>> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let (head, mut rest) = (String::from_utf8_lossy(&answer[..end]), &answer[end + 4..]);
+    let value = |wanted: &str| {
+        let fields = head.lines().filter_map(|line| line.split_once(':'));
+        let mut found = fields.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.next().map(|(_, value)| value.trim().to_owned())
+    };
+    if let Some(length) = value("content-length") {
+        return rest.get(..length.parse().ok()?).map(<[u8]>::to_vec);
+    }
+    value("transfer-encoding").filter(|encoding| encoding == "chunked")?;
+    let mut body = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|bytes| bytes == b"\r\n")?;
+        let length = std::str::from_utf8(&rest[..line]).ok()?;
+        let length = usize::from_str_radix(length.trim(), 16).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        rest = &rest[line + 2..];
+        body.extend_from_slice(rest.get(..length)?);
+        rest = rest.get(length + 2..)?;
+    }
 }
 
 /// A command that sees a disk of its own in this folder. It is no process of its own: what is sent
@@ -355,13 +423,16 @@ fn on_disk(executable: &Path, mounted: &Path, options: &str) -> Command {
     command
 }
 
-fn spawn(executable: &Path, folder: &Path, disk: Option<&str>) -> Child {
+fn spawn(executable: &Path, folder: &Path, how: &How) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log"));
     let log = log.expect("a file for the log");
-    let mut command = match disk {
+    let mut command = match &how.disk {
         None => Command::new(executable),
         Some(disk) => on_disk(executable, &folder.join("storage"), disk),
     };
+    if let Some(plugin) = &how.plugin {
+        command.arg("-e").arg(plugin);
+    }
     command
         .arg("--config")
         .arg(folder.join("fluent-bit.yaml"))
@@ -387,4 +458,22 @@ fn write_config(folder: &Path, port: u16, config: &str) {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a bound address").port()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::body;
+
+    #[test]
+    fn a_body_is_whole_or_none() {
+        let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+        let chunked =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
+        assert_eq!(body(sized).unwrap(), b"hello");
+        assert_eq!(body(chunked).unwrap(), b"hello");
+        // Without the empty line at the end all of it is there as well.
+        let all = chunked.len() - 2;
+        assert!((0..sized.len()).all(|len| body(&sized[..len]).is_none()));
+        assert!((0..all).all(|len| body(&chunked[..len]).is_none()));
+    }
 }

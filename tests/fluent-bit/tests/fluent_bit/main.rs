@@ -19,3 +19,4 @@ mod routes;
 mod samples;
 mod tenants;
 mod truth;
+mod versions;

@@ -114,14 +114,17 @@ pub(crate) const NOWHERE: &str = "    - { name: 'null', match: '*' }\n";
 
 /// A whole configuration.
 pub(crate) fn config(sections: &[Section], outputs: &str) -> String {
+    format!("plugins:\n  - {}\n{}", plugin().display(), config_for_all(sections, outputs))
+}
+
+/// The same without the plugin, which the command line then names: what 2.2 can read too.
+pub(crate) fn config_for_all(sections: &[Section], outputs: &str) -> String {
     let inputs: String = sections.iter().map(Section::yaml).collect();
     format!(
-        "plugins:\n  - {}\n\
-         service:\n  flush: 0.2\n  grace: 3\n  log_level: info\n  http_server: on\n  \
+        "service:\n  flush: 0.2\n  grace: 3\n  log_level: info\n  http_server: on\n  \
          http_listen: 127.0.0.1\n  http_port: {{port}}\n  hot_reload: on\n  \
          scheduler.base: 1\n  scheduler.cap: 2\n  storage.path: '{{dir}}/storage'\n  \
          storage.backlog.mem_limit: 200M\n\
-         pipeline:\n  inputs:\n{inputs}  outputs:\n{outputs}",
-        plugin().display()
+         pipeline:\n  inputs:\n{inputs}  outputs:\n{outputs}"
     )
 }

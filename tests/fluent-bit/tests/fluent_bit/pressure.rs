@@ -8,13 +8,13 @@ use crate::pipeline::{Section, config, history, serve, tenant, tenant_id};
 use crate::receiver::Receiver;
 use crate::truth::complete;
 
-fn is_paused(fluent_bit: &FluentBit, name: &str) -> bool {
+pub(crate) fn is_paused(fluent_bit: &FluentBit, name: &str) -> bool {
     let series = format!("fluentbit_input_ingestion_paused{{name=\"{name}\"}}");
     fluent_bit.metric(&series) == Some(1.0)
 }
 
 /// A section whose chunks are in memory, and few of them.
-fn tight(section: Section) -> Section {
+pub(crate) fn tight(section: Section) -> Section {
     section
         .set("storage.type", "memory")
         .set("mem_buf_limit", "300K")

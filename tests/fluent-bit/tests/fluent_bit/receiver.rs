@@ -169,10 +169,12 @@ pub(crate) fn received(tag: &str, event: &Value) -> Received {
     }
 }
 
+/// Before 5.0.5 metadata is dropped where nothing is said.
 fn output_to(address: SocketAddr, tags: &str) -> String {
     format!(
         "    - {{ name: forward, match: '{tags}', host: 127.0.0.1, port: {}, \
-         require_ack_response: on, retry_limit: no_limits, workers: 1 }}\n",
+         require_ack_response: on, retain_metadata_in_forward_mode: on, \
+         retry_limit: no_limits, workers: 1 }}\n",
         address.port()
     )
 }
