@@ -12,7 +12,8 @@ run_once --sink otlp --otlp-endpoint "http://127.0.0.1:$OTLP_PORT" --otlp-body t
 arrives "$STATE/received.ndjson" '.[] | strings | fromjson'
 rm -f "$STATE"/state.db* && : >"$STATE/received.ndjson"
 # All but the numbers, since this way there is no text.
-unnumbered='walk(if type == "number" then 0 else . end)'
-jq -cS "$unnumbered" "$STATE/published.ndjson" | sort -u >"$STATE/published"
+unnumbered='walk(if type == "number" or (type == "string" and test("^-?[0-9]{16,}$")) then 0
+    else . end)'
+records "$STATE/published.ndjson" "$unnumbered" >"$STATE/published"
 collect
 arrives "$STATE/received.ndjson" "$unnumbered"
