@@ -85,7 +85,9 @@ pub use roots::read_roots;
 pub use runtime::Runtime;
 pub use settings::{NativeOptions, Settings, drop_unused, in_order};
 pub use sink::{SINK_KEYS, Sink, SinkCounts};
-pub use status::{HistoryNews, LastWeek, STATUS_METRICS, Slot, Status, StatusError, StatusOptions};
+pub use status::{
+    HistoryNews, LastWeek, MetricsDetail, STATUS_METRICS, Slot, Status, StatusError, StatusOptions,
+};
 pub use store::{
     Copied, CopiedState, DbMember, DbOptions, DbServer, DbState, HeldTenant, Members, Store,
     StoreError, Tally, Written, amend, amend_db, backup, copy_state, inspect, inspect_db,

@@ -90,7 +90,8 @@ impl Input for M365Audit {
                 let (tenant_id, feeds) = (client.config.tenant_id(), client.config.feeds());
                 let tenant_name = client.config.envelope().tenant_name.as_deref();
                 let subject = Subject { tenant_id, tenant_name, feeds };
-                let metrics = HostMetrics::register(setup, &[subject]).swap_remove(0);
+                let detail = client.native.status.detail;
+                let metrics = HostMetrics::register(setup, &[subject], detail).swap_remove(0);
                 let logger = setup.logger();
                 let webhook = client.native.webhook.is_some();
                 let webhook = webhook.then(|| WebhookCounters::new(setup));

@@ -19,8 +19,10 @@ pub(crate) struct Host {
     postbox: Postbox,
     /// Where batches go, once the pipeline is up.
     outbox: Option<Outbox>,
-    /// By the tenant's id: of those that were there at Init.
+    /// By the tenant's id: of those that were there at Init, or of all if they are not told apart.
     metrics: BTreeMap<Box<str>, HostMetrics>,
+    /// By the tenant's name.
+    ids: BTreeMap<Box<str>, Box<str>>,
     /// Tenants that have run before: their next run counts from zero.
     seen: BTreeSet<Box<str>>,
 }
@@ -36,7 +38,9 @@ impl Host {
                 feeds: tenant.settings.config.feeds(),
             })
             .collect();
-        let metrics = HostMetrics::register(setup, &subjects);
+        let first = tenants.tenants.first();
+        let detail = first.map(|tenant| tenant.settings.native.status.detail).unwrap_or_default();
+        let metrics = HostMetrics::register(setup, &subjects, detail);
         let ids = subjects.iter().map(|subject| subject.tenant_id.into());
         Self {
             logger: setup.logger(),
@@ -44,6 +48,7 @@ impl Host {
             postbox: Postbox::default(),
             outbox: None,
             metrics: ids.zip(metrics).collect(),
+            ids: BTreeMap::new(),
             seen: BTreeSet::new(),
         }
     }
@@ -55,15 +60,23 @@ impl Host {
 
     fn metrics_of(&mut self, tenant: &Tenant) -> HostMetrics {
         let config = &tenant.settings.config;
+        self.ids.insert(tenant.name.clone(), config.tenant_id().into());
+        let of_all = self.metrics.values().find(|one| one.is_of_all());
+        let another = of_all.map(|one| one.of_another(config.tenant_id()));
         let known = self.metrics.get_mut(config.tenant_id());
-        match known.filter(|known| known.fits(&config.feeds())) {
-            Some(known) => {
+        match (known.filter(|known| known.fits(&config.feeds())), another) {
+            (Some(known), _) => {
                 if !self.seen.insert(config.tenant_id().into()) {
                     known.restart();
                 }
                 known.clone()
             }
-            None => {
+            (None, Some(another)) => {
+                self.metrics.insert(config.tenant_id().into(), another.clone());
+                self.seen.insert(config.tenant_id().into());
+                another
+            }
+            (None, None) => {
                 self.logger.warn(format_args!(
                     "[{}] new since the start: its metrics are shown after a reload of Fluent Bit",
                     tenant.name
@@ -90,7 +103,10 @@ impl FleetHost for Host {
         sink
     }
 
-    fn left(&mut self, _tenant: &str) {}
+    fn left(&mut self, tenant: &str) {
+        let id = self.ids.get(tenant);
+        id.and_then(|id| self.metrics.get(id)).into_iter().for_each(HostMetrics::rest);
+    }
 
     fn log(&mut self, tenant: Option<&str>, level: Level, message: &str) {
         match tenant {

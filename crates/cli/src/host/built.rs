@@ -348,7 +348,7 @@ fn show(settings: &Settings, status: &OnceLock<Slot>, log: &Log) -> Result<Optio
     let shown = Status::start(&options).map_err(Ending::failed)?;
     tell_of_status(shown.as_ref(), |level, line| log.write(level, line));
     if let Some(shown) = &shown {
-        status.get_or_init(|| shown.enter_component(settings.config.tenant_id()));
+        status.get_or_init(|| shown.enter_component("", settings.config.tenant_id()));
     }
     Ok(shown)
 }

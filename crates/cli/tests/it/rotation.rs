@@ -183,6 +183,8 @@ fn long_lines_go_to_a_file_beside_the_output_with_a_warning() {
         .run(&world)
         .args(["--once", "--output-line-bytes-max", "2K"])
         .args(["--output-mode", "0640"])
+        .arg("--metrics-file")
+        .arg(place.path("m365.prom"))
         .output()
         .unwrap();
     assert_code(&output, 0);
@@ -198,6 +200,9 @@ fn long_lines_go_to_a_file_beside_the_output_with_a_warning() {
     );
     let told = format!(", {} oversized", lines(&long).count());
     assert!(log.contains(&told), "{told}: {log}");
+    let numbers = fs::read_to_string(place.path("m365.prom")).unwrap();
+    let counted = numbers.lines().find(|line| line.contains("records_oversized_total{")).unwrap();
+    assert!(counted.ends_with(&format!(" {}", lines(&long).count())), "{counted}");
     for path in [place.output(), beside] {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);

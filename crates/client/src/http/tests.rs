@@ -36,6 +36,7 @@ fn options() -> NativeOptions {
         status: crate::status::StatusOptions {
             listen: None,
             file: None,
+            detail: crate::status::MetricsDetail::default(),
             packaging: "run",
             instance: "".into(),
         },

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use m365_audit_core::{Event, Level, Metrics, Stored};
 
+use super::options::MetricsDetail;
 use super::rates::Rates;
 use super::trouble::{Troubles, utc};
 use super::week::{HistoryNews, Weeks};
@@ -23,6 +24,8 @@ pub(super) struct Subject {
     /// The tenant's table; empty: there is no file of tenants.
     pub(super) tenant: Box<str>,
     pub(super) tenant_id: Box<str>,
+    /// Whether its numbers are its own.
+    pub(super) detail: MetricsDetail,
 }
 
 /// All collectors of a process.
@@ -34,11 +37,30 @@ pub(super) struct Board {
     entries: Mutex<Entries>,
 }
 
+/// What those have counted who were counted together and have gone: a sum that falls would be
+/// taken for one that began again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gone {
+    pub(super) metrics: Metrics,
+    pub(super) restarts: u64,
+    pub(super) webhook: Option<WebhookMetrics>,
+    pub(super) sink: [u64; 2],
+}
+
 #[derive(Debug, Default)]
 struct Entries {
     next: u64,
     /// In the order in which they are shown. The number tells those apart that have one name.
-    entries: BTreeMap<(Box<str>, u64), Weak<Entry>>,
+    entries: BTreeMap<(Box<str>, u64), Known>,
+    gone: Gone,
+}
+
+/// One that is there, or was a moment ago.
+#[derive(Debug)]
+struct Known {
+    entry: Weak<Entry>,
+    /// What it shows, if that is counted together with what others show.
+    counted: Option<Arc<Mutex<State>>>,
 }
 
 /// One collector.
@@ -53,7 +75,7 @@ struct Entry {
     turned: AtomicU64,
     /// Whether it may rest for as long as it likes.
     may_rest: AtomicBool,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 /// What a collector has shown.
@@ -146,7 +168,7 @@ impl Board {
 
     pub(super) fn enter(board: &Arc<Self>, subject: Subject) -> Slot {
         let mut entries = board.entries();
-        entries.entries.retain(|_, entry| entry.strong_count() > 0);
+        entries.forget_gone();
         let number = entries.next;
         entries.next += 1;
         let name = entries.free_name(&subject);
@@ -155,19 +177,25 @@ impl Board {
             epoch: board.epoch,
             turned: AtomicU64::new(0),
             may_rest: AtomicBool::new(false),
-            state: Mutex::default(),
+            state: Arc::default(),
             subject,
         });
         entry.turn(Instant::now(), false);
         let key = (entry.subject.title().into(), number);
-        entries.entries.insert(key, Arc::downgrade(&entry));
+        let counted = entry.subject.detail == MetricsDetail::Total;
+        let counted = counted.then(|| Arc::clone(&entry.state));
+        entries.entries.insert(key, Known { entry: Arc::downgrade(&entry), counted });
         Slot(entry)
     }
 
-    /// Looks at all, each for itself, in the order of their names.
-    pub(super) fn look(&self, now: Instant, mut each: impl FnMut(&View<'_>)) {
-        let entries: Vec<Arc<Entry>> =
-            self.entries().entries.values().filter_map(Weak::upgrade).collect();
+    /// Looks at all, each for itself, in the order of their names. Answers what those have counted
+    /// who are counted together and have gone.
+    pub(super) fn look(&self, now: Instant, mut each: impl FnMut(&View<'_>)) -> Gone {
+        let mut known = self.entries();
+        known.forget_gone();
+        let entries: Vec<Arc<Entry>> = known.there().collect();
+        let gone = known.gone.clone();
+        drop(known);
         for entry in entries {
             let turned = entry.turned.load(Ordering::Relaxed);
             let since = match entry.may_rest.load(Ordering::Relaxed) {
@@ -183,6 +211,7 @@ impl Board {
                 now,
             });
         }
+        gone
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -192,14 +221,28 @@ impl Board {
 }
 
 impl Entries {
+    fn there(&self) -> impl Iterator<Item = Arc<Entry>> {
+        self.entries.values().filter_map(|known| known.entry.upgrade())
+    }
+
+    /// Leaves out those who have gone, but for what they have counted together with others.
+    fn forget_gone(&mut self) {
+        let Self { entries, gone, .. } = self;
+        entries.retain(|_, known| {
+            let is_there = known.entry.strong_count() > 0;
+            if let Some(state) = known.counted.as_ref().filter(|_| !is_there) {
+                gone.add(&state.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            is_there
+        });
+    }
+
     /// A name under which nobody else has numbers of this tenant: two series that differ in nothing
     /// would cost a monitor all of them.
     fn free_name(&self, subject: &Subject) -> Box<str> {
         let wanted = subject.name();
         let is_taken = |name: &str| {
-            self.entries
-                .values()
-                .filter_map(Weak::upgrade)
+            self.there()
                 .any(|other| *other.name == *name && other.subject.tenant_id == subject.tenant_id)
         };
         if !is_taken(wanted) {
@@ -236,7 +279,31 @@ impl Entry {
     }
 }
 
+impl Gone {
+    fn add(&mut self, state: &State) {
+        state.numbers().into_iter().for_each(|metrics| self.metrics.count_on(metrics));
+        self.restarts += state.restarts;
+        if let Some(webhook) = &state.webhook {
+            self.webhook.get_or_insert_default().add(webhook);
+        }
+        let counted = state.sink.counts();
+        self.sink.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
+    }
+}
+
+impl SinkTotals {
+    /// Records that were oversized, and that were rejected.
+    pub(super) const fn counts(self) -> [u64; 2] {
+        [self.oversized.get(), self.rejected.get()]
+    }
+}
+
 impl State {
+    /// Every number, counted over all runs.
+    fn numbers(&self) -> Option<&Metrics> {
+        self.total.as_ref().or(self.metrics.as_ref())
+    }
+
     /// Records, bytes and requests so far.
     fn totals(&self) -> [u64; 3] {
         let Some(metrics) = &self.metrics else { return [0; 3] };
@@ -253,7 +320,7 @@ impl State {
 impl<'a> View<'a> {
     /// Every number, counted over all runs.
     pub(super) fn numbers(&self) -> Option<&'a Metrics> {
-        self.state.total.as_ref().or(self.state.metrics.as_ref())
+        self.state.numbers()
     }
 
     /// Records, bytes and requests a second, over the last minute.
@@ -378,7 +445,8 @@ mod tests {
     use m365_audit_core::{ContentType, Feed, LaneMetrics};
 
     fn subject(instance: &str, tenant: &str) -> Subject {
-        Subject { instance: instance.into(), tenant: tenant.into(), tenant_id: "id".into() }
+        let [instance, tenant, tenant_id] = [instance, tenant, "id"].map(Into::into);
+        Subject { instance, tenant, tenant_id, detail: MetricsDetail::default() }
     }
 
     fn delivered(records: u64) -> Metrics {

@@ -13,6 +13,7 @@ mod page;
 mod rates;
 mod ready;
 mod server;
+mod shown;
 mod text;
 mod trouble;
 mod week;
@@ -28,7 +29,7 @@ use self::file::MetricsFile;
 use self::server::Server;
 
 pub use self::board::Slot;
-pub use self::options::StatusOptions;
+pub use self::options::{MetricsDetail, StatusOptions};
 pub use self::week::{HistoryNews, LastWeek};
 
 /// What `/metrics` shows that the core does not count, and what it says.
@@ -63,6 +64,7 @@ pub struct Status {
     board: Arc<Board>,
     /// The section of the process, if there may be several.
     instance: Box<str>,
+    detail: MetricsDetail,
     server: Option<Arc<Server>>,
     file: Option<Arc<MetricsFile>>,
     /// Whether nobody else in this process had the server already.
@@ -99,24 +101,24 @@ impl Status {
                     .map_err(|error| StatusError::File { path: path.clone(), error })
             })?),
         };
-        let instance = options.instance.clone();
-        Ok(Some(Self { board, instance, server, file, first }))
+        let (instance, detail) = (options.instance.clone(), options.detail);
+        Ok(Some(Self { board, instance, detail, server, file, first }))
     }
 
     /// A place for a collector, from its first moment to that of dropping its last clone. `tenant`
     /// is the name of its table; empty: there is no file of tenants.
     #[must_use]
     pub fn enter(&self, tenant: &str, tenant_id: &str) -> Slot {
-        let instance = self.instance.clone();
-        let subject = Subject { instance, tenant: tenant.into(), tenant_id: tenant_id.into() };
-        Board::enter(&self.board, subject)
+        let (instance, detail) = (self.instance.clone(), self.detail);
+        let (tenant, tenant_id) = (tenant.into(), tenant_id.into());
+        Board::enter(&self.board, Subject { instance, tenant, tenant_id, detail })
     }
 
     /// A place for a component: it may rest for an hour between two calls, so that its silence says
     /// nothing.
     #[must_use]
-    pub fn enter_component(&self, tenant_id: &str) -> Slot {
-        let slot = self.enter("", tenant_id);
+    pub fn enter_component(&self, tenant: &str, tenant_id: &str) -> Slot {
+        let slot = self.enter(tenant, tenant_id);
         slot.may_rest();
         slot
     }

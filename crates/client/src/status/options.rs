@@ -6,6 +6,18 @@ use std::path::PathBuf;
 use m365_audit_core::ConfigError;
 use m365_audit_core::config::Reader;
 
+/// What metrics are told apart by. The number of their series depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsDetail {
+    /// Each tenant, and each of its feeds.
+    #[default]
+    ContentType,
+    /// Each tenant.
+    Tenant,
+    /// Nothing: all are counted together.
+    Total,
+}
+
 /// Where the status of this process is to be seen.
 #[derive(Clone, Debug)]
 pub struct StatusOptions {
@@ -13,6 +25,8 @@ pub struct StatusOptions {
     pub listen: Option<SocketAddr>,
     /// The file for node_exporter's textfile collector; `None`: none.
     pub file: Option<PathBuf>,
+    /// What metrics are told apart by, also in other places than these.
+    pub detail: MetricsDetail,
     /// The packaging, as `build_info` names it. The packaging says.
     pub packaging: &'static str,
     /// What this section of the process is called, where there may be several.
@@ -47,7 +61,12 @@ impl StatusOptions {
                  --collector.textfile.directory",
             ));
         }
-        Self { listen, file, packaging: "run", instance: "".into() }
+        let detail = match &*reader.word("metrics_detail") {
+            "tenant" => MetricsDetail::Tenant,
+            "total" => MetricsDetail::Total,
+            _ => MetricsDetail::ContentType,
+        };
+        Self { listen, file, detail, packaging: "run", instance: "".into() }
     }
 }
 

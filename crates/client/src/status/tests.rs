@@ -42,8 +42,11 @@ impl World {
     }
 
     fn enter(&self, tenant: &str) -> Slot {
-        let tenant_id = TENANT.into();
-        Board::enter(&self.board, Subject { instance: "".into(), tenant: tenant.into(), tenant_id })
+        self.enter_as(tenant, MetricsDetail::default())
+    }
+
+    fn enter_as(&self, tenant: &str, detail: MetricsDetail) -> Slot {
+        Board::enter(&self.board, subject(tenant, detail))
     }
 
     fn connect(&self) -> TcpStream {
@@ -70,6 +73,11 @@ impl World {
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
         ))
     }
+}
+
+fn subject(tenant: &str, detail: MetricsDetail) -> Subject {
+    let [instance, tenant, tenant_id] = ["", tenant, TENANT].map(Into::into);
+    Subject { instance, tenant, tenant_id, detail }
 }
 
 fn status(answer: &str) -> &str {
@@ -191,6 +199,68 @@ fn numbers_are_openmetrics_or_what_older_readers_take() {
     );
 }
 
+/// The numbers of this name at `/metrics`.
+fn numbers(world: &World, name: &str) -> Vec<String> {
+    let answer = world.get("/metrics");
+    let is_of = |line: &&str| line.starts_with(&format!("m365_audit_{name}"));
+    body(&answer).lines().filter(is_of).map(str::to_owned).collect()
+}
+
+#[test]
+fn numbers_are_told_apart_by_what_was_asked_for() {
+    let world = World::new();
+    let mut two_feeds = metrics(4);
+    two_feeds.lane(Feed::Audit(ContentType::AuditGeneral)).windows_listed = 3;
+    let slots = [("one", MetricsDetail::Tenant), ("two", MetricsDetail::Total)]
+        .map(|(tenant, detail)| world.enter_as(tenant, detail));
+    slots.iter().for_each(|slot| slot.show(&two_feeds));
+    assert_eq!(
+        numbers(&world, "windows_listed_total"),
+        [
+            "m365_audit_windows_listed_total{tenant_id=\"t\",name=\"one\"} 7",
+            "m365_audit_windows_listed_total 7",
+        ]
+    );
+    let requests = numbers(&world, "requests_total");
+    let of_all = "m365_audit_requests_total{operation=\"";
+    assert!(requests.iter().any(|line| line.starts_with(of_all)), "{requests:?}");
+    let steps = numbers(&world, "event_delay_seconds_bucket");
+    assert_eq!(steps.len(), 2 * DELAY_STEPS.len());
+    assert!(
+        steps.last().unwrap().starts_with("m365_audit_event_delay_seconds_bucket{le=\"+Inf\"}")
+    );
+}
+
+/// A monitor takes a number that falls for one that began again, and counts all of it once more.
+#[test]
+fn what_all_have_done_does_not_fall_when_one_goes() {
+    let world = World::new();
+    let show = |tenant: &str, windows: u64| {
+        let slot = world.enter_as(tenant, MetricsDetail::Total);
+        slot.show(&Metrics { undelivered_bytes: 10, ..metrics(windows) });
+        slot.sink(windows, 0);
+        slot
+    };
+    let all = || {
+        ["windows_listed_total", "records_oversized_total", "undelivered_bytes", "ready"].map(
+            |name| {
+                let lines = numbers(&world, name);
+                assert_eq!(lines.len(), 1, "{lines:?}");
+                lines[0].rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
+            },
+        )
+    };
+    let (one, two) = (show("one", 5), show("two", 7));
+    assert_eq!(all(), [12, 12, 20, 1]);
+    drop(one);
+    assert_eq!(all(), [12, 12, 10, 1]);
+    let again = show("one", 1);
+    assert_eq!(all(), [13, 13, 20, 1]);
+    again.fail("the disk is full");
+    assert_eq!(all(), [13, 13, 20, 0]);
+    drop((two, again));
+}
+
 #[test]
 fn all_of_a_name_stand_together_and_each_has_its_help() {
     let world = World::new();
@@ -261,10 +331,7 @@ fn readiness_names_who_is_not_and_why() {
 #[test]
 fn a_loop_that_stands_still_is_unhealthy_unless_it_waits_for_the_output() {
     let board = Arc::new(Board::new("run"));
-    let slot = Board::enter(
-        &board,
-        Subject { instance: "".into(), tenant: "".into(), tenant_id: TENANT.into() },
-    );
+    let slot = Board::enter(&board, subject("", MetricsDetail::default()));
     slot.show(&metrics(1));
     let look = |after: u64| {
         let mut seen = (Vec::new(), None);
@@ -316,8 +383,8 @@ fn sections_that_name_one_address_share_it_and_the_last_one_gives_it_back() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = Some(listener.local_addr().unwrap());
         drop(listener);
-        let options =
-            StatusOptions { listen, file: None, packaging: "run", instance: "section".into() };
+        let (detail, instance) = (MetricsDetail::Tenant, "section".into());
+        let options = StatusOptions { listen, file: None, detail, packaging: "run", instance };
         let first = Status::start(&options).ok()??;
         Some((options, first))
     });
@@ -346,8 +413,7 @@ fn the_file_is_whole_and_tells_how_it_ended() {
     let file = MetricsFile::start(path.clone(), Arc::clone(&board)).unwrap();
     let read = || std::fs::read_to_string(&path).unwrap();
     assert!(read().contains("m365_audit_build_info{version="));
-    let subject = Subject { instance: "".into(), tenant: "".into(), tenant_id: TENANT.into() };
-    let slot = Board::enter(&board, subject);
+    let slot = Board::enter(&board, subject("", MetricsDetail::default()));
     slot.end(&metrics(7));
     file.write();
     let text = read();

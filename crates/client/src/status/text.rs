@@ -6,19 +6,14 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use m365_audit_core::{
-    DELAY_STEPS, HISTOGRAMS, Histogram, METRICS, Metric, MetricKind, MetricScope, Metrics,
-};
+use m365_audit_core::{HISTOGRAMS, Histogram, METRICS, Metric, MetricKind, MetricScope, Metrics};
 
-use super::board::{Board, View};
-use super::ready::reasons;
+use super::board::Board;
+use super::shown::{self, Shown};
 use crate::webhook::{REFUSALS, WebhookMetrics};
 
 /// What all names begin with.
 pub(super) const PREFIX: &str = "m365_audit_";
-
-/// Bytes of a line beside the labels that all of a collector have.
-const LINE_BYTES: usize = 96;
 
 /// How they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,54 +33,14 @@ impl Form {
     }
 }
 
-/// What one collector shows.
-struct Shown {
-    /// The labels that all its numbers have, without a closing brace.
-    labels: String,
-    ready: bool,
-    restarts: u64,
-    metrics: Option<Metrics>,
-    webhook: Option<WebhookMetrics>,
-    /// Records that the sink found oversized, and that were rejected.
-    sink: [u64; 2],
-}
-
-impl Shown {
-    fn of(view: &View<'_>) -> Self {
-        let mut labels = format!("{{tenant_id=\"{}\"", escaped(&view.subject.tenant_id));
-        if !view.name.is_empty() {
-            // Writing to a string does not fail.
-            let _ = write!(labels, ",name=\"{}\"", escaped(view.name));
-        }
-        Self {
-            labels,
-            ready: reasons(view).is_empty(),
-            restarts: view.state.restarts,
-            metrics: view.numbers().cloned(),
-            webhook: view.state.webhook,
-            sink: [view.state.sink.oversized.get(), view.state.sink.rejected.get()],
-        }
-    }
-
-    /// How long its lines will be, rather too long than too short.
-    fn bytes(&self) -> usize {
-        let feeds = self.metrics.as_ref().map_or(0, |metrics| metrics.lanes.len());
-        let of_feed = METRICS.iter().filter(|metric| metric.scope() == MetricScope::Feed).count();
-        let steps = HISTOGRAMS.len() * (DELAY_STEPS.len() + 2);
-        let lines = feeds * (of_feed + steps) + METRICS.len() + REFUSALS.len();
-        lines * (self.labels.len() + LINE_BYTES)
-    }
-}
-
 /// Everything on the board.
 pub(super) fn write(board: &Board, now: Instant, form: Form) -> String {
-    let mut shown: Vec<Shown> = Vec::new();
-    board.look(now, |view| shown.push(Shown::of(view)));
+    let shown = shown::of(board, now);
     let bytes = shown.iter().map(Shown::bytes).sum::<usize>() + (32 << 10);
     let mut text = Text { form, text: String::with_capacity(bytes) };
     let version = env!("CARGO_PKG_VERSION");
     let packaging = board.packaging();
-    let labels = format!("{{version=\"{version}\",packaging=\"{packaging}\"");
+    let labels = format!("version=\"{version}\",packaging=\"{packaging}\"");
     text.family("build_info", "info", |lines| lines.add("build_info", &labels, &[], 1.0));
     text.family("ready", "gauge", |lines| {
         for one in &shown {
@@ -153,6 +108,7 @@ impl Text {
         let (name, key) = (metric.name(), metric.scope().label());
         self.family(name, kind, |lines| {
             for (one, metrics) in with_metrics(shown) {
+                let key = key.filter(|_| one.per_feed || metric.scope() != MetricScope::Feed);
                 metric.each(metrics, |subject, value| match key.zip(subject.label()) {
                     Some(label) => lines.add(name, &one.labels, &[label], value),
                     None => lines.add(name, &one.labels, &[], value),
@@ -165,12 +121,11 @@ impl Text {
         self.family(histogram.name(), "histogram", |lines| {
             for (one, metrics) in with_metrics(shown) {
                 for lane in &metrics.lanes {
-                    let feed = ("content_type", lane.feed.as_str());
+                    let feed = one.per_feed.then_some(("content_type", lane.feed.as_str()));
                     for (name, le, value) in histogram.numbers(lane) {
-                        match le {
-                            Some(le) => lines.add(name, &one.labels, &[feed, ("le", le)], value),
-                            None => lines.add(name, &one.labels, &[feed], value),
-                        }
+                        let le = le.map(|le| ("le", le));
+                        let labels: Vec<_> = feed.into_iter().chain(le).collect();
+                        lines.add(name, &one.labels, &labels, value);
                     }
                 }
             }
@@ -220,17 +175,24 @@ fn with_metrics(shown: &[Shown]) -> impl Iterator<Item = (&Shown, &Metrics)> {
 struct Lines<'a>(&'a mut String);
 
 impl Lines<'_> {
-    /// Adds a number. `own` lacks its closing brace, `labels` need no escape.
+    /// Adds a number. `own` lacks its braces, `labels` need no escape.
     fn add(&mut self, name: &str, own: &str, labels: &[(&str, &str)], value: f64) {
-        for part in [PREFIX, name, own] {
+        for part in [PREFIX, name] {
             self.0.push_str(part);
         }
+        let mut between = "{";
+        if !own.is_empty() {
+            self.0.push('{');
+            self.0.push_str(own);
+            between = ",";
+        }
         for (key, text) in labels {
-            for part in [",", key, "=\"", text, "\""] {
+            for part in [between, key, "=\"", text, "\""] {
                 self.0.push_str(part);
             }
+            between = ",";
         }
-        self.0.push_str("} ");
+        self.0.push_str(if between == "," { "} " } else { " " });
         self.number(value);
         self.0.push('\n');
     }
@@ -277,8 +239,3 @@ pub(super) const OTHERS: [(&str, &str); 10] = [
     ("webhook_validations_total", "Validations by Microsoft answered."),
     ("webhook_refused_total", "Calls of the webhook that were refused."),
 ];
-
-/// A label's value. Names of tenants are what users write.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}

@@ -186,6 +186,15 @@ impl Metric {
 }
 
 impl Metrics {
+    /// Makes one feed of all: what they have done together, and how the worst of them stands.
+    /// Which of them it is called after says nothing any more.
+    pub fn merge_feeds(&mut self) {
+        let mut lanes = std::mem::take(&mut self.lanes).into_iter();
+        let Some(mut all) = lanes.next() else { return };
+        lanes.for_each(|lane| all.add(&lane));
+        self.lanes.push(all);
+    }
+
     /// Adds what an earlier life of the same collector has counted. What tells of a moment stays.
     pub fn count_on(&mut self, earlier: &Self) {
         for metric in METRICS.iter().filter(|metric| metric.kind == MetricKind::Counter) {
@@ -547,6 +556,30 @@ mod tests {
             let expected = if worse { greatest } else { one.value + other.value };
             assert_eq!(both.value, expected, "{both:?}");
         }
+    }
+
+    #[test]
+    fn feeds_together_have_the_sum_or_the_worse() {
+        let apart = counted();
+        let mut together = apart.clone();
+        together.merge_feeds();
+        assert_eq!(together.lanes.len(), 1);
+        for metric in METRICS {
+            let values = |metrics: &Metrics| {
+                let of_feed = |lane| metric.of_feed(lane);
+                metrics.lanes.iter().filter_map(of_feed).collect::<Vec<_>>()
+            };
+            let (each, all) = (values(&apart), values(&together));
+            let worst = each.iter().copied().fold(0.0, f64::max);
+            let expected = [each.iter().sum(), worst];
+            assert!(all.iter().all(|all| expected.contains(all)), "{}: {all:?}", metric.name());
+            if metric.kind() == MetricKind::Counter && !each.is_empty() {
+                assert_eq!(all, [expected[0]], "{}", metric.name());
+            }
+        }
+        let mut none = Metrics::default();
+        none.merge_feeds();
+        assert_eq!(none, Metrics::default());
     }
 
     #[test]

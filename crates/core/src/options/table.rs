@@ -630,6 +630,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         "File for the textfile collector of node_exporter, ending with .prom; written every 15 s.",
     ),
     option(
+        "metrics_detail",
+        Kind::Choice(&["content_type", "tenant", "total"]),
+        Some("content_type"),
+        Scope::Native,
+        "What metrics are told apart by: tenant and content type, tenant alone, or nothing. Of \
+         thousands of tenants the first is more than most monitors keep.",
+    ),
+    option(
         "db",
         Kind::Path,
         None,

@@ -1,6 +1,7 @@
 //! One section for the tenants of a file: whose each event is, whose each number is, that a mistake
 //! in one table is only that one's, and that another section may stand beside it.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
@@ -102,5 +103,56 @@ fn a_section_of_one_tenant_beside_one_of_many_takes_no_metrics_away() {
         until(&series, || fluent_bit.metric(&series) > Some(0.0));
     }
     assert!(fluent_bit.metric("fluentbit_uptime").is_some(), "Fluent Bit's own are there too");
+    assert!(!fluent_bit.log().contains("could not append metrics"));
+}
+
+/// However many tenants there are, and whatever another section does.
+#[test]
+fn sections_tell_their_numbers_apart_by_what_they_say() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let tenants: Vec<_> = (0..4).map(|n| TenantConfig::seeded(79, n)).collect();
+    let server = serve(SimConfig { tenants, ..history(79) });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tenants.toml");
+    let table = |n: usize| {
+        let tenant = tenant(&server, n);
+        let (client, secret) = (tenant.apps[0].client_id, secret(&tenant));
+        format!(
+            "[t{n}]\ntenant_id = \"{}\"\nclient_id = \"{client}\"\nclient_secret = \"{secret}\"\n",
+            tenant.id
+        )
+    };
+    fs::write(&file, [table(1), table(2)].concat()).unwrap();
+    let each = Section::new(&server, &tenant(&server, 0));
+    let total = ["tenant_id", "client_id", "client_secret"]
+        .iter()
+        .fold(Section::new(&server, &tenant(&server, 1)), |section, name| section.unset(name))
+        .set("tenants_file", file.to_str().unwrap())
+        .set("metrics_detail", "total");
+    let tenant_alone = Section::new(&server, &tenant(&server, 3)).set("metrics_detail", "tenant");
+    let fluent_bit = FluentBit::start(&executable, &config(&[each, total, tenant_alone], NOWHERE));
+    let owed = |n: usize| {
+        let (id, published) = (tenant(&server, n).id, server.microsoft().owed());
+        let keys = published.filter(|one| one.tenant == id).map(|one| one.key);
+        keys.collect::<BTreeSet<_>>().len() as f64
+    };
+    let shown = |section: &str, metric: &str| -> Vec<f64> {
+        let begin = format!("fluentbit_input_m365_audit_{metric}{{name=\"{section}\"");
+        let all = fluent_bit.get("/api/v2/metrics/prometheus").unwrap_or_default();
+        let lines = all.lines().filter(|line| line.starts_with(&begin));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
+    };
+    for (section, tenants, is_one) in [
+        ("m365_audit.0", &[0][..], false),
+        ("m365_audit.1", &[1, 2], true),
+        ("m365_audit.2", &[3], true),
+    ] {
+        let owed: f64 = tenants.iter().map(|n| owed(*n)).sum();
+        assert!(0.0 < owed);
+        until(section, || owed <= shown(section, "records_delivered_total").iter().sum());
+        assert_eq!(shown(section, "records_delivered_total").len() == 1, is_one, "{section}");
+        assert_eq!(shown(section, "restarts_total"), [0.0], "{section}");
+    }
+    assert!(shown("m365_audit.1", "tenant_info").is_empty());
     assert!(!fluent_bit.log().contains("could not append metrics"));
 }
