@@ -137,19 +137,54 @@ pub(crate) fn plan<T>(
     opened.map(|opened| (plan, opened)).ok_or_else(String::new)
 }
 
-fn planned(mut gathered: Gathered) -> Result<Plan, String> {
+fn planned(gathered: Gathered) -> Result<Plan, String> {
     let Some(file) = TenantsFile::of(&gathered.raw) else {
         return gathered.settings(|_| Ok(())).map(|(settings, ())| Plan::One(Box::new(settings)));
     };
+    many(gathered, file, |_| Ok(())).map(|(plan, ())| plan)
+}
+
+fn many<T>(
+    mut gathered: Gathered,
+    file: TenantsFile,
+    more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
+) -> Result<(Plan, T), String> {
     gathered.errors.extend(file.check_base().err().unwrap_or_default());
-    if !gathered.errors.is_empty() {
+    let more = more(&gathered.raw).map_err(|found| gathered.errors.extend(found));
+    let (Ok(more), true) = (more, gathered.errors.is_empty()) else {
         return Err(gathered.report());
-    }
+    };
     let tenants = file.read().map_err(|mistake| listed(&[*mistake]))?;
     if tenants.tenants.is_empty() {
         return Err(listed(&tenants.mistakes));
     }
-    Ok(Plan::Many(file, tenants))
+    Ok((Plan::Many(file, tenants), more))
+}
+
+/// As [`plan`], for a command whose options are `specs`; `more` reads those that settings do not
+/// know. Of a tenants file, the tenant that `tenant_id` names is the only one.
+///
+/// # Errors
+/// As [`plan`].
+#[cfg(feature = "host")]
+pub(crate) fn plan_with_more<T, O>(
+    matches: &ArgMatches,
+    specs: &[&OptionSpec],
+    open: impl FnOnce(&RawOptions) -> Result<O, Vec<ConfigError>>,
+    more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
+) -> Result<(Plan, T, O), String> {
+    let mut gathered = Gathered::new(matches, specs, None);
+    let opened = gathered.open(open);
+    let is_named = gathered.raw.get("tenant_id").is_some_and(|text| !text.trim().is_empty());
+    let (plan, more) = match TenantsFile::of(&gathered.raw).filter(|_| !is_named) {
+        Some(file) => many(gathered, file, more)?,
+        None => {
+            let (settings, more) = one(gathered, more)?;
+            (Plan::One(Box::new(settings)), more)
+        }
+    };
+    // A failure to open it is among the mistakes.
+    opened.map(|opened| (plan, more, opened)).ok_or_else(String::new)
 }
 
 /// The same for a command whose options are `specs`; `more` reads those that settings do not know,

@@ -6,6 +6,7 @@
 mod handle;
 mod life;
 mod machinery;
+mod run;
 mod shared;
 mod starts;
 
@@ -17,44 +18,29 @@ use std::time::{Duration, Instant};
 use m365_audit_core::{ContentRef, Level};
 use tokio::task::JoinHandle;
 
-use crate::client::{Client, tell_of_status, warn};
+use crate::client::{tell_of_status, warn};
 use crate::error::OpenError;
-use crate::handle::Handle;
 use crate::open_files::make_room;
 use crate::restart::RestartPause;
-use crate::sink::Sink;
 use crate::status::{Slot, Status};
 use crate::store::{Shares, Tally};
 use crate::tenants::{Tenant, Tenants, TenantsFile};
 
-pub use self::handle::FleetHandle;
 use self::handle::Message;
-use self::life::{Ended, collect};
+use self::life::contained;
 use self::machinery::{Machinery, need, tick};
 use self::shared::FOLLOW_EVERY;
 use self::starts::start_after;
+
+pub use self::handle::FleetHandle;
+pub use self::life::Ended;
+pub use self::run::{Ask, Collects, FleetHost, Run, Start};
 
 /// How often the file is looked at. One `stat` call each.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a tenant that leaves, or changes, may still confirm what it has emitted.
 const LEAVE_GRACE: Duration = Duration::from_secs(10);
-
-/// What a packaging offers to a fleet.
-pub trait FleetHost: Send {
-    /// What takes one tenant's records.
-    type Sink: Sink + Send + 'static;
-
-    /// A place for the records of a tenant that is about to start. Called again whenever it starts
-    /// again; the sink of its last run has gone by then.
-    fn sink(&mut self, tenant: &Tenant, handle: Handle) -> Self::Sink;
-
-    /// A tenant's run has ended, and another one does not follow at once.
-    fn left(&mut self, tenant: &str);
-
-    /// Shows a line to the operator, of one tenant or of the fleet as a whole.
-    fn log(&mut self, tenant: Option<&str>, level: Level, message: &str);
-}
 
 /// How a fleet ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +89,7 @@ struct Member {
 #[derive(Debug)]
 enum State {
     /// A worker drives its client.
-    Running { handle: Handle, task: JoinHandle<()>, since: Instant },
+    Running { ask: Box<dyn Ask>, task: JoinHandle<()>, since: Instant },
     /// It is started at this time, for the first time or after a failure.
     Resting { until: Instant },
     /// Another process has it, or will.
@@ -114,7 +100,7 @@ enum State {
     Done(Ended),
 }
 
-impl<H: FleetHost> Fleet<H> {
+impl<H: Collects> Fleet<H> {
     /// Prepares the tenants that `tenants` says; sends nothing yet. With `once`, each tenant ends
     /// when everything that existed at the start is delivered.
     ///
@@ -200,8 +186,8 @@ impl<H: FleetHost> Fleet<H> {
     /// Somebody has changed something, and says so.
     fn look_again(&mut self) {
         for member in self.members.values() {
-            if let State::Running { handle, .. } = &member.state {
-                handle.look_again();
+            if let State::Running { ask, .. } = &member.state {
+                ask.look_again();
             }
         }
         self.read_file();
@@ -289,12 +275,12 @@ impl<H: FleetHost> Fleet<H> {
     /// Where others see how a tenant stands.
     fn show(&self, tenant: &Tenant) -> Option<Slot> {
         let status = self.status.as_ref()?;
-        Some(status.enter(&tenant.name, tenant.settings.config.tenant_id()))
+        Some(self.host.place(status, &tenant.name, tenant.settings.config.tenant_id()))
     }
 
     fn ask_to_stop(&self, name: &str, grace: Duration) {
-        if let Some(Member { state: State::Running { handle, .. }, .. }) = self.members.get(name) {
-            handle.shutdown(grace);
+        if let Some(Member { state: State::Running { ask, .. }, .. }) = self.members.get(name) {
+            ask.shutdown(grace);
         }
     }
 
@@ -347,25 +333,22 @@ impl<H: FleetHost> Fleet<H> {
         let host = &mut self.host;
         let mut settings = member.tenant.settings.clone();
         settings.config = settings.config.once(self.once);
-        let opened = machinery.and_then(|machinery| {
-            let Machinery { clients, net, workers } = machinery.clone();
-            self.machinery = Some(machinery);
+        let once = self.once;
+        let prepared = machinery.and_then(|machinery| {
+            let machinery = self.machinery.insert(machinery);
             let (tenant, shown) = (&member.tenant, member.shown.clone());
-            let sink = |handle| host.sink(tenant, handle);
-            Ok((Client::open_on(settings, clients, net, shown, sink)?.tick(tick), workers))
+            let run = host.prepare(Start { tenant, settings, shown, once, tick, machinery })?;
+            Ok((run, machinery.workers.clone()))
         });
-        match opened {
-            Ok((client, workers)) => {
-                let tally = client.tally().filter(|tally| !self.tallies.contains(tally));
-                self.tallies.extend(tally);
-                let handle = client.handle();
-                let (sender, once) = (self.sender.clone(), self.once);
-                let name = member.tenant.name.clone();
+        match prepared {
+            Ok((Run { ask, ends, tally }, workers)) => {
+                self.tallies.extend(tally.filter(|tally| !self.tallies.contains(tally)));
+                let (sender, name) = (self.sender.clone(), member.tenant.name.clone());
                 let task = workers.spawner().spawn(async move {
-                    let how = collect(client, once).await;
+                    let how = contained(ends).await;
                     let _ = sender.send(Message::Ended { name, start, how });
                 });
-                member.state = State::Running { handle, task, since: Instant::now() };
+                member.state = State::Running { ask, task, since: Instant::now() };
             }
             Err(error) => self.handle_ended(name, start, Ended::Failed(error.to_string())),
         }
@@ -411,9 +394,9 @@ impl<H: FleetHost> Fleet<H> {
     fn pass_on(&self, tenant_id: &str, content: ContentRef) {
         for member in self.members.values() {
             if member.tenant.settings.config.tenant_id() == tenant_id
-                && let State::Running { handle, .. } = &member.state
+                && let State::Running { ask, .. } = &member.state
             {
-                handle.hint(content);
+                ask.hint(content);
                 return;
             }
         }

@@ -75,7 +75,7 @@ pub use environment::complete as complete_from_environment;
 pub use error::{OpenError, RunError};
 pub use failure::{classify, explain};
 pub use files::{open_private, refuse_link, sync_directory};
-pub use fleet::{Fleet, FleetHandle, FleetHost, FleetOutcome};
+pub use fleet::{Ask, Collects, Ended, Fleet, FleetHandle, FleetHost, FleetOutcome, Run, Start};
 pub use handle::Handle;
 pub use http::{client as http_client, direct_client, is_this_machine};
 pub use look::StatusLook;

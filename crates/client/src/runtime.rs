@@ -49,8 +49,10 @@ impl Runtime {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("m365-audit-work")
+            // Components send their requests here.
+            .enable_io()
             .enable_time()
-            .max_blocking_threads(1)
+            .max_blocking_threads(RESOLVER_THREADS_MAX)
             .build()?;
         Ok(Self(Some(Arc::new(runtime))))
     }

@@ -4,11 +4,16 @@
 //! earlier calls. Records that wait for an acknowledgement would have to be kept, bounded and
 //! replayed here; the component does all that already.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use m365_audit_client::{Runtime, Store, StoreError};
 use m365_audit_core::{Level, OutputShort, Secret};
-use m365_audit_sinks::{Ended, Insistence, Lines, Logger, Patience, SinkError, Stop, unless};
+use m365_audit_sinks::{
+    Attempt, Ended, Insistence, Lines, Logger, Patience, SinkError, Stop, unless,
+};
 
 use crate::bindings::Level as NoteLevel;
 use crate::bindings::{Batch, Cause, Failure, Limits, Note, Outcome, Resume};
@@ -27,9 +32,15 @@ const DEADLINE_PART: u32 = 3;
 /// The longest pause that a component may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
+/// How a run has ended, and that somebody has stopped it: `None`.
+type Ran = Result<Option<Outcome>, RunError>;
+
+/// What reads a configuration again; `None`: there is nothing to be read.
+type Refresh = Box<dyn Fn() -> Option<Secret<String>> + Send + Sync>;
+
 /// Runs one component for one tenant.
 pub struct Host<S> {
-    component: Component,
+    component: Arc<Component>,
     sandbox: Sandbox,
     config: Secret<String>,
     sink: S,
@@ -37,23 +48,17 @@ pub struct Host<S> {
     once: bool,
     patience: Patience,
     /// Reads the configuration again.
-    refresh: Box<dyn Fn() -> Option<Secret<String>>>,
-    runtime: Runtime,
+    refresh: Refresh,
     // Last: whoever waits for the lock may rely on everything else being gone.
     store: Store,
-}
-
-/// Why a host could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The system gave no thread or no event queue.
-    #[error("the runtime cannot be set up: {0}")]
-    Runtime(#[from] std::io::Error),
 }
 
 /// Why a host has ended before its component did. What was delivered and committed stays so.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The system gave no thread or no event queue.
+    #[error("the runtime cannot be set up: {0}")]
+    Runtime(#[source] std::io::Error),
     /// The component refuses its configuration.
     #[error("{0}")]
     Config(String),
@@ -79,6 +84,9 @@ pub enum RunError {
     Stopped,
 }
 
+/// What comes of one call: a batch, or what to do about a failure.
+type Polled = Result<Result<Batch, Next>, RunError>;
+
 /// What the loop does next.
 enum Next {
     /// Polls again, the same instance.
@@ -93,23 +101,19 @@ enum Next {
     Finished(Outcome),
 }
 
-impl<S: Sink> Host<S> {
+impl<S: Sink + Send> Host<S> {
     /// Prepares everything; calls nothing yet. With `once`, a component that keeps failing ends the
-    /// run; without it, it is tried for ever.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
+    /// run; without it, it is tried for ever. One component makes the guests of many hosts.
     pub fn new(
-        component: Component,
+        component: impl Into<Arc<Component>>,
         sandbox: Sandbox,
         config: Secret<String>,
         store: Store,
         sink: S,
         once: bool,
-    ) -> Result<Self, OpenError> {
-        let runtime = Runtime::new()?;
-        Ok(Self {
-            component,
+    ) -> Self {
+        Self {
+            component: component.into(),
             sandbox,
             config,
             sink,
@@ -117,9 +121,8 @@ impl<S: Sink> Host<S> {
             once,
             patience: Patience::default(),
             refresh: Box::new(|| None),
-            runtime,
             store,
-        })
+        }
     }
 
     /// Goes on after failures in another way than by default.
@@ -132,7 +135,10 @@ impl<S: Sink> Host<S> {
     /// Reads the configuration again, when the service refuses the credentials: they may have been
     /// rotated. A component that is given others goes on from the stored state. Default: never.
     #[must_use]
-    pub fn refresh(mut self, refresh: impl Fn() -> Option<Secret<String>> + 'static) -> Self {
+    pub fn refresh(
+        mut self,
+        refresh: impl Fn() -> Option<Secret<String>> + Send + Sync + 'static,
+    ) -> Self {
         self.refresh = Box::new(refresh);
         self
     }
@@ -148,11 +154,22 @@ impl<S: Sink> Host<S> {
         &mut self.sink
     }
 
-    /// Polls until the collection is over, or somebody stops it: `None`.
+    /// Polls until the collection is over, or somebody stops it: `None`. Holds up the calling
+    /// thread.
     ///
     /// # Errors
     /// See [`RunError`]. Another run goes on from what is stored.
     pub fn run(&mut self) -> Result<Option<Outcome>, RunError> {
+        let runtime = Runtime::new().map_err(RunError::Runtime)?;
+        runtime.block_on(self.collect())
+    }
+
+    /// As [`Host::run`], for who has a runtime with time and network, and sends it from thread to
+    /// thread.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn collect(&mut self) -> Pin<Box<dyn Future<Output = Ran> + Send + '_>> {
         let mut turn = Turn {
             component: &self.component,
             sandbox: &self.sandbox,
@@ -166,7 +183,21 @@ impl<S: Sink> Host<S> {
             patience: self.patience,
             guest: None,
         };
-        self.runtime.block_on(turn.run())
+        Box::pin(async move { turn.run().await })
+    }
+}
+
+/// One batch, to be given to the sink until it is safe.
+struct Delivery<'a, S> {
+    sink: &'a mut S,
+    lines: Lines<'a>,
+}
+
+impl<S: Sink + Send> Attempt for Delivery<'_, S> {
+    type Done = ();
+
+    async fn attempt(&mut self) -> Result<(), SinkError> {
+        self.sink.deliver(self.lines).await
     }
 }
 
@@ -175,7 +206,7 @@ struct Turn<'a, S> {
     component: &'a Component,
     sandbox: &'a Sandbox,
     config: &'a mut Secret<String>,
-    refresh: &'a dyn Fn() -> Option<Secret<String>>,
+    refresh: &'a (dyn Fn() -> Option<Secret<String>> + Send + Sync),
     sink: &'a mut S,
     store: &'a mut Store,
     logger: Logger,
@@ -186,7 +217,7 @@ struct Turn<'a, S> {
     guest: Option<Guest>,
 }
 
-impl<S: Sink> Turn<'_, S> {
+impl<S: Sink + Send> Turn<'_, S> {
     async fn run(&mut self) -> Result<Option<Outcome>, RunError> {
         let mut failures = 0;
         loop {
@@ -194,7 +225,9 @@ impl<S: Sink> Turn<'_, S> {
             if stop.is_asked() {
                 return Ok(None);
             }
-            let Some(polled) = unless(stop.asked(), self.poll()).await else { return Ok(None) };
+            // Boxed: of the future by itself the compiler cannot tell that it may be sent.
+            let polled: Pin<Box<dyn Future<Output = Polled> + Send + '_>> = Box::pin(self.poll());
+            let Some(polled) = unless(stop.asked(), polled).await else { return Ok(None) };
             let next = match polled? {
                 Ok(batch) => {
                     failures = 0;
@@ -245,7 +278,7 @@ impl<S: Sink> Turn<'_, S> {
     }
 
     /// One call. `Err` says what to do about its failure.
-    async fn poll(&mut self) -> Result<Result<Batch, Next>, RunError> {
+    async fn poll(&mut self) -> Polled {
         let restart = |error: CallError| Next::Restart { reason: error.to_string() };
         let (guest, resume) = match &mut self.guest {
             Some(guest) => (guest, Resume::Committed),
@@ -342,8 +375,8 @@ impl<S: Sink> Turn<'_, S> {
     /// Gives records to the sink until they are safe: they are at hand, and the component waits.
     async fn deliver(&mut self, lines: Lines<'_>) -> Result<(), RunError> {
         let insistence = self.insistence();
-        let sink = &mut *self.sink;
-        let delivered = insistence.insist(lines.count, async || sink.deliver(lines).await).await;
+        let delivery = Delivery { sink: &mut *self.sink, lines };
+        let delivered = insistence.insist(lines.count, delivery).await;
         delivered.map_err(|ended| match ended {
             Ended::Stopped => RunError::Stopped,
             Ended::Refused(error) => RunError::Sink(error),

@@ -31,7 +31,7 @@ pub use bindings::{
 };
 pub use component::{Component, LoadError};
 pub use guest::{CallError, Guest};
-pub use host::{Host, OpenError, RunError};
+pub use host::{Host, RunError};
 pub use http::Clients;
 // What a host is made of, and what its sinks are.
 pub use m365_audit_sinks::{Lines, Logger, Patience, SinkError, Stop};

@@ -26,7 +26,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// They are not safe, and some of them may be there all the same.
-    fn deliver(&mut self, lines: Lines<'_>) -> impl Future<Output = Result<(), SinkError>>;
+    fn deliver(&mut self, lines: Lines<'_>) -> impl Future<Output = Result<(), SinkError>> + Send;
 
     /// What has been found missing of all that was made safe, since it was asked last. Called after
     /// each call of the component. Default: nothing.

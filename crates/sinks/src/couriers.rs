@@ -16,9 +16,9 @@ use m365_audit_client::{Handle, Runtime};
 use m365_audit_core::BatchId;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use crate::insistence::{Ended, Insistence};
+use crate::insistence::{Attempt, Ended, Insistence};
 use crate::lines::{Flow, Lines};
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, SinkError, Taken};
 use crate::stop::Stop;
 
 /// Bytes of lines that a message holds, unless a single line is longer: what every receiver takes
@@ -173,13 +173,13 @@ impl Courier {
     }
 
     async fn deliver(&mut self, parcel: &Parcel) -> Result<(), Ended> {
-        let (receiver, count) = (&mut self.receiver, parcel.count);
+        let count = parcel.count;
         if count == 0 {
             return Ok(());
         }
         let lines = Lines { ndjson: &parcel.ndjson, count };
-        let attempt = async || receiver.deliver(&parcel.flow, lines).await;
-        let taken = self.insistence.insist(count, attempt).await?;
+        let message = Message { receiver: &mut *self.receiver, flow: &parcel.flow, lines };
+        let taken = self.insistence.insist(count, message).await?;
         let logger = &self.insistence.logger;
         let missing = taken.missing(&parcel.flow, self.receiver.name(), logger);
         missing.into_iter().for_each(|short| parcel.handle.output_short(short));
@@ -211,5 +211,20 @@ impl Courier {
             first.batches.append(&mut next.batches);
         }
         Some(first)
+    }
+}
+
+/// One message, to be sent until it is taken.
+struct Message<'a> {
+    receiver: &'a mut dyn Receiver,
+    flow: &'a Flow,
+    lines: Lines<'a>,
+}
+
+impl Attempt for Message<'_> {
+    type Done = Taken;
+
+    async fn attempt(&mut self) -> Result<Taken, SinkError> {
+        self.receiver.deliver(self.flow, self.lines).await
     }
 }

@@ -1,5 +1,6 @@
 //! Trying until records are safe: pauses, what is told of failures, and when it is enough.
 
+use std::future::Future;
 use std::time::Duration;
 
 use m365_audit_core::Level;
@@ -7,6 +8,18 @@ use m365_audit_core::Level;
 use crate::logger::Logger;
 use crate::receiver::SinkError;
 use crate::stop::{Stop, unless};
+
+/// What is attempted again and again until it succeeds.
+pub trait Attempt {
+    /// What a success has to say.
+    type Done;
+
+    /// Tries once. May be dropped half-way.
+    ///
+    /// # Errors
+    /// It has not succeeded.
+    fn attempt(&mut self) -> impl Future<Output = Result<Self::Done, SinkError>> + Send;
+}
 
 /// The longest pause that anybody may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
@@ -80,14 +93,10 @@ impl Insistence {
     ///
     /// # Errors
     /// See [`Ended`].
-    pub async fn insist<T>(
-        &self,
-        count: u32,
-        mut attempt: impl AsyncFnMut() -> Result<T, SinkError>,
-    ) -> Result<T, Ended> {
+    pub async fn insist<A: Attempt>(&self, count: u32, mut attempt: A) -> Result<A::Done, Ended> {
         let (mut failures, mut told) = (0, None);
         loop {
-            let made = unless(self.stop.over(), attempt()).await.ok_or(Ended::Stopped)?;
+            let made = unless(self.stop.over(), attempt.attempt()).await.ok_or(Ended::Stopped)?;
             failures += 1;
             let error = match made {
                 Ok(done) => {
@@ -135,6 +144,17 @@ mod tests {
         assert_eq!(seconds(1, Some(1_000_000)), 3_600);
     }
 
+    /// Each attempt has the next of them.
+    struct Answers(std::vec::IntoIter<Result<u8, SinkError>>);
+
+    impl Attempt for Answers {
+        type Done = u8;
+
+        async fn attempt(&mut self) -> Result<u8, SinkError> {
+            self.0.next().unwrap()
+        }
+    }
+
     /// What becomes of these answers, and what is told meanwhile, in virtual time.
     fn insist(
         once: bool,
@@ -151,8 +171,8 @@ mod tests {
             }),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let mut answers = answers.into_iter();
-        let ended = runtime.block_on(insistence.insist(7, async || answers.next().unwrap()));
+        let answers = answers.into_iter();
+        let ended = runtime.block_on(insistence.insist(7, Answers(answers)));
         let ended = ended.map_err(|ended| match ended {
             Ended::Refused(error) => error.message,
             Ended::Stopped => "stopped".into(),

@@ -4,7 +4,8 @@
 //! A [`Receiver`] sends one message and tells what was answered; nothing else differs between
 //! them. What they share stands beside it: [`Insistence`] tries again, waits, tells and gives up;
 //! [`Couriers`] carry what many collectors emit, each from a thread of its own. `m365-audit run`
-//! works with couriers, `m365-audit host` insists by itself.
+//! works with couriers, `m365-audit host` insists by itself, on a [`SharedReceiver`] if it has many
+//! tenants.
 //!
 //! Knows nothing of Microsoft beyond what a line says of itself, and records no progress: whoever
 //! asks does that, once the answer is there.
@@ -24,9 +25,9 @@ mod receiver;
 mod stop;
 
 pub use couriers::{Couriers, MESSAGE_BYTES_MAX, Parcel, Round, Rounds};
-pub use insistence::{Ended, Insistence, Patience};
+pub use insistence::{Attempt, Ended, Insistence, Patience};
 pub use lines::{Flow, Lines};
 pub use logger::Logger;
 pub use options::{SINK_OPTIONS, SinkOptions};
-pub use receiver::{Answer, Receiver, SinkError, Taken};
+pub use receiver::{Answer, Receiver, SharedReceiver, SinkError, Taken};
 pub use stop::{Stop, unless};

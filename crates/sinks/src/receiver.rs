@@ -3,15 +3,17 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use m365_audit_core::{Level, MissingOutput, OutputShort};
+use tokio::sync::Mutex;
 
 use crate::lines::{Flow, Lines};
 use crate::logger::Logger;
 
 /// What a receiver will have answered.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SinkError>> + 'a>>;
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SinkError>> + Send + 'a>>;
 
 /// Takes records over a network, and answers only when they are safe: the answer is what lets the
 /// state advance. Tries once; whoever asks decides whether to try again.
@@ -32,6 +34,35 @@ pub trait Receiver: fmt::Debug + Send {
     /// # Errors
     /// What is in the way.
     fn check(&mut self) -> Answer<'_, ()>;
+}
+
+/// One receiver for several who bring it records, one after the other. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct SharedReceiver {
+    name: Arc<str>,
+    receiver: Arc<Mutex<Box<dyn Receiver>>>,
+}
+
+impl SharedReceiver {
+    /// Shares it.
+    #[must_use]
+    pub fn new(receiver: Box<dyn Receiver>) -> Self {
+        Self { name: receiver.name().into(), receiver: Arc::new(Mutex::new(receiver)) }
+    }
+}
+
+impl Receiver for SharedReceiver {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn deliver<'a>(&'a mut self, flow: &'a Flow, lines: Lines<'a>) -> Answer<'a, Taken> {
+        Box::pin(async move { self.receiver.lock().await.deliver(flow, lines).await })
+    }
+
+    fn check(&mut self) -> Answer<'_, ()> {
+        Box::pin(async move { self.receiver.lock().await.check().await })
+    }
 }
 
 /// A receiver has taken a message.

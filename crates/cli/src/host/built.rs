@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use clap::ArgMatches;
 use m365_audit_client::{
-    Runtime, Settings, Slot, Status, Store, direct_client, http_client, tell_of_status,
+    Runtime, Settings, Slot, Status, Store, Tenants, TenantsFile, direct_client, http_client,
+    tell_of_status,
 };
 use m365_audit_core::options::{HOST_OPTIONS, OptionSpec};
 use m365_audit_core::{Level, MetadataPlace, RawOptions, Secret};
@@ -14,42 +15,30 @@ use m365_audit_host::{
     AllowList, Cause, Clients, Component, Guest, Host, HostSettings, LoadError, Outcome, RunError,
     Sandbox,
 };
-use m365_audit_sinks::{Flow, Logger};
+use m365_audit_sinks::Logger;
 
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
-use crate::host::sink::{HostSink, Network, Target};
+use crate::host::many::{self, Hosts};
+use crate::host::outlet::Outlet;
+use crate::host::parts::{Ending, allowed, config_json, logger, sandbox};
+use crate::host::sink::HostSink;
 use crate::log::Log;
-use crate::output::{Memory, SharedOutput, lock};
+use crate::output::{SharedOutput, lock};
 use crate::run::Destination;
+use crate::run::board::Board;
 use crate::run::signals::Signals;
+use crate::sources::Plan;
 use crate::{arguments, run, sources};
 
 /// The word for the component inside this program.
 const BUILTIN: &str = "builtin";
 
-/// An exit code and the last words.
-struct Ending {
-    code: u8,
-    level: Level,
-    words: String,
-}
-
-impl Ending {
-    fn failed(words: impl std::fmt::Display) -> Self {
-        Self { code: INCOMPLETE, level: Level::Error, words: words.to_string() }
-    }
-
-    fn misconfigured(words: impl std::fmt::Display) -> Self {
-        Self { code: MISCONFIGURED, ..Self::failed(words) }
-    }
-}
-
 /// Does what is asked, and answers the exit code.
 pub(super) fn main(matches: &ArgMatches) -> u8 {
     match matches.subcommand() {
         Some(("describe", matches)) => describe(matches),
-        Some(("check", matches)) => with_settings(matches, check),
-        Some(("run", matches)) => with_settings(matches, collect),
+        Some(("check", matches)) => check(matches),
+        Some(("run", matches)) => run(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
     }
 }
@@ -85,24 +74,7 @@ fn sandbox_without_network(logger: Logger) -> Result<Sandbox, String> {
     Ok(sandbox(&defaults, None, AllowList::new(std::iter::empty()), logger))
 }
 
-fn sandbox(
-    host: &HostSettings,
-    clients: Option<Clients>,
-    allowed: AllowList,
-    logger: Logger,
-) -> Sandbox {
-    Sandbox {
-        clients,
-        allowed: allowed.into(),
-        memory_bytes_max: host.memory_bytes_max,
-        batch_bytes_max: host.batch_bytes_max,
-        call_timeout: host.call_timeout,
-        check_timeout: host.check_timeout,
-        logger,
-    }
-}
-
-/// Everything that a call with a configuration needs.
+/// Everything that calls for one tenant need.
 struct Prepared {
     settings: Settings,
     component: Component,
@@ -113,14 +85,16 @@ struct Prepared {
     /// What the lines go to, if they do.
     output: Option<SharedOutput>,
     once: bool,
-    /// Whether a closed stdin is the end.
-    stdin: bool,
+    board: Board,
     log: Log,
-    /// Where others see how it stands, once that is so.
-    status: Arc<OnceLock<Slot>>,
+    /// Where others see how it stands.
+    shown: Option<Status>,
     /// Reads everything again, for a credential that has changed in its file.
-    refresh: Box<dyn Fn() -> Option<Secret<String>>>,
+    refresh: Refresh,
 }
+
+/// What reads the configuration again; nothing if it is wrong by now.
+type Refresh = Box<dyn Fn() -> Option<Secret<String>> + Send + Sync>;
 
 /// The options that this command has, those of collection first.
 fn specs() -> Vec<&'static OptionSpec> {
@@ -128,83 +102,129 @@ fn specs() -> Vec<&'static OptionSpec> {
     specs.chain(HOST_OPTIONS).collect()
 }
 
-/// Reads everything, tells every mistake at once, and does `what`.
-fn with_settings(matches: &ArgMatches, what: fn(Prepared) -> Ending) -> u8 {
+/// Tells every mistake at once.
+fn refuse(report: &str) -> u8 {
+    // Nothing can be told any more if stderr is gone.
+    drop(io::stderr().write_all(report.as_bytes()));
+    MISCONFIGURED
+}
+
+fn check(matches: &ArgMatches) -> u8 {
     let (log, progress) = run::shown(matches);
     log.warn_of_variables();
     let opened = |raw: &RawOptions| Destination::open(matches, raw, &log);
     let read = sources::with_more(matches, &specs(), opened, HostSettings::parse);
     let (settings, host, destination) = match read {
         Ok(read) => read,
-        Err(report) => {
-            // Nothing can be told any more if stderr is gone.
-            drop(io::stderr().write_all(report.as_bytes()));
-            return MISCONFIGURED;
+        Err(report) => return refuse(&report),
+    };
+    let board = Board::new(progress, log.clone());
+    let prepared =
+        Prepared::new(matches, settings, &host, destination, (board, log.clone()), false);
+    end(&log, prepared.map_or_else(|ending| ending, try_it))
+}
+
+fn run(matches: &ArgMatches) -> u8 {
+    let (log, progress) = run::shown(matches);
+    log.warn_of_variables();
+    let opened = |raw: &RawOptions| Destination::open(matches, raw, &log);
+    let read = sources::plan_with_more(matches, &specs(), opened, HostSettings::parse);
+    let (plan, limits, destination) = match read {
+        Ok(read) => read,
+        Err(report) => return refuse(&report),
+    };
+    let stdin = matches.get_flag("stop-on-stdin-close");
+    let board = Board::new(progress, log.clone());
+    let (settings, people) = match plan {
+        Plan::One(settings) => (settings, (board, log.clone())),
+        Plan::Many(file, tenants) => {
+            let hosts = hosts(matches, &tenants, file, limits, destination, (board, log.clone()));
+            return end(
+                &log,
+                hosts.map_or_else(|ending| ending, |hosts| many::collect(hosts, tenants, stdin)),
+            );
         }
     };
-    let prepare = || -> Result<Prepared, Ending> {
-        let component = load(matches).map_err(Ending::misconfigured)?;
-        let status = Arc::new(OnceLock::<Slot>::new());
-        let logger = logger(&log, &status);
-        let clients = http_client(&settings.native)
-            .and_then(|usual| {
-                let proxy = settings.native.proxy.clone();
-                Ok(Clients { usual, direct: direct_client(&settings.native)?, proxy })
-            })
-            .map_err(|error| Ending::failed(format!("the HTTP client: {error}")))?;
-        let allowed = AllowList::new(settings.config.origins())
-            .with_direct(settings.config.identity_address());
-        let once = matches.get_flag("once");
-        let (target, shared, metadata) = target(destination, &settings, &logger)?;
-        Ok(Prepared {
-            config: config_json(&settings, once, metadata),
-            sandbox: sandbox(&host, Some(clients), allowed, logger),
-            sink: HostSink::new(target, progress, log.clone()),
-            output: shared,
-            settings,
-            component,
-            once,
-            stdin: matches.get_flag("stop-on-stdin-close"),
-            log: log.clone(),
-            status,
-            refresh: refresh(matches, once, metadata),
-        })
-    };
-    let ending = prepare().map_or_else(|ending| ending, what);
+    let prepared = Prepared::new(matches, *settings, &limits, destination, people, true);
+    end(&log, prepared.map_or_else(|ending| ending, |prepared| collect(prepared, stdin)))
+}
+
+fn end(log: &Log, ending: Ending) -> u8 {
     log.write(ending.level, &ending.words);
     ending.code
 }
 
-/// What records are brought to, the output if it is one of lines, and where metadata are if nobody
-/// has said it.
-fn target(
-    destination: Destination,
-    settings: &Settings,
-    logger: &Logger,
-) -> Result<(Target, Option<SharedOutput>, MetadataPlace), Ending> {
-    let options = match destination {
-        Destination::Lines(output) => {
-            let output = Arc::new(Mutex::new(*output));
-            let target = Target::Lines(Arc::clone(&output), Memory::new());
-            return Ok((target, Some(output), MetadataPlace::Off));
-        }
-        Destination::Network(options) => options,
-    };
-    let metadata = options.metadata();
-    let envelope = settings.config.envelope().clone().or(metadata);
-    let flow = Flow::new(settings.config.tenant_id(), &envelope);
-    let receiver = options.receiver(logger).map_err(Ending::misconfigured)?;
-    let receiver = receiver.ok_or_else(|| Ending::misconfigured("sink: none over a network"))?;
-    Ok((Target::Network(Box::new(Network::new(receiver, flow))), None, metadata))
+fn clients(settings: &Settings) -> Result<Clients, Ending> {
+    let clients = http_client(&settings.native).and_then(|usual| {
+        let proxy = settings.native.proxy.clone();
+        Ok(Clients { usual, direct: direct_client(&settings.native)?, proxy })
+    });
+    clients.map_err(|error| Ending::failed(format!("the HTTP client: {error}")))
 }
 
-/// Where the host's and the component's lines go: into the log, and to whoever looks.
-fn logger(log: &Log, status: &Arc<OnceLock<Slot>>) -> Logger {
-    let (lines, told) = (log.clone(), Arc::clone(status));
-    Logger::new(move |level, message| {
-        told.get().into_iter().for_each(|status| status.tell(level, message));
-        lines.write(level, message);
-    })
+/// What the fleet of a tenants file is made of.
+fn hosts(
+    matches: &ArgMatches,
+    tenants: &Tenants,
+    file: TenantsFile,
+    limits: HostSettings,
+    destination: Destination,
+    (board, log): (Board, Log),
+) -> Result<Hosts, Ending> {
+    let nobody = || Ending::misconfigured("tenants_file: no tenant in it");
+    // Options of the process, the same in each.
+    let settings = &tenants.tenants.first().ok_or_else(nobody)?.settings;
+    let component = Arc::new(load(matches).map_err(Ending::misconfigured)?);
+    let clients = clients(settings)?;
+    let outlet = Outlet::new(destination, run::COURIERS_OF_MANY, &run::logger(&log))
+        .map_err(Ending::misconfigured)?;
+    let has_db = tenants.tenants.iter().any(|tenant| tenant.settings.native.db.is_some());
+    accept(outlet.output(), has_db)?;
+    let once = matches.get_flag("once");
+    Ok(Hosts { component, clients, limits, outlet, once, board, log, file })
+}
+
+/// Says what the output is, if it is of use.
+fn accept(output: Option<&SharedOutput>, has_db: bool) -> Result<(), Ending> {
+    let accepted = output.map_or(Ok(()), |output| run::accept(&lock(output), has_db));
+    accepted.map_err(|refusal| Ending::misconfigured(refusal.trim_end()))
+}
+
+impl Prepared {
+    fn new(
+        matches: &ArgMatches,
+        settings: Settings,
+        host: &HostSettings,
+        destination: Destination,
+        (board, log): (Board, Log),
+        to_be_seen: bool,
+    ) -> Result<Self, Ending> {
+        let component = load(matches).map_err(Ending::misconfigured)?;
+        let status = Arc::new(OnceLock::<Slot>::new());
+        let logger = logger(&log, &status);
+        let clients = clients(&settings)?;
+        let once = matches.get_flag("once");
+        let outlet = Outlet::new(destination, 1, &logger).map_err(Ending::misconfigured)?;
+        let metadata = outlet.metadata();
+        if to_be_seen {
+            accept(outlet.output(), settings.native.db.is_some())?;
+        }
+        let shown = if to_be_seen { show(&settings, &status, &log)? } else { None };
+        let sink = HostSink::new(outlet.target(&settings.config), board.clone(), log.clone());
+        Ok(Self {
+            config: config_json(&settings, once, metadata),
+            sandbox: sandbox(host, Some(clients), allowed(&settings), logger),
+            sink: sink.show_at(status.get().cloned()),
+            output: outlet.output().cloned(),
+            settings,
+            component,
+            once,
+            board,
+            log,
+            shown,
+            refresh: refresh(matches, once, metadata),
+        })
+    }
 }
 
 /// The component of `--component`.
@@ -216,11 +236,7 @@ fn load(matches: &ArgMatches) -> Result<Component, LoadError> {
 }
 
 /// What reads the configuration again; nothing if it is wrong by now.
-fn refresh(
-    matches: &ArgMatches,
-    once: bool,
-    metadata: MetadataPlace,
-) -> Box<dyn Fn() -> Option<Secret<String>>> {
+fn refresh(matches: &ArgMatches, once: bool, metadata: MetadataPlace) -> Refresh {
     let matches = matches.clone();
     Box::new(move || {
         let read = sources::with_more(&matches, &specs(), |_| Ok(()), HostSettings::parse);
@@ -228,22 +244,8 @@ fn refresh(
     })
 }
 
-/// The options of the core as the component takes them: an object, its values as text. `metadata`:
-/// where they are if nobody has said it.
-fn config_json(settings: &Settings, once: bool, metadata: MetadataPlace) -> Secret<String> {
-    let options = settings.core_options.expose().iter();
-    let mut object: serde_json::Map<_, _> =
-        options.map(|(name, text)| (name.clone(), text.as_str().into())).collect();
-    if once {
-        object.insert("once".into(), true.into());
-    }
-    if metadata == MetadataPlace::Event {
-        object.entry("metadata").or_insert_with(|| "event".into());
-    }
-    Secret::new(serde_json::Value::Object(object).to_string())
-}
-
-fn check(mut prepared: Prepared) -> Ending {
+/// Signs in and looks at the subscriptions, and reaches the receiver.
+fn try_it(mut prepared: Prepared) -> Ending {
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return Ending::failed(format!("the runtime cannot be set up: {error}")),
@@ -273,39 +275,15 @@ fn check(mut prepared: Prepared) -> Ending {
     }
 }
 
-fn collect(prepared: Prepared) -> Ending {
-    let Prepared {
-        settings,
-        component,
-        sandbox,
-        config,
-        mut sink,
-        output,
-        once,
-        stdin,
-        log,
-        status,
-        refresh,
-    } = prepared;
-    let accepted = |output: &SharedOutput| run::accept(&lock(output), settings.native.db.is_some());
-    if let Some(Err(refusal)) = output.as_ref().map(accepted) {
-        return Ending::misconfigured(refusal.trim_end());
-    }
+fn collect(prepared: Prepared, stdin: bool) -> Ending {
+    let Prepared { settings, component, sandbox, config, sink, .. } = prepared;
+    let Prepared { output, once, board, log, shown, refresh, .. } = prepared;
     tell_risks(&settings, &log);
     let store = match Store::open(settings.native.db.as_ref(), settings.config.tenant_id()) {
         Ok(store) => store,
         Err(error) => return Ending::failed(error),
     };
-    // Shown for as long as this function runs.
-    let shown = match show(&settings, &status, &log) {
-        Ok(shown) => shown,
-        Err(ending) => return ending,
-    };
-    sink.show_at(status.get().cloned());
-    let mut host = match Host::new(component, sandbox, config, store, sink, once) {
-        Ok(host) => host.refresh(refresh),
-        Err(error) => return Ending::failed(error),
-    };
+    let mut host = Host::new(component, sandbox, config, store, sink, once).refresh(refresh);
     let stop = host.stop();
     let stop = move |grace| stop.stop(grace);
     // The host reads its files again when they change, and at no other time.
@@ -317,14 +295,10 @@ fn collect(prepared: Prepared) -> Ending {
         signals.raise_when_stdin_closes(&log);
     }
     let result = host.run();
-    let losses = host.sink().close();
+    host.sink().end();
+    let losses = board.close();
     drop(shown);
-    let mut ending = verdict(&result, once && signals.came());
-    if losses > 0 {
-        ending.level = ending.level.min(Level::Warn);
-        ending.words.push_str(&run::losses_words(losses));
-    }
-    ending
+    verdict(&result, once && signals.came()).with_losses(losses)
 }
 
 /// What the options give up.

@@ -7,7 +7,13 @@
 #[cfg(feature = "host")]
 mod built;
 #[cfg(feature = "host")]
+mod many;
+#[cfg(feature = "host")]
 mod metrics;
+#[cfg(feature = "host")]
+mod outlet;
+#[cfg(feature = "host")]
+mod parts;
 #[cfg(feature = "host")]
 mod sink;
 
@@ -24,7 +30,8 @@ The component sees no file, no environment and no network but the addresses of t
 the authority that gives tokens (cloud, login_url), the API (cloud, api_url), the portal of the
 activities (portal_url) and a managed identity's endpoint, each only where it is used. Its state is
 the same --db as that of `m365-audit run`, which may go on where this stopped, and the other way
-round.
+round. With --tenants-file each tenant has an instance of its own, with memory of its own;
+--tenant-id takes one of them alone.
 
 Examples:
   Records as lines in a file:

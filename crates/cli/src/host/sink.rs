@@ -8,16 +8,18 @@ use m365_audit_sinks::{Flow, Lines, Receiver, SinkError};
 use crate::host::metrics;
 use crate::log::Log;
 use crate::output::{Memory, Missing, SharedOutput, lock};
+use crate::run::board::Board;
 use crate::run::logger;
-use crate::run::progress::{Progress, View};
 
 /// Where records go, and what is shown meanwhile.
 #[derive(Debug)]
 pub(crate) struct HostSink {
     target: Target,
-    progress: Progress,
+    board: Board,
     /// What the component counted last.
     counted: Metrics,
+    /// Records of this sink that were longer than a line may be.
+    oversized: u64,
     /// Where others see how it stands.
     status: Option<Slot>,
     log: Log,
@@ -48,13 +50,15 @@ impl Network {
 }
 
 impl HostSink {
-    pub(crate) fn new(target: Target, progress: Progress, log: Log) -> Self {
-        Self { target, progress, counted: Metrics::default(), status: None, log }
+    pub(crate) fn new(target: Target, board: Board, log: Log) -> Self {
+        Self { target, board, counted: Metrics::default(), oversized: 0, status: None, log }
     }
 
     /// Shows at this place how it stands.
-    pub(crate) fn show_at(&mut self, status: Option<Slot>) {
+    #[must_use]
+    pub(crate) fn show_at(mut self, status: Option<Slot>) -> Self {
         self.status = status;
+        self
     }
 
     /// Tries to reach the receiver, if there is one.
@@ -65,18 +69,17 @@ impl HostSink {
         }
     }
 
-    /// Takes the bars away and says where things stand. Answers how many losses nobody has
-    /// acknowledged.
-    pub(crate) fn close(&mut self) -> u64 {
-        self.progress.close(&self.counted, &self.log);
+    /// Shows where the component stood at its end.
+    pub(crate) fn end(&self) {
         self.status.iter().for_each(|status| status.end(&self.counted));
-        self.counted.losses_unacknowledged
     }
 }
 
 impl Sink for HostSink {
     fn resume(&mut self, stored: &Stored) -> Result<Option<OutputShort>, SinkError> {
-        self.status.iter().for_each(|status| status.recall(stored));
+        // It counts from zero.
+        self.status.iter().for_each(|status| status.begin(stored));
+        self.board.begin();
         let Target::Lines(output, memory) = &mut self.target else { return Ok(None) };
         let missing = memory
             .resume(&mut lock(output), stored)
@@ -88,8 +91,10 @@ impl Sink for HostSink {
         match &mut self.target {
             Target::Lines(output, _) => {
                 let mut output = lock(output);
+                let before = output.oversized();
                 let delivered = output.deliver(lines.ndjson.as_bytes());
-                self.progress.note_oversized(output.oversized());
+                self.oversized += output.oversized() - before;
+                self.board.note_oversized(output.oversized());
                 delivered.map_err(|error| SinkError {
                     passing: output.is_repairable(),
                     ..SinkError::passing(format!("the output cannot be written: {error}"))
@@ -126,19 +131,67 @@ impl Sink for HostSink {
 
     fn metrics(&mut self, metrics: &[Metric]) {
         self.counted = metrics::of_component(metrics);
-        let (oversized, rejected) = match &self.target {
-            Target::Lines(output, _) => (lock(output).oversized(), 0),
-            Target::Network(network) => (0, network.flow.rejected()),
+        let rejected = match &self.target {
+            Target::Lines(..) => 0,
+            Target::Network(network) => network.flow.rejected(),
         };
         self.status.iter().for_each(|status| {
-            status.sink(oversized, rejected);
+            status.sink(self.oversized, rejected);
             status.show(&self.counted);
         });
-        self.progress.show(&View { all: &self.counted, tenants: &[] }, &self.log);
+        self.board.show(&self.counted);
     }
 }
 
 fn short(missing: Missing) -> OutputShort {
     let Missing { output, bytes } = missing;
     OutputShort { output, missing: MissingOutput::Bytes(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::MultiProgress;
+    use m365_audit_client::{MetricsDetail, Status, StatusOptions};
+    use m365_audit_core::RawOptions;
+    use m365_audit_host::MetricKind;
+
+    use super::*;
+    use crate::log::Format;
+    use crate::output::Output;
+    use crate::output_settings::OutputSettings;
+    use crate::run::progress::Progress;
+
+    #[test]
+    fn what_an_instance_has_counted_goes_on_in_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, detail) = (dir.path().join("m365.prom"), MetricsDetail::ContentType);
+        let shown = Some(file.clone());
+        let options = StatusOptions {
+            listen: None,
+            file: shown,
+            detail,
+            packaging: "host",
+            instance: "".into(),
+        };
+        let status = Status::start(&options).unwrap().unwrap();
+        let log = Log::new(Level::Error, Format::Text, MultiProgress::new());
+        let settings = OutputSettings::parse(&RawOptions::new()).unwrap();
+        let output = Output::open(Some(&dir.path().join("audit.ndjson")), settings, &log).unwrap();
+        let target = Target::Lines(Arc::new(Mutex::new(output)), Memory::new());
+        let board = Board::new(Progress::new("never", MultiProgress::new()), log.clone());
+        let slot = status.enter_component("", "t");
+        let mut sink = HostSink::new(target, board, log).show_at(Some(slot));
+        for throttled in [5.0, 2.0] {
+            let (name, labels) = ("throttled_total".into(), Vec::new());
+            sink.resume(&Stored::new()).unwrap();
+            sink.metrics(&[Metric { name, kind: MetricKind::Counter, labels, value: throttled }]);
+        }
+        sink.end();
+        drop(status);
+        let numbers = std::fs::read_to_string(file).unwrap();
+        assert!(numbers.contains("m365_audit_throttled_total{tenant_id=\"t\"} 7\n"), "{numbers}");
+        assert!(numbers.contains("m365_audit_restarts_total{tenant_id=\"t\"} 1\n"), "{numbers}");
+    }
 }

@@ -57,14 +57,18 @@ pub(super) fn collect(file: TenantsFile, tenants: Tenants, once: bool, place: &P
     }
     let outcome = fleet.run();
     let losses = place.people.board.close();
-    let (code, level, message) = verdict(outcome, once, signals.came());
+    let (code, level, message) = verdict_of_many(outcome, once, signals.came());
     let level = if losses > 0 { level.min(Level::Warn) } else { level };
     log.write(level, &format!("{message}{}", losses_words(losses)));
     code
 }
 
 /// The exit code and the last words.
-fn verdict(outcome: FleetOutcome, once: bool, stopped: bool) -> (u8, Level, String) {
+pub(crate) fn verdict_of_many(
+    outcome: FleetOutcome,
+    once: bool,
+    stopped: bool,
+) -> (u8, Level, String) {
     let FleetOutcome { complete, incomplete, failed } = outcome;
     let tenants = complete + incomplete + failed;
     match (once, stopped) {

@@ -34,10 +34,12 @@ use crate::sources::{self, Plan};
 
 pub(crate) use crate::run::destination::{Destination, logger};
 pub(crate) use crate::run::last_words::{INCOMPLETE_WORDS, losses_words};
+#[cfg(feature = "host")]
+pub(crate) use crate::run::many::verdict_of_many;
 
 /// Connections to a receiver, if there are many tenants: the answers to one tenant's messages are
 /// waited for while another's are sent.
-const COURIERS_OF_MANY: usize = 4;
+pub(crate) const COURIERS_OF_MANY: usize = 4;
 
 const AFTER_HELP: &str = "\
 A flag comes before its variable, a variable before the file, the file before the default.

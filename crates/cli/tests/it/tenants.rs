@@ -11,7 +11,7 @@ use m365_sim::{Listen, Server, SimConfig, Span, TenantConfig};
 use crate::support::kills::{Dice, kills, run_and_kill};
 use crate::support::{Running, World, assert_code, id as record_id, lines, program, text, world};
 
-fn server(tenants: u64) -> Server {
+pub(crate) fn server(tenants: u64) -> Server {
     let tenants = (0..tenants).map(|n| TenantConfig::seeded(7, n)).collect();
     let config = SimConfig { tenants, days: 0.02, ..world() };
     Server::start(config, &Listen::default()).unwrap()
@@ -47,7 +47,7 @@ pub(crate) fn command(server: &Server, dir: &Path) -> Command {
 }
 
 /// The tenants whose records have arrived.
-fn arrived(dir: &Path) -> HashSet<String> {
+pub(crate) fn arrived(dir: &Path) -> HashSet<String> {
     let output = fs::read_to_string(dir.join("audit.ndjson")).unwrap_or_default();
     let whole = output.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     whole
@@ -58,7 +58,7 @@ fn arrived(dir: &Path) -> HashSet<String> {
         .collect()
 }
 
-fn id(server: &Server, n: usize) -> String {
+pub(crate) fn id(server: &Server, n: usize) -> String {
     server.microsoft().tenants()[n].id.to_string()
 }
 
@@ -129,7 +129,7 @@ fn tenants_come_go_and_change_without_a_restart() {
 }
 
 /// A world of many tenants in which every record has an id, and a file with all their tables.
-fn crowd(tenants: u64, config: SimConfig, dir: &Path) -> World {
+pub(crate) fn crowd(tenants: u64, config: SimConfig, dir: &Path) -> World {
     let all: Vec<_> = (0..tenants).map(|n| TenantConfig::seeded(7, n)).collect();
     let world = World::new(SimConfig { tenants: all, oddness: 0.0, ..config });
     let microsoft = world.microsoft();
@@ -146,7 +146,7 @@ fn crowd(tenants: u64, config: SimConfig, dir: &Path) -> World {
     world
 }
 
-fn collector(world: &World, dir: &Path) -> Command {
+pub(crate) fn collector(world: &World, dir: &Path) -> Command {
     let base = world.http_url();
     let mut command = program("run");
     command.args(["--lookback", "3h", "--progress", "never", "--interval-sec", "1"]).args([
@@ -164,7 +164,7 @@ fn collector(world: &World, dir: &Path) -> Command {
 }
 
 /// How often each record has arrived.
-fn ids(dir: &Path) -> Vec<String> {
+pub(crate) fn ids(dir: &Path) -> Vec<String> {
     let written = fs::read(dir.join("audit.ndjson")).unwrap_or_default();
     let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     lines(&written[..whole]).map(record_id).collect()

@@ -1,50 +1,46 @@
-//! One run of one tenant's client, from its start to its end.
+//! How a run of a tenant ends, and a client's run from its start to its end.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
-use std::thread;
 
 use m365_audit_core::Outcome;
 
 use crate::client::Client;
-use crate::error::RunError;
 use crate::sink::Sink;
 
-/// How one run of a client ended.
+/// How one run of a tenant ended.
 #[derive(Clone, Debug)]
-pub(super) enum Ended {
+pub enum Ended {
+    /// It has delivered everything that there was.
     Complete,
+    /// It was stopped, or could not read everything.
     Incomplete,
+    /// It has failed, for this reason.
     Failed(String),
 }
 
 /// Runs one tenant's client to its end, whatever that is. The client is gone then.
 pub(super) async fn collect<S: Sink>(mut client: Client<S>, once: bool) -> Ended {
-    let running =
-        async { if once { client.collect().await } else { client.collect_until_shutdown().await } };
-    match contained(running).await {
-        Ok(Ok(Outcome::Complete)) => Ended::Complete,
-        Ok(Ok(Outcome::Incomplete)) => Ended::Incomplete,
-        Ok(Err(error)) => Ended::Failed(error.to_string()),
-        Err(panic) => Ended::Failed(format!(
-            "panic: {}; remedy: report this with the log before it",
-            message(&*panic)
-        )),
+    let ran = if once { client.collect().await } else { client.collect_until_shutdown().await };
+    match ran {
+        Ok(Outcome::Complete) => Ended::Complete,
+        Ok(Outcome::Incomplete) => Ended::Incomplete,
+        Err(error) => Ended::Failed(error.to_string()),
     }
 }
 
-type Ran = Result<Outcome, RunError>;
-
 /// Lets a panic end this run and nothing else.
-async fn contained(running: impl Future<Output = Ran>) -> thread::Result<Ran> {
+pub(super) async fn contained(running: impl Future<Output = Ended>) -> Ended {
     let mut running = pin!(running);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(ran)) => Poll::Ready(Ok(ran)),
-        Err(panic) => Poll::Ready(Err(panic)),
+        Ok(polled) => polled,
+        Err(panic) => Poll::Ready(Ended::Failed(format!(
+            "panic: {}; remedy: report this with the log before it",
+            message(&*panic)
+        ))),
     })
     .await
 }

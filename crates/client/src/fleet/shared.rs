@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use m365_audit_core::Level;
 
+use super::run::Collects;
 use super::starts::start_after;
-use super::{Fleet, FleetHost, LEAVE_GRACE, Member, State};
+use super::{Fleet, LEAVE_GRACE, Member, State};
 use crate::error::OpenError;
 use crate::settings::NativeOptions;
 use crate::store::{News, Shares};
@@ -20,7 +21,7 @@ pub(super) fn open(options: &NativeOptions, once: bool) -> Result<Option<Shares>
     Ok(server.map(Shares::open).transpose()?)
 }
 
-impl<H: FleetHost> Fleet<H> {
+impl<H: Collects> Fleet<H> {
     /// Says which tenants there are.
     pub(super) fn tell_shares(&self) {
         if let Some(shares) = &self.shares {
@@ -75,8 +76,8 @@ impl<H: FleetHost> Fleet<H> {
         self.host.log(Some(&name), level, line);
         match std::mem::replace(&mut member.state, State::Elsewhere) {
             // It is let go of when it has ended.
-            State::Running { handle, task, .. } => {
-                handle.shutdown(grace);
+            State::Running { ask, task, .. } => {
+                ask.shutdown(grace);
                 member.state = State::Leaving { task };
             }
             State::Leaving { task } => member.state = State::Leaving { task },

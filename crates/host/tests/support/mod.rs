@@ -81,7 +81,7 @@ impl Setting {
         let component = load(component).unwrap();
         let store = Store::open(None, "tenant").unwrap();
         let config = Secret::new("{}".to_owned());
-        let host = Host::new(component, self.sandbox, config, store, self.sink, true).unwrap();
+        let host = Host::new(component, self.sandbox, config, store, self.sink, true);
         let patience = Patience {
             pause_min: Duration::ZERO,
             pause_max: Duration::ZERO,

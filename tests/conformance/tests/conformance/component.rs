@@ -46,7 +46,7 @@ pub(crate) fn collect(component: &std::path::Path, world: &World) -> Collected {
         let taking = Taking { records: Vec::new(), batches: 0, fails_at };
         let compiled = Component::from_file(component).unwrap();
         let config = Secret::new(config.clone());
-        let mut host = Host::new(compiled, sandbox, config, open(), taking, true).unwrap();
+        let mut host = Host::new(compiled, sandbox, config, open(), taking, true);
         let result = host.run();
         records.append(&mut host.sink().records);
         drop(host);

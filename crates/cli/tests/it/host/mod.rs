@@ -7,3 +7,4 @@ mod identity;
 mod kills;
 mod mistakes;
 mod same;
+mod tenants;
