@@ -9,7 +9,7 @@ mod tidy;
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::shell::{self, print, say};
 use crate::{demo, fuzz, layers, options, test};
@@ -25,7 +25,7 @@ pub(crate) enum Held {
 type Check = (&'static str, fn() -> Result<Held>);
 
 /// What is quick and most often broken first.
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     ("format", || held(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])))),
     ("tidy", || held(tidy::run())),
     ("documents", || held(documents::check())),
@@ -40,6 +40,7 @@ const CHECKS: [Check; 16] = [
     ("component for wasm32", invariants::wasm),
     ("cargo-deny", deny),
     ("advisories", advisories),
+    ("cargo-audit", audit),
     ("generated text", || held(options::run(true))),
     ("fuzz targets", fuzz::check),
 ];
@@ -130,6 +131,24 @@ fn advisories() -> Result<Held> {
         )));
     }
     held(shell::run(&mut shell::cargo(&["deny", "check", "--disable-fetch", "advisories"])))
+}
+
+/// The same list, read by those who keep it: yanked and abandoned packages as well.
+fn audit() -> Result<Held> {
+    let is_there = shell::output(&mut shell::cargo(&["audit", "--version"]));
+    if !is_there.is_ok_and(|output| output.status.success()) {
+        let why = "no cargo-audit; `cargo install --locked cargo-audit` brings it";
+        return Ok(Held::Skipped(why.into()));
+    }
+    let told = shell::output(&mut shell::cargo(&["audit", "--deny", "warnings"]))?;
+    let said = String::from_utf8_lossy(&told.stderr);
+    match told.status.success() {
+        true => Ok(Held::Yes),
+        false if said.contains("couldn't fetch advisory database") => Ok(Held::Skipped(
+            "ADVISORIES WERE NOT AUDITED: their database cannot be fetched".into(),
+        )),
+        false => bail!("{}{said}", String::from_utf8_lossy(&told.stdout)),
+    }
 }
 
 /// Why there is no cargo-deny, if so.
