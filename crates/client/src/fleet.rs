@@ -6,12 +6,11 @@
 mod handle;
 mod life;
 mod machinery;
+mod member;
 mod run;
-mod shared;
 mod starts;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -23,35 +22,28 @@ use crate::error::OpenError;
 use crate::open_files::make_room;
 use crate::restart::RestartPause;
 use crate::status::{Slot, Status};
-use crate::store::{Shares, Tally};
+use crate::store::{News, Shares, Tally};
 use crate::tenants::{Tenant, Tenants, TenantsFile};
 
 use self::handle::Message;
 use self::life::contained;
-use self::machinery::{Machinery, need, tick};
-use self::shared::FOLLOW_EVERY;
+use self::machinery::{Machinery, need, shares, tick};
+use self::member::{Member, State};
 use self::starts::start_after;
 
 pub use self::handle::FleetHandle;
 pub use self::life::Ended;
+pub use self::member::FleetOutcome;
 pub use self::run::{Ask, Collects, FleetHost, Run, Start};
 
 /// How often the file is looked at. One `stat` call each.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// How often it is looked what of the tenants that are shared is to be done.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+
 /// How long a tenant that leaves, or changes, may still confirm what it has emitted.
 const LEAVE_GRACE: Duration = Duration::from_secs(10);
-
-/// How a fleet ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FleetOutcome {
-    /// Tenants that delivered everything.
-    pub complete: usize,
-    /// Tenants that were stopped, or could not read everything.
-    pub incomplete: usize,
-    /// Tenants that failed, or that have a mistake in their table.
-    pub failed: usize,
-}
 
 /// Collects the tenants of a file.
 #[derive(Debug)]
@@ -72,32 +64,6 @@ pub struct Fleet<H> {
     failed: usize,
     sender: Sender<Message>,
     inbox: Receiver<Message>,
-}
-
-/// One tenant of a running fleet.
-#[derive(Debug)]
-struct Member {
-    tenant: Tenant,
-    /// Names its present run among all.
-    start: u64,
-    state: State,
-    /// Where others see how it stands, also between two runs.
-    shown: Option<Slot>,
-    pauses: RestartPause,
-}
-
-#[derive(Debug)]
-enum State {
-    /// A worker drives its client.
-    Running { ask: Box<dyn Ask>, task: JoinHandle<()>, since: Instant },
-    /// It is started at this time, for the first time or after a failure.
-    Resting { until: Instant },
-    /// Another process has it, or will.
-    Elsewhere,
-    /// It ends, so that another process may have it.
-    Leaving { task: JoinHandle<()> },
-    /// It has come to its end, with `once`.
-    Done(Ended),
 }
 
 impl<H: Collects> Fleet<H> {
@@ -136,7 +102,7 @@ impl<H: Collects> Fleet<H> {
                 fleet.host.log(None, Level::Error, &problem);
             }
             fleet.machinery = Some(Machinery::new(options, tenants.tenants.len())?);
-            fleet.shares = shared::open(options, once)?;
+            fleet.shares = shares(options, once)?;
             fleet.status = Status::start(&options.status)?;
             tell_of_status(fleet.status.as_ref(), |level, text| fleet.host.log(None, level, text));
         }
@@ -238,7 +204,7 @@ impl<H: Collects> Fleet<H> {
                 Some(tenant) if tenant.options == present => {}
                 Some(_) => leaving.push((name, "changed")),
                 // What it was told before still holds; the mistake has been reported.
-                None if broken.contains(&name) || is_in(&unread, &self.members[&name]) => {}
+                None if broken.contains(&name) || self.members[&name].is_of(&unread) => {}
                 None => leaving.push((name, "removed")),
             }
         }
@@ -262,13 +228,9 @@ impl<H: Collects> Fleet<H> {
     fn add(&mut self, tenant: Tenant, until: Instant) {
         let name = tenant.name.clone();
         let is_shared = self.shares.is_some();
-        let member = Member {
-            shown: if is_shared { None } else { self.show(&tenant) },
-            tenant,
-            start: 0,
-            state: if is_shared { State::Elsewhere } else { State::Resting { until } },
-            pauses: RestartPause::new(),
-        };
+        let shown = if is_shared { None } else { self.show(&tenant) };
+        let state = if is_shared { State::Elsewhere } else { State::Resting { until } };
+        let member = Member { tenant, start: 0, state, shown, pauses: RestartPause::new() };
         self.members.insert(name, member);
     }
 
@@ -279,17 +241,16 @@ impl<H: Collects> Fleet<H> {
     }
 
     fn ask_to_stop(&self, name: &str, grace: Duration) {
-        if let Some(Member { state: State::Running { ask, .. }, .. }) = self.members.get(name) {
-            ask.shutdown(grace);
-        }
+        self.members.get(name).into_iter().for_each(|member| member.ask_to_stop(grace));
     }
 
     fn remove(&mut self, name: &str) {
         let Some(member) = self.members.remove(name) else { return };
+        let tenant_id = member.tenant_id().to_owned();
         if let State::Running { task, .. } | State::Leaving { task } = member.state {
             self.join(task);
         }
-        self.let_go(member.tenant.settings.config.tenant_id());
+        self.let_go(&tenant_id);
         self.host.left(name);
     }
 
@@ -302,22 +263,16 @@ impl<H: Collects> Fleet<H> {
 
     /// Starts those whose rest is over; answers when the next one's is.
     fn start_rested(&mut self, now: Instant) -> Option<Instant> {
-        let rested = |member: &Member| match member.state {
-            State::Resting { until } => Some(until),
-            State::Running { .. } | State::Elsewhere | State::Leaving { .. } | State::Done(_) => {
-                None
-            }
-        };
         let due: Vec<Box<str>> = self
             .members
             .iter()
-            .filter(|(_, member)| rested(member).is_some_and(|until| until <= now))
+            .filter(|(_, member)| member.rests_until().is_some_and(|until| until <= now))
             .map(|(name, _)| name.clone())
             .collect();
         for name in due {
             self.start(&name);
         }
-        self.members.values().filter_map(rested).min()
+        self.members.values().filter_map(Member::rests_until).min()
     }
 
     fn start(&mut self, name: &str) {
@@ -359,9 +314,8 @@ impl<H: Collects> Fleet<H> {
             return;
         };
         if matches!(member.state, State::Leaving { .. }) {
-            member.state = State::Elsewhere;
-            member.shown = None;
-            let tenant_id = member.tenant.settings.config.tenant_id().to_owned();
+            member.rest_elsewhere();
+            let tenant_id = member.tenant_id().to_owned();
             self.let_go(&tenant_id);
         } else if self.once {
             if let Ended::Failed(problem) = &how {
@@ -370,14 +324,7 @@ impl<H: Collects> Fleet<H> {
             }
             member.state = State::Done(how);
         } else {
-            let ran = match &member.state {
-                State::Running { since, .. } => since.elapsed(),
-                State::Resting { .. }
-                | State::Elsewhere
-                | State::Leaving { .. }
-                | State::Done(_) => Duration::ZERO,
-            };
-            let pause = member.pauses.after(ran);
+            let pause = member.pauses.after(member.ran());
             member.state = State::Resting { until: Instant::now() + pause };
             let problem = match &how {
                 Ended::Failed(problem) => problem.as_str(),
@@ -393,7 +340,7 @@ impl<H: Collects> Fleet<H> {
 
     fn pass_on(&self, tenant_id: &str, content: ContentRef) {
         for member in self.members.values() {
-            if member.tenant.settings.config.tenant_id() == tenant_id
+            if member.tenant_id() == tenant_id
                 && let State::Running { ask, .. } = &member.state
             {
                 ask.hint(content);
@@ -444,29 +391,63 @@ impl<H: Collects> Fleet<H> {
     }
 
     fn outcome(&self) -> FleetOutcome {
-        let mut outcome = FleetOutcome { complete: 0, incomplete: 0, failed: self.failed };
-        for member in self.members.values() {
-            match &member.state {
-                State::Done(Ended::Complete) => outcome.complete += 1,
-                State::Done(Ended::Failed(_)) => outcome.failed += 1,
-                State::Done(Ended::Incomplete)
-                | State::Running { .. }
-                | State::Resting { .. }
-                | State::Elsewhere
-                | State::Leaving { .. } => outcome.incomplete += 1,
+        FleetOutcome::of(self.failed, self.members.values())
+    }
+
+    /// Starts what has become this process's, and stops what has become another's.
+    fn follow(&mut self) {
+        let Some(shares) = &self.shares else { return };
+        let all = shares.news();
+        let taken = all.iter().filter(|news| matches!(news, News::Take(_))).count();
+        for news in all {
+            let (tenant, level, line, grace) = match news {
+                News::Take(tenant) => {
+                    self.begin(&tenant, taken);
+                    continue;
+                }
+                News::Say(level, line) => {
+                    self.host.log(None, level, &line);
+                    continue;
+                }
+                News::Give(tenant, by) => {
+                    (tenant, Level::Info, format!("handing over to {by}"), LEAVE_GRACE)
+                }
+                News::Lost(tenant) => {
+                    let line = "another member has taken it over: stopping".to_owned();
+                    (tenant, Level::Warn, line, Duration::ZERO)
+                }
+            };
+            let Some(name) = self.name_of(&tenant) else { return self.let_go(&tenant) };
+            self.host.log(Some(&name), level, &line);
+            if self.members.get_mut(&name).is_some_and(|member| member.leave(grace)) {
+                self.let_go(&tenant);
             }
         }
-        outcome
     }
-}
 
-/// Whether the file is among these of which nobody knows what they say.
-fn is_in(unread: &[PathBuf], member: &Member) -> bool {
-    unread.contains(&member.tenant.file)
-}
+    /// Starts one of `count` that were taken together.
+    fn begin(&mut self, tenant_id: &str, count: usize) {
+        let Some(name) = self.name_of(tenant_id) else { return self.let_go(tenant_id) };
+        let shown = self.show(&self.members[&name].tenant);
+        let until = Instant::now() + start_after(tenant_id, count);
+        if self.members.get_mut(&name).is_some_and(|member| member.begin(until, shown)) {
+            self.host.log(Some(&name), Level::Info, "taken: this member collects it");
+        }
+    }
 
-impl Member {
-    const fn is_done(&self) -> bool {
-        matches!(self.state, State::Done(_))
+    fn name_of(&self, tenant_id: &str) -> Option<Box<str>> {
+        let mut all = self.members.iter();
+        all.find(|(_, member)| member.tenant_id() == tenant_id).map(|(name, _)| name.clone())
+    }
+
+    /// Says which tenants there are, to those who share them.
+    fn tell_shares(&self) {
+        let tenants = || self.members.values().map(|member| member.tenant_id().into()).collect();
+        self.shares.iter().for_each(|shares| shares.know(tenants()));
+    }
+
+    /// Another process may have this tenant.
+    fn let_go(&self, tenant_id: &str) {
+        self.shares.iter().for_each(|shares| shares.let_go(tenant_id));
     }
 }

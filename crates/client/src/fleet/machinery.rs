@@ -9,6 +9,7 @@ use crate::http::Clients;
 use crate::open_files::Need;
 use crate::runtime::Runtime;
 use crate::settings::NativeOptions;
+use crate::store::Shares;
 
 /// Unused connections that are kept to a host, for all tenants together.
 const CONNECTIONS_KEPT_MAX: usize = 256;
@@ -38,6 +39,12 @@ impl Machinery {
         let workers = Runtime::workers(options.workers.unwrap_or_else(cores))?;
         Ok(Self { clients: Clients::new(&options)?, net: Runtime::shared()?, workers })
     }
+}
+
+/// What a fleet on a PostgreSQL shares with others. Who collects once takes what there is.
+pub(super) fn shares(options: &NativeOptions, once: bool) -> Result<Option<Shares>, OpenError> {
+    let server = options.db.as_ref().and_then(|db| db.server.as_ref()).filter(|_| !once);
+    Ok(server.map(Shares::open).transpose()?)
 }
 
 /// What so many tenants need open.

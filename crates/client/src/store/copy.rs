@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use m365_audit_core::{Commit, Stored, summarize};
 
+use super::access::inspect_db;
 use super::error::StoreError;
 use super::options::DbOptions;
-use super::{Store, inspect_db};
+use super::tenant::Store;
 
 /// What has been copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::thread;
 use m365_audit_test_support::postgres;
 use tempfile::TempDir;
 
+use m365_audit_core::{Commit, Stored};
+
 use super::group::wait;
 use super::*;
 

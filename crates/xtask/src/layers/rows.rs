@@ -112,6 +112,7 @@ const CLI: Layered = Layered {
             "doctor",
             "errors",
             "manual",
+            "members",
             "options",
             "replay",
             "report",

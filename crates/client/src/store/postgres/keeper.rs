@@ -11,9 +11,10 @@ use m365_audit_core::Level;
 use tokio::runtime::Handle;
 
 use super::leases::{Leases, know};
-use super::link::{Link, Trouble};
+use super::link::Link;
 use super::members::{Beat, Sharer, decide, fingerprint, leave, owes, view, want};
 use super::server::Server;
+use super::trouble::Trouble;
 
 /// How often it is looked who is there and what is free: within these bounds, a tenth of a lease.
 const LOOK_MIN: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::link::Trouble;
+use super::trouble::Trouble;
 
 /// Takes a tenant, or begins another run of one that is ours.
 const CLAIM: &str = "

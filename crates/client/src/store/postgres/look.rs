@@ -11,10 +11,10 @@ use tokio_postgres::{Client, Transaction};
 
 use super::super::error::{DbState, StoreError};
 use super::leases::know;
-use super::link::{Link, Trouble};
-use super::runtime;
+use super::link::{Link, runtime};
 use super::schema::{Identity, identify};
 use super::server::Server;
+use super::trouble::Trouble;
 
 /// A process that uses a database.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::link::Trouble;
+use super::trouble::Trouble;
 
 /// Says that this process is alive.
 const BEAT: &str = "

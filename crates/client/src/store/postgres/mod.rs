@@ -1,6 +1,7 @@
 //! The state in a PostgreSQL: one row a key, as in a SQLite file, and one lease a tenant.
 //!
-//! [`server`] says which one it is, [`link`] connects to it, [`schema`] makes the tables. [`rows`]
+//! [`server`] says which one it is, [`link`] connects to it, [`trouble`] says what is wrong, and
+//! [`schema`] makes the tables. [`rows`]
 //! is what the writer of [`group`](super::group) writes with; [`leases`] holds what is this
 //! process's own, [`keeper`] keeps it so, and [`members`] divides the tenants among processes.
 
@@ -12,6 +13,7 @@ mod members;
 mod rows;
 mod schema;
 mod server;
+mod trouble;
 
 use std::collections::HashSet;
 use std::io;
@@ -79,7 +81,7 @@ impl Database {
     }
 
     fn open(server: Arc<Server>) -> io::Result<Self> {
-        let runtime = runtime()?;
+        let runtime = link::runtime()?;
         let handle = runtime.handle().clone();
         let name = name();
         let random: String = entropy().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -106,17 +108,6 @@ impl Database {
     fn tenants(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A runtime of one thread.
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("m365-audit-db")
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(2)
-        .build()
 }
 
 /// One tenant of an open database.

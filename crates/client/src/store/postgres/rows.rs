@@ -16,8 +16,9 @@ use tokio_postgres::types::Type;
 use super::super::error::StoreError;
 use super::super::group::{Backend, Change};
 use super::leases::{Claim, Leases, holder};
-use super::link::{Link, Trouble};
+use super::link::Link;
 use super::server::Server;
+use super::trouble::Trouble;
 
 const OF_TENANT: &str = "SELECT key, value FROM m365_audit_state WHERE tenant = $1";
 
@@ -276,7 +277,7 @@ mod tests {
         let Some(server) = postgres::shared() else { return };
         let options = DbOptions::of_text(&server.url(&server.database())).unwrap();
         let server = options.server.unwrap();
-        let runtime = super::super::runtime().unwrap();
+        let runtime = super::super::link::runtime().unwrap();
         let leases = Arc::new(Leases::new("me".into(), server.lease));
         let mut rows = Rows::new(server, runtime.handle().clone(), leases);
         let change = |tenant: &str, value: Option<&str>| Change {
@@ -301,7 +302,7 @@ mod tests {
         let Some(server) = postgres::shared() else { return };
         let options = DbOptions::of_text(&server.url(&server.database())).unwrap();
         let server = options.server.unwrap();
-        let runtime = super::super::runtime().unwrap();
+        let runtime = super::super::link::runtime().unwrap();
         let leases = Arc::new(Leases::new("me".into(), server.lease));
         let mut rows = Rows::new(server, runtime.handle().clone(), Arc::clone(&leases));
         let change = |value: &str| Change {

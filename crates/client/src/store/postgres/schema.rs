@@ -4,7 +4,7 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Transaction};
 
-use super::link::{Trouble, code};
+use super::trouble::{Trouble, code};
 
 /// What marks the tables as ours.
 const APPLICATION: &str = "m365-audit";
@@ -179,7 +179,7 @@ mod tests {
         let later = [STEPS[0], "CREATE TABLE later (x bigint); INSERT INTO later VALUES (1)"];
         for steps in [STEPS, &later] {
             let prepared = || {
-                let runtime = super::super::runtime().unwrap();
+                let runtime = super::super::link::runtime().unwrap();
                 runtime.block_on(async {
                     let (mut client, connection) =
                         tokio_postgres::connect(&url, NoTls).await.unwrap();
