@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::leases::{Leases, know};
 use super::link::Link;
-use super::members::{Beat, Sharer, decide, fingerprint, leave, owes, view, want};
+use super::members::{Beat, Sharer, View, decide, fingerprint, leave, owes, view, want};
 use super::server::Server;
 use super::trouble::Trouble;
 
@@ -96,7 +96,6 @@ impl Keeper {
             shared: Arc::clone(&shared),
             renewed_at: None,
             free_since: HashMap::new(),
-            asked: Vec::new(),
             strangers: HashSet::new(),
             failing: false,
         };
@@ -194,8 +193,6 @@ struct Round {
     shared: Arc<Shared>,
     renewed_at: Option<Instant>,
     free_since: HashMap<Arc<str>, Instant>,
-    /// Tenants of ours that another member asks for.
-    asked: Vec<(Arc<str>, Box<str>)>,
     /// Members with another file, that were told of.
     strangers: HashSet<Box<str>>,
     failing: bool,
@@ -254,16 +251,12 @@ impl Round {
             room: most.is_none_or(|most| leases.count() < most),
             tenants_max: most.and_then(|most| i64::try_from(most).ok()),
         };
-        let renewed = self
-            .link
+        self.link
             .with(async |client| {
-                let renewed = leases.renew(client).await?;
-                beat.tell(client).await?;
-                Ok(renewed)
+                leases.renew(client).await?;
+                beat.tell(client).await
             })
-            .await?;
-        self.asked = renewed.wanted;
-        Ok(())
+            .await
     }
 
     /// Looks what is free, and what has become another's.
@@ -304,31 +297,16 @@ impl Round {
                 leases.claim_many(client, &moves.claim).await
             })
             .await?;
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.state();
+        let mut state = self.shared.state();
         let lost = gone.into_iter().filter(|tenant| state.given.insert(Arc::clone(tenant)));
         let lost: Vec<News> = lost.map(News::Lost).collect();
         state.news.extend(lost);
-        self.give(&mut state, &view.sharers);
+        give(&leases.me, &mut state, view);
         for tenant in claimed {
             state.taken.insert(Arc::clone(&tenant));
             state.news.push(News::Take(tenant));
         }
         Ok(())
-    }
-
-    /// Gives what is asked for by a member that it belongs to more.
-    fn give(&mut self, state: &mut State, sharers: &[Sharer]) {
-        for (tenant, by) in self.asked.drain(..) {
-            let owed =
-                |sharer: &&Sharer| sharer.id == by && owes(&self.shared.leases.me, sharer, &tenant);
-            if let Some(sharer) = sharers.iter().find(owed)
-                && state.taken.contains(&tenant)
-                && state.given.insert(Arc::clone(&tenant))
-            {
-                state.news.push(News::Give(tenant, sharer.name.clone()));
-            }
-        }
     }
 
     fn tell_strangers(&mut self, sharers: &[Sharer], own: &str) {
@@ -356,5 +334,18 @@ impl Round {
         });
         // Without an answer the leases end by themselves.
         drop(tokio::time::timeout(CLOSE_PATIENCE, closed).await);
+    }
+}
+
+/// Gives what is asked for by a member that it belongs to more.
+fn give(me: &str, state: &mut State, view: View) {
+    for (tenant, by) in view.wanted {
+        let owed = |sharer: &&Sharer| sharer.id == by && owes(me, sharer, &tenant);
+        if let Some(sharer) = view.sharers.iter().find(owed)
+            && state.taken.contains(&tenant)
+            && state.given.insert(Arc::clone(&tenant))
+        {
+            state.news.push(News::Give(tenant, sharer.name.clone()));
+        }
     }
 }

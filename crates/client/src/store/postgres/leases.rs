@@ -75,7 +75,7 @@ const RENEW: &str = "
     )
     UPDATE m365_audit_lease l SET until = clock_timestamp() + $4 * interval '1 second'
     FROM ours WHERE l.tenant = ours.tenant
-    RETURNING l.tenant, l.epoch, l.wanted";
+    RETURNING l.tenant, l.epoch";
 
 /// One that is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,16 +181,15 @@ impl Leases {
         Ok(claimed.collect())
     }
 
-    /// Keeps all. Answers which were lost, and which somebody wants, with who that is.
-    pub(super) async fn renew(&self, client: &Client) -> Result<Renewed, Trouble> {
+    /// Keeps all, and forgets those that were lost.
+    pub(super) async fn renew(&self, client: &Client) -> Result<(), Trouble> {
         let until = Instant::now() + self.lease;
         let asked: Vec<(Arc<str>, i64)> = {
             let held = self.held();
             held.iter().map(|(tenant, held)| (Arc::clone(tenant), held.epoch)).collect()
         };
-        let mut renewed = Renewed::default();
         if asked.is_empty() {
-            return Ok(renewed);
+            return Ok(());
         }
         let names: Vec<&str> = asked.iter().map(|(tenant, _)| &**tenant).collect();
         let epochs: Vec<i64> = asked.iter().map(|(_, epoch)| *epoch).collect();
@@ -206,13 +205,7 @@ impl Leases {
                 ],
             )
             .await?;
-        let mut kept: HashMap<&str, i64> = HashMap::new();
-        for row in &rows {
-            kept.insert(row.get(0), row.get(1));
-            if let Some(by) = row.get::<_, Option<&str>>(2) {
-                renewed.wanted.push((row.get::<_, &str>(0).into(), by.into()));
-            }
-        }
+        let kept: HashMap<&str, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         let mut held = self.held();
         for (tenant, epoch) in asked {
             let Some(own) = held.get_mut(&tenant).filter(|own| own.epoch == epoch) else {
@@ -223,10 +216,9 @@ impl Leases {
                 own.until = own.until.max(until);
             } else {
                 held.remove(&tenant);
-                renewed.lost.push(tenant);
             }
         }
-        Ok(renewed)
+        Ok(())
     }
 
     /// Lets go of these, by the epochs that they were left with. Those that cannot be told to the
@@ -265,13 +257,6 @@ impl Leases {
     pub(super) fn leave_all(&self) -> Vec<(Arc<str>, i64)> {
         self.held().drain().map(|(tenant, held)| (tenant, held.epoch)).collect()
     }
-}
-
-/// What became of those that were to be kept.
-#[derive(Debug, Default)]
-pub(super) struct Renewed {
-    pub(super) lost: Vec<Arc<str>>,
-    pub(super) wanted: Vec<(Arc<str>, Box<str>)>,
 }
 
 /// Sees to it that there is a row for each.

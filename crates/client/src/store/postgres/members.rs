@@ -27,7 +27,7 @@ const SHARERS: &str = "
     WHERE shares IS NOT NULL AND clock_timestamp() < until";
 
 const LEASES: &str = "
-    SELECT tenant, holder, until <= clock_timestamp() FROM m365_audit_lease
+    SELECT tenant, holder, until <= clock_timestamp(), wanted FROM m365_audit_lease
     WHERE tenant = ANY($1)";
 
 const WANT: &str = "
@@ -101,6 +101,8 @@ pub(super) struct View {
     pub(super) sharers: Vec<Sharer>,
     /// Who holds a tenant; `None`: nobody.
     pub(super) holders: HashMap<Arc<str>, Option<Box<str>>>,
+    /// Tenants that somebody asks for, and who.
+    pub(super) wanted: Vec<(Arc<str>, Box<str>)>,
 }
 
 pub(super) async fn view(client: &Client, tenants: &[Arc<str>]) -> Result<View, Trouble> {
@@ -117,7 +119,11 @@ pub(super) async fn view(client: &Client, tenants: &[Arc<str>]) -> Result<View, 
     for row in client.query_typed(LEASES, &[(&names, Type::TEXT_ARRAY)]).await? {
         let is_free: bool = row.get(2);
         let holder = (!is_free).then(|| row.get::<_, &str>(1).into());
-        view.holders.insert(row.get::<_, &str>(0).into(), holder);
+        let tenant: Arc<str> = row.get::<_, &str>(0).into();
+        if let Some(by) = row.get::<_, Option<&str>>(3) {
+            view.wanted.push((Arc::clone(&tenant), by.into()));
+        }
+        view.holders.insert(tenant, holder);
     }
     Ok(view)
 }
@@ -218,7 +224,7 @@ mod tests {
         fn new(tenants: usize) -> Self {
             let tenant = |n: usize| (format!("tenant-{n}").into(), None);
             let holders = (0..tenants).map(tenant).collect();
-            let view = View { sharers: Vec::new(), holders };
+            let view = View { holders, ..View::default() };
             Self { view, free_since: HashMap::new(), now: Instant::now(), moved: 0 }
         }
 
