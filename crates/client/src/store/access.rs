@@ -1,5 +1,5 @@
-//! Looks into a state that may be in use, and changes what a collector does not write itself: a file
-//! or a PostgreSQL, as it is said.
+//! Looks into a state that may be in use, and changes what a collector does not write itself: a
+//! file or a PostgreSQL, as it is said.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -120,7 +120,7 @@ pub fn amend_db(
 /// nothing.
 ///
 /// # Errors
-/// As [`Store::open`], except that a state in use is no error.
+/// As [`Store::open`](crate::Store::open), except that a state in use is no error.
 pub fn probe(options: &DbOptions, tenant: &str) -> Result<DbState, StoreError> {
     match &options.server {
         Some(server) => postgres::probe(server, tenant),

@@ -3,7 +3,8 @@
 //! [`server`] says which one it is, [`link`] connects to it, [`trouble`] says what is wrong, and
 //! [`schema`] makes the tables. [`rows`]
 //! is what the writer of [`group`](super::group) writes with; [`leases`] holds what is this
-//! process's own, [`keeper`] keeps it so, and [`members`] divides the tenants among processes.
+//! process's own, [`keeper`] keeps it so, and [`members`](mod@members) divides the tenants among
+//! processes.
 
 mod keeper;
 mod leases;

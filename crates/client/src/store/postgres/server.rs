@@ -206,8 +206,8 @@ fn own_parameters(url: &str) -> (String, Own) {
     (format!("{base}{query}"), own)
 }
 
-/// Writes the port of `PGPORT` into a URL of one host that leaves it open: once it is parsed, it has
-/// the usual one.
+/// Writes the port of `PGPORT` into a URL of one host that leaves it open: once it is parsed, it
+/// has the usual one.
 fn with_port(url: &str, port: Option<&str>) -> String {
     let whole = || url.to_owned();
     let (Some(port), Some((scheme, rest))) = (port, url.split_once("://")) else { return whole() };

@@ -124,8 +124,8 @@ fn what_one_tenant_cannot_store_is_not_in_the_way_of_others() {
     };
     let stores = ["one", "two", "three"].map(open);
     let trigger = "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-        IF NEW.value LIKE '%refused%' THEN RAISE check_violation USING MESSAGE = 'no room'; END IF; \
-        RETURN NEW; END $$; \
+        IF NEW.value LIKE '%refused%' THEN RAISE check_violation USING MESSAGE = 'no room'; \
+        END IF; RETURN NEW; END $$; \
         CREATE TRIGGER no BEFORE INSERT ON m365_audit_state FOR EACH ROW EXECUTE FUNCTION no()";
     server.sql(&database, trigger);
     let commits = ["fine", "refused", "fine"]
