@@ -59,7 +59,8 @@ pub struct SimConfig {
     pub megabyte_records: f64,
     /// One more blob of this many bytes, of the first content type, an hour before the start.
     pub blob_bytes: Option<u64>,
-    /// Share of records with one to three oddities (see the README). Default 0.2.
+    /// Share of records with one to three oddities (see the README). Default 0.2, for tests; the
+    /// program's is as rare as in life.
     pub oddness: f64,
     /// Share of array elements that are no objects (`null`, numbers, strings). Default 0.
     pub non_objects: f64,

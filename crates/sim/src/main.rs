@@ -70,8 +70,9 @@ struct Serve {
     /// One more blob of so many bytes, of the first content type, once per tenant.
     #[arg(long, value_name = "BYTES")]
     blob_bytes: Option<u64>,
-    /// Share of records with oddities (lone surrogates, missing Id, ...), 0 to 1.
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE", value_parser = share)]
+    /// Share of records with oddities (missing Id, JSON in strings, ...), 0 to 1. From 0.01 on also
+    /// those that a tenant may never see: halves of surrogate pairs, deep nesting.
+    #[arg(long, default_value_t = 0.002, value_name = "SHARE", value_parser = share)]
     oddness: f64,
     /// Time that every answer takes.
     #[arg(long, default_value_t = 0, value_name = "MS")]

@@ -28,6 +28,10 @@ impl Oddities {
     pub(super) const ESCAPES: u32 = 1 << 18;
     const COUNT: u32 = 19;
 
+    /// What is so rare in life that it comes only to who asks for many oddities.
+    const RAREST: u32 = Self::SURROGATE | Self::DEEP;
+    const MANY: f64 = 0.01;
+
     /// One to three oddities for a share `oddness` of all records.
     pub(super) fn draw(rng: &mut Rng, oddness: f64) -> Self {
         if oddness <= 0.0 || rng.f64() >= oddness {
@@ -36,6 +40,9 @@ impl Oddities {
         let mut set = 0;
         for _ in 0..rng.u32(1..=3) {
             set |= 1 << rng.u32(..Self::COUNT);
+        }
+        if oddness < Self::MANY {
+            set &= !Self::RAREST;
         }
         Self(set)
     }
