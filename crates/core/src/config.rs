@@ -325,13 +325,13 @@ mod tests {
                 ("clientid", TENANT),
             ],
             expect![[r#"
-                tenant_id = "contoso": not a GUID; write it like 00000000-0000-0000-0000-000000000000
+                tenant_id = "contoso": not a GUID; write it like 41463f53-8812-40f4-890f-865bf6e35190
                 client_id: required and missing; write the GUID that the Entra admin center shows for it
                 client_secret: no credential is configured; set one of client_secret, client_secret_file, certificate_file and federated_token_file, or auth managed_identity
                 content_types = "Audit.Teams": not a value of this option; allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
                 api_url = "http://manage.office.com": http:// would send the token in the clear; write https://HOST (http:// only to 127.0.0.1, [::1] or localhost)
-                interval_sec = "0": not a value of this option; allowed: time from 1s to 1h
-                lookback = "8d": not a value of this option; allowed: time from 0s to 7d
+                interval_sec = "0": too small; allowed: time from 1s to 1h
+                lookback = "8d": too large; allowed: time from 0s to 7d
                 clientid: no such option; did you mean client_id?
             "#]],
         );

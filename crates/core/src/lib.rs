@@ -43,12 +43,14 @@ pub use contract::batch::{Batch, BatchId, ContentRef, Record};
 pub use contract::delay::{DELAY_STEPS, DelayCounts, Delays};
 pub use contract::error_codes::{KNOWN_ERRORS, KnownError, known_error};
 pub use contract::event::{Event, FeedEvent};
+pub use contract::event_subject::EventSubject;
 pub use contract::feed::{ContentType, Feed, SourceName};
 pub use contract::histogram::{HISTOGRAMS, Histogram, samples};
 pub use contract::history::{FeedHistory, HISTORY, HourRow, HourStanding, is_past};
 pub use contract::io::{
     Input, Io, Machine, MissingOutput, Output, OutputShort, Session, Step, Taken, Waits, run,
 };
+pub use contract::known_events::KNOWN_EVENTS;
 pub use contract::level::Level;
 pub use contract::loss::{Causes, LossKind};
 pub use contract::metrics::{

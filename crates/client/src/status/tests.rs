@@ -312,7 +312,7 @@ fn readiness_names_who_is_not_and_why() {
     one.observe(&refused);
     let answer = ready("?tenant=one");
     assert!(answer.contains("one: not signed in: ") && answer.contains("AADSTS7000215"));
-    one.observe(&Event::TokenAcquired { lifetime: LONG });
+    one.observe(&Event::TokenAcquired { lifetime: LONG, first: true });
     one.end(&metrics(1));
     assert_eq!(ready(""), "200 ready: 2 of 2\n");
     let mut denied = metrics(0);

@@ -131,6 +131,11 @@ impl TokenMachine {
         self.generation == 0
     }
 
+    /// Whether the one that was had is the first.
+    pub(crate) const fn is_first(&self) -> bool {
+        self.generation == 1
+    }
+
     /// Names the token that is sent now.
     pub(crate) const fn generation(&self) -> Generation {
         Generation(self.generation)

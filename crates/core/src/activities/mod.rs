@@ -33,6 +33,7 @@ use crate::activities::lane::ActivityLane;
 use crate::activities::reader::PageReader;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::BatchId;
+use crate::contract::event::Event;
 use crate::contract::feed::Feed;
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::replay::Replay;
@@ -74,6 +75,9 @@ impl ActivitiesSource {
         now: Now,
     ) -> Result<Self, StateError> {
         let lane = ActivityLane::load(config, desk, stored, now)?;
+        if let Some(begin) = lane.ignores(config.lookback, now.wall) {
+            desk.tell(Event::LookbackIgnored { option: "activities_lookback", begin });
+        }
         Ok(Self {
             id,
             access: access(config, sign_in, now),

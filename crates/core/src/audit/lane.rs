@@ -111,6 +111,11 @@ impl Lane {
         &mut self.subscription
     }
 
+    /// Where the stored state begins, if `lookback` reaches further back.
+    pub(super) fn ignores(&self, lookback: Duration, now: Utc) -> Option<Utc> {
+        self.coverage.ignores(lookback, now)
+    }
+
     /// Up to when everything is delivered, if something is.
     pub(super) fn covered_until(&self) -> Option<Utc> {
         self.coverage.covered().last_end()

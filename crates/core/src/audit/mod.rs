@@ -45,6 +45,7 @@ use crate::audit::expand::Expander;
 use crate::audit::lane::Lane;
 use crate::base::time::{Now, Utc};
 use crate::contract::batch::{BatchId, ContentRef};
+use crate::contract::event::Event;
 use crate::contract::metrics::LaneMetrics;
 use crate::contract::replay::Replay;
 use crate::contract::request::{Headers, RequestId};
@@ -94,6 +95,10 @@ impl AuditSource {
         let lanes = feeds
             .map(|feed| Lane::load(*feed, config, desk, stored, now))
             .collect::<Result<Vec<_>, _>>()?;
+        let ignores = lanes.iter().filter_map(|lane| lane.ignores(config.lookback, now.wall));
+        if let Some(begin) = ignores.max() {
+            desk.tell(Event::LookbackIgnored { option: "lookback", begin });
+        }
         let hints = (config.requests_per_minute / hint::BUDGET_PART).max(1);
         Ok(Self {
             id,

@@ -251,6 +251,7 @@ impl AuditSource {
             lane.lose_blob(key, &ending.reason, desk, now);
             return self.tell_unread(desk, now);
         }
+        let content_id = lane.blobs().id(key);
         lane.retry_blob(key, &ending.reason, now.monotonic + wait, desk, server_now);
         let failing = lane.blobs().failing();
         let alike = failing.fail(key, ending.kind(), ending.passes(), now.monotonic);
@@ -260,6 +261,7 @@ impl AuditSource {
         desk.tell(Event::RequestRetried {
             operation: Operation::GetBlob,
             feed: Some(feed),
+            content_id,
             reason: ending.reason.clone(),
             retry_in: wait,
         });

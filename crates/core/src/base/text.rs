@@ -63,10 +63,7 @@ fn is_of_token(c: char) -> bool {
 }
 
 /// The one of `known` that is closest to `name`, if it is close enough to be a typing error.
-pub(crate) fn closest(
-    name: &str,
-    known: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const TYPING_ERRORS_MAX: usize = 3;
     known
         .map(|known| (edit_distance(name, known), known))

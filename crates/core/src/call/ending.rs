@@ -318,6 +318,7 @@ impl Caller {
         self.outputs.push_back(Output::Event(Event::RequestRetried {
             operation: flight.sent.operation,
             feed,
+            content_id: None,
             reason: ending.message.clone(),
             retry_in: wait,
         }));
@@ -403,7 +404,8 @@ impl Caller {
                 if let Some(task) = &mut self.task {
                     task.failures = 0;
                 }
-                self.outputs.push_back(Output::Event(Event::TokenAcquired { lifetime }));
+                let first = false;
+                self.outputs.push_back(Output::Event(Event::TokenAcquired { lifetime, first }));
                 return;
             }
             Err(failure) => tokens.soften(failure),

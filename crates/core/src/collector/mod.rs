@@ -100,9 +100,13 @@ impl Collector {
             },
             stored,
         )?;
+        desk.tell(Event::CollectorStarted { feeds: config.feeds(), resumed: !new });
         let mut sources = sources(&config, &mut desk, stored, now)?;
         let sign_in = config.sign_in().clone();
-        desk.tell(Event::CollectorStarted { feeds: config.feeds(), resumed: !new });
+        for doubt in config.treatment().filter.iter().flat_map(|filter| filter.doubts()) {
+            let (option, problem) = (doubt.option, doubt.to_string());
+            desk.tell(Event::FilterDoubtful { option, problem });
+        }
         if let Some(since) = desk.losses().oldest() {
             let losses = desk.losses().unacknowledged();
             desk.tell(Event::LossesUnacknowledged { losses, since });

@@ -93,7 +93,10 @@ impl SigningIn {
             }
         };
         let failure = match outcome {
-            Ok(lifetime) => return desk.tell(Event::TokenAcquired { lifetime }),
+            Ok(lifetime) => {
+                let first = tokens.is_first();
+                return desk.tell(Event::TokenAcquired { lifetime, first });
+            }
             Err(failure) => tokens.soften(failure),
         };
         desk.counts().sign_in_failures += 1;

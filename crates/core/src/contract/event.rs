@@ -23,6 +23,8 @@ pub enum Event {
     TokenAcquired {
         /// For how long it is valid.
         lifetime: Duration,
+        /// Whether it is the first one.
+        first: bool,
     },
     /// Entra ID refused the credentials. Nothing can be collected until somebody acts.
     TokenRefusedError {
@@ -116,6 +118,8 @@ pub enum Event {
         operation: Operation,
         /// The feed, if it belongs to one.
         feed: Option<Feed>,
+        /// The blob, if it is for one.
+        content_id: Option<Box<str>>,
         /// What went wrong.
         reason: String,
         /// When it is repeated.
@@ -162,6 +166,20 @@ pub enum Event {
     ClockCorrected {
         /// Seconds by which the local clock is ahead (negative: behind).
         seconds: i64,
+    },
+    /// A filter names what is not known to exist, and may match nothing.
+    FilterDoubtful {
+        /// The option.
+        option: &'static str,
+        /// What it says, and what may be meant.
+        problem: String,
+    },
+    /// The look-back reaches further than the stored state, which began later. It has no effect.
+    LookbackIgnored {
+        /// The option.
+        option: &'static str,
+        /// Where the stored state begins.
+        begin: Utc,
     },
     /// Losses that were told earlier, and that nobody has acknowledged.
     LossesUnacknowledged {

@@ -27,6 +27,8 @@ impl Event {
             Self::RequestPostponed { .. } => "RequestPostponed",
             Self::RetriesMounting { .. } => "RetriesMounting",
             Self::ClockCorrected { .. } => "ClockCorrected",
+            Self::FilterDoubtful { .. } => "FilterDoubtful",
+            Self::LookbackIgnored { .. } => "LookbackIgnored",
             Self::LossesUnacknowledged { .. } => "LossesUnacknowledged",
             Self::LossesAcknowledged { .. } => "LossesAcknowledged",
             Self::OutputShortError { .. } => "OutputShortError",
@@ -55,13 +57,16 @@ impl Event {
             | Self::RequestPostponed { .. }
             | Self::RetriesMounting { .. }
             | Self::ClockCorrected { .. }
+            | Self::FilterDoubtful { .. }
+            | Self::LookbackIgnored { .. }
             | Self::LossesUnacknowledged { .. }
             | Self::BatchesReturned { .. } => Level::Warn,
             Self::CollectorStarted { .. }
+            | Self::TokenAcquired { first: true, .. }
             | Self::SigningIn { .. }
             | Self::CredentialChanged { .. }
             | Self::LossesAcknowledged { .. } => Level::Info,
-            Self::TokenAcquired { .. } | Self::RequestRetried { .. } => Level::Debug,
+            Self::TokenAcquired { first: false, .. } | Self::RequestRetried { .. } => Level::Debug,
         }
     }
 }

@@ -9,9 +9,25 @@ mod sign_in;
 mod subscription;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
+
+/// A number with its noun.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A time that somebody waits, as people say it: `32 s`, `15 min`, `3 h`.
+fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs().max(1);
+    match seconds {
+        ..100 => format!("{seconds} s"),
+        100..6_000 => format!("{} min", (seconds + 30) / 60),
+        _ => format!("{} h", (seconds + 1_800) / 3_600),
+    }
+}
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,7 +37,7 @@ impl fmt::Display for Event {
                 event.say(*feed, f)
             }
             Self::CollectorStarted { feeds, resumed } => collector::started(f, feeds, *resumed),
-            Self::TokenAcquired { lifetime } => sign_in::token_acquired(f, *lifetime),
+            Self::TokenAcquired { lifetime, .. } => sign_in::token_acquired(f, *lifetime),
             Self::TokenRefusedError { code, message, remedy } => {
                 sign_in::token_refused(f, code, message, remedy)
             }
@@ -46,12 +62,10 @@ impl fmt::Display for Event {
             Self::Throttled { operation, requests_per_minute, pause, until } => {
                 request::throttled(f, *operation, *requests_per_minute, *pause, *until)
             }
-            Self::RequestRetried { operation, feed, reason, retry_in } => {
+            Self::RequestRetried { operation, feed, reason, retry_in, .. } => {
                 request::retried(f, *operation, *feed, reason, *retry_in)
             }
-            Self::SignInUnreachable { reason, retry_in } => {
-                sign_in::unreachable(f, reason, *retry_in)
-            }
+            Self::SignInUnreachable { reason, retry_in } => sign_in::silent(f, reason, *retry_in),
             Self::ApiUnreachable { operation, reason } => {
                 request::api_unreachable(f, *operation, reason)
             }
@@ -62,6 +76,8 @@ impl fmt::Display for Event {
                 request::mounting(f, *operation, *feed, *failures, reason)
             }
             Self::ClockCorrected { seconds } => collector::clock(f, *seconds),
+            Self::FilterDoubtful { option, problem } => write!(f, "{option}: {problem}"),
+            Self::LookbackIgnored { option, begin } => collector::lookback(f, option, *begin),
             Self::LossesUnacknowledged { losses, since } => collector::losses(f, *losses, *since),
             Self::LossesAcknowledged { losses, left } => collector::acknowledged(f, *losses, *left),
             Self::OutputShortError { output, missing_bytes } => {

@@ -156,13 +156,22 @@ impl<'a> Reader<'a> {
 
     /// A value that its kind does not take.
     pub(crate) fn refuse(&mut self, name: &str, value: &str) {
-        let kind = self.find(name).map(|spec| spec.kind.describe()).unwrap_or_default();
-        self.errors.push(ConfigError::new(
-            name,
-            Some(value),
-            "not a value of this option",
-            &format!("allowed: {kind}"),
-        ));
+        self.refuse_as(name, value, "not a value of this option");
+    }
+
+    fn refuse_as(&mut self, name: &str, value: &str, problem: &str) {
+        let kind = self.find(name).map(|spec| spec.kind);
+        let allowed = format!("allowed: {}", kind.map(Kind::describe).unwrap_or_default());
+        let meant = match kind {
+            Some(Kind::Choice(words) | Kind::List(words)) => meant(value, words),
+            Some(Kind::Boolean) => meant(value, &BOOLEANS),
+            _ => None,
+        };
+        let remedy = match meant {
+            Some(word) => format!("did you mean {word}? {allowed}"),
+            None => allowed,
+        };
+        self.errors.push(ConfigError::new(name, Some(value), problem, &remedy));
     }
 
     /// An option of [`Kind::Choice`], in lower case.
@@ -180,10 +189,10 @@ impl<'a> Reader<'a> {
     /// An option of [`Kind::Boolean`].
     pub fn boolean(&mut self, name: &str) -> bool {
         let text = self.text_or_default(name);
-        match &*text.to_ascii_lowercase() {
-            "on" | "true" | "yes" => true,
-            "off" | "false" | "no" => false,
-            _ => {
+        let word = text.to_ascii_lowercase();
+        match BOOLEANS.iter().position(|known| *known == word) {
+            Some(at) => at % 2 == 0,
+            None => {
                 self.refuse(name, &text);
                 false
             }
@@ -221,7 +230,11 @@ impl<'a> Reader<'a> {
         };
         match parse_with_unit(&text, units) {
             Some(value) if (min..=max).contains(&value) => value,
-            _ => {
+            Some(value) => {
+                self.refuse_as(name, &text, if value < min { "too small" } else { "too large" });
+                min
+            }
+            None => {
                 self.refuse(name, &text);
                 min
             }
@@ -240,13 +253,17 @@ impl<'a> Reader<'a> {
             }
             return None;
         };
-        if !is_guid(&text) {
-            self.errors.push(ConfigError::new(
-                name,
-                Some(&text),
-                "not a GUID",
-                "write it like 00000000-0000-0000-0000-000000000000",
-            ));
+        let refused = match (is_guid(&text), text.bytes().all(|byte| b"0-".contains(&byte))) {
+            (false, _) => {
+                Some(("not a GUID", "write it like 41463f53-8812-40f4-890f-865bf6e35190"))
+            }
+            (true, true) => {
+                Some(("a placeholder", "write the one that the Entra admin center shows"))
+            }
+            (true, false) => None,
+        };
+        if let Some((problem, remedy)) = refused {
+            self.errors.push(ConfigError::new(name, Some(&text), problem, remedy));
         }
         Some(text.to_ascii_lowercase())
     }
@@ -280,6 +297,24 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// What a switch may say: on, then off, and so forth.
+const BOOLEANS: [&str; 6] = ["on", "off", "true", "false", "yes", "no"];
+
+/// The word that somebody means who writes `value`.
+fn meant(value: &str, words: &[&'static str]) -> Option<&'static str> {
+    let value = value.to_ascii_lowercase();
+    let lower: Vec<_> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+    let near =
+        closest(&value, lower.iter().map(String::as_str)).map(str::to_owned).or_else(|| {
+            let parts = |word: &&String| {
+                2 < value.len() && word.split(['.', '_', '-']).any(|part| part == value)
+            };
+            let mut longer = lower.iter().filter(parts);
+            longer.next().filter(|_| longer.next().is_none()).cloned()
+        })?;
+    lower.iter().position(|word| *word == near).map(|at| words[at])
 }
 
 /// A list that is set and holds nothing.

@@ -507,6 +507,14 @@ pub const OPTIONS: &[OptionSpec] = &[
          client's address and port. The record itself stays as it is.",
     ),
     option(
+        "invalid_unicode",
+        Kind::Choice(&["keep", "replace"]),
+        Some("keep"),
+        Scope::Core,
+        "What becomes of an escape in a record that is half of a surrogate pair, such as \\ud83d: keep \
+         it as Microsoft wrote it, or replace it with \\ufffd for parsers that refuse it (jq 1.6).",
+    ),
+    option(
         "metadata",
         Kind::Choice(&["event", "record", "off"]),
         None,

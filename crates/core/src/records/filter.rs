@@ -6,6 +6,7 @@
 //! It judges when records are handed over, not when they are scanned: that would save nothing,
 //! since the fields are lifted in any case, and would make the state depend on an option.
 
+use std::fmt;
 use std::str::Chars;
 
 use crate::base::text::closest;
@@ -29,12 +30,53 @@ const TEXT_OPTIONS: [(Field, [&str; 2]); 3] = [
 
 const RECORD_TYPE_OPTIONS: [&str; 2] = ["include_record_types", "exclude_record_types"];
 
+/// Values of `Workload` that Microsoft documents, or that were seen. There may be others, so that a
+/// pattern for none of these is no mistake.
+const WORKLOADS: [&str; 26] = [
+    "AzureActiveDirectory",
+    "ConnectedAIApp",
+    "Copilot",
+    "CRM",
+    "Endpoint",
+    "Exchange",
+    "MCAS",
+    "MicrosoftDefender",
+    "MicrosoftFlow",
+    "MicrosoftForms",
+    "MicrosoftStream",
+    "MicrosoftTeams",
+    "MicrosoftTeamsShifts",
+    "MicrosoftTodo",
+    "OneDrive",
+    "Planner",
+    "PowerApps",
+    "PowerBI",
+    "PowerPlatform",
+    "PublicEndpoint",
+    "Quarantine",
+    "SecurityComplianceCenter",
+    "SharePoint",
+    "Skype",
+    "ThreatIntelligence",
+    "Yammer",
+];
+
 /// What is handed over.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     texts: Vec<(Field, Lists<Patterns>)>,
     /// In order.
     record_types: Option<Lists<Vec<i64>>>,
+    doubts: Vec<Doubt>,
+}
+
+/// A pattern that matches nothing that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    pub option: &'static str,
+    pub pattern: Box<str>,
+    /// What may be meant.
+    pub meant: Option<&'static str>,
 }
 
 /// What to keep and what to leave out, of one field. `None`: not asked for.
@@ -52,6 +94,16 @@ struct Patterns {
     globs: Vec<Box<str>>,
 }
 
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} matches no workload that is known, and may match nothing; ", self.pattern)?;
+        match self.meant {
+            Some(meant) => write!(f, "did you mean {meant}?"),
+            None => f.write_str("remedy: look at the Workload of your records"),
+        }
+    }
+}
+
 impl Filter {
     /// Reads the options; `None` if none of them is set. Mistakes stay in `reader`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
@@ -63,7 +115,13 @@ impl Filter {
         let lists = RECORD_TYPE_OPTIONS.map(|option| record_types(reader, option));
         let record_types = Lists::new(lists);
         let is_set = !texts.is_empty() || record_types.is_some();
-        is_set.then_some(Self { texts, record_types })
+        let doubts = TEXT_OPTIONS[0].1.into_iter().flat_map(|option| doubts(reader, option));
+        is_set.then(|| Self { texts, record_types, doubts: doubts.collect() })
+    }
+
+    /// The patterns that match nothing that is known.
+    pub(crate) fn doubts(&self) -> &[Doubt] {
+        &self.doubts
     }
 
     /// Whether `record` is handed over. `scratch` is room to work in.
@@ -174,6 +232,24 @@ fn patterns(reader: &mut Reader<'_>, option: &str) -> Option<Patterns> {
     Some(patterns)
 }
 
+/// The patterns of a list of workloads that match none of those that are known.
+fn doubts(reader: &Reader<'_>, option: &'static str) -> Vec<Doubt> {
+    let text = reader.optional(option).unwrap_or_default();
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let known: Vec<_> = WORKLOADS.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let unknown = entries.filter(|entry| {
+        let folded = entry.to_lowercase();
+        !known.iter().any(|name| matches(&folded, name))
+    });
+    let doubt = |entry: &str| Doubt {
+        option,
+        pattern: entry.into(),
+        meant: closest(&entry.to_lowercase(), known.iter().map(String::as_str))
+            .and_then(|near| WORKLOADS.into_iter().find(|name| name.eq_ignore_ascii_case(near))),
+    };
+    unknown.map(doubt).collect()
+}
+
 /// What is wrong with a pattern, and what to write instead.
 fn mistake(pattern: &str) -> Option<(&'static str, &'static str)> {
     if PATTERN_CHARS_MAX < pattern.chars().count() {
@@ -210,6 +286,22 @@ fn record_types(reader: &mut Reader<'_>, option: &str) -> Option<Vec<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_that_match_no_known_workload_are_doubted() {
+        let raw = [
+            ("include_workloads", "exchange, Exchagne, One*, Xyz*"),
+            ("exclude_workloads", "Yamer"),
+        ];
+        let raw = raw.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let mut reader = Reader::new(&raw);
+        let filter = Filter::read(&mut reader).unwrap();
+        let doubts = filter.doubts().iter();
+        let told: Vec<_> = doubts.map(|doubt| (&*doubt.pattern, doubt.meant)).collect();
+        let expected = [("Exchagne", Some("Exchange")), ("Xyz*", None), ("Yamer", Some("Yammer"))];
+        assert_eq!(told, expected);
+        assert!(reader.finish().is_ok(), "there may be others");
+    }
     use crate::json::{Item, Splitter};
     use crate::options::RawOptions;
     use bytes::Bytes;

@@ -7,3 +7,4 @@ pub(crate) mod line;
 pub(crate) mod record_types;
 pub(crate) mod redact;
 pub(crate) mod treatment;
+mod unicode;

@@ -1,5 +1,5 @@
 //! What the options ask to be done to records before they leave: some are left out, values in
-//! others are replaced. In this order, so that a filter sees what Microsoft has written.
+//! others are replaced, and what is no Unicode text. In this order, so that a filter sees what Microsoft has written.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use crate::json::SplitError;
 use crate::options::Reader;
 use crate::records::filter::Filter;
 use crate::records::redact::{Redaction, Redactor};
+use crate::records::unicode::replace_halves;
 
 /// What is to be done.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct TreatmentConfig {
     pub filter: Option<Arc<Filter>>,
     /// What is replaced in records; `None`: nothing.
     pub redaction: Option<Arc<Redaction>>,
+    /// Whether halves of surrogate pairs are replaced.
+    pub replaces_halves: bool,
 }
 
 impl TreatmentConfig {
@@ -23,7 +26,8 @@ impl TreatmentConfig {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
         let filter = Filter::read(reader).map(Arc::new);
         let redaction = Redaction::read(reader).map(Arc::new);
-        Self { filter, redaction }
+        let replaces_halves = reader.word("invalid_unicode") == "replace";
+        Self { filter, redaction, replaces_halves }
     }
 
     /// Whether what Microsoft has written may be shown in messages.
@@ -59,6 +63,7 @@ pub(crate) struct TreatmentCounts {
 pub(crate) struct Treatment {
     filter: Option<Arc<Filter>>,
     redactor: Option<Redactor>,
+    replaces_halves: bool,
     /// Room for the filter to work in.
     scratch: String,
 }
@@ -66,7 +71,8 @@ pub(crate) struct Treatment {
 impl Treatment {
     pub(crate) fn new(config: &TreatmentConfig) -> Self {
         let redactor = config.redaction.as_deref().cloned().map(Redactor::new);
-        Self { filter: config.filter.clone(), redactor, scratch: String::new() }
+        let (filter, replaces_halves) = (config.filter.clone(), config.replaces_halves);
+        Self { filter, redactor, replaces_halves, scratch: String::new() }
     }
 
     /// Filters and redacts. `filterable`: the filters speak of such records.
@@ -79,6 +85,9 @@ impl Treatment {
         treated.filtered = (before - records.len()) as u64;
         if let Some(redactor) = &mut self.redactor {
             (treated.redacted, treated.withheld) = redactor.redact_all(records);
+        }
+        if self.replaces_halves {
+            replace_halves(records);
         }
         treated.malformed = records.iter().filter(|record| !record.is_json).count() as u64;
         treated

@@ -104,6 +104,9 @@ pub(crate) struct Coverage {
     corrected: bool,
 }
 
+/// A look-back that reaches further than what is stored by less than this is not worth a word.
+const IGNORED_MARGIN: Duration = Duration::from_secs(3_600);
+
 impl Coverage {
     /// One that continues from `stored`, or begins `lookback` before `now`; and what is stored
     /// beside it.
@@ -135,6 +138,13 @@ impl Coverage {
             corrected: false,
         };
         Ok((coverage, record))
+    }
+
+    /// Where the stored state begins, if `lookback` reaches further back: that has no effect.
+    pub(crate) fn ignores(&self, lookback: Duration, now: Utc) -> Option<Utc> {
+        // Clocks differ a little.
+        let wanted = self.retention.begin(lookback, now) + IGNORED_MARGIN;
+        (!self.is_new && wanted < self.begin).then_some(self.begin)
     }
 
     /// Where the look-back began, or what has been settled since.

@@ -36,7 +36,7 @@ impl Desk {
         self.tell(if mounting {
             Event::RetriesMounting { operation, feed, failures, reason }
         } else {
-            Event::RequestRetried { operation, feed, reason, retry_in }
+            Event::RequestRetried { operation, feed, content_id: None, reason, retry_in }
         });
     }
 

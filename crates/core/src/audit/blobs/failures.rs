@@ -83,6 +83,11 @@ impl Blobs {
         std::mem::take(&mut blob.waiters)
     }
 
+    /// What a blob is called, if it is known.
+    pub(in crate::audit) fn id(&self, key: Key) -> Option<Box<str>> {
+        self.blobs.get(&key).map(|blob| blob.content.id.as_ref().into())
+    }
+
     /// Whether blob after blob fails.
     pub(in crate::audit) const fn failing(&mut self) -> &mut Failing {
         &mut self.failing

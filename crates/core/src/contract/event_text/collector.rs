@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::base::time::Utc;
+use crate::contract::event_text::counted;
 use crate::contract::feed::Feed;
 
 pub(super) fn started(f: &mut fmt::Formatter<'_>, feeds: &[Feed], resumed: bool) -> fmt::Result {
@@ -15,6 +16,14 @@ pub(super) fn clock(f: &mut fmt::Formatter<'_>, seconds: i64) -> fmt::Result {
     write!(f, "the local clock differs from Microsoft's by {seconds} s; using Microsoft's")
 }
 
+pub(super) fn lookback(f: &mut fmt::Formatter<'_>, option: &str, begin: Utc) -> fmt::Result {
+    write!(
+        f,
+        "{option} has no effect before {begin}, where the stored state begins; remedy: to have what \
+         is before it, collect it once with another db, while Microsoft keeps it"
+    )
+}
+
 pub(super) fn losses(f: &mut fmt::Formatter<'_>, losses: u64, since: Utc) -> fmt::Result {
     let are = if losses == 1 { "loss of this state is" } else { "losses of this state are" };
     write!(
@@ -25,7 +34,7 @@ pub(super) fn losses(f: &mut fmt::Formatter<'_>, losses: u64, since: Utc) -> fmt
 }
 
 pub(super) fn acknowledged(f: &mut fmt::Formatter<'_>, losses: u64, left: u64) -> fmt::Result {
-    write!(f, "{losses} losses acknowledged, {left} left")
+    write!(f, "{} acknowledged, {left} left", counted(losses, "loss", "losses"))
 }
 
 pub(super) fn output_short(
@@ -35,9 +44,10 @@ pub(super) fn output_short(
 ) -> fmt::Result {
     write!(
         f,
-        "{output} is {missing_bytes} bytes shorter than what counts as delivered: it was \
+        "{output} is {} shorter than what counts as delivered: it was \
          truncated or replaced; remedy: put back what is missing, or collect it again \
-         with a new db while Microsoft keeps it (7 days)"
+         with a new db while Microsoft keeps it (7 days)",
+        counted(missing_bytes, "byte", "bytes")
     )
 }
 
@@ -47,7 +57,11 @@ pub(super) fn records_rejected(
     count: u64,
     said: &str,
 ) -> fmt::Result {
-    write!(f, "{output}: {count} records were refused for good, and are dropped")?;
+    let (records, are) = match count {
+        1 => ("record was", "is"),
+        _ => ("records were", "are"),
+    };
+    write!(f, "{output}: {count} {records} refused for good, and {are} dropped")?;
     if !said.is_empty() {
         write!(f, ": {said:?}")?;
     }
@@ -58,5 +72,5 @@ pub(super) fn records_rejected(
 }
 
 pub(super) fn batches_returned(f: &mut fmt::Formatter<'_>, batches: u64) -> fmt::Result {
-    write!(f, "the host lost {batches} batches; collecting them again")
+    write!(f, "the host lost {}; collecting again", counted(batches, "batch", "batches"))
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::time::Utc;
+use crate::contract::event_text::counted;
 
 pub(super) fn window(
     f: &mut fmt::Formatter<'_>,
@@ -12,14 +13,15 @@ pub(super) fn window(
     blobs: u64,
     new: u64,
 ) -> fmt::Result {
-    write!(f, "listed {start} to {end}: {blobs} blobs, {new} new")
+    write!(f, "listed {start} to {end}: {}, {new} new", counted(blobs, "blob", "blobs"))
 }
 
 pub(super) fn backlog_delivered(f: &mut fmt::Formatter<'_>, quarantined: u64) -> fmt::Result {
     if quarantined == 0 {
         write!(f, "caught up")
     } else {
-        write!(f, "caught up, except for {quarantined} blobs that cannot be read yet")
+        let blobs = counted(quarantined, "blob", "blobs");
+        write!(f, "caught up, except for {blobs} that cannot be read yet")
     }
 }
 
@@ -46,7 +48,7 @@ pub(super) fn replay_refused(f: &mut fmt::Formatter<'_>, start: Utc, end: Utc) -
 }
 
 pub(super) fn entries_dropped(f: &mut fmt::Formatter<'_>, count: u64) -> fmt::Result {
-    write!(f, "{count} entries of a listing cannot be read")
+    write!(f, "{} of a listing cannot be read", counted(count, "entry", "entries"))
 }
 
 pub(super) fn address_derived(f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
@@ -74,7 +76,9 @@ pub(super) fn activities_listed(
     pages: u64,
     records: u64,
 ) -> fmt::Result {
-    write!(f, "searched {start} to {end}: {pages} pages, {records} activities")
+    let pages = counted(pages, "page", "pages");
+    let records = counted(records, "activity", "activities");
+    write!(f, "searched {start} to {end}: {pages}, {records}")
 }
 
 pub(super) fn filters_changed(f: &mut fmt::Formatter<'_>) -> fmt::Result {

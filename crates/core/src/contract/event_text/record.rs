@@ -2,19 +2,23 @@
 
 use std::fmt;
 
+use crate::contract::event_text::counted;
+
 pub(super) fn dropped(
     f: &mut fmt::Formatter<'_>,
     content_id: &str,
     count: u64,
     reason: &str,
 ) -> fmt::Result {
-    write!(f, "{count} records of blob {content_id} dropped: {reason}")
+    let records = counted(count, "record", "records");
+    write!(f, "{records} of blob {content_id} dropped: {reason}")
 }
 
 pub(super) fn revised(f: &mut fmt::Formatter<'_>, content_id: &str, count: u64) -> fmt::Result {
+    let (records, differ) = if count == 1 { ("record", "differs") } else { ("records", "differ") };
     write!(
         f,
-        "{count} records of blob {content_id} differ from those delivered before with the same \
+        "{count} {records} of blob {content_id} {differ} from those delivered before with the same \
          ids; delivered again"
     )
 }
@@ -22,7 +26,8 @@ pub(super) fn revised(f: &mut fmt::Formatter<'_>, content_id: &str, count: u64) 
 pub(super) fn withheld(f: &mut fmt::Formatter<'_>, content_id: &str, count: u64) -> fmt::Result {
     write!(
         f,
-        "{count} records of blob {content_id} withheld: they are not valid JSON, so redact \
-         cannot find what to replace; only their length and hash were delivered"
+        "{} of blob {content_id} withheld: not valid JSON, so that redact cannot find what to \
+         replace; only length and hash were delivered",
+        counted(count, "record", "records")
     )
 }

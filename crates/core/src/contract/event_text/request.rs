@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::time::Utc;
+use crate::contract::event_text::spoken;
 use crate::contract::feed::Feed;
 use crate::contract::request::{CANNOT_CONNECT, Operation, REACH_REMEDY};
 
@@ -47,7 +48,7 @@ pub(super) fn throttled(
     pause: Duration,
     until: Utc,
 ) -> fmt::Result {
-    write!(f, "throttled on {}: pausing {} s", operation.as_str(), pause.as_secs())?;
+    write!(f, "throttled on {}: pausing {}", operation.as_str(), spoken(pause))?;
     if Duration::from_secs(60) < pause {
         write!(f, ", until {until}")?;
     }

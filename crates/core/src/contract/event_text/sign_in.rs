@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::time::Utc;
+use crate::contract::event_text::spoken;
 use crate::contract::request::REACH_REMEDY;
 
 pub(super) fn token_acquired(f: &mut fmt::Formatter<'_>, lifetime: Duration) -> fmt::Result {
-    write!(f, "signed in; the token is valid for {} s", lifetime.as_secs())
+    write!(f, "signed in; the token is valid for {}", spoken(lifetime))
 }
 
 pub(super) fn token_refused(
@@ -70,14 +71,10 @@ pub(super) fn certificate_early(
     )
 }
 
-pub(super) fn unreachable(
-    f: &mut fmt::Formatter<'_>,
-    reason: &str,
-    retry_in: Duration,
-) -> fmt::Result {
+pub(super) fn silent(f: &mut fmt::Formatter<'_>, reason: &str, retry_in: Duration) -> fmt::Result {
     write!(
         f,
-        "no answer to the first sign-in, retrying in {} s; {REACH_REMEDY}: {reason}",
-        retry_in.as_secs().max(1)
+        "no answer to the first sign-in, retrying in {}; {REACH_REMEDY}: {reason}",
+        spoken(retry_in)
     )
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::time::Utc;
+use crate::contract::event_text::spoken;
 use crate::contract::feed::Feed;
 
 pub(super) fn started(f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +32,7 @@ pub(super) fn missing(
             Some(answer) => write!(f, ", and starting one failed: {answer}")?,
             None => f.write_str("; Microsoft allows one start per 15 min")?,
         }
-        write!(f, "; checking again in {} s", retry_in.as_secs().max(1))
+        write!(f, "; checking again in {}", spoken(retry_in))
     } else {
         write!(
             f,
@@ -72,8 +73,8 @@ pub(super) fn webhook_refused(
     write!(
         f,
         "Microsoft does not accept the webhook {address}: {code}; content \
-         is polled, trying again in {} min; remedy: {remedy}",
-        retry_in.as_secs().div_ceil(60)
+         is polled, trying again in {}; remedy: {remedy}",
+        spoken(retry_in)
     )
 }
 
