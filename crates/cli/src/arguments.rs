@@ -7,7 +7,7 @@ use m365_audit_core::config::nearest;
 use m365_audit_core::options::{HOST_OPTIONS, Kind, OPTIONS, OptionSpec, Scope};
 use m365_audit_sinks::SINK_OPTIONS;
 
-use crate::output_settings::OUTPUT_OPTIONS;
+use crate::output_settings::{OUTPUT_OPTIONS, SHOWN_OPTIONS};
 
 /// The options that the command line has: all but those of Fluent Bit.
 pub(crate) fn specs() -> impl Iterator<Item = &'static OptionSpec> {
@@ -67,15 +67,26 @@ pub(crate) fn output_args() -> impl Iterator<Item = Arg> {
     args_of(OUTPUT_OPTIONS.iter(), "Output file")
 }
 
+/// One flag per option of what people see.
+pub(crate) fn shown_args() -> impl Iterator<Item = Arg> {
+    args_of(SHOWN_OPTIONS.iter(), "Log and progress").map(|arg| {
+        let spec = SHOWN_OPTIONS.iter().find(|spec| spec.name == arg.get_id().as_str());
+        match spec.map(|spec| spec.kind) {
+            Some(Kind::Choice(words)) => arg.value_parser(PossibleValuesParser::new(words)),
+            _ => arg,
+        }
+    })
+}
+
 /// One flag per option of sinks.
 pub(crate) fn sink_args() -> impl Iterator<Item = Arg> {
     args_of(SINK_OPTIONS.iter(), "Sink")
 }
 
-/// The options that say where records go. Commands that bring none anywhere leave them alone: one
-/// file is for all.
+/// The options that say where records go, and what people see of it. Commands that bring none
+/// anywhere leave them alone: one file is for all.
 pub(crate) fn destination() -> impl Iterator<Item = &'static OptionSpec> {
-    SINK_OPTIONS.iter().chain(OUTPUT_OPTIONS)
+    SINK_OPTIONS.iter().chain(OUTPUT_OPTIONS).chain(SHOWN_OPTIONS)
 }
 
 /// Whether an option is about receiving notifications, which only `run` and the plugin do.
@@ -101,16 +112,8 @@ fn long(name: &str) -> String {
 }
 
 /// Arguments of the command line alone, of which some have a variable.
-const OWN_FLAGS: [(&str, bool); 8] = [
-    ("config", true),
-    ("once", false),
-    ("output", false),
-    ("stop_on_stdin_close", false),
-    ("log_level", true),
-    ("log_format", true),
-    ("progress", true),
-    ("component", true),
-];
+const OWN_FLAGS: [(&str, bool); 4] =
+    [("config", true), ("once", false), ("stop_on_stdin_close", false), ("component", true)];
 
 /// Variables that the plugin, the build and the tests read.
 const OTHER_VARIABLES: [&str; 6] = [
@@ -212,6 +215,7 @@ mod tests {
             "M365_AUDIT_INTERVAL",
             "M365_AUDIT_CLIENTID",
             "M365_AUDIT_OUTPUT",
+            "M365_AUDIT_ONCE",
             "M365_AUDIT_XYZZY",
             "M365_AUDIT_DB_SYNC",
             "M365_AUDIT_FORWARD_TAG",
@@ -227,7 +231,7 @@ mod tests {
                  M365_AUDIT_INTERVAL_SEC?",
                 "M365_AUDIT_CLIENTID: no such option, and ignored; did you mean \
                  M365_AUDIT_CLIENT_ID?",
-                "M365_AUDIT_OUTPUT: no such option, and ignored; it is a flag alone: --output",
+                "M365_AUDIT_ONCE: no such option, and ignored; it is a flag alone: --once",
                 "M365_AUDIT_XYZZY: no such option, and ignored; see `m365-audit options`",
             ]
         );

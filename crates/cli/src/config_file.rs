@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use m365_audit_client::toml_text;
+use m365_audit_client::{toml_problem, toml_text};
 use m365_audit_core::{ConfigError, RawOptions};
 use toml::{Table, Value};
 
@@ -41,20 +41,12 @@ impl ConfigFile {
                 file.take(&table, "");
                 file
             }
-            Err(error) => {
-                let line = error.span().map_or(1, |span| {
-                    1 + text.as_bytes()[..span.start.min(text.len())]
-                        .iter()
-                        .filter(|byte| **byte == b'\n')
-                        .count()
-                });
-                Self::broken(
-                    shown,
-                    &format!("not TOML, line {line}"),
-                    "write lines like: db = \"state.db\" (an option with a dot in its name is \
+            Err(error) => Self::broken(
+                shown,
+                &toml_problem(text, &error),
+                "write lines like: db = \"state.db\" (an option with a dot in its name is \
                      written in quotes: \"db.sync\" = \"full\")",
-                )
-            }
+            ),
         }
     }
 
@@ -136,14 +128,14 @@ mod tests {
         check(
             "tenant_id = \"t\"\nclient_secret = s3cret\n",
             expect![[r#"
-            error: config = "m365.toml": not TOML, line 2; write lines like: db = "state.db" (an option with a dot in its name is written in quotes: "db.sync" = "full")
-        "#]],
+                error: config = "m365.toml": not TOML, line 2, column 17: string values must be quoted, expected literal string; write lines like: db = "state.db" (an option with a dot in its name is written in quotes: "db.sync" = "full")
+            "#]],
         );
         check(
             "db = \"a\"\ndb.sync = \"full\"\n",
             expect![[r#"
-            error: config = "m365.toml": not TOML, line 2; write lines like: db = "state.db" (an option with a dot in its name is written in quotes: "db.sync" = "full")
-        "#]],
+                error: config = "m365.toml": not TOML, line 2, column 1: cannot extend value of type string with a dotted key; write lines like: db = "state.db" (an option with a dot in its name is written in quotes: "db.sync" = "full")
+            "#]],
         );
         check(
             "lookback = 1.5\ncontent_types = [1]\ninterval_sec = 2020-01-01\n\

@@ -5,6 +5,7 @@
 mod activities;
 mod arguments;
 mod calls;
+mod check;
 mod config_file;
 mod consent;
 mod content;
@@ -12,6 +13,8 @@ mod dlp_types;
 mod doctor;
 mod errors;
 mod exit;
+mod findings;
+mod fluent_bit;
 mod host;
 mod log;
 mod manual;
@@ -26,6 +29,7 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+mod sections;
 mod service;
 mod sources;
 mod state;
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Some(("notifications", matches)) => notifications::main(matches),
         Some(("dlp-types", matches)) => dlp_types::main(matches),
         Some(("consent", matches)) => consent::main(matches),
+        Some(("check", matches)) => check::main(matches),
         Some(("doctor", matches)) => doctor::main(matches),
         Some(("report", matches)) => report::main(matches),
         Some(("verify", matches)) => verify::main(matches),
@@ -107,6 +112,7 @@ fn command() -> Command {
             dlp_types::command(),
             activities::command(),
             consent::command(),
+            check::command(),
             doctor::command(),
             report::command(),
             verify::command(),

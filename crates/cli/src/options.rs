@@ -12,14 +12,14 @@ use m365_audit_sinks::SINK_OPTIONS;
 use crate::arguments::{destination, flag, specs, variable};
 use crate::exit::COMPLETE;
 use crate::monitoring;
-use crate::output_settings::OUTPUT_OPTIONS;
+use crate::output_settings::{OUTPUT_OPTIONS, SHOWN_OPTIONS};
 use crate::schema;
 
 /// Columns of a comment in a sample.
 const COMMENT_COLUMNS: usize = 96;
 
 /// What can be printed.
-const FORMATS: [&str; 11] = [
+const FORMATS: [&str; 12] = [
     "markdown",
     "toml",
     "fluent-bit",
@@ -27,6 +27,7 @@ const FORMATS: [&str; 11] = [
     "tenants-json-schema",
     "sink",
     "output",
+    "log",
     "host",
     "metrics",
     "prometheus-rules",
@@ -43,8 +44,8 @@ pub(crate) fn command() -> Command {
             .help(
                 "A table; a file for `run --config`; a pipeline for Fluent Bit; the JSON Schema of \
                  a file for `--config`, and of a tenants file; a table of what sinks have, of what \
-                 output files have; a table of what `host` has beside; a table of what is counted; \
-                 rules for Prometheus; a dashboard for Grafana",
+                 output files have, of what the log has; a table of what `host` has beside; a \
+                 table of what is counted; rules for Prometheus; a dashboard for Grafana",
             ),
     )
 }
@@ -58,6 +59,7 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
         Some("tenants-json-schema") => format!("{:#}\n", schema::tenants()),
         Some("sink") => markdown(SINK_OPTIONS),
         Some("output") => markdown(OUTPUT_OPTIONS),
+        Some("log") => markdown(SHOWN_OPTIONS),
         Some("host") => markdown(HOST_OPTIONS),
         Some("metrics") => metrics(),
         Some("prometheus-rules") => monitoring::prometheus_rules(),
@@ -194,6 +196,7 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "otlp.headers") => "Authorization=Bearer TOKEN",
         (None, "otlp.headers_file") => "/etc/m365-audit/headers",
         (None, "forward.ca_file" | "otlp.ca_file") => "/etc/ssl/certs/gateway.pem",
+        (None, "output") => "/var/log/m365-audit/audit.ndjson",
         (None, "output_rotate_bytes") => "100M",
         (None, "output_rotate_after") => "1d",
         (None, "output_line_bytes_max") => "1M",
@@ -304,6 +307,9 @@ mod tests {
         OutputSettings::parse(&ours).unwrap();
         SinkOptions::parse(&ours).unwrap();
         raw.insert("db".into(), "state.db".into());
+        for blank in ["tenant_id", "client_id", "publisher_id"] {
+            raw.insert(blank.into(), "41463f53-8812-40f4-890f-865bf6e35190".into());
+        }
         raw.insert("client_secret".into(), "s3cret".into());
         // Without these what is said about activities and redaction has no effect, which is told.
         raw.insert("source".into(), "management_activity, cloud_app_activities".into());

@@ -10,8 +10,42 @@ use m365_audit_core::{ConfigError, RawOptions};
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// The options of what people see of a run.
+pub(crate) const SHOWN_OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "log_level",
+        kind: Kind::Choice(&["error", "warn", "info", "debug"]),
+        default: Some("info"),
+        scope: Scope::Native,
+        help: "The least important lines to show on stderr.",
+    },
+    OptionSpec {
+        name: "log_format",
+        kind: Kind::Choice(&["text", "json"]),
+        default: Some("text"),
+        scope: Scope::Native,
+        help: "How lines on stderr look.",
+    },
+    OptionSpec {
+        name: "progress",
+        kind: Kind::Choice(&["auto", "never", "always"]),
+        default: Some("auto"),
+        scope: Scope::Native,
+        help: "Rows if stderr is a terminal, else a line once a minute while something moves; \
+               always shows the line whatever log_level says.",
+    },
+];
+
 /// The options of output files.
 pub(crate) const OUTPUT_OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "output",
+        kind: Kind::Path,
+        default: None,
+        scope: Scope::Native,
+        help: "Append to this file; - and nothing are stdout. Progress is recorded only when the \
+               records are on the disk.",
+    },
     OptionSpec {
         name: "output_rotate_bytes",
         kind: Kind::Size { min: 100_000, max: 1_000_000_000_000 },

@@ -137,6 +137,57 @@ pub(crate) fn plan<T>(
     opened.map(|opened| (plan, opened)).ok_or_else(String::new)
 }
 
+/// What is to be said of a configuration with which nothing is started.
+#[derive(Debug, Default)]
+pub(crate) struct Judgement {
+    /// How many options are set.
+    pub(crate) options: usize,
+    /// Mistakes, and where each can be mended.
+    pub(crate) mistakes: Vec<(ConfigError, String)>,
+    /// What the tenants file says, if there is one.
+    pub(crate) tenants: Option<Tenants>,
+    /// Mistakes in tables of tenants.
+    pub(crate) of_tenants: Vec<TenantMistake>,
+}
+
+/// Reads all sources as `run` does, and starts nothing. `destination` judges the options that say
+/// where records go; without an `environment` the variables of identities count for nothing.
+pub(crate) fn judge(
+    matches: &ArgMatches,
+    environment: bool,
+    destination: impl FnOnce(&RawOptions) -> Vec<ConfigError>,
+) -> Judgement {
+    let specs: Vec<_> = arguments::specs().collect();
+    let mut gathered = Gathered::read(matches, &specs, None, environment);
+    gathered.errors.extend(destination(&gathered.output));
+    let mut judgement =
+        Judgement { options: gathered.raw.len() + gathered.output.len(), ..Judgement::default() };
+    match TenantsFile::of(&gathered.raw) {
+        None => gathered.errors = gathered.mistakes(),
+        Some(file) => {
+            gathered.errors.extend(file.check_base().err().unwrap_or_default());
+            match file.read() {
+                Ok(mut tenants) => {
+                    judgement.of_tenants = std::mem::take(&mut tenants.mistakes);
+                    judgement.tenants = Some(tenants);
+                }
+                Err(mistake) => judgement.of_tenants.push(*mistake),
+            }
+        }
+    }
+    let Gathered { raw, output, given, errors, file } = gathered;
+    let written = raw.into_iter().chain(output).collect();
+    let place = |error: &ConfigError| place(&error.option, &given, file.as_deref(), &written);
+    judgement.mistakes = in_order(errors)
+        .into_iter()
+        .map(|e| {
+            let at = place(&e);
+            (e, at)
+        })
+        .collect();
+    judgement
+}
+
 fn planned(gathered: Gathered) -> Result<Plan, String> {
     let Some(file) = TenantsFile::of(&gathered.raw) else {
         return gathered.settings(|_| Ok(())).map(|(settings, ())| Plan::One(Box::new(settings)));
@@ -239,6 +290,15 @@ struct Gathered {
 
 impl Gathered {
     fn new(matches: &ArgMatches, specs: &[&OptionSpec], also: Option<ConfigError>) -> Self {
+        Self::read(matches, specs, also, true)
+    }
+
+    fn read(
+        matches: &ArgMatches,
+        specs: &[&OptionSpec],
+        also: Option<ConfigError>,
+        environment: bool,
+    ) -> Self {
         let path = matches.get_one::<PathBuf>("config");
         let file = path.map(|path| ConfigFile::read(path)).unwrap_or_default();
         let (mut output, mut raw): (RawOptions, RawOptions) =
@@ -257,7 +317,8 @@ impl Gathered {
         let many = raw.contains_key("tenants_file");
         complete_from_environment(&mut raw, |name| {
             // Which tenant there is, the file of many says.
-            std::env::var(name).ok().filter(|_| !many || name != "AZURE_TENANT_ID")
+            let value = std::env::var(name).ok().filter(|_| environment);
+            value.filter(|_| !many || name != "AZURE_TENANT_ID")
         });
         let mut errors = file.errors;
         errors.extend(also);
@@ -299,20 +360,28 @@ impl Gathered {
         mut self,
         more: impl FnOnce(&RawOptions) -> Result<T, Vec<ConfigError>>,
     ) -> Result<(Settings, T), String> {
-        let file_broken = self.errors.iter().any(|error| error.option == "config");
         let more = more(&self.raw).map_err(|found| self.errors.extend(found));
         match (Settings::parse(&self.raw), more) {
             (Ok(settings), Ok(more)) if self.errors.is_empty() => return Ok((settings, more)),
             (Ok(_), _) => {}
-            // With a broken file, what it may hold is not missing.
-            (Err(found), _) => {
-                let given = &self.given;
-                self.errors.extend(found.into_iter().filter(|error| {
-                    error.value.is_some() || !file_broken || given.contains_key(&error.option)
-                }));
-            }
+            (Err(found), _) => self.errors = self.with(found),
         }
         Err(self.report())
+    }
+
+    /// All mistakes, those of one tenant's settings among them.
+    fn mistakes(&self) -> Vec<ConfigError> {
+        self.with(Settings::parse(&self.raw).err().unwrap_or_default())
+    }
+
+    /// The mistakes so far, and those that settings have found.
+    fn with(&self, found: Vec<ConfigError>) -> Vec<ConfigError> {
+        // With a broken file, what it may hold is not missing.
+        let file_broken = self.errors.iter().any(|error| error.option == "config");
+        let found = found.into_iter().filter(|error| {
+            error.value.is_some() || !file_broken || self.given.contains_key(&error.option)
+        });
+        self.errors.iter().cloned().chain(found).collect()
     }
 
     fn report(self) -> String {
@@ -356,6 +425,16 @@ fn settle_secret(raw: &mut RawOptions, given: &RawOptions) {
     }
 }
 
+/// Where an option stands, or could be written.
+fn place(name: &str, given: &RawOptions, file: Option<&str>, raw: &RawOptions) -> String {
+    match (given.get(name), file) {
+        (Some(place), _) => format!("given as {place}"),
+        (None, Some(file)) if raw.contains_key(name) => format!("in {file}"),
+        _ if options::find(name).is_none() && !is_of_destination(name) => String::new(),
+        _ => format!("{}, {} or {name} in the --config file", flag(name), variable(name)),
+    }
+}
+
 fn report(
     errors: &[ConfigError],
     given: &RawOptions,
@@ -366,13 +445,7 @@ fn report(
     let mistakes = if count == 1 { "mistake" } else { "mistakes" };
     let mut text = format!("configuration: {count} {mistakes}, nothing was started\n");
     for error in errors {
-        let name = &*error.option;
-        let place = match (given.get(name), file) {
-            (Some(place), _) => format!("given as {place}"),
-            (None, Some(file)) if raw.contains_key(name) => format!("in {file}"),
-            _ if options::find(name).is_none() && !is_of_destination(name) => String::new(),
-            _ => format!("{}, {} or {name} in the --config file", flag(name), variable(name)),
-        };
+        let place = place(&error.option, given, file, raw);
         let place = if place.is_empty() { place } else { format!("\n      ({place})") };
         // Writing to a string does not fail.
         let _ = writeln!(text, "  - {error}{place}");

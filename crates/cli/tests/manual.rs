@@ -306,7 +306,7 @@ fn the_schema_refuses_what_the_program_refuses() {
     let all = [
         "clientid = \"x\"",
         "tag_per_content_type = true",
-        "output = \"x\"",
+        "once = true",
         "interval_sec = 0",
         "interval_sec = -1",
         "interval_sec = \"soon\"",

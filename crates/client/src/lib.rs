@@ -52,6 +52,7 @@ mod proxy;
 mod restart;
 mod roots;
 mod runtime;
+mod section;
 mod settings;
 mod sink;
 mod status;
@@ -83,6 +84,7 @@ pub use proxy::Proxy;
 pub use restart::RestartPause;
 pub use roots::read_roots;
 pub use runtime::Runtime;
+pub use section::{Section, Tags, Who};
 pub use settings::{NativeOptions, Settings, drop_unused, in_order};
 pub use sink::{SINK_KEYS, Sink, SinkCounts};
 pub use status::{
@@ -96,5 +98,5 @@ pub use store::{
 };
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile, is_of_a_tenant};
 pub use tls::client_config as tls_config;
-pub use toml_text::toml_text;
+pub use toml_text::{toml_problem, toml_text};
 pub use webhook::{REFUSALS, Refusal, WebhookMetrics, WebhookOptions};

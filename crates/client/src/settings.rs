@@ -241,7 +241,7 @@ mod tests {
             expect![[r#"
                 client_secret_file Some("{dir}/missing"): cannot be read: No such file or directory (os error 2)
                 content_types Some("Audit.Teams"): not a value of this option
-                max_in_flight Some("1"): not a value of this option
+                max_in_flight Some("1"): too small
                 db Some("{dir}/none/state.db"): there is no directory {dir}/none
                 db.sync Some("never"): not a value of this option
                 db.journal_mode Some("log"): not a value of this option

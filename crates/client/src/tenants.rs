@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use crate::credentials::read_bounded;
 use crate::settings::{Settings, drop_unused};
-use crate::toml_text::toml_text;
+use crate::toml_text::{toml_problem, toml_text};
 
 /// The largest file that is read: enough for thousands of tenants.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -119,7 +119,7 @@ impl TenantsFile {
     /// # Errors
     /// Every mistake in them.
     pub fn check_base(&self) -> Result<(), Vec<ConfigError>> {
-        const SOMEBODY: &str = "00000000-0000-0000-0000-000000000000";
+        const SOMEBODY: &str = "00000000-0000-4000-8000-000000000000";
         let mut raw = self.base.clone();
         let mut errors = Vec::new();
         raw.insert("tenant_id".into(), SOMEBODY.into());
@@ -357,14 +357,9 @@ fn read_tables(file: &Path) -> Result<Table, Box<TenantMistake>> {
     let text = String::from_utf8(text)
         .map_err(|_| whole("not UTF-8 text", "write the file as TOML in UTF-8"))?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        // Never the line itself: it may hold a secret.
-        let line = error.span().map_or(1, |span| {
-            let before = text.as_bytes().get(..span.start).unwrap_or_default();
-            1 + before.iter().filter(|byte| **byte == b'\n').count()
-        });
         let remedy = "write a table for each tenant, each name once: [contoso], then lines like \
                       tenant_id = \"...\"";
-        whole(&format!("not TOML, line {line}"), remedy)
+        whole(&toml_problem(&text, &error), remedy)
     })?;
     if table.is_empty() {
         return Err(whole("no tenant in the file", "write a table for each: [contoso]"));

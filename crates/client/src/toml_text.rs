@@ -6,6 +6,19 @@ use m365_audit_core::config::no_entries;
 use m365_audit_core::options::{self, Kind};
 use toml::Value;
 
+/// What is wrong with a `text` that is not TOML, and where: the parser's reason, never the line
+/// itself, which may hold a secret.
+#[must_use]
+pub fn toml_problem(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = text.get(..at).unwrap_or_default();
+    let line = 1 + before.matches('\n').count();
+    let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
+    // What it expected comes on lines of its own.
+    let reason = error.message().lines().collect::<Vec<_>>().join(", ");
+    format!("not TOML, line {line}, column {column}: {reason}")
+}
+
 /// The text of `value`, written for the option `name`. Lists of texts are joined by commas.
 ///
 /// # Errors

@@ -22,7 +22,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks}
 
 use crate::allow::AllowList;
 
-/// For guests that set no timeout: the longest silence of the service.
+/// For guests that set no timeout: how long the service may send nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(600);
 
 /// The ways to the network. Clones share their connections.

@@ -26,13 +26,15 @@ enum Part {
 }
 
 /// Each table stands in one place: the rest of the documentation refers to it.
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 12] = [
     target("plugins/fluent-bit/README.md", "options", "markdown", Part::Between("options")),
     target("plugins/fluent-bit/README.md", "options", "metrics", Part::Between("metrics")),
     target("crates/cli/README.md", "options", "sink", Part::Between("sink-options")),
     target("crates/cli/README.md", "options", "output", Part::Between("output-options")),
+    target("crates/cli/README.md", "options", "log", Part::Between("log-options")),
     target("crates/host/README.md", "options", "host", Part::Between("host-options")),
     target("crates/cli/README.md", "errors", "markdown", Part::Between("errors")),
+    target("crates/cli/README.md", "errors", "events", Part::Between("events")),
     target("examples/m365-audit.toml", "options", "toml", Part::Whole),
     target("examples/fluent-bit.yaml", "options", "fluent-bit", Part::Whole),
     target("examples/monitoring/rules.yaml", "options", "prometheus-rules", Part::Whole),

@@ -14,7 +14,7 @@ use m365_audit_core::{BatchId, summarize};
 
 use crate::many;
 use crate::metrics::{HostMetrics, Subject};
-use crate::options::{OPTIONS, Settings, Tags, Who};
+use crate::options::{self, OPTIONS, Tags, Who};
 use crate::postbox::Postbox;
 use crate::sink::HostSink;
 use crate::webhook::WebhookCounters;
@@ -59,7 +59,7 @@ impl Input for M365Audit {
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
     fn new(setup: &mut Setup<'_>) -> Result<Self, Failure> {
-        let mut settings = Settings::read(setup.properties()).map_err(|errors| lines(&errors))?;
+        let mut settings = options::read(setup.properties()).map_err(|errors| lines(&errors))?;
         settings.name(setup.instance_name());
         if settings.tags != Tags::Instance && !setup.own_tags() {
             return Err(Failure::new(

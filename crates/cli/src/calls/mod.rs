@@ -67,6 +67,15 @@ pub(crate) fn args(also: &[&str]) -> Vec<Arg> {
     own.into_iter().chain(options).collect()
 }
 
+/// `--fluent-bit FILE`.
+pub(crate) fn fluent_bit_arg() -> Arg {
+    Arg::new("fluent-bit")
+        .long("fluent-bit")
+        .value_name("FILE")
+        .value_parser(ValueParser::path_buf())
+        .help("A configuration of Fluent Bit, YAML or classic: its sections m365_audit")
+}
+
 /// The argument for one content type, in any case, or for several.
 pub(crate) fn content_types(several: bool) -> Arg {
     let names = ContentType::ALL.map(ContentType::as_str);

@@ -5,8 +5,8 @@ use m365_audit_core::call::{Call, Claims, Reply};
 use m365_audit_core::{Batch, BatchId, Event, FeedEvent, Level, Origin};
 
 use super::look::{HOURS, last_hours};
-use super::report::Report;
 use crate::calls::Session;
+use crate::findings::Report;
 use crate::log::{Log, now};
 
 /// What hosts of the portal end with, in the clouds that have it.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use indicatif::MultiProgress;
 use m365_audit_client::{DbState, Settings, inspect_db, probe};
 use m365_audit_core::call::{Call, CallError, Claims, Pages, Reply, Subscription};
 use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc, known_error};
 
 use crate::calls::Session;
 use crate::doctor::look::{HOURS, last_hours};
-use crate::doctor::report::Report;
-use crate::doctor::{activities, coverage, output};
+use crate::doctor::{activities, coverage, output, start};
+use crate::findings::Report;
 use crate::log::{Log, now};
 
 /// A clock this wrong is worth mending; one beyond the other bound spoils sign-in by certificate,
@@ -26,15 +27,15 @@ const MANAGEMENT_APIS: &str = "c5393580-f805-4401-95e8-94b7a6ef2fc2";
 /// Microsoft's baseline per tenant, in requests a minute.
 const BASELINE: u32 = 2_000;
 
-/// Looks at one tenant.
-pub(super) fn examine(settings: &Settings, log: &Log) -> Report {
+/// Looks at one tenant; with `start` what is missing of its subscriptions is started.
+pub(super) fn examine(settings: &Settings, log: &Log, start: Option<&MultiProgress>) -> Report {
     let mut report = Report::new(settings.config.tenant_id().to_owned());
     match Session::of(settings, log.clone()) {
         Ok(mut session) => {
             let management = !settings.config.content_types().is_empty();
             if management {
                 if sign_in(&mut session, &mut report) {
-                    look(&mut session, &mut report);
+                    look(&mut session, start, &mut report);
                 } else {
                     report.skip(
                         &["token", "cloud", "permission", "subscription", "listing", "auditing"],
@@ -101,7 +102,7 @@ fn check_certificate(until: Utc, now: Utc, report: &mut Report) {
 }
 
 /// Everything that takes a token.
-fn look(session: &mut Session, report: &mut Report) {
+fn look(session: &mut Session, start: Option<&MultiProgress>, report: &mut Report) {
     match session.calls.claims() {
         Some(claims) => {
             token(session, &claims, report);
@@ -114,18 +115,28 @@ fn look(session: &mut Session, report: &mut Report) {
             "none; Microsoft does not promise that tokens can be read",
         ),
     }
-    let subscriptions = match session.call(Call::ListSubscriptions) {
-        Ok(Reply::Subscriptions(subscriptions)) => subscriptions,
+    let Some(mut subscriptions) = subscriptions(session, report) else { return };
+    if let Some(bars) = start
+        && !start::start(session, &subscriptions, bars, report).is_empty()
+    {
+        let Some(now) = self::subscriptions(session, report) else { return };
+        subscriptions = now;
+    }
+    let enabled = check_subscriptions(session, &subscriptions, report);
+    content(session, &enabled, &subscriptions, report);
+}
+
+fn subscriptions(session: &mut Session, report: &mut Report) -> Option<Vec<Subscription>> {
+    match session.call(Call::ListSubscriptions) {
+        Ok(Reply::Subscriptions(subscriptions)) => Some(subscriptions),
         Ok(_) => unreachable!("a list answers with a list"),
         Err(error) => {
             let api = session.calls.config().api().as_str().to_owned();
             report.fail_call("subscription", &api, &error);
-            return report
-                .skip(&["listing", "auditing"], "the list of subscriptions cannot be read");
+            report.skip(&["listing", "auditing"], "the list of subscriptions cannot be read");
+            None
         }
-    };
-    let enabled = check_subscriptions(session, &subscriptions, report);
-    content(session, &enabled, &subscriptions, report);
+    }
 }
 
 fn token(session: &Session, claims: &Claims, report: &mut Report) {
@@ -228,7 +239,9 @@ fn check_subscriptions(
             report.warn(
                 "subscription",
                 format!("{name} is {what}; a collector starts it"),
-                format!("or start it now: `m365-audit subscriptions start {name}`"),
+                format!(
+                    "or start it now: `m365-audit doctor --start`, or `subscriptions start {name}`"
+                ),
             );
         } else {
             report.fail(
@@ -297,7 +310,7 @@ fn content(
 }
 
 /// When the newest content of a feed's first page was created, if there is any.
-fn first_page(
+pub(super) fn first_page(
     session: &mut Session,
     content_type: ContentType,
 ) -> Result<Option<String>, CallError> {
@@ -327,12 +340,15 @@ fn of_this_feed(error: CallError) -> CallError {
 }
 
 /// Whether it is only that there is no subscription.
-fn is_unsubscribed(error: &CallError) -> bool {
+pub(super) fn is_unsubscribed(error: &CallError) -> bool {
     matches!(error.code.as_deref(), Some("AF20022" | "AF20023"))
 }
 
 fn start_first(content_type: ContentType) -> String {
-    format!("`m365-audit subscriptions start {content_type}`, then ask the doctor again")
+    format!(
+        "`m365-audit doctor --start`; or `m365-audit subscriptions start {content_type}`, then ask \
+         the doctor again"
+    )
 }
 
 /// Nothing that can be asked says whether auditing is on, but content and a start.

@@ -3,7 +3,7 @@
 use m365_audit_client::{Settings, inspect_db};
 use m365_audit_core::{LaneSummary, Why, losses, summarize};
 
-use crate::doctor::report::Report;
+use crate::findings::Report;
 use crate::words::counted;
 
 /// Looks at the state, which can be read: a collector could go on with it.

@@ -1,23 +1,27 @@
-//! `m365-audit doctor`: whether collecting will work, and if not, what to do. Changes nothing.
+//! `m365-audit doctor`: whether collecting will work, and if not, what to do. Changes nothing, but
+//! that `--start` starts subscriptions.
 
 mod activities;
 mod checks;
 mod coverage;
 mod look;
 mod output;
-mod report;
+mod start;
 
 use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use m365_audit_client::{TenantMistake, Tenants, TenantsFile};
+use indicatif::MultiProgress;
+use m365_audit_client::{Settings, TenantMistake, Tenants, TenantsFile, Who};
 use serde_json::json;
 
 use crate::arguments;
 use crate::calls::{self, Session, print, say};
-use crate::doctor::report::{Report, Status, short};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
+use crate::findings::{Report, Status, short};
 use crate::log::Log;
+use crate::sections::{self, Judged, Surroundings};
 use crate::sources::{Plan, plan};
 
 const AFTER_HELP: &str = "\
@@ -31,11 +35,18 @@ tenant of it is looked at, one after the other, or the one that --tenant-id name
 mistake is a failure, and the others are looked at all the same. --summary prints one line a tenant,
 the worst first.
 
+--start starts the subscriptions that are missing, and waits until Microsoft lists them; the first
+content can take up to 12 hours. --fluent-bit reads a configuration of Fluent Bit, YAML or classic,
+in the place of --config: each of its sections m365_audit is checked as by `m365-audit check`, and
+then as any tenant. Variables in it are those of this shell.
+
 Exit codes: 0 all was checked and nothing failed (there may be warnings), 1 something failed or
 could not be checked, 2 wrong configuration.
 
 Examples:
   m365-audit doctor --config m365-audit.toml
+  m365-audit doctor --config m365-audit.toml --start
+  m365-audit doctor --fluent-bit /etc/fluent-bit/fluent-bit.yaml
   m365-audit doctor --json | jq '.tenants[].checks[] | select(.status != \"ok\")'";
 
 pub(crate) fn command() -> Command {
@@ -54,6 +65,12 @@ pub(crate) fn command() -> Command {
     Command::new("doctor")
         .about("Check whether collecting will work, and say what to do")
         .after_help(AFTER_HELP)
+        .arg(calls::fluent_bit_arg())
+        .arg(
+            Arg::new("start").long("start").action(ArgAction::SetTrue).help(
+                "Start the subscriptions that are missing, and wait until each can be listed",
+            ),
+        )
         .arg(
             Arg::new("summary")
                 .long("summary")
@@ -65,16 +82,23 @@ pub(crate) fn command() -> Command {
 
 /// Checks, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
-    let log = calls::log(matches);
+    let bars = MultiProgress::new();
+    let log = calls::log_above(matches, bars.clone());
     log.warn_of_variables();
+    let start = matches.get_flag("start").then_some(&bars);
+    let examine = |settings: &Settings, log: &Log| checks::examine(settings, log, start);
     let named = arguments::value(matches, "tenant_id").is_some_and(|(_, from_flag)| from_flag);
+    if let Some(path) = matches.get_one::<PathBuf>("fluent-bit") {
+        let reports = examine_pipeline(path, &log, &examine);
+        return show(reports, calls::json(matches), matches.get_flag("summary"));
+    }
     let reports = match plan(matches, |_| Ok(())).map(|(plan, ())| plan) {
-        Ok(Plan::One(settings)) => vec![checks::examine(&settings, &log)],
+        Ok(Plan::One(settings)) => vec![examine(&settings, &log)],
         Ok(Plan::Many(..)) if named => match Session::settings(matches) {
-            Ok(settings) => vec![checks::examine(&settings, &log)],
+            Ok(settings) => vec![examine(&settings, &log)],
             Err(code) => return code,
         },
-        Ok(Plan::Many(file, tenants)) => examine_all(&file, &tenants, &log),
+        Ok(Plan::Many(file, tenants)) => examine_all(&file, &tenants, &log, &examine),
         Err(report) => {
             say(&report);
             return MISCONFIGURED;
@@ -84,11 +108,16 @@ pub(crate) fn main(matches: &ArgMatches) -> u8 {
 }
 
 /// Every tenant of a file, those with mistakes last.
-fn examine_all(file: &TenantsFile, tenants: &Tenants, log: &Log) -> Vec<Report> {
+fn examine_all(
+    file: &TenantsFile,
+    tenants: &Tenants,
+    log: &Log,
+    examine: &impl Fn(&Settings, &Log) -> Report,
+) -> Vec<Report> {
     let mut reports = Vec::new();
     for tenant in &tenants.tenants {
-        let mut report = checks::examine(&tenant.settings, &log.of(&tenant.name));
-        report.tenant = format!("{} ({})", tenant.name, report.tenant);
+        let mut report = examine(&tenant.settings, &log.of(&tenant.name));
+        report.name = format!("{} ({})", tenant.name, report.name);
         reports.push(report);
     }
     for TenantMistake { table, error, .. } in &tenants.mistakes {
@@ -96,11 +125,34 @@ fn examine_all(file: &TenantsFile, tenants: &Tenants, log: &Log) -> Vec<Report> 
         let value = error.value.as_ref().map(|value| format!(" = {value:?}")).unwrap_or_default();
         let detail = format!("{}: {}{value}: {}", file.name(), error.option, error.problem);
         // The mistakes of one table follow each other.
-        if reports.last().is_none_or(|last: &Report| last.tenant != name) {
+        if reports.last().is_none_or(|last: &Report| last.name != name) {
             reports.push(Report::new(name));
         }
         if let Some(report) = reports.last_mut() {
             report.fail("settings", detail, error.remedy.clone());
+        }
+    }
+    reports
+}
+
+/// A configuration of Fluent Bit: the file, each section of ours, and whom it collects.
+fn examine_pipeline(
+    path: &Path,
+    log: &Log,
+    examine: &impl Fn(&Settings, &Log) -> Report,
+) -> Vec<Report> {
+    let (whole, judged) = sections::judge(path, Surroundings::Here);
+    let mut reports = vec![whole];
+    for Judged { report, section } in judged {
+        reports.push(report);
+        match section.map(|section| section.who) {
+            Some(Who::One(settings)) => reports.push(examine(&settings, log)),
+            Some(Who::Many(file, mut tenants)) => {
+                // Tables with mistakes have been told with the section.
+                tenants.mistakes.clear();
+                reports.extend(examine_all(&file, &tenants, log, examine));
+            }
+            None => {}
         }
     }
     reports

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use m365_audit_client::{Settings, inspect_db};
 
-use crate::doctor::report::Report;
+use crate::findings::Report;
 use crate::output::{OVERSIZED_KEY, STAMP_KEY, Standing, look_at};
 
 const REMEDY: &str = "put back what is missing; else the next run remembers it as a loss";

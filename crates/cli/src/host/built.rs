@@ -24,9 +24,9 @@ use crate::host::parts::{Ending, allowed, config_json, logger, sandbox};
 use crate::host::sink::HostSink;
 use crate::log::Log;
 use crate::output::{SharedOutput, lock};
-use crate::run::Destination;
 use crate::run::board::Board;
 use crate::run::signals::Signals;
+use crate::run::{Destination, Opened};
 use crate::sources::Plan;
 use crate::{arguments, run, sources};
 
@@ -110,14 +110,12 @@ fn refuse(report: &str) -> u8 {
 }
 
 fn check(matches: &ArgMatches) -> u8 {
-    let (log, progress) = run::shown(matches);
-    log.warn_of_variables();
-    let opened = |raw: &RawOptions| Destination::open(matches, raw, &log);
-    let read = sources::with_more(matches, &specs(), opened, HostSettings::parse);
-    let (settings, host, destination) = match read {
+    let read = sources::with_more(matches, &specs(), Opened::open, HostSettings::parse);
+    let (settings, host, opened) = match read {
         Ok(read) => read,
         Err(report) => return refuse(&report),
     };
+    let Opened { destination, log, progress } = opened;
     let board = Board::new(progress, log.clone());
     let prepared =
         Prepared::new(matches, settings, &host, destination, (board, log.clone()), false);
@@ -125,14 +123,12 @@ fn check(matches: &ArgMatches) -> u8 {
 }
 
 fn run(matches: &ArgMatches) -> u8 {
-    let (log, progress) = run::shown(matches);
-    log.warn_of_variables();
-    let opened = |raw: &RawOptions| Destination::open(matches, raw, &log);
-    let read = sources::plan_with_more(matches, &specs(), opened, HostSettings::parse);
-    let (plan, limits, destination) = match read {
+    let read = sources::plan_with_more(matches, &specs(), Opened::open, HostSettings::parse);
+    let (plan, limits, opened) = match read {
         Ok(read) => read,
         Err(report) => return refuse(&report),
     };
+    let Opened { destination, log, progress } = opened;
     let stdin = matches.get_flag("stop-on-stdin-close");
     let board = Board::new(progress, log.clone());
     let (settings, people) = match plan {

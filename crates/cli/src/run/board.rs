@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use m365_audit_client::WebhookMetrics;
-use m365_audit_core::Metrics;
+use m365_audit_core::{Event, Metrics};
 
 use crate::log::Log;
 use crate::run::progress::{Progress, View};
@@ -71,15 +71,29 @@ impl Board {
     /// A tenant has gone, perhaps for a while.
     pub(crate) fn leave(&self, tenant: &str) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.progress.forget(tenant);
         // What it has done stays done; only what it is at does not.
         if let Some(counted) = shared.tenants.get_mut(tenant) {
             counted.all.requests_per_minute = 0;
         }
     }
 
+    /// Takes in what happened to this tenant.
+    pub(crate) fn observe(&self, event: &Event) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.progress.observe(&self.tenant, event);
+    }
+
+    /// A blob of this tenant was read.
+    pub(crate) fn note_read(&self, content_id: &str) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.progress.note_read(&self.tenant, content_id);
+    }
+
     /// Another run of this tenant's collector begins, which counts from zero.
     pub(crate) fn begin(&self) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.progress.forget(&self.tenant);
         // Who has shown nothing yet has no run that is over.
         if let Some(counted) = shared.tenants.get_mut(&self.tenant) {
             counted.begin();

@@ -16,23 +16,21 @@ use std::sync::{Arc, Mutex};
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use indicatif::MultiProgress;
 use m365_audit_client::{Client, RunError, Settings};
-use m365_audit_core::{Level, Outcome, RawOptions};
+use m365_audit_core::{Level, Outcome};
 use m365_audit_sinks::{Couriers, Insistence, Patience, SinkOptions, Stop};
 
-use crate::arguments::{self, words};
+use crate::arguments;
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
-use crate::log::{Format, Log};
+use crate::log::Log;
 use crate::output::Output;
 use crate::run::board::Board;
 use crate::run::people::People;
 use crate::run::place::{Place, RunSink, Target, Whose};
-use crate::run::progress::Progress;
 use crate::run::signals::Signals;
 use crate::sources::{self, Plan};
 
-pub(crate) use crate::run::destination::{Destination, logger};
+pub(crate) use crate::run::destination::{Destination, Opened, logger, mistakes};
 pub(crate) use crate::run::last_words::{INCOMPLETE_WORDS, losses_words};
 #[cfg(feature = "host")]
 pub(crate) use crate::run::many::verdict_of_many;
@@ -64,8 +62,8 @@ pub(crate) fn command() -> Command {
 }
 
 /// What a run takes beside the options of the table.
-pub(crate) fn args() -> [Arg; 7] {
-    [
+pub(crate) fn args() -> Vec<Arg> {
+    let own = [
         Arg::new("config")
             .long("config")
             .env("M365_AUDIT_CONFIG")
@@ -77,41 +75,25 @@ pub(crate) fn args() -> [Arg; 7] {
              and no loss is left that nobody has acknowledged. During an outage of the service it \
              goes on trying; `timeout 1h m365-audit …` sets it a limit",
         ),
-        Arg::new("output")
-            .long("output")
-            .value_name("FILE")
-            .value_parser(ValueParser::path_buf())
-            .help(
-                "Append to this file. Progress is recorded only when the records are on the disk \
-                 [default: stdout]",
-            ),
         Arg::new("stop-on-stdin-close")
             .long("stop-on-stdin-close")
             .action(ArgAction::SetTrue)
             .help(
                 "Stop as SIGTERM does when stdin is closed: for a parent that ends its children so",
             ),
-        words("log-level", &["error", "warn", "info", "debug"], "info")
-            .help("The least important lines to show on stderr"),
-        words("log-format", &["text", "json"], "text").help("How lines on stderr look"),
-        words("progress", &["auto", "never", "always"], "auto").help(
-            "Bars if stderr is a terminal, else a line every 10 s. `always` shows the line \
-             whatever --log-level says",
-        ),
-    ]
+    ];
+    own.into_iter().chain(arguments::shown_args()).collect()
 }
 
 /// Collects, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
-    let (log, progress) = shown(matches);
-    log.warn_of_variables();
-    let opened = |raw: &RawOptions| Destination::open(matches, raw, &log);
-    let (plan, destination) = match sources::plan(matches, opened) {
+    let (plan, opened) = match sources::plan(matches, Opened::open) {
         Ok(planned) => planned,
         Err(report) => return refuse(&report),
     };
+    let Opened { destination, log, progress } = opened;
     let once = matches.get_flag("once");
-    let people = People { board: Board::new(progress, log.clone()), log };
+    let people = People { board: Board::new(progress.once(once), log.clone()), log };
     let target = match destination {
         Destination::Lines(output) => {
             if let Err(refusal) = accept(&output, plan.has_db()) {
@@ -161,6 +143,10 @@ fn one(mut settings: Settings, once: bool, place: &Place) -> u8 {
     settings.config = settings.config.once(once);
     let envelope = settings.config.envelope().clone();
     let tenant_id = settings.config.tenant_id().to_owned();
+    let mut place = place.clone();
+    place.people.log =
+        place.people.log.of_only(envelope.tenant_name.as_deref().unwrap_or(&tenant_id));
+    let place = &place;
     let whose = Whose { tenant_id: &tenant_id, name: None };
     match Client::open(settings, |handle| place.sink(whose, envelope, handle)) {
         Ok(client) => collect(client, once, place),
@@ -169,16 +155,6 @@ fn one(mut settings: Settings, once: bool, place: &Place) -> u8 {
             INCOMPLETE
         }
     }
-}
-
-/// Where lines for people go, and how progress is shown.
-pub(crate) fn shown(matches: &ArgMatches) -> (Log, Progress) {
-    let word = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let level = arguments::level(word("log-level"));
-    let format = if word("log-format") == "json" { Format::Json } else { Format::Text };
-    let bars = MultiProgress::new();
-    let log = Log::new(level, format, bars.clone());
-    (log, Progress::new(word("progress"), bars))
 }
 
 /// Says what the output is; the report if it is of no use.

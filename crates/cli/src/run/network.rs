@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use m365_audit_client::{Handle, Sink, SinkCounts, WebhookMetrics};
-use m365_audit_core::{Batch, BatchId, Envelope, Level, LineLimits, LineWriter, Metrics};
+use m365_audit_core::{Batch, BatchId, Envelope, Event, Level, LineLimits, LineWriter, Metrics};
 use m365_audit_sinks::{Couriers, Flow, MESSAGE_BYTES_MAX, Parcel, Rounds};
 
 use crate::run::people::People;
@@ -73,6 +73,7 @@ impl NetworkSink {
 
 impl Sink for NetworkSink {
     fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
+        self.people.board.note_read(&batch.content.id);
         let limits = LineLimits { bytes_max: MESSAGE_BYTES_MAX, ..LineLimits::NONE };
         let mut first = 0;
         loop {
@@ -113,6 +114,11 @@ impl Sink for NetworkSink {
 
     fn log(&mut self, level: Level, message: &str) {
         self.people.log.write(level, message);
+    }
+
+    fn observe(&mut self, event: &Event) {
+        self.people.board.observe(event);
+        self.people.log.write_event(event);
     }
 
     fn metrics(&mut self, metrics: &Metrics) {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use m365_audit_client::{Handle, Sink, SinkCounts, WebhookMetrics};
 use m365_audit_core::{
-    Batch, BatchId, Commit, Envelope, Level, LineWriter, Metrics, MissingOutput, OutputShort,
-    Stored,
+    Batch, BatchId, Commit, Envelope, Event, Level, LineWriter, Metrics, MissingOutput,
+    OutputShort, Stored,
 };
 
 use crate::log::Log;
@@ -128,6 +128,7 @@ impl Sink for NdjsonSink {
     }
 
     fn emit(&mut self, batch: Batch) -> anyhow::Result<()> {
+        self.board.note_read(&batch.content.id);
         self.writer.write(&batch, &mut self.lines);
         if let Some(taken) = self.writer.take_taken() {
             self.log.write(Level::Warn, &taken.to_string());
@@ -161,6 +162,11 @@ impl Sink for NdjsonSink {
 
     fn log(&mut self, level: Level, message: &str) {
         self.log.write(level, message);
+    }
+
+    fn observe(&mut self, event: &Event) {
+        self.board.observe(event);
+        self.log.write_event(event);
     }
 
     fn metrics(&mut self, metrics: &Metrics) {

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use indicatif::MultiProgress;
 use m365_audit_client::{Client, Settings};
 use m365_audit_core::{Level, RawOptions};
 use m365_sim::{Listen, Server, SimConfig, Span};
@@ -21,7 +20,7 @@ use self::sink::TrialSink;
 use crate::exit::{COMPLETE, INCOMPLETE};
 use crate::log::{Format, Log};
 use crate::run::board::Board;
-use crate::run::progress::Progress;
+use crate::run::progress::{Progress, bars};
 use crate::run::signals::Signals;
 
 const AFTER_HELP: &str = "\
@@ -54,7 +53,7 @@ pub(crate) fn command() -> Command {
 /// Shows it, and answers the exit code: 0 if everything that was published has arrived.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
     let hours = matches.get_one::<u16>("hours").copied().unwrap_or_default();
-    let bars = MultiProgress::new();
+    let bars = bars();
     let log = Log::new(Level::Error, Format::Text, bars.clone());
     let shown = if matches.get_flag("serve") {
         serve(hours).map(|()| true)

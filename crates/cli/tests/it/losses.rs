@@ -118,7 +118,7 @@ fn losses_can_be_acknowledged_beside_a_collector_at_work() {
         assert!(core.split_whitespace().skip(4).take(2).all(|limit| limit == "0"), "{core}");
     }
     assert_code(&state(&db, &["acknowledge", "--all"]), 0);
-    read_until("1 losses acknowledged, 0 left");
+    read_until("1 loss acknowledged, 0 left");
     signal(&child, "-KILL");
     end(&mut child);
 }

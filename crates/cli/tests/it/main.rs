@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "what is skipped, and what was measured, is said")]
 
 mod calls;
+mod check;
 mod configuration;
 mod credentials;
 #[cfg(feature = "host")]
@@ -12,6 +13,7 @@ mod host;
 mod losses;
 mod network;
 mod ocsf;
+mod operating;
 mod output;
 mod recipes;
 mod records;

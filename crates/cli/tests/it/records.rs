@@ -2,13 +2,15 @@
 //! is told to hide is left in any; and filters find what they look for.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use m365_audit_test_support::needs::skip;
 use m365_sim::{ContentType, SimConfig, Span};
 use serde_json::Value;
 
-use crate::support::{World, assert_code, lines, text};
+use crate::support::{World, assert_code, lines, text, world};
 
 const SHAPES: [(ContentType, &str); 5] = [
     (
@@ -120,4 +122,55 @@ fn filters_find_copilot_by_operation_and_dlp_by_record_type() {
     });
     let expected = expected.iter().sum();
     assert_eq!(collect(&world, &dlp, expected).len(), expected);
+}
+
+/// Whether jq, if there is one, reads all of these lines; how many it has read.
+fn operations(lines: &[u8]) -> Option<Result<usize, String>> {
+    let mut command = Command::new("jq");
+    command.arg(".Operation").stdin(Stdio::piped());
+    let Ok(mut jq) = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+        skip("no jq");
+        return None;
+    };
+    let mut stdin = jq.stdin.take().unwrap();
+    let lines = lines.to_vec();
+    let writer = std::thread::spawn(move || {
+        // It may have given up.
+        drop(stdin.write_all(&lines));
+    });
+    let output = jq.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let read = output.stdout.split(|byte| *byte == b'\n').count() - 1;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    Some(if output.status.success() { Ok(read) } else { Err(told) })
+}
+
+#[test]
+fn what_readme_pipes_into_jq_is_read_by_it() {
+    // As `m365-sim serve` publishes.
+    let world = World::new(SimConfig { oddness: 0.002, ..world() });
+    let output = world.run().arg("--once").output().unwrap();
+    assert_code(&output, 0);
+    let count = lines(&output.stdout).count();
+    assert!(0 < count);
+    if let Some(read) = operations(&output.stdout) {
+        assert_eq!(read, Ok(count));
+    }
+}
+
+#[test]
+fn halves_of_surrogate_pairs_are_kept_unless_somebody_asks() {
+    let world = World::new(SimConfig { oddness: 0.9, ..world() });
+    let half = |bytes: &[u8]| text(bytes).matches(r"half a pair \ud83d and \ude00\ud83d,").count();
+    let kept = world.run().arg("--once").output().unwrap();
+    assert_code(&kept, 0);
+    assert!(0 < half(&kept.stdout), "the world has some");
+    let replaced = world.run().args(["--once", "--invalid-unicode", "replace"]).output().unwrap();
+    assert_code(&replaced, 0);
+    let whole = r"half a pair \ufffd and \ufffd\ufffd, whole \ud83d\ude00";
+    assert!(text(&replaced.stdout).contains(whole) && half(&replaced.stdout) == 0);
+    let count = lines(&replaced.stdout).count();
+    if let Some(read) = operations(&replaced.stdout) {
+        assert_eq!(read, Ok(count));
+    }
 }

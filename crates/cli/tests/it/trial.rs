@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use fluent_bit_plugin_harness::fluent_bit;
+
 use crate::support::{assert_code, end, program, signal, text};
 
 #[test]
@@ -31,8 +33,11 @@ fn what_serving_prints_collects_as_it_is() {
     let mut serving = serving.spawn().unwrap();
     let shown = BufReader::new(serving.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut toml = String::new();
-    let mut yaml = Vec::new();
+    let (mut yaml, mut pipeline) = (Vec::new(), String::new());
     for line in shown {
+        if line == "pipeline:" || (!pipeline.is_empty() && line.starts_with(' ')) {
+            pipeline.push_str(&format!("{line}\n"));
+        }
         if line.contains(" = ") {
             toml.push_str(&format!("{line}\n"));
         } else if let Some(option) = line.strip_prefix("      ") {
@@ -50,6 +55,18 @@ fn what_serving_prints_collects_as_it_is() {
     assert!(10 < output.stdout.iter().filter(|byte| **byte == b'\n').count());
     let names: Vec<_> = toml.lines().map(|line| line.split_once(" = ").unwrap().0).collect();
     assert_eq!(yaml[..names.len()], names, "both have the same options");
+    // So does the other one, in the real Fluent Bit and as the plugin judges it.
+    let file = dir.path().join("fluent-bit.yaml");
+    std::fs::write(&file, &pipeline).unwrap();
+    let judged = program("check").arg("--fluent-bit").arg(&file).output().unwrap();
+    assert_code(&judged, 0);
+    if let (Some(fluent_bit), Some(plugin)) =
+        (fluent_bit::look(), std::env::var_os("M365_AUDIT_PLUGIN"))
+    {
+        let mut command = std::process::Command::new(fluent_bit);
+        command.arg("-e").arg(plugin).arg("-c").arg(&file);
+        fluent_bit::run_until(&mut command, "\"CreationTime\"");
+    }
     signal(&serving, "-TERM");
     assert_eq!(end(&mut serving).0.code(), Some(0));
 }

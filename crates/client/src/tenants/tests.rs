@@ -72,9 +72,9 @@ fn a_mistake_in_one_table_leaves_the_others_alone() {
         expect![[r#"
             [again] 4 types, a client secret
             {dir}/tenants.toml [contoso]: tenant_id = "41463f53-8812-40f4-890f-865bf6e35190": [again] collects this tenant; keep one of the two tables
-            {dir}/tenants.toml [fabrikam]: tenant_id = "fabrikam": not a GUID; write it like 00000000-0000-0000-0000-000000000000
+            {dir}/tenants.toml [fabrikam]: tenant_id = "fabrikam": not a GUID; write it like 41463f53-8812-40f4-890f-865bf6e35190
             {dir}/tenants.toml [fabrikam]: client_secret_file = "{dir}/none": cannot be read: No such file or directory (os error 2); name a readable file that holds the secret's value and nothing else
-            {dir}/tenants.toml [fabrikam]: interval_sec = "0": not a value of this option; allowed: time from 1s to 1h
+            {dir}/tenants.toml [fabrikam]: interval_sec = "0": too small; allowed: time from 1s to 1h
             {dir}/tenants.toml [fabrikam]: lookback = "1.5": not a value of this option; allowed: time from 0s to 7d
             {dir}/tenants.toml [fabrikam]: db: not an option of one tenant; write it beside tenants_file, for all
             {dir}/tenants.toml [fabrikam]: proxy_url: not an option of one tenant; write it beside tenants_file, for all
@@ -104,15 +104,15 @@ fn a_file_of_no_use_is_said_to_be() {
         &[],
         "[a]\nclient_secret = s3cret\n",
         expect![[r#"
-        {dir}/tenants.toml: tenants_file = "{dir}/tenants.toml": not TOML, line 2; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
-    "#]],
+            {dir}/tenants.toml: tenants_file = "{dir}/tenants.toml": not TOML, line 2, column 17: string values must be quoted, expected literal string; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
+        "#]],
     );
     check(
         &[],
         "[a]\nclient_secret = \"s3cret\"\n[a]\n",
         expect![[r#"
-        {dir}/tenants.toml: tenants_file = "{dir}/tenants.toml": not TOML, line 3; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
-    "#]],
+            {dir}/tenants.toml: tenants_file = "{dir}/tenants.toml": not TOML, line 3, column 2: duplicate key; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
+        "#]],
     );
     let missing = file(&[], Path::new("/nowhere/tenants.toml"));
     let mistake = missing.read().unwrap_err().to_string();
@@ -137,7 +137,7 @@ fn mistakes_of_the_instance_are_told_once() {
     let wrong = of(&[("content_types", "Audit.Teams"), ("workers", "0"), ("intervall", "1")]);
     expect![[r#"
         content_types = "Audit.Teams": not a value of this option; allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
-        workers = "0": not a value of this option; allowed: number from 1 to 64
+        workers = "0": too small; allowed: number from 1 to 64
         intervall: no such option; see the list of options in the README
     "#]].assert_eq(&wrong);
 }
@@ -216,7 +216,7 @@ fn a_folder_is_read_file_by_file_and_one_of_no_use_hides_no_other() {
     expect![[r#"
         [fabrikam] in {dir}/tenants.d/a.toml, called Some("fabrikam")
         [contoso] in {dir}/tenants.d/b.toml, called Some("Contoso AG")
-        {dir}/tenants.d/d.toml: tenants_file = "{dir}/tenants.d/d.toml": not TOML, line 1; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
+        {dir}/tenants.d/d.toml: tenants_file = "{dir}/tenants.d/d.toml": not TOML, line 1, column 6: unclosed table, expected `]`; write a table for each tenant, each name once: [contoso], then lines like tenant_id = "..."
         {dir}/tenants.d/e.toml: tenants_file = "{dir}/tenants.d/e.toml": no tenant in the file; write a table for each: [contoso]
         {dir}/tenants.d/c.toml [again]: tenant_id = "41463f53-8812-40f4-890f-865bf6e35190": [contoso] collects this tenant; keep one of the two tables
         {dir}/tenants.d/c.toml [contoso]: contoso: a table of this name is in {dir}/tenants.d/b.toml too; give one of the two another name

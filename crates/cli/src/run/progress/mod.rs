@@ -3,25 +3,29 @@
 mod line;
 mod rates;
 mod rows;
+mod terminal;
 mod view;
+mod waiting;
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 use m365_audit_client::WebhookMetrics;
-use m365_audit_core::{Level, Metrics};
+use m365_audit_core::{Event, Level, Metrics};
 
 use crate::log::Log;
 use crate::run::progress::rates::Rates;
+pub(crate) use crate::run::progress::terminal::bars;
 pub(crate) use crate::run::progress::view::View;
+use crate::run::progress::waiting::Waiting;
 use crate::words::span;
 
 /// How often rows are drawn.
 const ROWS_PERIOD: Duration = Duration::from_millis(250);
 
 /// After how long the first line is written.
-const FIRST_LINE_AFTER: Duration = Duration::from_secs(10);
+const FIRST_LINE_AFTER: Duration = Duration::from_secs(8);
 
 /// How often a line is written while something moves.
 const LINE_PERIOD: Duration = Duration::from_secs(60);
@@ -45,6 +49,9 @@ pub(crate) struct Progress {
     webhook: Option<WebhookMetrics>,
     /// Records that were too long for a line of the output.
     oversized: u64,
+    waiting: Waiting,
+    /// Whether the run has an end, so that somebody waits for it.
+    once: bool,
     start: Instant,
 }
 
@@ -59,6 +66,7 @@ enum Display {
 #[derive(Debug)]
 struct Rows {
     all: MultiProgress,
+    term: console::Term,
     shown: Vec<ProgressBar>,
     width: usize,
 }
@@ -100,13 +108,36 @@ impl Progress {
         let display = match mode {
             "never" => Display::Nothing,
             _ if terminal => {
-                Display::Rows(Rows { all: bars, shown: Vec::new(), width: WIDTH_DEFAULT })
+                let (term, shown, width) = (console::Term::stderr(), Vec::new(), WIDTH_DEFAULT);
+                Display::Rows(Rows { all: bars, term, shown, width })
             }
             _ => Display::Lines(Lines { always: mode == "always", written: None }),
         };
         let start = Instant::now();
         let rates = Rates::default();
-        Self { display, shown_at: None, rates, webhook: None, oversized: 0, start }
+        let (waiting, once) = (Waiting::default(), false);
+        Self { display, shown_at: None, rates, webhook: None, oversized: 0, waiting, once, start }
+    }
+
+    /// The same for a run that has an end, if `once` is so.
+    pub(crate) fn once(mut self, once: bool) -> Self {
+        self.once = once;
+        self
+    }
+
+    /// Takes in what happened to a tenant; its name is empty if it is the only one.
+    pub(crate) fn observe(&mut self, tenant: &str, event: &Event) {
+        self.waiting.observe(tenant, event, Instant::now());
+    }
+
+    /// A blob of a tenant was read.
+    pub(crate) fn note_read(&mut self, tenant: &str, content_id: &str) {
+        self.waiting.read(tenant, content_id);
+    }
+
+    /// Another run of a tenant's collector begins, or none.
+    pub(crate) fn forget(&mut self, tenant: &str) {
+        self.waiting.forget(tenant);
     }
 
     const fn period(&self) -> Option<Duration> {
@@ -134,18 +165,25 @@ impl Progress {
         }
         self.shown_at = Some(now);
         let beside = self.beside();
+        let outage = self.waiting.outage(now);
+        let awaited = self.waiting.blobs(view.all, now).filter(|_| self.once);
         match &mut self.display {
             Display::Nothing => {}
             Display::Rows(shown) => {
                 let columns = console::Term::stderr().size_checked();
                 let width = columns.map_or(WIDTH_DEFAULT, |(_, columns)| columns.into());
-                shown.draw(view, &self.rates, &beside, width);
+                let below = outage.into_iter().chain(awaited).collect::<Vec<_>>();
+                shown.draw(view, &self.rates, &beside, &below, width);
             }
             Display::Lines(lines) => {
                 let (always, moved) = (lines.always, Moved::of(view.all));
-                if !view.all.lanes.is_empty() && lines.is_due(now, self.start, moved) {
+                let stuck = outage.is_some() || awaited.is_some();
+                if !view.all.lanes.is_empty() && lines.is_due(now, self.start, moved, stuck) {
                     lines.written = Some((now, moved));
-                    write(log, always, &line::summary(view.all, &self.rates, &beside));
+                    // What is wrong says more than what has not moved.
+                    let summary = || line::summary(view.all, &self.rates, &beside);
+                    write(log, always, &outage.unwrap_or_else(summary));
+                    awaited.iter().for_each(|awaited| write(log, always, awaited));
                 }
             }
         }
@@ -194,13 +232,30 @@ impl Progress {
 }
 
 impl Rows {
-    fn draw(&mut self, view: &View<'_>, rates: &Rates, beside: &[String], width: usize) {
+    /// `below` stands in rows of its own.
+    fn draw(
+        &mut self,
+        view: &View<'_>,
+        rates: &Rates,
+        beside: &[String],
+        below: &[String],
+        width: usize,
+    ) {
         if self.width != width {
-            // What stands there was made for another width.
-            self.clear();
+            // What stands there was made for another width, and perhaps takes more lines now.
+            let columns = self.shown.iter().map(|row| row.message());
+            let columns = columns.map(|row| console::measure_text_width(row.trim_end()));
+            let more = terminal::wrapped(columns, width);
+            // A terminal that is gone has nothing to clear.
+            drop(self.all.clear());
+            if 0 < more {
+                drop(self.term.clear_last_lines(more));
+            }
             self.width = width;
         }
-        let rows = rows::rows(view, rates, beside, width);
+        let mut rows = rows::rows(view, rates, beside, width);
+        let cut = |text: &String| text.chars().take(width.saturating_sub(1)).collect();
+        rows.extend(below.iter().map(cut));
         while rows.len() < self.shown.len() {
             self.shown.pop().iter().for_each(ProgressBar::finish_and_clear);
         }
@@ -223,12 +278,13 @@ impl Rows {
 }
 
 impl Lines {
-    /// Whether it is time for a line: soon after the start, then while something moves.
-    fn is_due(&self, now: Instant, start: Instant, moved: Moved) -> bool {
+    /// Whether it is time for a line: soon after the start, then while something moves, or is stuck.
+    fn is_due(&self, now: Instant, start: Instant, moved: Moved, stuck: bool) -> bool {
         match self.written {
             None => FIRST_LINE_AFTER <= now.duration_since(start),
             Some((at, before)) => {
-                let period = if moved == before { IDLE_LINE_PERIOD } else { LINE_PERIOD };
+                let idle = moved == before && !stuck;
+                let period = if idle { IDLE_LINE_PERIOD } else { LINE_PERIOD };
                 period <= now.duration_since(at)
             }
         }

@@ -52,6 +52,12 @@ impl Screen {
         lines.join("\n").trim_end().to_owned()
     }
 
+    /// Whether some line goes on in the next one.
+    fn wraps(&self) -> bool {
+        let parser = self.0.lock().unwrap();
+        (0..24).any(|row| parser.screen().row_wrapped(row))
+    }
+
     fn resize(&self, columns: u16) {
         self.0.lock().unwrap().screen_mut().set_size(24, columns);
     }
@@ -114,8 +120,12 @@ impl TermLike for Screen {
 
 /// Rows on a terminal.
 fn rows_on(screen: &Screen) -> Rows {
-    let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
-    Rows { all: MultiProgress::with_draw_target(target), shown: Vec::new(), width: WIDTH_DEFAULT }
+    let own = Box::new(terminal::OwnLines::new(screen.clone()));
+    let all = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(own));
+    // Nothing is cleared that the test does not look at.
+    let null = || std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+    let term = console::Term::read_write_pair(null(), null());
+    Rows { all, term, shown: Vec::new(), width: WIDTH_DEFAULT }
 }
 
 /// Ten seconds in which 50,000 events came.
@@ -158,9 +168,11 @@ fn one_tenant() -> Metrics {
 fn shows(columns: u16, view: &View<'_>, expected: &Expect) {
     let screen = Screen::new(columns);
     let mut rows = rows_on(&screen);
-    rows.draw(view, &rates(), &["3 notifications".into()], columns.into());
+    rows.draw(view, &rates(), &["3 notifications".into()], &[], columns.into());
     let text = screen.text();
     assert!(text.lines().all(|line| line.chars().count() < columns.into()), "{text}");
+    // To a terminal that fits lines to a new width, each is one.
+    assert!(!screen.wraps(), "{text}");
     expected.assert_eq(&text);
 }
 
@@ -249,12 +261,12 @@ fn a_terminal_of_another_width_is_painted_anew_and_left_clean() {
     let view = View { all: &metrics, tenants: &[] };
     let (screen, rates) = (Screen::new(120), rates());
     let mut rows = rows_on(&screen);
-    rows.draw(&view, &rates, &[], 120);
+    rows.draw(&view, &rates, &[], &[], 120);
     screen.resize(60);
-    rows.draw(&view, &rates, &[], 60);
+    rows.draw(&view, &rates, &[], &[], 60);
     let fresh = Screen::new(60);
     let mut others = rows_on(&fresh);
-    others.draw(&view, &rates, &[], 60);
+    others.draw(&view, &rates, &[], &[], 60);
     assert_eq!(screen.text(), fresh.text());
     rows.clear();
     assert_eq!(screen.text(), "");
@@ -266,13 +278,14 @@ fn lines_are_written_soon_then_once_a_minute_while_something_moves() {
     let at = |seconds| start + Duration::from_secs(seconds);
     let moved = |events| Moved::of(&two_feeds(0, events));
     let mut lines = Lines { always: false, written: None };
-    assert!(!lines.is_due(at(9), start, moved(1)));
-    assert!(lines.is_due(at(10), start, moved(1)));
+    assert!(!lines.is_due(at(7), start, moved(1), false));
+    assert!(lines.is_due(at(8), start, moved(1), false));
     lines.written = Some((at(10), moved(1)));
-    assert!(!lines.is_due(at(69), start, moved(2)));
-    assert!(lines.is_due(at(70), start, moved(2)));
-    assert!(!lines.is_due(at(3_609), start, moved(1)), "an idle one is quiet");
-    assert!(lines.is_due(at(3_610), start, moved(1)));
+    assert!(!lines.is_due(at(69), start, moved(2), false));
+    assert!(lines.is_due(at(70), start, moved(2), false));
+    assert!(!lines.is_due(at(3_609), start, moved(1), false), "an idle one is quiet");
+    assert!(lines.is_due(at(3_609), start, moved(1), true), "one that waits says for what");
+    assert!(lines.is_due(at(3_610), start, moved(1), false));
 }
 
 /// The summary, and the rows of a wide terminal.
@@ -312,4 +325,18 @@ fn malformed_records_are_counted_in_both() {
     let (summary, rows) = said(&metrics);
     assert!(summary.contains(", 1,007 malformed"), "{summary}");
     assert!(rows[0].ends_with("1,007 malformed"), "{rows:?}");
+}
+
+#[test]
+fn what_is_wrong_stands_below_and_is_cut() {
+    let metrics = one_tenant();
+    let view = View { all: &metrics, tenants: &[] };
+    let screen = Screen::new(60);
+    let below =
+        "not signed in for 3 min, next try in 32 s: cannot resolve login.example".to_owned();
+    let mut rows = rows_on(&screen);
+    rows.draw(&view, &rates(), &[], &[below], 60);
+    let text = screen.text();
+    let last = text.lines().last().unwrap();
+    assert_eq!(last, "not signed in for 3 min, next try in 32 s: cannot resolve l");
 }

@@ -81,6 +81,13 @@ impl World {
         command
     }
 
+    /// The first tenant, its app, and the app's secret.
+    pub(crate) fn credentials(&self) -> (String, String, String) {
+        let microsoft = self.server.microsoft();
+        let tenant = &microsoft.tenants()[0];
+        (tenant.id.to_string(), tenant.apps[0].client_id.to_string(), self.secret.clone())
+    }
+
     /// Where the service is.
     pub(crate) fn http_url(&self) -> String {
         self.server.http_url()

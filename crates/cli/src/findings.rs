@@ -1,4 +1,4 @@
-//! What the doctor found, for people and for programs.
+//! What was found by checks, for people and for programs: of `doctor` and of `check`.
 
 use m365_audit_core::call::CallError;
 use m365_audit_core::one_line;
@@ -42,16 +42,22 @@ pub(crate) struct Finding {
     pub(crate) remedy: String,
 }
 
-/// All checks of one tenant, in the order in which they depend on each other.
+/// All checks of one thing, in the order in which they depend on each other.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    pub(crate) tenant: String,
+    /// What kind of thing it is: a tenant, a section, a file.
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
     pub(crate) findings: Vec<Finding>,
 }
 
 impl Report {
     pub(crate) const fn new(tenant: String) -> Self {
-        Self { tenant, findings: Vec::new() }
+        Self::of("tenant", tenant)
+    }
+
+    pub(crate) const fn of(kind: &'static str, name: String) -> Self {
+        Self { kind, name, findings: Vec::new() }
     }
 
     pub(crate) fn ok(&mut self, check: &'static str, detail: impl Into<String>) {
@@ -133,7 +139,7 @@ impl Report {
         let (status, count) = self.gravity();
         let worst = self.worst();
         json!({
-            "tenant": self.tenant,
+            self.kind: self.name,
             "status": status.word(),
             "count": count,
             "check": worst.map(|finding| finding.check),
@@ -152,7 +158,7 @@ impl Report {
             })
         });
         json!({
-            "tenant": self.tenant,
+            self.kind: self.name,
             "status": self.status().word(),
             "checks": findings.collect::<Vec<_>>(),
         })
@@ -160,7 +166,7 @@ impl Report {
 
     pub(crate) fn as_text(&self) -> String {
         const INDENT: &str = "                            ";
-        let mut text = format!("tenant {}\n", self.tenant);
+        let mut text = format!("{} {}\n", self.kind, self.name);
         for finding in &self.findings {
             let mut words = finding.detail.clone();
             if !finding.remedy.is_empty() {
@@ -206,7 +212,7 @@ pub(crate) fn short(reports: &[Report]) -> String {
             let arrow = if finding.remedy.is_empty() { "" } else { " -> " };
             format!("{}: {}{arrow}{}", finding.check, finding.detail, finding.remedy)
         });
-        vec![report.status().word().to_owned(), report.tenant.clone(), words]
+        vec![report.status().word().to_owned(), report.name.clone(), words]
     };
     let rows: Vec<_> = reports.iter().map(row).collect();
     let count = |status| reports.iter().filter(|report| report.status() == status).count();
