@@ -1,10 +1,11 @@
 //! The check *documents*: what the documents name exists. Links between them lead to files and
 //! headings that there are, paths in them to files; what INVARIANTS.md names, stands in the code;
-//! ARCHITECTURE.md stays a map, and README.md the first page. Looks at nothing outside the
-//! workspace.
+//! ARCHITECTURE.md stays a map, and README.md the first page; phrases that were replaced stay away.
+//! Looks at nothing outside the workspace.
 
 mod code;
 mod markdown;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,14 @@ pub(crate) fn check() -> Result<()> {
         let page = Page::read(&read(&path)?);
         let problems = links(&page, &path)?.into_iter().chain(paths(&page, &path, &shown));
         broken.extend(problems.map(|why| format!("{shown}: {why}")));
+    }
+    for path in tidy::files(|name| name.ends_with(".md") || name.ends_with(".rs"))? {
+        // The one that lists them.
+        if !path.ends_with("documents/words.rs") {
+            let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            let problems = words::problems(&read(&path)?);
+            broken.extend(problems.into_iter().map(|why| format!("{shown}: {why}")));
+        }
     }
     let invariants = Page::read(&read(&root.join(INVARIANTS))?);
     let code = Code::read(root)?;
