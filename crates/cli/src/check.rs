@@ -19,8 +19,8 @@ ${VARIABLES}, and judges every option of every section as the plugin does when i
 Bit's own --dry-run looks at names alone.) Asks nobody, opens no db, changes nothing; `m365-audit
 doctor` asks Microsoft too.
 
-With --no-environment, files, folders, secrets and variables that are not here are `not checked`, and
-no mistake: for CI, where they are not.
+With --no-environment, files, folders, secrets and variables that are not here are `not checked`,
+and no mistake: for CI, where they are not.
 
 Exit codes: 0 nothing is wrong (there may be warnings), 2 something is.
 

@@ -219,7 +219,7 @@ mod tests {
                 ("output_line_bytes_max", "-1"),
             ],
             expect![[r#"
-                output_rotate_bytes = "1K": not a value of this option; allowed: size from 100K to 1000G
+                output_rotate_bytes = "1K": too small; allowed: size from 100K to 1000G
                 output_rotate_after = "soon": not a value of this option; allowed: time from 1s to 366d
                 output_line_bytes_max = "-1": not a value of this option; allowed: size from 1K to 1G
                 output_mode = "0888": not a mode in octal; write it like 0640

@@ -61,8 +61,8 @@ mod tests {
         check(
             &[("memory_max", "1M"), ("call_timeout", "1")],
             expect![[r#"
-                memory_max = "1M": not a value of this option; allowed: size from 16M to 4G
-                call_timeout = "1": not a value of this option; allowed: time from 2s to 10m
+                memory_max = "1M": too small; allowed: size from 16M to 4G
+                call_timeout = "1": too small; allowed: time from 2s to 10m
             "#]],
         );
     }

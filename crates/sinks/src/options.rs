@@ -250,7 +250,7 @@ mod tests {
                 otlp.headers: number 3 is no header: host is set by this program; write name=value, several of them with commas between; what has commas itself goes into otlp.headers_file
                 otlp.headers_file = "/none": cannot be read: No such file or directory (os error 2); name a file with a header a line, `Name: value`
                 otlp.body = "xml": not a value of this option; allowed: one of map, text
-                otlp.timeout = "0": not a value of this option; allowed: time from 1s to 10m
+                otlp.timeout = "0": too small; allowed: time from 1s to 10m
             "#]],
         );
     }

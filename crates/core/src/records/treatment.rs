@@ -1,5 +1,6 @@
 //! What the options ask to be done to records before they leave: some are left out, values in
-//! others are replaced, and what is no Unicode text. In this order, so that a filter sees what Microsoft has written.
+//! others are replaced, and what is no Unicode text. In this order, so that a filter sees what
+//! Microsoft has written.
 
 use std::sync::Arc;
 

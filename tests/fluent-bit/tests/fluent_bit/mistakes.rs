@@ -59,7 +59,7 @@ fn every_mistake_is_reported_at_once() {
         "api_url = \"http://manage.office.com\": http:// would send the token in the clear; ",
         "there is no directory ",
         "tag_prefix: required with tag_per_content_type and tag_per_tenant, and missing; ",
-        "commit_delay = \"3h\": not a value of this option; ",
+        "commit_delay = \"3h\": too large; ",
     ] {
         let line = log.lines().find(|line| line.contains(mistake));
         let line = line.unwrap_or_else(|| panic!("{mistake} is not in {log}"));

@@ -278,7 +278,7 @@ impl Rows {
 }
 
 impl Lines {
-    /// Whether it is time for a line: soon after the start, then while something moves, or is stuck.
+    /// Whether it is time for a line: soon after the start, then while something moves or is stuck.
     fn is_due(&self, now: Instant, start: Instant, moved: Moved, stuck: bool) -> bool {
         match self.written {
             None => FIRST_LINE_AFTER <= now.duration_since(start),

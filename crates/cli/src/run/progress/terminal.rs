@@ -1,6 +1,6 @@
-//! A terminal on which each row is a line of its own. Left to itself, indicatif fills rows with blanks
-//! and lets the terminal wrap: to one that fits its lines to a new width, all rows are one long line,
-//! which it breaks elsewhere, so that parts of it stay and lines above it go.
+//! A terminal on which each row is a line of its own. Left to itself, indicatif fills rows with
+//! blanks and lets the terminal wrap: to one that fits its lines to a new width, all rows are one
+//! long line, which it breaks elsewhere, so that parts of it stay and lines above it go.
 
 use std::fmt::Debug;
 use std::io;

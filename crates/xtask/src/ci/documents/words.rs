@@ -1,5 +1,5 @@
-//! Phrases that nobody understood, and what replaced them: they do not come back, neither in documents
-//! nor in what the programs say.
+//! Phrases that nobody understood, and what replaced them: they do not come back, neither in
+//! documents nor in what the programs say.
 
 /// A phrase, and what to write.
 const REPLACED: [(&str, &str); 11] = [
