@@ -61,16 +61,14 @@ fn a_good_section_is_called_so() {
         GOOD,
         Surroundings::Here,
         &expect![[r#"
-        file {dir}/fluent-bit.yaml
-          ok           sections     1 input m365_audit
-        all is well
-        section m365_audit.0 ({dir}/fluent-bit.yaml:5)
-          ok           options      4, each as the plugin takes it
-          ok           storage      on disk, in {dir}/storage
-          ok           outputs      stdout takes the tag m365
-        all is well
-        can be used
-    "#]],
+            file {dir}/fluent-bit.yaml
+              ok sections: 1 input m365_audit -> 
+            section m365_audit.0 ({dir}/fluent-bit.yaml:5)
+              ok options: 4, each as the plugin takes it -> 
+              ok storage: on disk, in {dir}/storage -> 
+              ok outputs: stdout takes the tag m365 -> 
+              can be used
+        "#]],
     );
 }
 
@@ -84,25 +82,16 @@ fn values_are_judged_as_the_plugin_does() {
         Surroundings::Here,
         &expect![[r#"
             file {dir}/fluent-bit.conf
-              ok           sections     1 input m365_audit
-            all is well
+              ok sections: 1 input m365_audit -> 
             section m365_audit.0 ({dir}/fluent-bit.conf:1)
-              fail         options      lookbak: no such option ({dir}/fluent-bit.conf:8) -> did you mean lookback?
-              fail         options      content_types = "Audit.Exchang": not a value of this option
-                                        ({dir}/fluent-bit.conf:7) -> did you mean Audit.Exchange? allowed: list of
-                                        Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
-              fail         options      lookback = "30d": too large ({dir}/fluent-bit.conf:6) -> allowed: time from 0s
-                                        to 7d
-              fail         options      tag_prefix = "x": without effect, because tag_per_content_type and tag_per_tenant are
-                                        off ({dir}/fluent-bit.conf:11) -> set one of them on, or leave tag_prefix out
-              fail         options      commit_delay = "2h": too large ({dir}/fluent-bit.conf:10) -> allowed: time
-                                        from 0s to 1h
-              ok           storage      in memory
-              warn         outputs      es ({dir}/fluent-bit.conf:12) sends records without what stands beside them:
-                                        tenant, content type and what enrich adds -> set metadata to record, or to off if nobody
-                                        needs them
-            5 failures, 1 warning
-            cannot be used
+              fail options: lookbak: no such option ({dir}/fluent-bit.conf:8) -> did you mean lookback?
+              fail options: content_types = "Audit.Exchang": not a value of this option ({dir}/fluent-bit.conf:7) -> did you mean Audit.Exchange? allowed: list of Audit.AzureActiveDirectory, Audit.Exchange, Audit.SharePoint, Audit.General, DLP.All
+              fail options: lookback = "30d": too large ({dir}/fluent-bit.conf:6) -> allowed: time from 0s to 7d
+              fail options: tag_prefix = "x": without effect, because tag_per_content_type and tag_per_tenant are off ({dir}/fluent-bit.conf:11) -> set one of them on, or leave tag_prefix out
+              fail options: commit_delay = "2h": too large ({dir}/fluent-bit.conf:10) -> allowed: time from 0s to 1h
+              ok storage: in memory -> 
+              warn outputs: es ({dir}/fluent-bit.conf:12) sends records without what stands beside them: tenant, content type and what enrich adds -> set metadata to record, or to off if nobody needs them
+              cannot be used
         "#]],
     );
 }
@@ -117,39 +106,30 @@ fn what_is_elsewhere_is_not_checked_and_no_mistake() {
         &text,
         Surroundings::Elsewhere,
         &expect![[r#"
-        file {dir}/fluent-bit.yaml
-          ok           sections     1 input m365_audit
-        all is well
-        section m365_audit.0 ({dir}/fluent-bit.yaml:5)
-          not checked  variables    client_secret: ${M365_AUDIT_TEST_GONE} has no value here
-                                    ({dir}/fluent-bit.yaml:10) -> check it where it is going to run
-          not checked  surroundings db = "/nowhere/at/all/state.db": there is no directory /nowhere/at/all
-                                    ({dir}/fluent-bit.yaml:11) -> check it where it is going to run
-          ok           storage      on disk, in {dir}/storage
-          ok           outputs      stdout takes the tag m365
-        no failures, 2 not checked, 0 warnings
-        cannot be used
-    "#]],
+            file {dir}/fluent-bit.yaml
+              ok sections: 1 input m365_audit -> 
+            section m365_audit.0 ({dir}/fluent-bit.yaml:5)
+              not checked variables: client_secret: ${M365_AUDIT_TEST_GONE} has no value here ({dir}/fluent-bit.yaml:10) -> check it where it is going to run
+              not checked surroundings: db = "/nowhere/at/all/state.db": there is no directory /nowhere/at/all ({dir}/fluent-bit.yaml:11) -> check it where it is going to run
+              ok storage: on disk, in {dir}/storage -> 
+              ok outputs: stdout takes the tag m365 -> 
+              cannot be used
+        "#]],
     );
     check(
         "fluent-bit.yaml",
         &text,
         Surroundings::Here,
         &expect![[r#"
-        file {dir}/fluent-bit.yaml
-          ok           sections     1 input m365_audit
-        all is well
-        section m365_audit.0 ({dir}/fluent-bit.yaml:5)
-          fail         variables    client_secret: ${M365_AUDIT_TEST_GONE} has no value here
-                                    ({dir}/fluent-bit.yaml:10) -> set it in the environment of Fluent Bit, which
-                                    puts nothing in its place
-          fail         options      db = "/nowhere/at/all/state.db": there is no directory /nowhere/at/all
-                                    ({dir}/fluent-bit.yaml:11) -> create it, or name another file
-          ok           storage      on disk, in {dir}/storage
-          ok           outputs      stdout takes the tag m365
-        2 failures, 0 warnings
-        cannot be used
-    "#]],
+            file {dir}/fluent-bit.yaml
+              ok sections: 1 input m365_audit -> 
+            section m365_audit.0 ({dir}/fluent-bit.yaml:5)
+              fail variables: client_secret: ${M365_AUDIT_TEST_GONE} has no value here ({dir}/fluent-bit.yaml:10) -> set it in the environment of Fluent Bit, which puts nothing in its place
+              fail options: db = "/nowhere/at/all/state.db": there is no directory /nowhere/at/all ({dir}/fluent-bit.yaml:11) -> create it, or name another file
+              ok storage: on disk, in {dir}/storage -> 
+              ok outputs: stdout takes the tag m365 -> 
+              cannot be used
+        "#]],
     );
 }
 
@@ -190,54 +170,35 @@ pipeline:
         text,
         Surroundings::Here,
         &expect![[r#"
-        file {dir}/fluent-bit.yaml
-          ok           sections     3 inputs m365_audit
-        all is well
-        section m365_audit.0 ({dir}/fluent-bit.yaml:3)
-          ok           options      4, each as the plugin takes it
-          warn         storage      in memory, with a db: what no output has taken is gone when Fluent Bit stops, and db
-                                    counts it as delivered -> set storage.type to filesystem, and storage.path in the
-                                    service; or commit_delay
-          warn         outputs      loki ({dir}/fluent-bit.yaml:27) sends records without what stands beside them:
-                                    tenant, content type and what enrich adds -> set metadata to record, or to off if nobody
-                                    needs them
-        no failures, 2 warnings
-        can be used
-        section again ({dir}/fluent-bit.yaml:8)
-          fail         options      content_types: set several times ({dir}/fluent-bit.yaml:14) -> Fluent Bit
-                                    refuses that: write it once, a list with commas
-          fail         storage      storage.type is filesystem, and the service has no storage.path -> set storage.path in
-                                    the service, or Fluent Bit does not start
-          warn         outputs      no output's match fits the tag again -> Fluent Bit drops what no output takes: mend
-                                    match, unless a filter changes the tag
-        2 failures, 1 warning
-        cannot be used
-        section third ({dir}/fluent-bit.yaml:17)
-          ok           options      4, each as the plugin takes it
-          warn         storage      in memory, with a db: what no output has taken is gone when Fluent Bit stops, and db
-                                    counts it as delivered -> set storage.type to filesystem, and storage.path in the
-                                    service; or commit_delay
-          warn         outputs      loki ({dir}/fluent-bit.yaml:27) sends records without what stands beside them:
-                                    tenant, content type and what enrich adds -> set metadata to record, or to off if nobody
-                                    needs them
-          warn         processors   with them Fluent Bit's counts are ambiguous: one batch of up to 1 MiB a tag is handed
-                                    over at a time -> move them to the output, if speed matters
-          fail         db           {dir}/state.db: section m365_audit.0 ({dir}/fluent-bit.yaml:3)
-                                    collects tenant 41463f53-8812-40f4-890f-865bf6e35190 with it too -> keep one of the two,
-                                    or give each a db of its own
-        1 failure, 3 warnings
-        can be used
-    "#]],
+            file {dir}/fluent-bit.yaml
+              ok sections: 3 inputs m365_audit -> 
+            section m365_audit.0 ({dir}/fluent-bit.yaml:3)
+              ok options: 4, each as the plugin takes it -> 
+              warn storage: in memory, with a db: what no output has taken is gone when Fluent Bit stops, and db counts it as delivered -> set storage.type to filesystem, and storage.path in the service; or commit_delay
+              warn outputs: loki ({dir}/fluent-bit.yaml:27) sends records without what stands beside them: tenant, content type and what enrich adds -> set metadata to record, or to off if nobody needs them
+              can be used
+            section again ({dir}/fluent-bit.yaml:8)
+              fail options: content_types: set several times ({dir}/fluent-bit.yaml:14) -> Fluent Bit refuses that: write it once, a list with commas
+              fail storage: storage.type is filesystem, and the service has no storage.path -> set storage.path in the service, or Fluent Bit does not start
+              warn outputs: no output's match fits the tag again -> Fluent Bit drops what no output takes: mend match, unless a filter changes the tag
+              cannot be used
+            section third ({dir}/fluent-bit.yaml:17)
+              ok options: 4, each as the plugin takes it -> 
+              warn storage: in memory, with a db: what no output has taken is gone when Fluent Bit stops, and db counts it as delivered -> set storage.type to filesystem, and storage.path in the service; or commit_delay
+              warn outputs: loki ({dir}/fluent-bit.yaml:27) sends records without what stands beside them: tenant, content type and what enrich adds -> set metadata to record, or to off if nobody needs them
+              warn processors: with them Fluent Bit's counts are ambiguous: one batch of up to 1 MiB a tag is handed over at a time -> move them to the output, if speed matters
+              fail db: {dir}/state.db: section m365_audit.0 ({dir}/fluent-bit.yaml:3) collects tenant 41463f53-8812-40f4-890f-865bf6e35190 with it too -> keep one of the two, or give each a db of its own
+              can be used
+        "#]],
     );
     check(
         "fluent-bit.yaml",
         "pipeline:\n  inputs: []\n",
         Surroundings::Here,
         &expect![[r#"
-        file {dir}/fluent-bit.yaml
-          fail         sections     no input m365_audit -> write one under inputs
-        1 failure, 0 warnings
-    "#]],
+            file {dir}/fluent-bit.yaml
+              fail sections: no input m365_audit -> write one under inputs
+        "#]],
     );
 }
 
