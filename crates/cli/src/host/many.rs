@@ -102,7 +102,9 @@ async fn ends(mut host: Host<HostSink>) -> Ended {
 }
 
 /// Collects all tenants, whatever that comes to.
-pub(super) fn collect(hosts: Hosts, tenants: Tenants, stdin: bool) -> Ending {
+pub(super) fn collect(hosts: Hosts, mut tenants: Tenants, stdin: bool) -> Ending {
+    let all = tenants.tenants.iter_mut();
+    all.for_each(|tenant| tenant.settings.native.status.packaging = "host");
     let (once, log, board) = (hosts.once, hosts.log.clone(), hosts.board.clone());
     let output = hosts.outlet.output().cloned();
     let file = hosts.file.clone();

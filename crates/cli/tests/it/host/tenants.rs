@@ -78,6 +78,7 @@ fn tenants_of_components_come_and_go_without_a_restart() {
     let (_, shown) = crate::status::get(rest.split_once('/').unwrap().0, "/metrics");
     let series = shown.lines().filter(|line| line.starts_with("m365_audit_lag_seconds{"));
     assert_eq!(series.count(), 2, "one of each tenant that is there: {shown}");
+    assert!(shown.contains("packaging=\"host\"} 1\n"), "{shown}");
     running.stop();
 }
 
