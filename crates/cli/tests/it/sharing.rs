@@ -42,6 +42,7 @@ fn service() -> Server {
         live: true,
         days: 0.1,
         blobs_per_hour: Span::new(40, 40),
+        live_blobs_per_hour: Some(Span::new(1_200, 1_200)),
         records_per_blob: Span::new(1, 3),
         record_bytes: Span::new(500, 1_000),
         oddness: 0.0,

@@ -30,12 +30,14 @@ impl FleetHandle {
         let _ = self.0.send(Message::Shutdown(grace));
     }
 
-    /// Reads the file of the tenants again, and each one's credential: see [`Handle::look_again`](crate::Handle::look_again).
+    /// Reads the file of the tenants again, and each one's credential: see
+    /// [`Handle::look_again`](crate::Handle::look_again).
     pub fn look_again(&self) {
         let _ = self.0.send(Message::LookAgain);
     }
 
-    /// Somebody says that this content of this tenant exists. See [`Handle::hint`](crate::Handle::hint).
+    /// Somebody says that this content of this tenant exists. See
+    /// [`Handle::hint`](crate::Handle::hint).
     pub fn hint(&self, tenant_id: &str, content: ContentRef) {
         let _ = self.0.send(Message::Hint { tenant_id: tenant_id.into(), content });
     }
