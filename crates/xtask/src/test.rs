@@ -3,6 +3,7 @@
 //! count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::artifacts::Artifacts;
-use crate::component::{self, Built, Choice};
+use crate::component::{self, Built, Choice, Toolchain};
 use crate::shell::{self, print, say};
 
 /// Worlds of the simulation ring.
@@ -29,6 +30,9 @@ const IGNORED: &str = "marked to be ignored";
 /// Where tests find the component, and why there is none.
 const COMPONENT: &str = "M365_AUDIT_COMPONENT";
 const NO_COMPONENT: &str = "M365_AUDIT_NO_COMPONENT";
+
+/// The same of the command, which is built where the `wasmtime` command runs it.
+const COMMAND: &str = "M365_AUDIT_COMMAND";
 
 /// What the test programs said, added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,8 +106,8 @@ pub(crate) fn run() -> Result<()> {
     for reason in sum.reasons() {
         print(&reason);
     }
-    if let Component::Built(built) = &component {
-        print(&format!("The component: {}.", built.size));
+    if let Component::Built { source, .. } = &component {
+        print(&format!("The component: {}.", source.size));
     }
     print(&format!(
         "Took {:.0} s; the ring's {SEEDS} worlds count as one.",
@@ -118,7 +122,10 @@ pub(crate) fn run() -> Result<()> {
 
 /// The WASM component, for the tests of it.
 enum Component {
-    Built(Built),
+    Built {
+        source: Built,
+        command: Option<Built>,
+    },
     /// Why it could not be built though there is a compiler: a failure.
     Broken(String),
     /// Why there is no compiler for it: what needs it is skipped.
@@ -128,11 +135,18 @@ enum Component {
 fn component() -> Component {
     match component::find(Choice::Auto) {
         Err(why) => Component::Absent(format!("{why:#}")),
-        Ok(toolchain) => match component::build(&toolchain) {
-            Ok(built) => Component::Built(built),
+        Ok(toolchain) => match build(&toolchain) {
+            Ok((source, command)) => Component::Built { source, command },
             Err(why) => Component::Broken(format!("{why:#}")),
         },
     }
+}
+
+fn build(toolchain: &Toolchain) -> Result<(Built, Option<Built>)> {
+    let source = component::build(toolchain)?;
+    let wasmtime = env::var_os("WASMTIME").unwrap_or_else(|| "wasmtime".into());
+    let runs = shell::output(shell::command(wasmtime).arg("--version")).is_ok();
+    Ok((source, runs.then(|| component::build_command(toolchain)).transpose()?))
 }
 
 /// All test programs of the workspace.
@@ -143,7 +157,10 @@ fn cargo_test(plugin: &Path, component: &Component) -> Result<Filter> {
     // Some tests panic on purpose, on threads whose output cannot be hidden.
     cargo.env("RUST_BACKTRACE", "0");
     match component {
-        Component::Built(built) => cargo.env(COMPONENT, &built.path),
+        Component::Built { source, command } => {
+            cargo.envs(command.iter().map(|command| (COMMAND, &command.path)));
+            cargo.env(COMPONENT, &source.path)
+        }
         Component::Broken(_) => cargo.env(NO_COMPONENT, "it could not be built"),
         Component::Absent(why) => cargo.env(NO_COMPONENT, why),
     };

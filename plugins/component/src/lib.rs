@@ -34,17 +34,27 @@ use crate::settings::Settings;
 #[allow(unsafe_code, missing_docs, unreachable_pub, reason = "generated")]
 #[allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "generated")]
 mod bindings {
-    wit_bindgen::generate!({ path: "../../wit", world: "log-source", generate_all });
+    // The macro, and with it what is said of exports, is for whoever calls it: see the feature.
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "log-source",
+        generate_all,
+        pub_export_macro: true,
+    });
     // No linker but that for WASM takes such names. The others link, so that this crate is built
     // with all the rest: to leave it out would change features, and compile the rest again.
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(all(target_arch = "wasm32", feature = "exports"))]
     export!(Component with_types_in self);
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(all(target_arch = "wasm32", feature = "exports"))]
     use super::Component;
 }
 
+/// The interface as Rust has it, for whoever hosts the component in the same file.
+pub use bindings::exports::m365_audit::source::source as interface;
+
 /// Answers the host's calls.
-struct Component;
+#[derive(Debug)]
+pub struct Component;
 
 /// A session and the configuration that it was made from.
 struct Held {

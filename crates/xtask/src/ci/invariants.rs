@@ -15,7 +15,7 @@ use crate::shell;
 /// A package, and what must not be in it, directly or not. A final `*` stands for any rest.
 type Ban = (&'static str, &'static [&'static str]);
 
-const BANS: [Ban; 7] = [
+const BANS: [Ban; 8] = [
     // It does no I/O, and knows no packaging.
     (
         "m365-audit-core",
@@ -55,6 +55,8 @@ const BANS: [Ban; 7] = [
             "fluent-bit-*",
         ],
     ),
+    // One more host of it, in the same file.
+    ("m365-audit-command", &["tokio", "reqwest", "rustls", "rusqlite", "m365-audit-client"]),
 ];
 
 /// Who may write unsafe code, and where.

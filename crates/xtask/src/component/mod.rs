@@ -7,7 +7,7 @@
 
 mod debian;
 mod optimise;
-mod strip;
+mod sections;
 mod toolchain;
 
 use std::env;
@@ -21,12 +21,33 @@ use anyhow::{Context, Result};
 use crate::shell::{self, print, say};
 pub(crate) use toolchain::{Choice, Toolchain, find, sysroot};
 
-/// The package and the name that Cargo gives its file.
-const PACKAGE: &str = "m365-audit-component";
-const BUILT: &str = "m365_audit_component.wasm";
+/// A component that is shipped.
+#[derive(Debug)]
+struct Part {
+    /// What Cargo is told, and the name that it gives the file.
+    arguments: &'static [&'static str],
+    built: &'static str,
+    /// The name under which it is shipped, and what it is.
+    shipped: &'static str,
+    description: &'static str,
+}
 
-/// The name under which it is shipped.
-const SHIPPED: &str = "m365_audit.wasm";
+/// For hosts of the WIT package. A shared library alone, so that link-time optimisation applies.
+const SOURCE: Part = Part {
+    arguments: &["rustc", "--package", "m365-audit-component", "--lib", "--crate-type", "cdylib"],
+    built: "m365_audit_component.wasm",
+    shipped: "m365_audit.wasm",
+    description: "Collects Microsoft 365 audit records: a source of the WIT package \
+                  m365-audit:source",
+};
+
+/// For whoever has a runtime and no host.
+const COMMAND: Part = Part {
+    arguments: &["build", "--package", "m365-audit-command"],
+    built: "m365_audit_cli.wasm",
+    shipped: "m365_audit_cli.wasm",
+    description: "Collects Microsoft 365 audit records: a command of WASI",
+};
 
 /// Why it is not optimised, and what to do about it.
 pub(crate) const NO_OPTIMISER: &str =
@@ -80,14 +101,16 @@ pub(crate) fn run(choice: Choice) -> Result<()> {
     let start = Instant::now();
     let toolchain = find(choice)?;
     let ready = start.elapsed();
-    let Built { path, size } = build(&toolchain)?;
-    print(&format!(
-        "{}\n{size}; by {}; toolchain ready after {:.0} s, built after {:.0} s",
-        path.display(),
-        toolchain.name(),
-        ready.as_secs_f64(),
-        start.elapsed().as_secs_f64()
-    ));
+    for build in [build, build_command] {
+        let Built { path, size } = build(&toolchain)?;
+        print(&format!(
+            "{}\n{size}; by {}; toolchain ready after {:.0} s, built after {:.0} s",
+            path.display(),
+            toolchain.name(),
+            ready.as_secs_f64(),
+            start.elapsed().as_secs_f64()
+        ));
+    }
     Ok(())
 }
 
@@ -96,28 +119,43 @@ pub(crate) fn run(choice: Choice) -> Result<()> {
 /// # Errors
 /// It does not compile.
 pub(crate) fn build(toolchain: &Toolchain) -> Result<Built> {
-    say(&format!("Building {SHIPPED} by {} ...", toolchain.name()));
-    let target = shell::target_directory()?;
-    // Apart from other builds: two compilers that share a folder undo each other's work.
-    let folder = target.join("component");
-    let work = folder.join("build");
-    let mut cargo = toolchain.cargo(&["build", "--profile", "component", "--package", PACKAGE]);
-    cargo.args(["--target", toolchain::TARGET]).arg("--target-dir").arg(&work);
-    shell::run(cargo.env("CARGO_ENCODED_RUSTFLAGS", flags()))?;
-    let built = work.join(toolchain::TARGET).join("component").join(BUILT);
-    let made = folder.join(SHIPPED).with_extension("new");
-    let optimised = optimise::run(&built, &made)?;
-    if !optimised {
-        let copied = fs::copy(&built, &made);
-        copied.with_context(|| format!("{} cannot be copied", built.display()))?;
+    SOURCE.build(toolchain)
+}
+
+/// The same of the command.
+///
+/// # Errors
+/// It does not compile.
+pub(crate) fn build_command(toolchain: &Toolchain) -> Result<Built> {
+    COMMAND.build(toolchain)
+}
+impl Part {
+    fn build(&self, toolchain: &Toolchain) -> Result<Built> {
+        let Self { arguments, built, shipped, description } = self;
+        say(&format!("Building {shipped} by {} ...", toolchain.name()));
+        let target = shell::target_directory()?;
+        // Apart from other builds: two compilers that share a folder undo each other's work.
+        let folder = target.join("component");
+        let work = folder.join("build");
+        let mut cargo = toolchain.cargo(arguments);
+        cargo.args(["--profile", "component", "--target", toolchain::TARGET]);
+        cargo.arg("--target-dir").arg(&work);
+        shell::run(cargo.env("CARGO_ENCODED_RUSTFLAGS", flags()))?;
+        let built = work.join(toolchain::TARGET).join("component").join(built);
+        let made = folder.join(shipped).with_extension("new");
+        let optimised = optimise::run(&built, &made)?;
+        if !optimised {
+            let copied = fs::copy(&built, &made);
+            copied.with_context(|| format!("{} cannot be copied", built.display()))?;
+        }
+        sections::settle(&made, description)?;
+        let shipped = folder.join(shipped);
+        replace(&made, &shipped)?;
+        let optimised = if optimised { Some(bytes(&shipped)?) } else { None };
+        let size = Size { raw: bytes(&built)?, optimised };
+        say(&format!("{}: {size}.", shipped.display()));
+        Ok(Built { path: shipped, size })
     }
-    strip::names(&made)?;
-    let shipped = folder.join(SHIPPED);
-    replace(&made, &shipped)?;
-    let optimised = if optimised { Some(bytes(&shipped)?) } else { None };
-    let size = Size { raw: bytes(&built)?, optimised };
-    say(&format!("The component: {size}."));
-    Ok(Built { path: shipped, size })
 }
 
 /// Puts `made` in the place of `shipped`, unless that is the same: what has it inside would be

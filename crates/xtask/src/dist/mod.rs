@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::component::{self, NO_OPTIMISER};
+use crate::component::{self, Choice, NO_OPTIMISER};
 use crate::shell::{self, print};
 use build::{TARGETS, Target};
 use tools::Tools;
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options<'_>) -> Result<()> {
     let place = shell::target_directory()?;
     let tools = Tools::install(&place)?;
     let epoch = epoch()?;
-    let component = component(options)?;
+    let [component, command] = components(options)?;
     let dist = place.join("dist");
     if dist.exists() {
         fs::remove_dir_all(&dist).with_context(|| format!("emptying {}", dist.display()))?;
@@ -73,6 +73,7 @@ pub(crate) fn run(options: &Options<'_>) -> Result<()> {
         let manual = manual.get_or_insert_with(|| folder.join("m365-audit")).clone();
         add_manual(&manual, &folder)?;
         copy(&component, &folder, &component)?;
+        copy(&command, &folder, &command)?;
         for document in DOCUMENTS {
             copy(&shell::root().join(document), &folder, Path::new(&flat(document)))?;
         }
@@ -107,15 +108,16 @@ fn targets(options: &Options<'_>) -> Result<Vec<Target>> {
     Ok(targets)
 }
 
-/// The WASM component, as small as it can be.
-fn component(options: &Options<'_>) -> Result<PathBuf> {
+/// The WASM components, as small as they can be: the source, and the command.
+fn components(options: &Options<'_>) -> Result<[PathBuf; 2]> {
     if let Some(folder) = options.built {
-        return Ok(folder.join("m365_audit.wasm"));
+        return Ok(["m365_audit.wasm", "m365_audit_cli.wasm"].map(|name| folder.join(name)));
     }
-    let component = component::build_by_any()?;
-    let is_optimised = component.size.optimised.is_some();
-    ensure!(is_optimised, "the component would be larger than it has to be: {NO_OPTIMISER}");
-    Ok(component.path)
+    let toolchain = component::find(Choice::Auto)?;
+    let built = [component::build(&toolchain)?, component::build_command(&toolchain)?];
+    let are_optimised = built.iter().all(|component| component.size.optimised.is_some());
+    ensure!(are_optimised, "components would be larger than they have to be: {NO_OPTIMISER}");
+    Ok(built.map(|component| component.path))
 }
 
 /// The folders of one processor's release.

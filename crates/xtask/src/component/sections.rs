@@ -1,5 +1,6 @@
-//! Takes the names of a component's parts out of it: 9 KB, which only debuggers read. `strip` of
-//! the profile reaches the module inside alone.
+//! What stands in a component beside its code: the names of its parts go, 9 KB which only debuggers
+//! read (`strip` of the profile reaches the module inside alone); what it is, and whose, comes, as
+//! registries of components read it.
 
 use std::fs;
 use std::path::Path;
@@ -13,14 +14,31 @@ const MAGIC: &[u8] = b"\0asm\x0d\0\x01\0";
 const CUSTOM: u8 = 0;
 const NAMES: &[u8] = b"\x0ecomponent-name";
 
-/// Rewrites the file without them.
+/// Rewrites the file without names, and with what it is.
 ///
 /// # Errors
 /// It is no component, or cannot be read or written.
-pub(crate) fn names(path: &Path) -> Result<()> {
+pub(crate) fn settle(path: &Path, description: &str) -> Result<()> {
     let shown = || path.display().to_string();
     let component = fs::read(path).with_context(shown)?;
-    fs::write(path, without_names(&component).with_context(shown)?).with_context(shown)
+    let mut settled = without_names(&component).with_context(shown)?;
+    // The revision is left out: each commit would be another component.
+    for (name, text) in [
+        ("authors", env!("CARGO_PKG_AUTHORS")),
+        ("description", description),
+        ("licenses", env!("CARGO_PKG_LICENSE")),
+        ("version", env!("CARGO_PKG_VERSION")),
+    ] {
+        settled.extend(annotation(name, text).with_context(|| format!("{name}: too long"))?);
+    }
+    fs::write(path, settled).with_context(shown)
+}
+
+/// A text under a name of the annotations of OCI, as a section. Lengths below 128 are one byte.
+fn annotation(name: &str, text: &str) -> Option<Vec<u8>> {
+    let short = |length: usize| u8::try_from(length).ok().filter(|length| *length < 0x80);
+    let body = [&[short(name.len())?], name.as_bytes(), text.as_bytes()].concat();
+    Some([&[CUSTOM, short(body.len())?], body.as_slice()].concat())
 }
 
 fn without_names(component: &[u8]) -> Result<Vec<u8>> {
@@ -59,6 +77,20 @@ mod tests {
         let length = u8::try_from(body.len()).unwrap();
         assert!(length < 0x80);
         [&[kind, length | 0x80, 0], body].concat()
+    }
+
+    #[test]
+    fn what_it_is_can_be_read_as_any_section() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("component.wasm");
+        fs::write(&path, MAGIC).unwrap();
+        settle(&path, "Collects").unwrap();
+        let settled = fs::read(&path).unwrap();
+        // Every section has its end: whoever leaves names out leaves these in.
+        assert_eq!(without_names(&settled).unwrap(), settled);
+        let expected = b"\x00\x14\x0bdescriptionCollects";
+        assert!(settled.windows(expected.len()).any(|window| window == expected));
+        assert_eq!(annotation("description", &"x".repeat(200)), None);
     }
 
     #[test]
