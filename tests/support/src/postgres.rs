@@ -35,6 +35,8 @@ pub struct Postgres {
     programs: PathBuf,
     dir: TempDir,
     port: u16,
+    /// Whether nobody drops it: then its folder goes with its process.
+    is_shared: bool,
     process: Option<Process>,
 }
 
@@ -52,7 +54,7 @@ impl Drop for Process {
 /// One server for all tests of a program; says why there is none.
 pub fn shared() -> Option<&'static Postgres> {
     static SHARED: OnceLock<Result<Postgres, String>> = OnceLock::new();
-    match SHARED.get_or_init(Postgres::start) {
+    match SHARED.get_or_init(|| Postgres::begin(true)) {
         Ok(server) => Some(server),
         Err(reason) => {
             skip(reason);
@@ -80,6 +82,10 @@ impl Postgres {
     /// # Errors
     /// Why there is none.
     pub fn start() -> Result<Self, String> {
+        Self::begin(false)
+    }
+
+    fn begin(is_shared: bool) -> Result<Self, String> {
         let programs = programs()?;
         let dir = folder()?;
         let data = dir.path().join("data");
@@ -91,7 +97,7 @@ impl Postgres {
         initdb.args(["--locale=C", "--pwfile"]).arg(&secret).arg("-D").arg(&data);
         finished(&mut initdb)?;
         certificate(&data)?;
-        let mut server = Self { programs, dir, port: 0, process: None };
+        let mut server = Self { programs, dir, port: 0, is_shared, process: None };
         server.rise()?;
         server.try_sql("postgres", &format!("CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'"))?;
         Ok(server)
@@ -119,7 +125,8 @@ impl Postgres {
             }
             let log = self.dir.path().join("log");
             // By SIGQUIT it ends at once.
-            let mut process = guarded(&command, &log, "QUIT")?;
+            let sweep = self.is_shared.then(|| self.dir.path());
+            let mut process = guarded(&command, &log, "QUIT", sweep)?;
             if answers(port, &mut process) {
                 (self.port, self.process) = (port, Some(process));
                 if self.is_up() {
@@ -242,7 +249,7 @@ impl Pgbouncer {
             give(&file)?;
             let mut command = as_user(&program)?;
             command.arg(&file);
-            let mut process = guarded(&command, &dir.path().join("log"), "TERM")?;
+            let mut process = guarded(&command, &dir.path().join("log"), "TERM", Some(dir.path()))?;
             if answers(port, &mut process) {
                 return Ok(Self { _dir: dir, port, _process: process });
             }
@@ -322,13 +329,21 @@ fn certificate(data: &Path) -> Result<(), String> {
 }
 
 /// Starts a program that gets the signal when this process has gone, whatever has ended it: a shell
-/// waits for the end of its input.
-fn guarded(command: &Command, log: &Path, signal: &str) -> Result<Process, String> {
-    const GUARD: &str = "signal=$1 log=$2; shift 2; \"$@\" >>\"$log\" 2>&1 </dev/null & child=$!; \
+/// waits for the end of its input, and then removes the folder `sweep`.
+fn guarded(
+    command: &Command,
+    log: &Path,
+    signal: &str,
+    sweep: Option<&Path>,
+) -> Result<Process, String> {
+    const GUARD: &str = "signal=$1 log=$2 sweep=$3; shift 3; \
+        \"$@\" >>\"$log\" 2>&1 </dev/null & child=$!; \
         { while kill -0 \"$child\" 2>/dev/null; do sleep 0.2; done; kill $$; } & \
-        read -r _; kill -\"$signal\" \"$child\"; wait \"$child\"";
+        read -r _; trap '' TERM; kill -\"$signal\" \"$child\"; wait \"$child\"; \
+        [ -z \"$sweep\" ] || rm -rf \"$sweep\"";
     let mut shell = Command::new("sh");
-    shell.args(["-c", GUARD, "sh", signal]).arg(log).arg(command.get_program());
+    shell.args(["-c", GUARD, "sh", signal]).arg(log).arg(sweep.unwrap_or(Path::new("")));
+    shell.arg(command.get_program());
     shell.args(command.get_args());
     // Of the output of tests it keeps nothing open.
     shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
