@@ -165,6 +165,7 @@ fn example(spec: &OptionSpec) -> &'static str {
         (None, "tenant_id" | "client_id" | "publisher_id") => {
             "00000000-0000-0000-0000-000000000000"
         }
+        (None, "db.tenants_max") => "500",
         (None, "db") => "/var/lib/m365-audit/state.db",
         (None, "client_secret_file") => "/run/secrets/m365-audit",
         (None, "ca_file") => "/etc/ssl/certs/gateway.pem",

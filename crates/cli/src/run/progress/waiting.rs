@@ -14,8 +14,11 @@ const BLOBS_MAX: usize = 1_000;
 /// So many are named in a line.
 const NAMED_MAX: usize = 3;
 
-/// A service that does not answer is worth a word after this.
-const OUTAGE_AFTER: Duration = Duration::from_secs(20);
+/// A service that does not answer is worth a word after this: before the first line of progress.
+const OUTAGE_AFTER: Duration = Duration::from_secs(6);
+
+/// What was to be tried so long ago has got through, and nobody has said so.
+const STALE_AFTER: Duration = Duration::from_secs(20);
 
 /// A blob that could not be read.
 #[derive(Clone, Debug)]
@@ -123,8 +126,7 @@ impl Waiting {
     pub(super) fn outage(&self, now: Instant) -> Option<String> {
         let lasting = |outage: &&Outage| {
             OUTAGE_AFTER <= now.duration_since(outage.since)
-                // One that was due long ago has got through, and nobody has said so.
-                && now.saturating_duration_since(outage.next) < OUTAGE_AFTER
+                && now.saturating_duration_since(outage.next) < STALE_AFTER
         };
         let all: Vec<_> = self.outages.iter().filter(|(_, outage)| lasting(outage)).collect();
         let ((tenant, _), worst) = all.iter().min_by_key(|(_, outage)| outage.since)?;
