@@ -107,7 +107,9 @@ pub(crate) fn descriptor(
     let id = text("contentId").filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| error.unwrap_or_else(|| "no contentId".into()))?;
     let near = window.start - CREATED_BESIDE_MAX..window.end + CREATED_BESIDE_MAX;
-    let created = moment("contentCreated").filter(|at| near.contains(at)).unwrap_or(window.end);
+    let created = moment("contentCreated").filter(|at| near.contains(at));
+    let within = |at: &Utc| window.start <= *at && *at < window.end;
+    let created = created.or_else(|| created_by(&id).filter(within)).unwrap_or(window.end);
     let expiration = moment("contentExpiration").filter(|at| created - CREATED_BESIDE_MAX < *at);
     Ok(ContentRef {
         feed: Feed::Audit(content_type),
@@ -116,6 +118,20 @@ pub(crate) fn descriptor(
         id: id.into(),
         uri: text("contentUri").unwrap_or_default().into(),
     })
+}
+
+/// When a content was created by its id, whose second part has been seen to be that moment, to the
+/// millisecond and beyond: `YYYYMMDDhhmmssfff…`.
+fn created_by(id: &str) -> Option<Utc> {
+    let stamp = id
+        .split('$')
+        .nth(1)?
+        .get(..17)
+        .filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let [year, month, day] = [&stamp[..4], &stamp[4..6], &stamp[6..8]];
+    let [hour, minute, second] = [&stamp[8..10], &stamp[10..12], &stamp[12..14]];
+    let fraction = &stamp[14..];
+    Utc::parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}.{fraction}Z"))
 }
 
 /// The id and the address in an entry that cannot be read as a whole.
@@ -395,6 +411,22 @@ mod tests {
         check_entry(r#"{"contentId":"x"}"#, "x", "", 5, RETENTION.kept);
         check_entry(r#"{"contentId":"x","contentUri":{}}"#, "x", "", 5, RETENTION.kept);
         check_entry(r#"{"contentId":20231016001037}"#, "20231016001037", "", 5, RETENTION.kept);
+    }
+
+    #[test]
+    fn what_an_entry_does_not_say_of_its_time_its_id_says() {
+        for (stamp, created) in [
+            ("19700101000000003123456", 3),
+            // Outside the window that was listed, and no moments at all.
+            ("19700101000000005000000", 5),
+            ("19701301000000003000000", 5),
+            ("1970010100000000x000000", 5),
+            ("197001", 5),
+        ] {
+            let id = format!("19691231235959999000000${stamp}$dlp_all$DLP_All$na0043");
+            let json = format!("{{\"contentId\":\"{id}\",\"contentCreated\":7}}");
+            check_entry(&json, &id, "", created, RETENTION.kept);
+        }
     }
 
     #[test]
