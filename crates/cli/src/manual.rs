@@ -16,7 +16,7 @@ use m365_audit_sinks::SINK_OPTIONS;
 use crate::arguments::{flag, specs, variable};
 use crate::calls::say;
 use crate::exit::{COMPLETE, INCOMPLETE};
-use crate::output_settings::OUTPUT_OPTIONS;
+use crate::output_settings::{OUTPUT_OPTIONS, SHOWN_OPTIONS};
 
 /// What the page about the configuration file is called, and its section.
 const FILE_PAGE: &str = "m365-audit.toml";
@@ -161,6 +161,8 @@ fn file_page() -> String {
     SINK_OPTIONS.iter().for_each(|spec| option(&mut roff, spec));
     roff.control("SH", ["OPTIONS OF OUTPUT FILES"]);
     OUTPUT_OPTIONS.iter().for_each(|spec| option(&mut roff, spec));
+    roff.control("SH", ["OPTIONS OF THE LOG"]);
+    SHOWN_OPTIONS.iter().for_each(|spec| option(&mut roff, spec));
     roff.control("SH", ["OPTIONS OF THE WASM HOST"]);
     HOST_OPTIONS.iter().for_each(|spec| option(&mut roff, spec));
     roff.control("SH", ["SEE ALSO"]);

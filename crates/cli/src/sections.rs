@@ -13,7 +13,7 @@ use m365_audit_core::options::{self, Kind, Scope};
 use m365_audit_core::{ConfigError, RawOptions};
 
 use crate::findings::Report;
-use crate::fluent_bit::{Pipeline, Section};
+use crate::fluent_bit::{self, Pipeline, Section};
 
 /// The plugin's name.
 const NAME: &str = "m365_audit";
@@ -95,7 +95,7 @@ fn depends(error: &ConfigError) -> bool {
 
 /// Judges a file of Fluent Bit: the file first, then each section of ours.
 pub(crate) fn judge(path: &Path, around: Surroundings) -> (Report, Vec<Judged>) {
-    let pipeline = Pipeline::read(path);
+    let pipeline = fluent_bit::read(path);
     let mut whole = Report::of("file", path.display().to_string());
     for problem in &pipeline.problems {
         let detail = format!("{}: {}", problem.place, problem.problem);

@@ -51,8 +51,8 @@ pub fn look() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Each executable that is there: those of the list `FLUENT_BITS`, written as `PATH` is, else that of
-/// [`look`]. Says so if there is none; the caller then passes.
+/// Each executable that is there: those of the list `FLUENT_BITS`, written as `PATH` is, else that
+/// of [`look`]. Says so if there is none; the caller then passes.
 ///
 /// # Panics
 /// `FLUENT_BITS` or `FLUENT_BIT` names what is no file.
@@ -467,8 +467,8 @@ mod tests {
     #[test]
     fn a_body_is_whole_or_none() {
         let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-        let chunked =
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                        3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
         assert_eq!(body(sized).unwrap(), b"hello");
         assert_eq!(body(chunked).unwrap(), b"hello");
         // Without the empty line at the end all of it is there as well.

@@ -342,7 +342,7 @@ fn guarded(
         read -r _; trap '' TERM; kill -\"$signal\" \"$child\"; wait \"$child\"; \
         [ -z \"$sweep\" ] || rm -rf \"$sweep\"";
     let mut shell = Command::new("sh");
-    shell.args(["-c", GUARD, "sh", signal]).arg(log).arg(sweep.unwrap_or(Path::new("")));
+    shell.args(["-c", GUARD, "sh", signal]).arg(log).arg(sweep.unwrap_or_else(|| Path::new("")));
     shell.arg(command.get_program());
     shell.args(command.get_args());
     // Of the output of tests it keeps nothing open.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use indicatif::MultiProgress;
 use m365_audit_client::{DbState, Settings, inspect_db, probe};
-use m365_audit_core::call::{Call, CallError, Claims, Pages, Reply, Subscription};
+use m365_audit_core::call::{Call, CallError, Claims, Reply, Subscription};
 use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc, known_error};
 
 use crate::calls::Session;
-use crate::doctor::look::{HOURS, last_hours};
+use crate::doctor::first_page::{first_page, is_unsubscribed, microsofts_time};
+use crate::doctor::look::HOURS;
 use crate::doctor::{activities, coverage, output, start};
 use crate::findings::Report;
 use crate::log::{Log, now};
@@ -80,12 +81,6 @@ fn sign_in(session: &mut Session, report: &mut Report) -> bool {
             false
         }
     }
-}
-
-/// Microsoft's time, or what the local clock says if no answer has told it.
-fn microsofts_time(session: &Session) -> Utc {
-    let ahead = session.calls.clock_skew_seconds().unwrap_or_default();
-    Utc::from_millis(now().as_millis() - ahead * 1_000)
 }
 
 fn check_certificate(until: Utc, now: Utc, report: &mut Report) {
@@ -309,23 +304,6 @@ fn content(
     auditing(found, listed, &wanted, report);
 }
 
-/// When the newest content of a feed's first page was created, if there is any.
-pub(super) fn first_page(
-    session: &mut Session,
-    content_type: ContentType,
-) -> Result<Option<String>, CallError> {
-    let range = last_hours(microsofts_time(session));
-    let call = Call::ListContent { content_type, range, pages: Pages::First };
-    match session.call(call) {
-        Ok(Reply::Contents(contents)) => {
-            let created = contents.iter().map(|content| content.content_created.clone());
-            Ok(created.map(|created| created.unwrap_or_default()).max())
-        }
-        Ok(_) => unreachable!("a listing answers with contents"),
-        Err(error) => Err(error),
-    }
-}
-
 /// Of what refuses one feed. The list of subscriptions was read, so that neither the token nor the
 /// address is to blame for it.
 fn of_this_feed(error: CallError) -> CallError {
@@ -337,11 +315,6 @@ fn of_this_feed(error: CallError) -> CallError {
     let message = format!("{}; the list of subscriptions is not refused", error.message);
     let remedy = known_error(code).map_or(error.remedy, |known| known.remedy.into());
     CallError { code: Some(code.into()), message, remedy, ..error }
-}
-
-/// Whether it is only that there is no subscription.
-pub(super) fn is_unsubscribed(error: &CallError) -> bool {
-    matches!(error.code.as_deref(), Some("AF20022" | "AF20023"))
 }
 
 fn start_first(content_type: ContentType) -> String {

@@ -4,6 +4,7 @@
 mod activities;
 mod checks;
 mod coverage;
+mod first_page;
 mod look;
 mod output;
 mod start;

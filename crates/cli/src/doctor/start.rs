@@ -9,7 +9,7 @@ use m365_audit_core::call::{Call, Subscription};
 use m365_audit_core::{ContentType, Level, known_error};
 
 use crate::calls::Session;
-use crate::doctor::checks::{first_page, is_unsubscribed};
+use crate::doctor::first_page::{first_page, is_unsubscribed};
 use crate::findings::Report;
 use crate::words::span;
 

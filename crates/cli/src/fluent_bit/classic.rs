@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use super::{Pipeline, Place, Section, Setting};
+use crate::fluent_bit::pipeline::{Pipeline, Place, Section, Setting};
 
 /// Reads a file's text, and what it includes; `root` is where the first file is.
 pub(super) fn read(pipeline: &mut Pipeline, file: &Rc<Path>, text: &str, root: &Path) {

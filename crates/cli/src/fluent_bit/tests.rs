@@ -5,6 +5,7 @@ use std::fs;
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::fluent_bit::pipeline::Problem;
 
 /// Reads the first of `files`, and shows what it says; `{dir}` stands for their folder.
 #[track_caller]
@@ -13,7 +14,7 @@ fn check(files: &[(&str, &str)], expected: &Expect) {
     for (name, text) in files {
         fs::write(dir.path().join(name), text).unwrap();
     }
-    let pipeline = Pipeline::read(&dir.path().join(files[0].0));
+    let pipeline = read(&dir.path().join(files[0].0));
     let mut text = String::new();
     let service = pipeline.service.iter().map(|section| ("service", section));
     let inputs = pipeline.inputs.iter().map(|section| ("input", section));
@@ -71,8 +72,8 @@ fn yaml_is_read_as_fluent_bit_reads_it() {
                 "fluent-bit.yaml",
                 "env:\n  who: 41463f53\nincludes:\n  - outputs.yaml\nservice:\n  flush: 1\n\
                  pipeline:\n  inputs:\n    - name: m365_audit\n      Tenant_Id: ${who}\n      \
-                 content_types: [Audit.Exchange, DLP.All]\n      processors:\n        logs:\n          \
-                 - name: content_modifier\n    - name: dummy\n",
+                 content_types: [Audit.Exchange, DLP.All]\n      processors:\n        logs:\n  \
+                 \x20       - name: content_modifier\n    - name: dummy\n",
             ),
             ("outputs.yaml", "pipeline:\n  outputs:\n    - name: stdout\n      match: '*'\n"),
         ],

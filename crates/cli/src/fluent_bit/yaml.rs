@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScanError, Span};
 
-use super::{Pipeline, Place, Section, Setting};
+use crate::fluent_bit::pipeline::{Pipeline, Place, Section, Setting};
 
 /// How deep a document may nest; Fluent Bit's own go six deep.
 const DEPTH_MAX: usize = 64;

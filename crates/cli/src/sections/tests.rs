@@ -77,8 +77,9 @@ fn values_are_judged_as_the_plugin_does() {
     check(
         "fluent-bit.conf",
         "[INPUT]\n    Name m365_audit\n    Tenant_Id {who}\n    Client_Id {who}\n    Client_Secret \
-         s3cret\n    Lookback 30d\n    Content_Types Audit.Exchang\n    Lookbak 1d\n    Mem_Buf_Limit \
-         5M\n    Commit_Delay 2h\n    Tag_Prefix x\n[OUTPUT]\n    Name es\n    Match *\n",
+         s3cret\n    Lookback 30d\n    Content_Types Audit.Exchang\n    Lookbak 1d\n    \
+         Mem_Buf_Limit 5M\n    Commit_Delay 2h\n    Tag_Prefix x\n[OUTPUT]\n    \
+         Name es\n    Match *\n",
         Surroundings::Here,
         &expect![[r#"
             file {dir}/fluent-bit.conf

@@ -7,27 +7,12 @@ mod record;
 mod request;
 mod sign_in;
 mod subscription;
+mod words;
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::contract::event::{Event, FeedEvent};
 use crate::contract::feed::Feed;
-
-/// A number with its noun.
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
-/// A time that somebody waits, as people say it: `32 s`, `15 min`, `3 h`.
-fn spoken(time: Duration) -> String {
-    let seconds = time.as_secs().max(1);
-    match seconds {
-        ..100 => format!("{seconds} s"),
-        100..6_000 => format!("{} min", (seconds + 30) / 60),
-        _ => format!("{} h", (seconds + 1_800) / 3_600),
-    }
-}
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

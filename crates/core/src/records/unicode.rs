@@ -26,7 +26,7 @@ pub(crate) fn replace_halves(records: &mut [Record]) {
 fn without_halves(raw: &[u8]) -> Option<Bytes> {
     let mut edited: Option<Vec<u8>> = None;
     let mut at = 0;
-    while let Some(found) = raw.get(at..).and_then(|rest| position(rest)) {
+    while let Some(found) = raw.get(at..).and_then(position) {
         at += found;
         let (length, half) = match (unit(raw, at), unit(raw, at + ESCAPE)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (2 * ESCAPE, false),

@@ -1,5 +1,5 @@
-//! Every version of Fluent Bit that is there (`FLUENT_BITS`): an hour of two tenants, through kills,
-//! reloads and pauses.
+//! Every version of Fluent Bit that is there (`FLUENT_BITS`): an hour of two tenants, through
+//! kills, reloads and pauses.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -104,7 +104,7 @@ impl Moved {
 impl Progress {
     /// `mode` is one of the words of `--progress`.
     pub(crate) fn new(mode: &str, bars: MultiProgress) -> Self {
-        let terminal = std::io::stderr().is_terminal() && !is_dumb();
+        let terminal = std::io::stderr().is_terminal() && !terminal::is_dumb();
         let display = match mode {
             "never" => Display::Nothing,
             _ if terminal => {
@@ -289,11 +289,6 @@ impl Lines {
             }
         }
     }
-}
-
-/// Whether the terminal cannot move its cursor.
-fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty())
 }
 
 /// A line about where things stand is no trouble, even where only trouble is shown.

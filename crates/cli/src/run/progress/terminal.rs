@@ -15,11 +15,16 @@ const HZ: u8 = 10;
 /// Rows on stderr.
 pub(crate) fn bars() -> MultiProgress {
     let term = Term::buffered_stderr();
-    if !term.is_term() || super::is_dumb() {
+    if !term.is_term() || is_dumb() {
         return MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
     }
     let own = Box::new(OwnLines::new(term));
     MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(own, HZ))
+}
+
+/// Whether the terminal cannot move its cursor.
+pub(super) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty())
 }
 
 /// Ends a row where indicatif fills it.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::base::time::Utc;
-use crate::contract::event_text::counted;
+use crate::contract::event_text::words::counted;
 use crate::contract::feed::Feed;
 
 pub(super) fn started(f: &mut fmt::Formatter<'_>, feeds: &[Feed], resumed: bool) -> fmt::Result {

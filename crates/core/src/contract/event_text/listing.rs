@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::time::Utc;
-use crate::contract::event_text::counted;
+use crate::contract::event_text::words::counted;
 
 pub(super) fn window(
     f: &mut fmt::Formatter<'_>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::contract::event_text::counted;
+use crate::contract::event_text::words::counted;
 
 pub(super) fn dropped(
     f: &mut fmt::Formatter<'_>,

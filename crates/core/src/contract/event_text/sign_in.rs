@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::time::Utc;
-use crate::contract::event_text::spoken;
+use crate::contract::event_text::words::spoken;
 use crate::contract::request::REACH_REMEDY;
 
 pub(super) fn token_acquired(f: &mut fmt::Formatter<'_>, lifetime: Duration) -> fmt::Result {
