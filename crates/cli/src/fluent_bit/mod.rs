@@ -9,7 +9,7 @@ mod yaml;
 
 use std::path::Path;
 
-pub(crate) use self::pipeline::{Pipeline, Section, Setting};
+pub(crate) use self::pipeline::{Pipeline, Section};
 
 /// Reads a file and all that it includes, with the variables of this process.
 pub(crate) fn read(path: &Path) -> Pipeline {

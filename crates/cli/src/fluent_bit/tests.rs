@@ -5,7 +5,7 @@ use std::fs;
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::fluent_bit::pipeline::Problem;
+use crate::fluent_bit::pipeline::{Problem, Setting};
 
 /// Reads the first of `files`, and shows what it says; `{dir}` stands for their folder.
 #[track_caller]
