@@ -40,10 +40,8 @@ impl Log {
     /// Shows nothing.
     #[cfg(test)]
     pub(crate) fn silent() -> Self {
-        {
-            let bars = MultiProgress::new();
-            Self { level: None, format: Format::Text, bars, tenant: None, several: false }
-        }
+        let bars = MultiProgress::new();
+        Self { level: None, format: Format::Text, bars, tenant: None, several: false }
     }
 
     /// The same for lines about one tenant of several.

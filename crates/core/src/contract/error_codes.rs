@@ -763,7 +763,8 @@ pub(crate) const UNAUTHORIZED: &str = "http-401";
 /// Our name for 403 without a code of Microsoft's.
 pub(crate) const FORBIDDEN: &str = "http-403";
 
-const fn known(
+/// A row.
+pub(crate) const fn known(
     code: &'static str,
     severity: Level,
     meaning: &'static str,

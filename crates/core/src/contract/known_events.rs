@@ -1,8 +1,8 @@
 //! What an operator can do about each event: one table, from which that of `crates/cli/README.md`
 //! is made.
 
-use crate::contract::error_codes::KnownError;
-use crate::contract::level::Level::{self, Debug, Error, Info, Warn};
+use crate::contract::error_codes::{KnownError, known};
+use crate::contract::level::Level::{Debug, Error, Info, Warn};
 
 /// Every event, by its code: those of a whole tenant first.
 pub const KNOWN_EVENTS: &[KnownError] = &[
@@ -232,15 +232,6 @@ pub const KNOWN_EVENTS: &[KnownError] = &[
         "nothing is missing; see the filter in the line",
     ),
 ];
-
-const fn known(
-    code: &'static str,
-    severity: Level,
-    meaning: &'static str,
-    remedy: &'static str,
-) -> KnownError {
-    KnownError { code, severity, meaning, remedy }
-}
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,7 @@ pub use member::has_member;
 pub(crate) use nest::container_end;
 pub use number::Number;
 pub use split::{Finish, Item, NOT_ARRAY_BYTES_MAX, RecordKind, Split, SplitError, Splitter};
-pub(crate) use unescape::unescape;
+pub(crate) use unescape::{unescape, unit};
 pub use walk::{DEPTH_MAX, NullVisitor, Text, Visit, WalkError, WalkFault, Walker, walk};
 
 /// The JSON text of a value.

@@ -75,7 +75,7 @@ pub(super) fn unicode(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
 }
 
 /// The code unit of a `\uXXXX` that `text` begins with.
-fn unit(text: &[u8]) -> Option<u32> {
+pub(crate) fn unit(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
     digits.iter().try_fold(0, |code, digit| {
         let digit = char::from(*digit).to_digit(16)?;

@@ -201,11 +201,15 @@ pub(crate) fn fold(text: &str, out: &mut String) {
     }
 }
 
+/// What stands between the commas of a list.
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
 /// The entries of a list, without the blanks around them; `None` if the option is not set.
 fn entries(reader: &mut Reader<'_>, option: &str) -> Option<Vec<String>> {
     let text = reader.optional(option)?;
-    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-    let entries: Vec<_> = entries.map(str::to_owned).collect();
+    let entries: Vec<_> = split(&text).map(str::to_owned).collect();
     if entries.is_empty() || PATTERNS_MAX < entries.len() {
         let problem = format!("{} entries", entries.len());
         let remedy = format!("write 1 to {PATTERNS_MAX}, separated by commas, or leave it out");
@@ -235,9 +239,8 @@ fn patterns(reader: &mut Reader<'_>, option: &str) -> Option<Patterns> {
 /// The patterns of a list of workloads that match none of those that are known.
 fn doubts(reader: &Reader<'_>, option: &'static str) -> Vec<Doubt> {
     let text = reader.optional(option).unwrap_or_default();
-    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let known: Vec<_> = WORKLOADS.iter().map(|name| name.to_ascii_lowercase()).collect();
-    let unknown = entries.filter(|entry| {
+    let unknown = split(&text).filter(|entry| {
         let folded = entry.to_lowercase();
         !known.iter().any(|name| matches(&folded, name))
     });
@@ -286,22 +289,6 @@ fn record_types(reader: &mut Reader<'_>, option: &str) -> Option<Vec<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_that_match_no_known_workload_are_doubted() {
-        let raw = [
-            ("include_workloads", "exchange, Exchagne, One*, Xyz*"),
-            ("exclude_workloads", "Yamer"),
-        ];
-        let raw = raw.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let mut reader = Reader::new(&raw);
-        let filter = Filter::read(&mut reader).unwrap();
-        let doubts = filter.doubts().iter();
-        let told: Vec<_> = doubts.map(|doubt| (&*doubt.pattern, doubt.meant)).collect();
-        let expected = [("Exchagne", Some("Exchange")), ("Xyz*", None), ("Yamer", Some("Yammer"))];
-        assert_eq!(told, expected);
-        assert!(reader.finish().is_ok(), "there may be others");
-    }
     use crate::json::{Item, Splitter};
     use crate::options::RawOptions;
     use bytes::Bytes;
@@ -346,6 +333,22 @@ mod tests {
         {"Id":"d","RecordType":999,"Operation":"DLPRuleMatch","UserId":"JÖRG@contoso.example"},
         {"Id":"e","RecordType":null,"Operation":7},
         "no object"]"#;
+
+    #[test]
+    fn patterns_that_match_no_known_workload_are_doubted() {
+        let raw = [
+            ("include_workloads", "exchange, Exchagne, One*, Xyz*"),
+            ("exclude_workloads", "Yamer"),
+        ];
+        let raw = raw.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let mut reader = Reader::new(&raw);
+        let filter = Filter::read(&mut reader).unwrap();
+        let doubts = filter.doubts().iter();
+        let told: Vec<_> = doubts.map(|doubt| (&*doubt.pattern, doubt.meant)).collect();
+        let expected = [("Exchagne", Some("Exchange")), ("Xyz*", None), ("Yamer", Some("Yammer"))];
+        assert_eq!(told, expected);
+        assert!(reader.finish().is_ok(), "there may be others");
+    }
 
     #[test]
     fn lists_say_what_to_keep_and_what_to_leave_out() {

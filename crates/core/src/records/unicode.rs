@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::contract::batch::Record;
+use crate::json::unit;
 
 /// What stands in the place of a half.
 const REPLACEMENT: &[u8; ESCAPE] = br"\ufffd";
@@ -28,7 +29,7 @@ fn without_halves(raw: &[u8]) -> Option<Bytes> {
     let mut at = 0;
     while let Some(found) = raw.get(at..).and_then(position) {
         at += found;
-        let (length, half) = match (unit(raw, at), unit(raw, at + ESCAPE)) {
+        let (length, half) = match (unit_at(raw, at), unit_at(raw, at + ESCAPE)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (2 * ESCAPE, false),
             (Some(0xD800..=0xDFFF), _) => (ESCAPE, true),
             (Some(_), _) => (ESCAPE, false),
@@ -50,10 +51,8 @@ fn position(raw: &[u8]) -> Option<usize> {
 }
 
 /// The code unit of the escape at this place, if there is one.
-fn unit(raw: &[u8], at: usize) -> Option<u32> {
-    let escape = raw.get(at..at + ESCAPE)?;
-    let digits = escape.strip_prefix(br"\u")?;
-    digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
+fn unit_at(raw: &[u8], at: usize) -> Option<u32> {
+    raw.get(at..).and_then(unit)
 }
 
 #[cfg(test)]

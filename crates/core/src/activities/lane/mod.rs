@@ -241,12 +241,12 @@ impl ActivityLane {
 
     // State.
 
-    /// Microsoft's clock is known, or known better. See [`Coverage::correct_time`].
     /// Where the stored state begins, if `lookback` reaches further back.
     pub(super) fn ignores(&self, lookback: Duration, now: Utc) -> Option<Utc> {
         self.coverage.ignores(lookback, now)
     }
 
+    /// Microsoft's clock is known, or known better. See [`Coverage::correct_time`].
     pub(super) fn correct_time(&mut self, lookback: Duration, now: Utc, born: Utc) {
         self.coverage.correct_time(lookback, now, born);
         self.notes.seam = self.notes.seam.min(now);
