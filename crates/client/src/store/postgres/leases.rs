@@ -11,34 +11,58 @@ use tokio_postgres::types::Type;
 
 use super::trouble::Trouble;
 
-/// Takes a tenant, or begins another run of one that is ours.
-const CLAIM: &str = "
-    INSERT INTO m365_audit_lease AS l (tenant, holder, epoch, until, since)
-    VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 second', clock_timestamp())
-    ON CONFLICT (tenant) DO UPDATE SET
-        holder = $2,
+/// What becomes of a lease that is taken for another run.
+macro_rules! taken {
+    () => {
+        "holder = $2,
         epoch = l.epoch + 1,
         until = clock_timestamp() + $3 * interval '1 second',
         since = CASE WHEN l.holder = $2 THEN l.since ELSE clock_timestamp() END,
-        wanted = CASE WHEN l.wanted = $2 THEN NULL ELSE l.wanted END
+        wanted = CASE WHEN l.wanted = $2 THEN NULL ELSE l.wanted END"
+    };
+}
+
+/// Those whose epoch is still ours, locked in one order, as a commit locks them.
+macro_rules! ours {
+    () => {
+        "(
+        SELECT l.tenant FROM m365_audit_lease l
+        JOIN unnest($1::text[], $2::bigint[]) AS o (tenant, epoch)
+            ON l.tenant = o.tenant AND l.epoch = o.epoch
+        WHERE l.holder = $3
+        ORDER BY l.tenant FOR NO KEY UPDATE OF l
+    )"
+    };
+}
+
+/// Takes a tenant, or begins another run of one that is ours.
+const CLAIM: &str = concat!(
+    "
+    INSERT INTO m365_audit_lease AS l (tenant, holder, epoch, until, since)
+    VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 second', clock_timestamp())
+    ON CONFLICT (tenant) DO UPDATE SET
+        ",
+    taken!(),
+    "
     WHERE l.holder = $2 OR l.until <= clock_timestamp()
-    RETURNING epoch";
+    RETURNING epoch",
+);
 
 /// Takes those that are free.
-const CLAIM_MANY: &str = "
+const CLAIM_MANY: &str = concat!(
+    "
     WITH free AS (
         SELECT tenant FROM m365_audit_lease
         WHERE tenant = ANY($1) AND (holder = $2 OR until <= clock_timestamp())
         ORDER BY tenant FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE m365_audit_lease l SET
-        holder = $2,
-        epoch = l.epoch + 1,
-        until = clock_timestamp() + $3 * interval '1 second',
-        since = CASE WHEN l.holder = $2 THEN l.since ELSE clock_timestamp() END,
-        wanted = CASE WHEN l.wanted = $2 THEN NULL ELSE l.wanted END
+        ",
+    taken!(),
+    "
     FROM free WHERE l.tenant = free.tenant
-    RETURNING l.tenant, l.epoch";
+    RETURNING l.tenant, l.epoch",
+);
 
 /// Rows for tenants that nobody has ever had.
 const KNOW: &str = "
@@ -53,29 +77,25 @@ const HOLDER: &str = "
     WHERE l.tenant = $1 AND clock_timestamp() < l.until";
 
 /// Lets go of some: others may take them at once.
-const RELEASE: &str = "
-    WITH gone AS (
-        SELECT l.tenant FROM m365_audit_lease l
-        JOIN unnest($1::text[], $2::bigint[]) AS o (tenant, epoch)
-            ON l.tenant = o.tenant AND l.epoch = o.epoch
-        WHERE l.holder = $3
-        ORDER BY l.tenant FOR NO KEY UPDATE OF l
-    )
+const RELEASE: &str = concat!(
+    "
+    WITH gone AS ",
+    ours!(),
+    "
     UPDATE m365_audit_lease l SET until = '-infinity', holder = ''
-    FROM gone WHERE l.tenant = gone.tenant";
+    FROM gone WHERE l.tenant = gone.tenant",
+);
 
-/// Keeps those whose epoch is still ours. Locks are taken in one order, as a commit takes them.
-const RENEW: &str = "
-    WITH ours AS (
-        SELECT l.tenant FROM m365_audit_lease l
-        JOIN unnest($1::text[], $2::bigint[]) AS o (tenant, epoch)
-            ON l.tenant = o.tenant AND l.epoch = o.epoch
-        WHERE l.holder = $3
-        ORDER BY l.tenant FOR NO KEY UPDATE OF l
-    )
+/// Keeps those whose epoch is still ours.
+const RENEW: &str = concat!(
+    "
+    WITH ours AS ",
+    ours!(),
+    "
     UPDATE m365_audit_lease l SET until = clock_timestamp() + $4 * interval '1 second'
     FROM ours WHERE l.tenant = ours.tenant
-    RETURNING l.tenant, l.epoch";
+    RETURNING l.tenant, l.epoch",
+);
 
 /// One that is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,8 +211,8 @@ impl Leases {
         if asked.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = asked.iter().map(|(tenant, _)| &**tenant).collect();
-        let epochs: Vec<i64> = asked.iter().map(|(_, epoch)| *epoch).collect();
+        let (names, epochs): (Vec<&str>, Vec<i64>) =
+            asked.iter().map(|(tenant, epoch)| (&**tenant, *epoch)).unzip();
         let (me, seconds) = (&*self.me, self.lease.as_secs_f64());
         let rows = client
             .query_typed(
@@ -231,8 +251,8 @@ impl Leases {
         if left.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = left.iter().map(|(tenant, _)| &**tenant).collect();
-        let epochs: Vec<i64> = left.iter().map(|(_, epoch)| *epoch).collect();
+        let (names, epochs): (Vec<&str>, Vec<i64>) =
+            left.iter().map(|(tenant, epoch)| (&**tenant, *epoch)).unzip();
         let me = &*self.me;
         client
             .execute_typed(
