@@ -42,8 +42,15 @@ pub(super) struct Board {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gone {
     pub(super) metrics: Metrics,
+    pub(super) beside: Beside,
+}
+
+/// What is counted beside the metrics, of one collector or of several together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beside {
     pub(super) restarts: u64,
     pub(super) webhook: Option<WebhookMetrics>,
+    /// Records that the sink found oversized, and that were rejected.
     pub(super) sink: [u64; 2],
 }
 
@@ -282,19 +289,17 @@ impl Entry {
 impl Gone {
     fn add(&mut self, state: &State) {
         state.numbers().into_iter().for_each(|metrics| self.metrics.count_on(metrics));
-        self.restarts += state.restarts;
-        if let Some(webhook) = &state.webhook {
-            self.webhook.get_or_insert_default().add(webhook);
-        }
-        let counted = state.sink.counts();
-        self.sink.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
+        self.beside.add(&state.beside());
     }
 }
 
-impl SinkTotals {
-    /// Records that were oversized, and that were rejected.
-    pub(super) const fn counts(self) -> [u64; 2] {
-        [self.oversized.get(), self.rejected.get()]
+impl Beside {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.restarts += other.restarts;
+        if let Some(webhook) = &other.webhook {
+            self.webhook.get_or_insert_default().add(webhook);
+        }
+        self.sink.iter_mut().zip(other.sink).for_each(|(sum, count)| *sum += count);
     }
 }
 
@@ -302,6 +307,12 @@ impl State {
     /// Every number, counted over all runs.
     fn numbers(&self) -> Option<&Metrics> {
         self.total.as_ref().or(self.metrics.as_ref())
+    }
+
+    /// What it has counted beside them.
+    pub(super) const fn beside(&self) -> Beside {
+        let sink = [self.sink.oversized.get(), self.sink.rejected.get()];
+        Beside { restarts: self.restarts, webhook: self.webhook, sink }
     }
 
     /// Records, bytes and requests so far.

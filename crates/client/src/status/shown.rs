@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use m365_audit_core::{DELAY_STEPS, HISTOGRAMS, METRICS, MetricScope, Metrics};
 
-use super::board::{Board, View};
+use super::board::{Beside, Board, View};
 use super::options::MetricsDetail;
 use super::ready::reasons;
-use crate::webhook::{REFUSALS, WebhookMetrics};
+use crate::webhook::REFUSALS;
 
 /// Bytes of a line beside the labels that all of a collector have.
 const LINE_BYTES: usize = 96;
@@ -22,11 +22,8 @@ pub(super) struct Shown {
     /// Whether its feeds are told apart. Otherwise there is but one.
     pub(super) per_feed: bool,
     pub(super) ready: bool,
-    pub(super) restarts: u64,
     pub(super) metrics: Option<Metrics>,
-    pub(super) webhook: Option<WebhookMetrics>,
-    /// Records that the sink found oversized, and that were rejected.
-    pub(super) sink: [u64; 2],
+    pub(super) beside: Beside,
 }
 
 /// Everybody on the board.
@@ -41,11 +38,7 @@ pub(super) fn of(board: &Board, now: Instant) -> Vec<Shown> {
         },
     });
     if let Some(mut total) = total {
-        total.restarts += gone.restarts;
-        total.sink.iter_mut().zip(gone.sink).for_each(|(sum, count)| *sum += count);
-        if let Some(webhook) = &gone.webhook {
-            total.webhook.get_or_insert_default().add(webhook);
-        }
+        total.beside.add(&gone.beside);
         if let Some(metrics) = &mut total.metrics {
             metrics.count_on(&gone.metrics);
             metrics.merge_feeds();
@@ -80,15 +73,10 @@ impl Shown {
     /// Another of them. All are ready if each is.
     fn add(&mut self, view: &View<'_>) {
         self.ready &= reasons(view).is_empty();
-        self.restarts += view.state.restarts;
         if let Some(metrics) = view.numbers() {
             self.metrics.get_or_insert_default().add(metrics);
         }
-        if let Some(webhook) = &view.state.webhook {
-            self.webhook.get_or_insert_default().add(webhook);
-        }
-        let counts = view.state.sink.counts();
-        self.sink.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        self.beside.add(&view.state.beside());
     }
 
     /// How long its lines will be, rather too long than too short.

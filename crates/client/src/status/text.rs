@@ -49,7 +49,7 @@ pub(super) fn write(board: &Board, now: Instant, form: Form) -> String {
     });
     text.family("restarts_total", "counter", |lines| {
         for one in &shown {
-            lines.add("restarts_total", &one.labels, &[], whole(one.restarts));
+            lines.add("restarts_total", &one.labels, &[], whole(one.beside.restarts));
         }
     });
     METRICS.iter().for_each(|metric| text.metric(metric, &shown));
@@ -57,7 +57,7 @@ pub(super) fn write(board: &Board, now: Instant, form: Form) -> String {
     for (at, name) in ["records_oversized_total", "records_rejected_total"].iter().enumerate() {
         text.family(name, "counter", |lines| {
             for one in &shown {
-                lines.add(name, &one.labels, &[], whole(one.sink[at]));
+                lines.add(name, &one.labels, &[], whole(one.beside.sink[at]));
             }
         });
     }
@@ -140,7 +140,7 @@ impl Text {
             ("webhook_ignored_total", |webhook| webhook.ignored),
             ("webhook_validations_total", |webhook| webhook.validations),
         ];
-        let all = || shown.iter().filter_map(|one| Some((one, one.webhook.as_ref()?)));
+        let all = || shown.iter().filter_map(|one| Some((one, one.beside.webhook.as_ref()?)));
         for (name, count) in counts {
             self.family(name, "counter", |lines| {
                 for (one, webhook) in all() {
