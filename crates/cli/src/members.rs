@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
-use m365_audit_client::{DbMember, DbOptions, HeldTenant, Members, inspect_tenant_db, members};
+use m365_audit_client::{DbMember, DbOptions, HeldTenant, Members, inspect_tenant, members};
 use m365_audit_core::{RawOptions, Stored, Utc, summarize};
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<u8, (u8, String)> {
     let names = sources::names_of_tenants(raw);
     let mut rows = Vec::new();
     for held in &all.tenants {
-        let stored = inspect_tenant_db(&options, &held.tenant).map_err(failed)?;
+        let stored = inspect_tenant(&options, &held.tenant).map_err(failed)?;
         let behind = behind(&stored, all.now);
         rows.push(Row { held, name: names.get(&held.tenant), behind });
     }

@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use m365_audit_client::{DbOptions, amend_db, inspect_tenant_db, tenants_in_db};
+use m365_audit_client::{DbOptions, amend, inspect_tenant, tenants_in};
 use m365_audit_core::{
     Commit, Feed, FeedHistory, HourStanding, REPLAY, RawOptions, Replay, Replayer, Stored, Utc,
 };
@@ -81,9 +81,9 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<(), (u8, String)> {
     let db = DbOptions::of_raw(raw).map_err(|error| refuse(error.to_string()))?;
     let db = db.ok_or_else(|| refuse("no db: name the state by --db or --config".to_owned()))?;
     let failed = |error: m365_audit_client::StoreError| (INCOMPLETE, error.to_string());
-    let stored_of = tenants_in_db(&db).map_err(failed)?;
+    let stored_of = tenants_in(&db).map_err(failed)?;
     let tenant = sources::one_of(stored_of, raw).map_err(refuse)?;
-    let stored = inspect_tenant_db(&db, &tenant).map_err(failed)?;
+    let stored = inspect_tenant(&db, &tenant).map_err(failed)?;
     let moment = |name: &str| *matches.get_one::<Utc>(name).expect("clap requires it");
     let (since, until) = (moment("since"), moment("until").min(now()));
     let wanted: Vec<Feed> = matches.get_many("feeds").into_iter().flatten().copied().collect();
@@ -196,7 +196,7 @@ fn request(
     parts: &[Part],
 ) -> Result<(), m365_audit_client::StoreError> {
     let replayer = Replayer { at: now().as_millis(), by: state::user() };
-    amend_db(db, tenant, |_| {
+    amend(db, tenant, |_| {
         let requests = parts.iter().map(|part| part.replay.request(&replayer));
         debug_assert!(parts.iter().all(|part| part.replay.key().starts_with(REPLAY)));
         Commit { changes: requests.map(|(key, value)| (key, Some(value))).collect() }

@@ -92,9 +92,8 @@ pub use status::{
 };
 pub use store::{
     Copied, CopiedState, DbMember, DbOptions, DbServer, DbState, HeldTenant, Members, Store,
-    StoreError, Tally, Written, amend, amend_db, backup, copy_state, inspect, inspect_db,
-    inspect_tenant, inspect_tenant_db, is_server, members, probe, restore, shown, tenants_in,
-    tenants_in_db,
+    StoreError, Tally, Written, amend, backup, copy_state, inspect, inspect_tenant, is_server,
+    members, probe, restore, shown, tenants_in,
 };
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile, is_of_a_tenant};
 pub use tls::client_config as tls_config;

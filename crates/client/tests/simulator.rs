@@ -342,11 +342,12 @@ fn a_state_that_cannot_be_continued_from_is_named_and_left_alone() {
     let newer = "UPDATE m365_audit_state SET value = '99' WHERE key = 'version'";
     assert_eq!(connection.execute(newer, []).unwrap(), 1);
     drop(connection);
-    let before = m365_audit_client::inspect(&path).unwrap();
+    let db = m365_audit_client::DbOptions::at(&path).unwrap();
+    let before = m365_audit_client::inspect(&db).unwrap();
     let mut client = open(once(&raw), Manner::Flush);
     let error = client.run_until_shutdown().unwrap_err().to_string();
     assert!(error.contains("state.db: the stored state has version 99"), "{error}");
     assert_eq!(client.sink().records.len(), 0);
     drop(client);
-    assert_eq!(m365_audit_client::inspect(&path).unwrap(), before);
+    assert_eq!(m365_audit_client::inspect(&db).unwrap(), before);
 }

@@ -169,7 +169,7 @@ fn check_state(settings: &ClientSettings) -> Result<(), Failure> {
     let Some(db) = settings.native.db.as_ref().filter(|db| db.path.exists()) else {
         return Ok(());
     };
-    let Ok(tenants) = inspect(&db.path) else { return Ok(()) };
+    let Ok(tenants) = inspect(db) else { return Ok(()) };
     let stored = tenants.get(settings.config.tenant_id());
     let problem = stored.and_then(|stored| summarize(stored).err());
     problem.map_or(Ok(()), |problem| {

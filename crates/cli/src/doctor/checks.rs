@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::MultiProgress;
-use m365_audit_client::{DbState, Settings, inspect_db, probe};
+use m365_audit_client::{DbState, Settings, inspect, probe};
 use m365_audit_core::call::{Call, CallError, Claims, Reply, Subscription};
 use m365_audit_core::{Collector, ContentType, Credential, Now, Origin, Utc, known_error};
 
@@ -433,7 +433,7 @@ fn db(settings: &Settings, report: &mut Report) {
 
 /// What keeps a collector from going on with what is stored, as it would say itself.
 fn state_problem(settings: &Settings) -> Option<String> {
-    let stored = match inspect_db(settings.native.db.as_ref()?) {
+    let stored = match inspect(settings.native.db.as_ref()?) {
         Ok(mut tenants) => tenants.remove(settings.config.tenant_id())?,
         Err(error) => return Some(error.to_string()),
     };

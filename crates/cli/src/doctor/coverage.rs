@@ -1,6 +1,6 @@
 //! What the stored state says of what is delivered, what is not, and what was lost.
 
-use m365_audit_client::{Settings, inspect_db};
+use m365_audit_client::{Settings, inspect};
 use m365_audit_core::{LaneSummary, Why, losses, summarize};
 
 use crate::findings::Report;
@@ -9,7 +9,7 @@ use crate::words::counted;
 /// Looks at the state, which can be read: a collector could go on with it.
 pub(super) fn examine(settings: &Settings, report: &mut Report) {
     let Some(db) = &settings.native.db else { return };
-    let tenants = inspect_db(db).unwrap_or_default();
+    let tenants = inspect(db).unwrap_or_default();
     let Some(stored) = tenants.get(settings.config.tenant_id()) else { return };
     let (Ok(lanes), Ok(losses)) = (summarize(stored), losses(stored)) else { return };
     lanes.iter().for_each(|lane| delivered(lane, report));

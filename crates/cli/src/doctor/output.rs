@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use m365_audit_client::{Settings, inspect_db};
+use m365_audit_client::{Settings, inspect};
 
 use crate::findings::Report;
 use crate::output::{OVERSIZED_KEY, STAMP_KEY, Standing, look_at};
@@ -13,7 +13,7 @@ const REMEDY: &str = "put back what is missing; else the next run remembers it a
 /// files.
 pub(super) fn examine(settings: &Settings, report: &mut Report) {
     let db = settings.native.db.as_ref();
-    let stored = db.and_then(|options| inspect_db(options).ok());
+    let stored = db.and_then(|options| inspect(options).ok());
     let stored = stored.and_then(|mut all| all.remove(settings.config.tenant_id()));
     for value in [STAMP_KEY, OVERSIZED_KEY].iter().filter_map(|key| stored.as_ref()?.get(*key)) {
         compare(value, report);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
-use m365_audit_client::{DbOptions, inspect_tenant_db, tenants_in_db};
+use m365_audit_client::{DbOptions, inspect_tenant, tenants_in};
 use m365_audit_core::{RawOptions, Utc};
 
 use self::statement::{Span, Statement, Tenant};
@@ -101,7 +101,7 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<bool, (u8, String)> {
     }
     let failed = |error: m365_audit_client::StoreError| (INCOMPLETE, error.to_string());
     let names = sources::names_of_tenants(raw);
-    let tenants = sources::meant_of(tenants_in_db(&options).map_err(failed)?, raw)
+    let tenants = sources::meant_of(tenants_in(&options).map_err(failed)?, raw)
         .map_err(|words| (MISCONFIGURED, format!("{}: {words}", options.path.display())))?;
     let mut statement = Statement {
         made: now,
@@ -121,7 +121,7 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<bool, (u8, String)> {
         _ => Ok(()),
     };
     for id in tenants {
-        let stored = inspect_tenant_db(&options, &id).map_err(failed)?;
+        let stored = inspect_tenant(&options, &id).map_err(failed)?;
         let mut told = Told { format, out: &mut out, hours: Vec::new() };
         let mut tenant = Tenant::read(&id, &stored, span, &mut |history, row, standing| {
             told.hour(&id, history, row, standing);

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use anyhow::{Context, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use m365_audit_client::amend_db;
+use m365_audit_client::amend;
 use m365_audit_core::{Acknowledgement, Commit, Feed, KnownLoss, Stored, acknowledge, losses};
 
 use super::file::{place, read};
@@ -154,7 +154,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<(String, usize)> {
         if meant.is_nothing() {
             change(&tenants[tenant]);
         } else {
-            amend_db(&options, tenant, change)?;
+            amend(&options, tenant, change)?;
         }
         text.push_str(&format!("tenant {tenant}\n"));
         text.extend(lines);

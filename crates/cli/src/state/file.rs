@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches};
-use m365_audit_client::{DbOptions, inspect_db};
+use m365_audit_client::{DbOptions, inspect};
 use m365_audit_core::Stored;
 
 use crate::arguments;
@@ -37,7 +37,7 @@ pub(super) fn named(matches: &ArgMatches, name: &str) -> anyhow::Result<DbOption
 /// The file, and what it holds of the tenants that are meant.
 pub(super) fn read(matches: &ArgMatches) -> anyhow::Result<(DbOptions, BTreeMap<String, Stored>)> {
     let options = named(matches, "db")?;
-    let mut tenants = inspect_db(&options)?;
+    let mut tenants = inspect(&options)?;
     if let Some(tenant) = matches.get_one::<String>("tenant_id") {
         let tenant = tenant.to_ascii_lowercase();
         tenants.retain(|name, _| *name == tenant);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use m365_audit_client::{LastWeek, StatusLook, inspect, is_server, shown};
+use m365_audit_client::{DbOptions, LastWeek, StatusLook, inspect, is_server, shown};
 use m365_audit_core::{LaneSummary, Stored, Utc, Why, losses, summarize};
 
 use crate::top::model::{Answer, Feed, Tenant};
@@ -57,7 +57,8 @@ fn ask(look: &StatusLook, of: Option<&str>) -> Result<Answer, String> {
 }
 
 fn read(path: &Path, of: Option<&str>) -> Result<Answer, String> {
-    let stored = inspect(path).map_err(|error| error.to_string())?;
+    let stored =
+        DbOptions::at(path).and_then(|db| inspect(&db)).map_err(|error| error.to_string())?;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Utc::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     let tenants: Vec<Tenant> =

@@ -1,6 +1,6 @@
 //! What the collector knows, and what it shares with whoever asks Microsoft beside it.
 
-use m365_audit_client::{Settings, inspect_tenant_db};
+use m365_audit_client::{Settings, inspect_tenant};
 use m365_audit_core::{KnownContents, Level, Stored};
 
 use crate::calls::say;
@@ -8,7 +8,7 @@ use crate::log::Log;
 
 /// What the collector has stored of the tenant, if a db is configured and can be read.
 pub(super) fn stored(settings: &Settings, log: &Log) -> Option<Stored> {
-    match inspect_tenant_db(settings.native.db.as_ref()?, settings.config.tenant_id()) {
+    match inspect_tenant(settings.native.db.as_ref()?, settings.config.tenant_id()) {
         Ok(stored) => Some(stored).filter(|stored| !stored.is_empty()),
         Err(error) => {
             let told = format!("what the collector knows is not told: {error}");

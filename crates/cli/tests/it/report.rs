@@ -237,7 +237,7 @@ fn replay(db: &Path, from: i64, until: i64, words: &[&str]) -> Output {
 }
 
 fn requests(db: &Path, tenant: &str) -> Vec<String> {
-    let stored = inspect_tenant(db, tenant).unwrap();
+    let stored = inspect_tenant(&DbOptions::at(db).unwrap(), tenant).unwrap();
     stored.into_keys().filter(|key| key.starts_with("replay/")).collect()
 }
 
@@ -258,12 +258,12 @@ fn a_replay_says_how_much_it_is_and_touches_nothing_unasked() {
     let unknown = replay(&db, 5, 2, &["--yes", "--content-types", "Audit.Nope"]);
     assert_code(&unknown, 2);
     assert_eq!(requests(&db, TENANT), Vec::<String>::new());
-    let before = inspect_tenant(&db, TENANT).unwrap();
+    let before = inspect_tenant(&DbOptions::at(&db).unwrap(), TENANT).unwrap();
     assert_code(&replay(&db, 5, 2, &["--yes", "--content-types", "audit.exchange"]), 0);
     let hour = this_hour();
     let key = format!("replay/Audit.Exchange/{}-{}", hour - 5, hour - 2);
     assert_eq!(requests(&db, TENANT), std::slice::from_ref(&key));
-    let mut after = inspect_tenant(&db, TENANT).unwrap();
+    let mut after = inspect_tenant(&DbOptions::at(&db).unwrap(), TENANT).unwrap();
     after.remove(&key);
     assert_eq!(after, before, "nothing else is touched");
     // Two tenants: one is to be named.

@@ -2,48 +2,20 @@
 //! file or a PostgreSQL, as it is said.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use m365_audit_core::{Commit, Stored};
 
 use super::error::{DbState, StoreError};
 use super::options::DbOptions;
-use super::postgres::{self, is_server, shown};
+use super::postgres;
 use super::{look, sqlite};
 
-/// The options that `db` alone says.
-fn named(db: &Path) -> Result<DbOptions, StoreError> {
-    let text = db.to_str().filter(|text| is_server(text));
-    match text.map(DbOptions::of_text).transpose() {
-        Ok(Some(options)) => Ok(options),
-        Ok(None) => Ok(DbOptions {
-            path: db.into(),
-            synchronous: "full".into(),
-            journal_mode: "wal".into(),
-            exclusive: false,
-            server: None,
-        }),
-        Err(error) => Err(StoreError::Access {
-            path: shown(text.unwrap_or_default()).into(),
-            problem: format!("{}; remedy: {}", error.problem, error.remedy),
-        }),
-    }
-}
-
-/// The state of every tenant in `db`, a file or a PostgreSQL, by tenant. Takes no lock and changes
+/// The state of every tenant where `options` say, by tenant. Takes no lock and changes
 /// nothing: for a look at one that may be in use.
 ///
 /// # Errors
 /// If it cannot be read, or holds no state that this version knows.
-pub fn inspect(db: &Path) -> Result<BTreeMap<String, Stored>, StoreError> {
-    inspect_db(&named(db)?)
-}
-
-/// As [`inspect`], where the options say.
-///
-/// # Errors
-/// As [`inspect`].
-pub fn inspect_db(options: &DbOptions) -> Result<BTreeMap<String, Stored>, StoreError> {
+pub fn inspect(options: &DbOptions) -> Result<BTreeMap<String, Stored>, StoreError> {
     match &options.server {
         Some(server) => postgres::inspect(server),
         None => sqlite::inspect(&options.path),
@@ -54,34 +26,18 @@ pub fn inspect_db(options: &DbOptions) -> Result<BTreeMap<String, Stored>, Store
 ///
 /// # Errors
 /// As [`inspect`].
-pub fn inspect_tenant(db: &Path, tenant: &str) -> Result<Stored, StoreError> {
-    inspect_tenant_db(&named(db)?, tenant)
-}
-
-/// As [`inspect_tenant`], where the options say.
-///
-/// # Errors
-/// As [`inspect`].
-pub fn inspect_tenant_db(options: &DbOptions, tenant: &str) -> Result<Stored, StoreError> {
+pub fn inspect_tenant(options: &DbOptions, tenant: &str) -> Result<Stored, StoreError> {
     match &options.server {
         Some(server) => postgres::inspect_tenant(server, tenant),
         None => look::inspect_tenant(&options.path, tenant),
     }
 }
 
-/// The tenants of `db`, in order.
+/// The tenants that are kept there, in order.
 ///
 /// # Errors
 /// As [`inspect`].
-pub fn tenants_in(db: &Path) -> Result<Vec<String>, StoreError> {
-    tenants_in_db(&named(db)?)
-}
-
-/// As [`tenants_in`], where the options say.
-///
-/// # Errors
-/// As [`inspect`].
-pub fn tenants_in_db(options: &DbOptions) -> Result<Vec<String>, StoreError> {
+pub fn tenants_in(options: &DbOptions) -> Result<Vec<String>, StoreError> {
     match &options.server {
         Some(server) => postgres::tenants_in(server),
         None => look::tenants_in(&options.path),
@@ -94,18 +50,6 @@ pub fn tenants_in_db(options: &DbOptions) -> Result<Vec<String>, StoreError> {
 /// # Errors
 /// If it cannot be read and written, or holds no state that this version knows.
 pub fn amend(
-    db: &Path,
-    tenant: &str,
-    change: impl FnOnce(&Stored) -> Commit + Send,
-) -> Result<Commit, StoreError> {
-    amend_db(&named(db)?, tenant, change)
-}
-
-/// As [`amend`], where the options say.
-///
-/// # Errors
-/// As [`amend`].
-pub fn amend_db(
     options: &DbOptions,
     tenant: &str,
     change: impl FnOnce(&Stored) -> Commit + Send,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use m365_audit_core::{Commit, Stored, summarize};
 
-use super::access::inspect_db;
+use super::access::inspect;
 use super::error::StoreError;
 use super::options::DbOptions;
 use super::tenant::Store;
@@ -36,7 +36,7 @@ pub fn copy_state(from: &DbOptions, to: &DbOptions) -> Result<CopiedState, Store
     if from.path == to.path {
         return Err(refuse(to, "is copied to itself; remedy: name another place"));
     }
-    let first_look = inspect_db(from)?;
+    let first_look = inspect(from)?;
     if first_look.is_empty() {
         return Err(refuse(from, "holds no state"));
     }
@@ -45,9 +45,9 @@ pub fn copy_state(from: &DbOptions, to: &DbOptions) -> Result<CopiedState, Store
         locks.push(held(from, tenant)?);
     }
     // As it is now that nobody changes it.
-    let source = inspect_db(from)?;
+    let source = inspect(from)?;
     refuse_broken(from, &source)?;
-    let present = if to.is_absent() { BTreeMap::new() } else { inspect_db(to)? };
+    let present = if to.is_absent() { BTreeMap::new() } else { inspect(to)? };
     let differs = |(tenant, stored): (&String, &Stored)| {
         source.get(tenant).is_some_and(|source| source != stored).then_some(tenant.clone())
     };
@@ -64,12 +64,12 @@ pub fn copy_state(from: &DbOptions, to: &DbOptions) -> Result<CopiedState, Store
         let changes = stored.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
         store.commit(Commit { changes: changes.collect() })?;
     }
-    let arrived = inspect_db(to)?;
+    let arrived = inspect(to)?;
     if let Some(tenant) = source.keys().find(|tenant| arrived.get(*tenant) != source.get(*tenant)) {
         let problem = format!("tenant {tenant} did not arrive as it is; remedy: report this");
         return Err(refuse(to, &problem));
     }
-    if inspect_db(from)? != source {
+    if inspect(from)? != source {
         return Err(refuse(from, "was changed while it was copied; remedy: copy it again"));
     }
     drop(locks);

@@ -20,10 +20,7 @@ mod postgres;
 mod sqlite;
 mod tenant;
 
-pub use self::access::{
-    amend, amend_db, inspect, inspect_db, inspect_tenant, inspect_tenant_db, probe, tenants_in,
-    tenants_in_db,
-};
+pub use self::access::{amend, inspect, inspect_tenant, probe, tenants_in};
 pub use self::backup::{Copied, backup, restore};
 pub use self::copy::{CopiedState, copy_state};
 pub use self::error::{DbState, StoreError};

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::roots::read_roots;
 
+use super::error::StoreError;
 use super::postgres::{Beside, Server, is_server, shown};
 
 /// Where and how the state is stored.
@@ -27,6 +28,28 @@ pub struct DbOptions {
 }
 
 impl DbOptions {
+    /// Where `db` alone says, a file or the URL of a PostgreSQL; the rest is as it is by default.
+    ///
+    /// # Errors
+    /// It begins like a URL of PostgreSQL, and is none.
+    pub fn at(db: &Path) -> Result<Self, StoreError> {
+        let text = db.to_str().filter(|text| is_server(text));
+        match text.map(Self::of_text).transpose() {
+            Ok(Some(options)) => Ok(options),
+            Ok(None) => Ok(Self {
+                path: db.into(),
+                synchronous: "full".into(),
+                journal_mode: "wal".into(),
+                exclusive: false,
+                server: None,
+            }),
+            Err(error) => Err(StoreError::Access {
+                path: shown(text.unwrap_or_default()).into(),
+                problem: format!("{}; remedy: {}", error.problem, error.remedy),
+            }),
+        }
+    }
+
     /// Reads the options; `None` without `db`. Mistakes stay in `reader`.
     pub(crate) fn parse(
         reader: &mut Reader<'_>,

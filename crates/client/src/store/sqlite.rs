@@ -863,7 +863,7 @@ mod tests {
         drop(inspect(&path));
         drop(probe(&exclusive, TENANT));
         drop(amend(&path, TENANT, |_| Commit::default()));
-        drop(crate::store::tenants_in(&path));
+        drop(crate::store::tenants_in(&exclusive));
         drop(crate::store::backup(&path, &dir.path().join("copy.db")));
         drop(open(&exclusive, OTHER));
         drop(open(&options(&path), OTHER));

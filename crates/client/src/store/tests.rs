@@ -130,7 +130,7 @@ fn what_many_tenants_commit_at_once_is_stored_together_and_each_sees_its_own() {
         // Were they never together, it would be as many. How many are depends on the machine.
         assert!(transactions * 2 < commits, "{name}: {commits} in {transactions} transactions");
         drop(last);
-        let all = inspect_db(&options).unwrap();
+        let all = inspect(&options).unwrap();
         assert_eq!(all.len(), TENANTS, "{name}");
         assert!(all.values().all(|stored| stored.len() == ROUNDS), "{name}");
     }
@@ -184,16 +184,16 @@ fn a_place_is_looked_into_and_amended_while_collectors_are_at_work() {
         }
         assert_eq!(probe(&options, "a").unwrap(), DbState::InUse, "{name}");
         assert_eq!(probe(&options, TENANT).unwrap(), DbState::Writable, "{name}");
-        let all = inspect_db(&options).unwrap();
+        let all = inspect(&options).unwrap();
         assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b"], "{name}");
-        let one = inspect_tenant_db(&options, "b").unwrap();
+        let one = inspect_tenant(&options, "b").unwrap();
         assert_eq!(one, stored(&[("key", "value")]), "{name}");
-        assert_eq!(inspect_tenant_db(&options, "c").unwrap(), Stored::new(), "{name}");
+        assert_eq!(inspect_tenant(&options, "c").unwrap(), Stored::new(), "{name}");
         let change = |stored: &Stored| commit(&[("replay/1", Some(stored["key"].as_str()))]);
-        amend_db(&options, "a", change).unwrap();
+        amend(&options, "a", change).unwrap();
         assert_eq!(wait(stores[1].keys_below("replay/")).unwrap(), ["replay/1"], "{name}");
         stores[1].commit(commit(&[("replay/1", None)])).unwrap();
-        assert_eq!(inspect_tenant_db(&options, "a").unwrap(), stored(&[("key", "value")]));
+        assert_eq!(inspect_tenant(&options, "a").unwrap(), stored(&[("key", "value")]));
     }
 }
 
@@ -215,14 +215,14 @@ fn a_state_is_copied_from_each_place_to_each_whole_and_compared() {
             let copied = copy_state(&from.options, &to.options).unwrap();
             let (keys, bytes) = (4, 2 * (1 + value.len()));
             assert_eq!(copied, CopiedState { tenants: 2, keys, bytes, present: 0 }, "{what}");
-            assert_eq!(inspect_db(&to.options).unwrap(), inspect_db(&from.options).unwrap());
+            assert_eq!(inspect(&to.options).unwrap(), inspect(&from.options).unwrap());
             // Once more: it is there already. What is another state is left alone.
             assert_eq!(copy_state(&from.options, &to.options).unwrap().present, 2, "{what}");
             begun(&to.options, "two").unwrap().commit(commit(&[("x", Some("y"))])).unwrap();
-            let before = inspect_db(&to.options).unwrap();
+            let before = inspect(&to.options).unwrap();
             let refused = copy_state(&from.options, &to.options).unwrap_err().to_string();
             assert!(refused.contains("another state of tenant two"), "{what}: {refused}");
-            assert_eq!(inspect_db(&to.options).unwrap(), before, "{what}");
+            assert_eq!(inspect(&to.options).unwrap(), before, "{what}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fluent_bit_plugin_harness::fluent_bit::{self, FluentBit};
 use fluent_bit_plugin_harness::until;
-use m365_audit_client::{amend, inspect_tenant};
+use m365_audit_client::{DbOptions, amend, inspect_tenant};
 use m365_audit_core::{Commit, Feed, Replay, Replayer, Utc};
 use m365_sim::{Fault, FaultPlan, Server, SimConfig, Span};
 
@@ -76,7 +76,8 @@ fn ask(db: &Path, tenant: &str, since: i64, until: i64) {
     let requests = requests.filter_map(|feed| Replay::of(feed, since, until));
     let requests = requests.map(|replay| replay.request(&replayer));
     let changes = requests.map(|(key, value)| (key, Some(value))).collect();
-    amend(db, tenant, |_| Commit { changes }).expect("the db can be written beside the plugin");
+    let db = DbOptions::at(db).expect("it is a file");
+    amend(&db, tenant, |_| Commit { changes }).expect("the db can be written beside the plugin");
 }
 
 #[test]
@@ -122,6 +123,7 @@ fn three_hours_come_twice_and_everything_else_once_while_more_comes() {
         wanted.iter().all(|id| counts.get(id).is_some_and(|times| *times > 1))
     });
     until("nothing is asked for any more", || {
+        let db = DbOptions::at(&db).expect("it is a file");
         let stored = inspect_tenant(&db, &tenant_id).expect("the db can be read");
         !stored.keys().any(|key| key.starts_with("replay/") || key.starts_with("again/"))
     });

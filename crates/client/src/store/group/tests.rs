@@ -58,5 +58,5 @@ fn a_file_that_was_put_in_the_place_of_an_open_one_is_another() {
     let changes = [("key".to_owned(), None)].into();
     let error = gone.commit(Commit { changes }).unwrap_err().to_string();
     assert!(error.contains("renamed, removed or replaced"), "{error}");
-    assert_eq!(inspect(&options.path).unwrap().into_keys().collect::<Vec<_>>(), ["two"]);
+    assert_eq!(inspect(&options).unwrap().into_keys().collect::<Vec<_>>(), ["two"]);
 }

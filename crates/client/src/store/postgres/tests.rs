@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use m365_audit_core::{Commit, Stored};
 use m365_audit_test_support::postgres::{self as support, Postgres};
 
-use super::super::{DbOptions, Store, StoreError, inspect_db, members, probe};
+use super::super::{DbOptions, Store, StoreError, inspect, members, probe};
 use super::{Beside, Server, Shares, schema};
 
 const TENANT: &str = "41463f53-8812-40f4-890f-865bf6e35190";
@@ -60,7 +60,7 @@ fn who_was_taken_over_from_stores_nothing_more_and_is_told_who_has_it() {
     let lost = put(&mut first, "third").unwrap_err();
     assert!(matches!(lost, StoreError::Lost { .. }), "{lost}");
     assert!(first.still_ours().is_err());
-    assert_eq!(inspect_db(&two).unwrap()[TENANT]["key"], "second");
+    assert_eq!(inspect(&two).unwrap()[TENANT]["key"], "second");
     let held = first.load().unwrap_err();
     assert!(matches!(held, StoreError::Held { .. }), "{held}");
     let epoch = "SELECT epoch FROM m365_audit_lease";
@@ -137,7 +137,7 @@ fn what_one_tenant_cannot_store_is_not_in_the_way_of_others() {
     assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
     let told = results[1].as_ref().unwrap_err().to_string();
     assert!(told.contains("no room"), "{told}");
-    assert_eq!(inspect_db(&options).unwrap().into_keys().collect::<Vec<_>>(), ["one", "three"]);
+    assert_eq!(inspect(&options).unwrap().into_keys().collect::<Vec<_>>(), ["one", "three"]);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn tables_of_a_newer_version_or_of_another_program_are_left_alone() {
         let before = server.sql(&database, dump);
         for error in [
             begun(&options(&url, 30)).map(drop).unwrap_err(),
-            inspect_db(&options(&url, 30)).map(drop).unwrap_err(),
+            inspect(&options(&url, 30)).map(drop).unwrap_err(),
             probe(&options(&url, 30), TENANT).map(drop).unwrap_err(),
         ] {
             let error = error.to_string();
