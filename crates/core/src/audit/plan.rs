@@ -33,7 +33,7 @@ pub(crate) const RETENTION: Retention = Retention {
     early: Duration::from_secs(2 * 3_600),
 };
 
-/// What is this close to falling out of retention goes before all other backlog.
+/// What will so soon be old enough that some of it may be gone goes before all other backlog.
 pub(crate) const EXPIRING_SPAN: Duration = Duration::from_secs(2 * 3_600);
 
 /// The next window of the backlog, of at most `span`: first what is about to expire, then the
@@ -50,13 +50,31 @@ pub(crate) fn backlog(
     let gaps = retention::old_gaps(listed, floor, now);
     let (first, last) = (gaps.first()?, gaps.last()?);
     let overlapping = |gap: &Interval| (gap.start - OVERLAP).max(floor);
-    if first.start < oldest + EXPIRING_SPAN / 2 {
+    let expiring = expiring(oldest);
+    if first.start < expiring {
         let start = overlapping(first);
-        let end = first.end.min(oldest + EXPIRING_SPAN).min(start + span);
+        let end = first.end.min(expiring + EXPIRING_SPAN / 2).min(start + span);
         return Some((Interval::new(start, end)?, Urgency::Soon));
     }
     let start = overlapping(last).max(last.end - span);
     Some((Interval::new(start, last.end)?, Urgency::Backlog))
+}
+
+/// What is older cannot wait any more. Not the oldest that can be listed is the measure, but the
+/// oldest that is certain to be still there: a gap that reaches further back counts as lost.
+fn expiring(oldest: Utc) -> Utc {
+    oldest + RETENTION.early + EXPIRING_SPAN / 2
+}
+
+/// In how long a gap will be unable to wait, of those that can now.
+pub(crate) fn urgent_in(
+    listed: &IntervalSet,
+    begin: Utc,
+    oldest: Utc,
+    now: Utc,
+) -> Option<Duration> {
+    let first = *retention::old_gaps(listed, begin.max(oldest), now).first()?;
+    Some(first.start.since(expiring(oldest)) + Duration::from_millis(1))
 }
 
 /// Names what is listed again, to find content that came late: [`RECENT`], or a stretch of
@@ -195,11 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_within_an_hour_is_listed_first_two_hours_at_a_time() {
+    fn what_may_be_gone_within_an_hour_is_listed_first() {
         let oldest = RETENTION.oldest(now());
+        let certain = oldest + RETENTION.early;
         let first = |gap: Duration| {
             let listed = [
-                Interval::new(oldest, oldest + gap).unwrap(),
+                Interval::new(oldest, certain + gap).unwrap(),
                 Interval::new(oldest + minutes(600), hour(990)).unwrap(),
             ];
             backlog(&listed.into_iter().collect(), hour(0), oldest, now(), WINDOW_SPAN_MAX).unwrap()
@@ -207,10 +226,13 @@ mod tests {
         let millisecond = Duration::from_millis(1);
         let (window, urgency) = first(minutes(60) - millisecond);
         assert_eq!(urgency, Urgency::Soon);
-        assert_eq!(window.start, oldest + minutes(50) - millisecond);
-        assert_eq!(window.end, oldest + minutes(120));
+        assert_eq!(window.start, certain + minutes(50) - millisecond);
+        assert_eq!(window.end, certain + minutes(120));
         let (window, urgency) = first(minutes(60));
         assert_eq!((window.end, urgency), (hour(999), Urgency::Backlog));
+        let listed = [Interval::new(oldest, certain + minutes(75)).unwrap()].into_iter().collect();
+        let urgent_in = urgent_in(&listed, hour(0), oldest, now());
+        assert_eq!(urgent_in, Some(minutes(15) + millisecond));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl AuditSource {
         }
         for urgency in [Urgency::Fresh, Urgency::Soon, Urgency::Backlog] {
             self.plan_windows(desk, urgency, now, server_now, wake);
-            while desk.has_place(urgency) && !self.is_asking_enough() {
+            while desk.has_place_to_list(urgency) && !self.is_asking_enough() {
                 let Some((lane, work)) = self.next_work(desk, urgency, now.monotonic, wake) else {
                     break;
                 };
@@ -158,7 +158,7 @@ impl AuditSource {
         now: Duration,
         wake: &mut Wake,
     ) -> Option<(usize, Work)> {
-        let room = desk.has_room();
+        let room = desk.has_place(urgency) && desk.has_room();
         let mut turns = self.turns();
         let next = turns
             .find_map(|lane| Some((lane, self.lanes[lane].next_work(urgency, room, now, wake)?)))?;

@@ -120,9 +120,17 @@ impl Windows {
         if self.is_listing(Urgency::Soon) || !self.older.is_due(wake, now) {
             return;
         }
-        if let Some((window, Urgency::Soon)) = self.next_gap(coverage, server_now) {
-            self.begin(Run::new(window, Urgency::Soon));
-            return;
+        match self.next_gap(coverage, server_now) {
+            Some((window, Urgency::Soon)) => {
+                self.begin(Run::new(window, Urgency::Soon));
+                return;
+            }
+            // It need not be listed before, if there is no place for it.
+            Some(_) => {
+                let urgent_in = self.urgent_in(coverage, server_now);
+                urgent_in.into_iter().for_each(|after| wake.at(now + after));
+            }
+            None => {}
         }
         if let Some(aside) = self.older.take_aside(wake, now, server_now) {
             if let Some((window, round, tries)) = aside {
@@ -172,12 +180,23 @@ impl Windows {
         if !self.replan {
             return None;
         }
-        let mut listed: IntervalSet = self.listed(coverage);
-        self.older.asides().iter().for_each(|aside| listed.insert(aside));
-        let oldest = self.oldest(now);
+        let (listed, oldest) = (self.planned(coverage), self.oldest(now));
         let gap = plan::backlog(&listed, coverage.begin(), oldest, now, self.older.span());
         self.replan = gap.is_some();
         gap
+    }
+
+    /// In how long the backlog has something that cannot wait.
+    fn urgent_in(&self, coverage: &Coverage, now: Utc) -> Option<Duration> {
+        let (listed, oldest) = (self.planned(coverage), self.oldest(now));
+        plan::urgent_in(&listed, coverage.begin(), oldest, now)
+    }
+
+    /// What is covered, under way or set aside.
+    fn planned(&self, coverage: &Coverage) -> IntervalSet {
+        let mut listed = self.listed(coverage);
+        self.older.asides().iter().for_each(|aside| listed.insert(aside));
+        listed
     }
 
     /// What is covered or under way.

@@ -238,14 +238,29 @@ impl Desk {
         }
     }
 
-    /// Backlog leaves a quarter of the places free, so that fresh content need not queue.
+    /// Whether a request may be sent whose answer holds records. Such an answer waits while the host
+    /// takes nothing, for hours if it must: so one place is never one of theirs. All but fresh
+    /// content leaves a quarter of the places free, so that fresh content need not queue.
     pub(crate) fn has_place(&self, urgency: Urgency) -> bool {
-        let max = self.limits.max_in_flight;
-        let max = match urgency {
-            Urgency::Fresh => max,
-            Urgency::Soon | Urgency::Backlog => max - max.div_ceil(4),
+        let free = match urgency {
+            Urgency::Fresh => 1,
+            Urgency::Soon | Urgency::Backlog => self.limits.max_in_flight.div_ceil(4),
         };
-        self.requests.len() < max
+        self.has_more_than(free)
+    }
+
+    /// Whether a listing may be sent. Its answer never waits for the host, and what is not listed
+    /// in time is lost: only backlog, which can wait, leaves places free.
+    pub(crate) fn has_place_to_list(&self, urgency: Urgency) -> bool {
+        match urgency {
+            Urgency::Fresh | Urgency::Soon => self.has_more_than(0),
+            Urgency::Backlog => self.has_place(urgency),
+        }
+    }
+
+    /// Whether more than so many of the places are free.
+    fn has_more_than(&self, free: usize) -> bool {
+        self.requests.len() < self.limits.max_in_flight.saturating_sub(free)
     }
 
     /// Asks for the next bytes of an answer.

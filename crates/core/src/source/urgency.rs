@@ -1,8 +1,8 @@
 //! What goes first, and when to look again.
 //!
 //! Fresh content goes before what is about to be gone and what is looked at again, and that before
-//! the backlog. Everything but fresh content leaves a quarter of `max_in_flight` free, so that
-//! fresh content need not queue.
+//! the backlog. Everything but fresh content, and listings of what will soon be gone, leaves a
+//! quarter of `max_in_flight` free, so that fresh content need not queue.
 
 use std::time::Duration;
 

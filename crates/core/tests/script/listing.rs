@@ -242,3 +242,36 @@ fn a_page_that_never_ends_is_taken_in_portions_and_nothing_of_it_is_lost() {
     assert_eq!(bench.lane().blobs_delivered, ENTRIES as u64, "{:?}", bench.loud());
     assert_eq!(bench.loud(), [""; 0]);
 }
+
+#[test]
+fn answers_that_wait_for_the_host_leave_a_place_for_listings() {
+    for max_in_flight in ["2", "5"] {
+        let fat = |n| format!(r#"{{"x":"{n}{}"}}"#, "y".repeat(3_000));
+        let large = format!("[{}]", (0..90).map(fat).collect::<Vec<_>>().join(","));
+        let names: Vec<String> = (0..5).map(|n| format!("Large{n}x")).collect();
+        // And one of the oldest that Microsoft still lists.
+        let oldest = T0 - 7 * 24 * HOUR + 2 * HOUR;
+        let blobs = names.iter().map(|name| (&**name, T0 - 2 * MIN, 0));
+        let blobs: Vec<_> = blobs.chain([("Oldest", oldest, 0)]).collect();
+        let mut service = |now, request: &Request| {
+            healthy(now, request, &blobs, || match request.url.contains("$Oldest") {
+                true => Answer::ok(r#"[{"Id":"oldest"}]"#),
+                false => Answer::pieces(large.as_bytes(), false),
+            })
+        };
+        let options = [
+            ("lookback", "7d"),
+            ("buffer_bytes", "100000"),
+            ("batch_bytes", "10000"),
+            ("max_in_flight", max_in_flight),
+        ];
+        let mut bench = Bench::new(&options, Stored::new(), T0);
+        bench.takes = false;
+        bench.run(T0 + 10 * HOUR, &mut service);
+        bench.deliver_held();
+        bench.run(T0 + 11 * HOUR, &mut service);
+        assert_eq!(bench.loud(), [""; 0], "max_in_flight {max_in_flight}");
+        assert!(bench.records.contains(&r#"{"Id":"oldest"}"#.to_owned()));
+        assert_eq!(bench.lane().blobs_delivered, 6);
+    }
+}
