@@ -10,6 +10,7 @@
 
 mod compare;
 mod component;
+mod envelope;
 mod native;
 mod simulated;
 mod world;
@@ -21,6 +22,7 @@ use m365_audit_test_support::needs;
 use m365_sim::{Fault, FaultPlan, Rate, SimConfig, Span};
 
 use compare::Account;
+use envelope::ENVELOPES;
 use world::World;
 
 /// Runs a world through all three drivers at once, as they mostly wait, and compares.
@@ -74,17 +76,12 @@ fn a_clean_world_with_both_sources_is_collected_alike() {
     check(&World::new(sim).with_activities());
 }
 
-/// Nested, with a field beside the record and metadata behind it.
-const ENVELOPE: &[(&str, &str)] = &[
-    ("record_key", "o365audit"),
-    ("add_fields", "integration=o365"),
-    ("metadata", "record"),
-    ("metadata_key", "audit"),
-];
-
 #[test]
-fn records_in_an_envelope_are_collected_alike() {
-    check(&World::new(history(6)).with_activities().in_envelope(ENVELOPE));
+fn records_in_each_envelope_are_collected_alike() {
+    for (envelope, seed) in ENVELOPES.iter().zip(6..) {
+        let sim = SimConfig { days: 0.4, ..history(seed) };
+        check(&World::new(sim).in_envelope(envelope));
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(crate) fn collect(world: &World) -> Collected {
         settings.config = settings.config.once(true);
         let (db, tenant) = (settings.native.db.clone(), settings.config.tenant_id().to_owned());
         let writer = LineWriter::new(settings.config.envelope().clone());
-        let writer = (!world.envelope.is_empty()).then_some(writer);
+        let writer = world.envelope.is_some().then_some(writer);
         let taking =
             Taking { writer, records: Vec::new(), batches: 0, fails_at, given: Vec::new() };
         let mut client = Client::open(settings, |_| taking).unwrap();

@@ -22,7 +22,7 @@ pub(crate) fn collect(world: &World) -> Collected {
         ..Setting::calm(START_MS, world.sim.seed)
     });
     let writer = LineWriter::new(config.envelope().clone());
-    let mut writer = (!world.envelope.is_empty()).then_some(writer);
+    let mut writer = world.envelope.is_some().then_some(writer);
     let (mut records, mut refused) = (Vec::new(), false);
     loop {
         let (seed, now) = (around.draw(), around.now());

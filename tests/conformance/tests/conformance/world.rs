@@ -4,14 +4,16 @@ use m365_audit_core::{Batch, LineWriter, RawOptions};
 use m365_audit_world::START_MS;
 use m365_sim::{ContentType, Listen, Microsoft, Server, SimConfig};
 
+use crate::envelope::Envelope;
+
 /// Small batches, so that a world has many.
 pub(crate) const BATCH_BYTES: u32 = 20_000;
 
 pub(crate) struct World {
     pub(crate) sim: SimConfig,
     pub(crate) activities: bool,
-    /// What stands around and behind records, as options say it.
-    pub(crate) envelope: &'static [(&'static str, &'static str)],
+    /// In what records leave; `None`: as they are, and not as lines.
+    pub(crate) envelope: Option<&'static Envelope>,
     /// The batch that the host does not take, and after which a new process goes on.
     pub(crate) fails_at: Option<usize>,
 }
@@ -21,7 +23,7 @@ pub(crate) struct Truth {
     pub(crate) microsoft: Microsoft,
     pub(crate) history_ms: i64,
     pub(crate) activities: bool,
-    pub(crate) in_envelope: bool,
+    pub(crate) envelope: Option<&'static Envelope>,
 }
 
 /// What a driver has collected.
@@ -33,7 +35,7 @@ pub(crate) struct Collected {
 
 impl World {
     pub(crate) const fn new(sim: SimConfig) -> Self {
-        Self { sim, activities: false, envelope: &[], fails_at: None }
+        Self { sim, activities: false, envelope: None, fails_at: None }
     }
 
     /// Collects Defender's activities, too.
@@ -42,12 +44,9 @@ impl World {
         self
     }
 
-    /// Records leave in this envelope; `inside` of [`Truth`] takes them out again.
-    pub(crate) const fn in_envelope(
-        mut self,
-        envelope: &'static [(&'static str, &'static str)],
-    ) -> Self {
-        self.envelope = envelope;
+    /// Records leave as lines in this envelope.
+    pub(crate) const fn in_envelope(mut self, envelope: &'static Envelope) -> Self {
+        self.envelope = Some(envelope);
         self
     }
 
@@ -67,9 +66,8 @@ impl World {
     #[allow(clippy::cast_possible_truncation, reason = "some days")]
     pub(crate) fn truth(&self) -> Truth {
         let history_ms = (self.sim.days * 86_400_000.0) as i64;
-        let in_envelope = !self.envelope.is_empty();
-        let (microsoft, activities) = (self.microsoft(), self.activities);
-        Truth { microsoft, history_ms, activities, in_envelope }
+        let &Self { activities, envelope, .. } = self;
+        Truth { microsoft: self.microsoft(), history_ms, activities, envelope }
     }
 
     /// The options of the core; `url` is the server's, if there is one.
@@ -87,7 +85,9 @@ impl World {
         set("batch_bytes", &BATCH_BYTES.to_string());
         // Faults that never answer cost this long.
         set("request_timeout", "3s");
-        self.envelope.iter().for_each(|(name, value)| set(name, value));
+        for (name, value) in self.envelope.into_iter().flat_map(|envelope| envelope.options) {
+            set(name, value);
+        }
         if self.activities {
             set("source", "management_activity, cloud_app_activities");
             set("activities_lookback", "2d");
