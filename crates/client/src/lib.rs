@@ -91,9 +91,9 @@ pub use status::{
     HistoryNews, LastWeek, MetricsDetail, STATUS_METRICS, Slot, Status, StatusError, StatusOptions,
 };
 pub use store::{
-    Copied, CopiedState, DbMember, DbOptions, DbServer, DbState, HeldTenant, Members, Store,
-    StoreError, Tally, Written, amend, backup, copy_state, inspect, inspect_tenant, is_server,
-    members, probe, restore, shown, tenants_in,
+    Copied, CopiedState, DbMember, DbOptions, DbServer, DbState, HeldTenant, Holdings, Members,
+    Proof, Store, StoreError, Tally, Written, amend, backup, copy_state, inspect, inspect_tenant,
+    is_server, members, probe, restore, shown, tenants_in,
 };
 pub use tenants::{TENANTS_MAX, Tenant, TenantMistake, Tenants, TenantsFile, is_of_a_tenant};
 pub use tls::client_config as tls_config;

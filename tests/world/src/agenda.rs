@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// Things that are to happen, by the millisecond; those of one moment in the order in which they
 /// were entered.
 #[derive(Debug)]
-pub(crate) struct Agenda<T> {
+pub struct Agenda<T> {
     entries: BTreeMap<(i64, u64), T>,
     entered: u64,
 }
@@ -17,18 +17,20 @@ impl<T> Default for Agenda<T> {
 }
 
 impl<T> Agenda<T> {
-    pub(crate) fn enter(&mut self, at_ms: i64, what: T) {
+    /// Enters something for a moment.
+    pub fn enter(&mut self, at_ms: i64, what: T) {
         self.entered += 1;
         self.entries.insert((at_ms, self.entered), what);
     }
 
     /// When the next thing happens.
-    pub(crate) fn next_ms(&self) -> Option<i64> {
+    #[must_use]
+    pub fn next_ms(&self) -> Option<i64> {
         self.entries.first_key_value().map(|((at_ms, _), _)| *at_ms)
     }
 
     /// The next thing, if it has happened by then.
-    pub(crate) fn pop_until(&mut self, now_ms: i64) -> Option<T> {
+    pub fn pop_until(&mut self, now_ms: i64) -> Option<T> {
         let entry = self.entries.first_entry()?;
         (entry.key().0 <= now_ms).then(|| entry.remove())
     }

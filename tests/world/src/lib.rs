@@ -8,12 +8,15 @@
 #![forbid(unsafe_code)]
 
 mod agenda;
+mod database;
 mod draw;
 mod life;
 mod network;
 mod taker;
 mod world;
 
+pub use agenda::Agenda;
+pub use database::{Claimant, Database};
 pub use draw::Draw;
 pub use life::{End, Passing, Watch};
 pub use m365_sim::Piece;

@@ -68,6 +68,16 @@ pub enum StoreError {
         /// The tenant.
         tenant: Box<str>,
     },
+    /// The database has less than was committed to it.
+    #[error("{path}: the database has forgotten commits of tenant {tenant}: a replica was promoted \
+        without the last ones, or a backup was restored; nothing was stored on top of what it \
+        lacks, and what it does not know of is collected again", path = .path.display())]
+    WentBack {
+        /// The database.
+        path: PathBuf,
+        /// The tenant.
+        tenant: Box<str>,
+    },
     /// Somebody else has locked the file itself, and for longer than a commit waits.
     #[error("{path}: locked by {by}; remedy: stop that one, or switch its db.locking off",
         path = .path.display())]

@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod group;
 mod holder;
+mod holdings;
 mod lock;
 mod look;
 mod options;
@@ -25,6 +26,7 @@ pub use self::backup::{Copied, backup, restore};
 pub use self::copy::{CopiedState, copy_state};
 pub use self::error::{DbState, StoreError};
 pub use self::group::{Tally, Written};
+pub use self::holdings::{Holdings, Proof};
 pub use self::options::DbOptions;
 pub use self::postgres::{
     HeldTenant, Member as DbMember, Members, Server as DbServer, is_server, members, shown,

@@ -10,15 +10,12 @@ use std::time::{Duration, Instant};
 use m365_audit_core::Level;
 use tokio::runtime::Handle;
 
+use super::super::holdings::Holdings;
 use super::leases::{Leases, know};
 use super::link::Link;
 use super::members::{Beat, Sharer, View, decide, fingerprint, leave, owes, view, want};
 use super::server::Server;
 use super::trouble::Trouble;
-
-/// How often it is looked who is there and what is free: within these bounds, a tenth of a lease.
-const LOOK_MIN: Duration = Duration::from_millis(100);
-const LOOK_MAX: Duration = Duration::from_secs(3);
 
 /// How long letting go of everything may take at the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
@@ -90,7 +87,7 @@ impl Keeper {
             Arc::new(Shared { leases, state: Mutex::default(), changed: Condvar::default() });
         let round = Round {
             link: Link::keeping(Arc::clone(&server)),
-            look: (server.lease / 10).clamp(LOOK_MIN, LOOK_MAX),
+            look: Holdings::look_every(server.lease),
             server,
             name,
             shared: Arc::clone(&shared),
@@ -142,7 +139,7 @@ impl Keeper {
 
     /// Lets go of a tenant, whose run has ended: another process may take it.
     pub(super) fn let_go(&self, tenant: &str) {
-        let epoch = self.shared.leases.leave(tenant);
+        let epoch = self.shared.leases.holdings().leave(tenant);
         let mut state = self.shared.state();
         state.taken.remove(tenant);
         state.given.remove(tenant);
@@ -188,10 +185,12 @@ fn keep(mut round: Round, runtime: &Handle) {
 struct Round {
     server: Arc<Server>,
     link: Link,
+    /// How often it is looked who is there and what is free.
     look: Duration,
     name: Box<str>,
     shared: Arc<Shared>,
-    renewed_at: Option<Instant>,
+    /// By the clock of the holdings.
+    renewed_at: Option<Duration>,
     free_since: HashMap<Arc<str>, Instant>,
     /// Members with another file, that were told of.
     strangers: HashSet<Box<str>>,
@@ -217,8 +216,8 @@ impl Round {
 
     async fn all(&mut self) -> Result<(), Trouble> {
         self.let_go().await?;
-        let now = Instant::now();
-        let due = self.renewed_at.is_none_or(|at| self.server.lease / 3 <= now - at + self.look);
+        let now = self.shared.leases.now();
+        let due = self.shared.leases.holdings().is_due(self.renewed_at, now);
         let shares = self.shared.state().shared.clone();
         if due || (shares.is_some() && self.shared.state().is_new) {
             self.renew(shares.as_deref()).await?;
@@ -248,7 +247,7 @@ impl Round {
             name: &self.name,
             lease: self.server.lease,
             shares: fingerprint.as_deref(),
-            room: most.is_none_or(|most| leases.count() < most),
+            room: most.is_none_or(|most| leases.holdings().count() < most),
             tenants_max: most.and_then(|most| i64::try_from(most).ok()),
         };
         self.link
@@ -276,7 +275,8 @@ impl Round {
         let (room, gone, taken) = {
             let mut state = self.shared.state();
             state.is_new &= state.shared.as_deref() != Some(tenants);
-            let is_gone = |tenant: &&Arc<str>| !leases.has(tenant);
+            let holdings = leases.holdings();
+            let is_gone = |tenant: &&Arc<str>| !holdings.has(tenant);
             let gone: Vec<_> = state.taken.iter().filter(is_gone).cloned().collect();
             let most = self.server.tenants_max.unwrap_or(usize::MAX);
             (most.saturating_sub(state.taken.len()), gone, state.taken.clone())
@@ -327,7 +327,7 @@ impl Round {
     async fn close(&mut self) {
         let leases = Arc::clone(&self.shared.leases);
         let mut left = std::mem::take(&mut self.shared.state().left);
-        left.extend(leases.leave_all());
+        left.extend(leases.holdings().leave_all());
         let closed = self.link.with(async |client| {
             leases.release(client, &left).await?;
             leave(client, &leases.me).await

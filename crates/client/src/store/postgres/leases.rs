@@ -1,6 +1,6 @@
-//! The leases of this process: which tenants are its own, by which epoch, and until when. An epoch
-//! is the fence: it counts up with every run of a tenant, wherever it is, and a commit of an
-//! earlier one is not stored, however late it arrives.
+//! The leases of this process in the database. An epoch is the fence: it counts up with every run of
+//! a tenant, wherever it is, and a commit of an earlier one is not stored, however late it arrives.
+//! What follows from the answers, [`Holdings`] decides.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::super::holdings::{Holdings, Proof};
 use super::trouble::Trouble;
 
 /// What becomes of a lease that is taken for another run.
@@ -45,7 +46,7 @@ const CLAIM: &str = concat!(
     taken!(),
     "
     WHERE l.holder = $2 OR l.until <= clock_timestamp()
-    RETURNING epoch",
+    RETURNING epoch, commits",
 );
 
 /// Takes those that are free.
@@ -61,7 +62,7 @@ const CLAIM_MANY: &str = concat!(
     taken!(),
     "
     FROM free WHERE l.tenant = free.tenant
-    RETURNING l.tenant, l.epoch",
+    RETURNING l.tenant, l.epoch, l.commits",
 );
 
 /// Rows for tenants that nobody has ever had.
@@ -70,9 +71,9 @@ const KNOW: &str = "
     SELECT tenant, '', 0, '-infinity', clock_timestamp() FROM unnest($1::text[]) AS t (tenant)
     ON CONFLICT DO NOTHING";
 
-/// Who has it.
+/// Who has it, by which run.
 const HOLDER: &str = "
-    SELECT coalesce(m.name, l.holder) FROM m365_audit_lease l
+    SELECT coalesce(m.name, l.holder), l.holder, l.epoch FROM m365_audit_lease l
     LEFT JOIN m365_audit_member m ON m.id = l.holder
     WHERE l.tenant = $1 AND clock_timestamp() < l.until";
 
@@ -97,15 +98,6 @@ const RENEW: &str = concat!(
     RETURNING l.tenant, l.epoch",
 );
 
-/// One that is ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
-    epoch: i64,
-    /// By this machine's monotonic clock, from before it was asked for: never later than by the
-    /// server's.
-    until: Instant,
-}
-
 /// How a claim ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Claim {
@@ -120,45 +112,35 @@ pub(super) struct Leases {
     /// Names this process among all that there ever were.
     pub(super) me: Box<str>,
     pub(super) lease: Duration,
-    held: Mutex<HashMap<Arc<str>, Held>>,
+    began: Instant,
+    holdings: Mutex<Holdings>,
 }
 
 impl Leases {
     pub(super) fn new(me: Box<str>, lease: Duration) -> Self {
-        Self { me, lease, held: Mutex::default() }
+        let holdings = Mutex::new(Holdings::new(lease));
+        Self { me, lease, began: Instant::now(), holdings }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Arc<str>, Held>> {
+    pub(super) fn holdings(&self) -> MutexGuard<'_, Holdings> {
         // Every change of it is whole.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The epoch by which a tenant is ours; `None`: it is not, or has been for too long.
-    pub(super) fn epoch(&self, tenant: &str) -> Option<i64> {
-        let now = Instant::now();
-        self.held().get(tenant).filter(|held| now < held.until).map(|held| held.epoch)
+    /// By the clock of the holdings.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
     }
 
-    /// How many are ours.
-    pub(super) fn count(&self) -> usize {
-        self.held().len()
-    }
-
-    /// Whether it is among ours, its time over or not.
-    pub(super) fn has(&self, tenant: &str) -> bool {
-        self.held().contains_key(tenant)
-    }
-
-    /// Forgets one, if it is still held by this epoch. Answers whether it was.
-    pub(super) fn forget(&self, tenant: &str, epoch: i64) -> bool {
-        let mut held = self.held();
-        let is_it = held.get(tenant).is_some_and(|held| held.epoch == epoch);
-        is_it && held.remove(tenant).is_some()
+    /// What proves that a tenant is ours; `None`: it is not, or has been for too long.
+    pub(super) fn proof(&self, tenant: &str) -> Option<Proof> {
+        let now = self.now();
+        self.holdings().proof(tenant, now)
     }
 
     /// Takes a tenant for another run.
     pub(super) async fn claim(&self, client: &Client, tenant: &str) -> Result<Claim, Trouble> {
-        let until = Instant::now() + self.lease;
+        let asked = self.now();
         let (me, seconds) = (&*self.me, self.lease.as_secs_f64());
         let rows = client
             .query_typed(
@@ -167,11 +149,12 @@ impl Leases {
             )
             .await?;
         if let Some(row) = rows.first() {
-            self.held().insert(tenant.into(), Held { epoch: row.get(0), until });
+            let proof = Proof { epoch: row.get(0), commits: row.get(1) };
+            self.holdings().claimed(tenant.into(), proof, asked);
             return Ok(Claim::Ours);
         }
-        self.held().remove(tenant);
-        Ok(Claim::Elsewhere(holder(client, tenant).await?))
+        self.holdings().leave(tenant);
+        Ok(Claim::Elsewhere(holder(client, tenant).await?.by))
     }
 
     /// Takes those that are free, and names them.
@@ -183,7 +166,7 @@ impl Leases {
         if tenants.is_empty() {
             return Ok(Vec::new());
         }
-        let until = Instant::now() + self.lease;
+        let asked = self.now();
         let (me, seconds) = (&*self.me, self.lease.as_secs_f64());
         let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
         let rows = client
@@ -192,10 +175,11 @@ impl Leases {
                 &[(&names, Type::TEXT_ARRAY), (&me, Type::TEXT), (&seconds, Type::FLOAT8)],
             )
             .await?;
-        let mut held = self.held();
+        let mut holdings = self.holdings();
         let claimed = rows.iter().map(|row| {
             let tenant: Arc<str> = row.get::<_, &str>(0).into();
-            held.insert(Arc::clone(&tenant), Held { epoch: row.get(1), until });
+            let proof = Proof { epoch: row.get(1), commits: row.get(2) };
+            holdings.claimed(Arc::clone(&tenant), proof, asked);
             tenant
         });
         Ok(claimed.collect())
@@ -203,16 +187,13 @@ impl Leases {
 
     /// Keeps all, and forgets those that were lost.
     pub(super) async fn renew(&self, client: &Client) -> Result<(), Trouble> {
-        let until = Instant::now() + self.lease;
-        let asked: Vec<(Arc<str>, i64)> = {
-            let held = self.held();
-            held.iter().map(|(tenant, held)| (Arc::clone(tenant), held.epoch)).collect()
-        };
-        if asked.is_empty() {
+        let asked = self.now();
+        let asked_for = self.holdings().to_renew();
+        if asked_for.is_empty() {
             return Ok(());
         }
         let (names, epochs): (Vec<&str>, Vec<i64>) =
-            asked.iter().map(|(tenant, epoch)| (&**tenant, *epoch)).unzip();
+            asked_for.iter().map(|(tenant, epoch)| (&**tenant, *epoch)).unzip();
         let (me, seconds) = (&*self.me, self.lease.as_secs_f64());
         let rows = client
             .query_typed(
@@ -226,18 +207,7 @@ impl Leases {
             )
             .await?;
         let kept: HashMap<&str, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let mut held = self.held();
-        for (tenant, epoch) in asked {
-            let Some(own) = held.get_mut(&tenant).filter(|own| own.epoch == epoch) else {
-                // Another run has begun meanwhile, or it was let go of.
-                continue;
-            };
-            if kept.get(&*tenant) == Some(&epoch) {
-                own.until = own.until.max(until);
-            } else {
-                held.remove(&tenant);
-            }
-        }
+        self.holdings().renewed(&asked_for, &kept, asked);
         Ok(())
     }
 
@@ -262,21 +232,6 @@ impl Leases {
             .await?;
         Ok(())
     }
-
-    /// All that are ours.
-    pub(super) fn all(&self) -> Vec<Arc<str>> {
-        self.held().keys().cloned().collect()
-    }
-
-    /// Forgets one, so that nothing is committed by it any more. Answers the epoch to let go of.
-    pub(super) fn leave(&self, tenant: &str) -> Option<i64> {
-        self.held().remove(tenant).map(|held| held.epoch)
-    }
-
-    /// Forgets all, likewise.
-    pub(super) fn leave_all(&self) -> Vec<(Arc<str>, i64)> {
-        self.held().drain().map(|(tenant, held)| (tenant, held.epoch)).collect()
-    }
 }
 
 /// Sees to it that there is a row for each.
@@ -287,7 +242,25 @@ pub(super) async fn know(client: &Client, tenants: &[Arc<str>]) -> Result<(), Tr
 }
 
 /// Who has a tenant at present.
-pub(super) async fn holder(client: &Client, tenant: &str) -> Result<String, Trouble> {
+#[derive(Debug, Default)]
+pub(super) struct Holder {
+    /// What it is called.
+    pub(super) by: String,
+    id: String,
+    epoch: i64,
+}
+
+impl Holder {
+    /// Whether it is this run of this process.
+    pub(super) fn is(&self, me: &str, epoch: i64) -> bool {
+        self.id == me && self.epoch == epoch
+    }
+}
+
+pub(super) async fn holder(client: &Client, tenant: &str) -> Result<Holder, Trouble> {
     let rows = client.query_typed(HOLDER, &[(&tenant, Type::TEXT)]).await?;
-    Ok(rows.first().map_or_else(|| "somebody who has just left".into(), |row| row.get(0)))
+    Ok(rows.first().map_or_else(
+        || Holder { by: "somebody who has just left".into(), ..Holder::default() },
+        |row| Holder { by: row.get(0), id: row.get(1), epoch: row.get(2) },
+    ))
 }

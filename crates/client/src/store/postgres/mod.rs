@@ -126,7 +126,7 @@ impl Tenancy {
 
     /// Whether the tenant is ours still, by this machine's clock.
     pub(super) fn still_ours(&self) -> Result<(), StoreError> {
-        match self.database.leases.epoch(&self.tenant) {
+        match self.database.leases.proof(&self.tenant) {
             Some(_) => Ok(()),
             None => Err(StoreError::LeaseEnded {
                 path: self.name().into(),

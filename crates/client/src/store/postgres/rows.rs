@@ -15,6 +15,7 @@ use tokio_postgres::types::Type;
 
 use super::super::error::StoreError;
 use super::super::group::{Backend, Change};
+use super::super::holdings::Proof;
 use super::leases::{Claim, Leases, holder};
 use super::link::Link;
 use super::server::Server;
@@ -31,17 +32,21 @@ const KEYS: &str = "
 /// them are answered by one question.
 const KEYS_HOLD: Duration = Duration::from_secs(5);
 
-/// Stores what belongs to tenants that are held, and names those.
+/// Stores what belongs to tenants that are held, on top of what they have committed before, and
+/// names those.
 ///
-/// The lock on a lease is one that others may have as well; who takes the lease over waits for it,
-/// and who was faster is seen, for a row that is waited for is looked at anew.
+/// Who takes a lease over waits for the lock on it, and who was faster is seen, for a row that is
+/// waited for is looked at anew.
 const COMMIT: &str = "
     WITH held AS (
         SELECT l.tenant FROM m365_audit_lease l
-        JOIN unnest($1::text[], $2::bigint[]) AS o (tenant, epoch)
-            ON l.tenant = o.tenant AND l.epoch = o.epoch
+        JOIN unnest($1::text[], $2::bigint[], $9::bigint[]) AS o (tenant, epoch, commits)
+            ON l.tenant = o.tenant AND l.epoch = o.epoch AND l.commits = o.commits
         WHERE l.holder = $3
-        ORDER BY l.tenant FOR SHARE OF l
+        ORDER BY l.tenant FOR NO KEY UPDATE OF l
+    ), counted AS (
+        UPDATE m365_audit_lease l SET commits = l.commits + 1
+        FROM held WHERE l.tenant = held.tenant
     ), put AS (
         INSERT INTO m365_audit_state (tenant, key, value)
         SELECT c.tenant, c.key, c.value
@@ -91,7 +96,7 @@ impl Rows {
 
     /// Which keys there are, of all tenants that are held.
     fn read_keys(&self, tenant: &str, prefix: &str) -> Result<Keys, Trouble> {
-        let held = self.leases.all();
+        let held = self.leases.holdings().all();
         let mut tenants: Vec<&str> = held.iter().map(|tenant| &**tenant).collect();
         tenants.push(tenant);
         let read = Instant::now();
@@ -127,11 +132,16 @@ impl Rows {
     /// Each alone or together, with what the database says of whole.
     fn store(&self, group: &[Change]) -> Result<Results, Trouble> {
         let rows = Changed::of(group, &self.leases);
-        let held: HashSet<String> = if rows.epochs.is_empty() {
+        let held: HashSet<String> = if rows.proofs.is_empty() {
             HashSet::new()
         } else {
             self.ask(async |client| rows.store(client, &self.leases.me).await)?
         };
+        let mut holdings = self.leases.holdings();
+        for (tenant, proof) in rows.proofs.iter().filter(|(tenant, _)| held.contains(**tenant)) {
+            holdings.committed(tenant, *proof);
+        }
+        drop(holdings);
         Ok(group.iter().map(|change| self.judge(change, &rows, &held)).collect())
     }
 
@@ -145,13 +155,16 @@ impl Rows {
         if held.contains(tenant) {
             return Ok(());
         }
-        let Some(epoch) = rows.epochs.get(tenant) else {
+        let Some(Proof { epoch, .. }) = rows.proofs.get(tenant).copied() else {
             return Err(StoreError::LeaseEnded { path: self.place(), tenant: tenant.into() });
         };
-        self.leases.forget(tenant, *epoch);
-        let by = self.ask(async |client| holder(client, tenant).await);
-        let by = by.unwrap_or_else(|_| "somebody".into());
-        Err(StoreError::Lost { path: self.place(), tenant: tenant.into(), epoch: *epoch, by })
+        self.leases.holdings().forget(tenant, epoch);
+        let holder = self.ask(async |client| holder(client, tenant).await);
+        if holder.as_ref().is_ok_and(|holder| holder.is(&self.leases.me, epoch)) {
+            return Err(StoreError::WentBack { path: self.place(), tenant: tenant.into() });
+        }
+        let by = holder.map_or_else(|_| "somebody".into(), |holder| holder.by);
+        Err(StoreError::Lost { path: self.place(), tenant: tenant.into(), epoch, by })
     }
 }
 
@@ -212,7 +225,7 @@ impl Backend for Rows {
 /// What a group changes. Of a key that is changed twice the later change counts.
 #[derive(Debug, Default)]
 struct Changed<'a> {
-    epochs: BTreeMap<&'a str, i64>,
+    proofs: BTreeMap<&'a str, Proof>,
     rows: BTreeMap<(&'a str, &'a str), Option<&'a str>>,
 }
 
@@ -221,8 +234,8 @@ impl<'a> Changed<'a> {
         let mut all = Self::default();
         for change in group {
             let tenant = &*change.tenant;
-            let Some(epoch) = leases.epoch(tenant) else { continue };
-            all.epochs.insert(tenant, epoch);
+            let Some(proof) = leases.proof(tenant) else { continue };
+            all.proofs.insert(tenant, proof);
             let changes = &change.commit.changes;
             all.rows.extend(
                 changes.iter().map(|(key, value)| ((tenant, key.as_str()), value.as_deref())),
@@ -233,7 +246,9 @@ impl<'a> Changed<'a> {
 
     /// Stores it, and names the tenants that were held.
     async fn store(&self, client: &Client, me: &str) -> Result<HashSet<String>, Trouble> {
-        let (tenants, epochs): (Vec<&str>, Vec<i64>) = self.epochs.iter().unzip();
+        let (tenants, proofs): (Vec<&str>, Vec<Proof>) = self.proofs.iter().unzip();
+        let (epochs, commits): (Vec<i64>, Vec<i64>) =
+            proofs.iter().map(|proof| (proof.epoch, proof.commits)).unzip();
         let (mut put, mut gone) = ((vec![], vec![], vec![]), (vec![], vec![]));
         for ((tenant, key), value) in &self.rows {
             if let Some(value) = value {
@@ -257,6 +272,7 @@ impl<'a> Changed<'a> {
                     (&put.2, Type::TEXT_ARRAY),
                     (&gone.0, Type::TEXT_ARRAY),
                     (&gone.1, Type::TEXT_ARRAY),
+                    (&commits, Type::INT8_ARRAY),
                 ],
             )
             .await?;
@@ -268,6 +284,7 @@ impl<'a> Changed<'a> {
 mod tests {
     use m365_audit_core::Commit;
     use m365_audit_test_support::postgres;
+    use m365_audit_world::{Claimant, Database, Draw};
 
     use super::super::super::DbOptions;
     use super::*;
@@ -318,5 +335,128 @@ mod tests {
         let stored = rows.ask(async |client| late.store(client, "me").await).unwrap();
         assert!(stored.is_empty(), "{stored:?}");
         assert_eq!(rows.load("tenant").unwrap()["key"], "new");
+    }
+
+    /// One process on the real database, as the simulation has it on its own.
+    struct Process {
+        leases: Arc<Leases>,
+        rows: Rows,
+    }
+
+    impl Process {
+        fn commit(&self, proof: Proof, key: &str, value: &str) -> bool {
+            let proofs = [("tenant", proof)].into();
+            let changed = Changed { proofs, rows: [(("tenant", key), Some(value))].into() };
+            let me = &*self.leases.me;
+            let held = self.rows.ask(async |client| changed.store(client, me).await);
+            held.unwrap().contains("tenant")
+        }
+
+        fn renew(&self) {
+            self.rows.ask(async |client| self.leases.renew(client).await).unwrap();
+        }
+
+        fn release(&self, epoch: i64) {
+            let left = [("tenant".into(), epoch)];
+            self.rows.ask(async |client| self.leases.release(client, &left).await).unwrap();
+        }
+
+        fn stored(&self) -> Stored {
+            let rows = self.rows.ask(async |client| {
+                Ok(client.query_typed(OF_TENANT, &[(&"tenant", Type::TEXT)]).await?)
+            });
+            rows.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()
+        }
+    }
+
+    #[test]
+    fn postgresql_does_what_the_simulation_takes_it_to_do() {
+        const LEASE: Duration = Duration::from_secs(100_000);
+        let lease_ms = i64::try_from(LEASE.as_millis()).unwrap();
+        let Some(server) = postgres::shared() else { return };
+        let name = server.database();
+        let options = DbOptions::of_text(&server.url(&name)).unwrap();
+        let db = options.server.unwrap();
+        let runtime = super::super::link::runtime().unwrap();
+        let all = ["a", "b"].map(|me| {
+            let leases = Arc::new(Leases::new(me.into(), LEASE));
+            let handle = runtime.handle().clone();
+            Process { rows: Rows::new(Arc::clone(&db), handle, Arc::clone(&leases)), leases }
+        });
+        let (mut model, mut draw) = (Database::new(Stored::new()), Draw::new(15));
+        let mut proofs: Vec<(usize, Proof)> = Vec::new();
+        let mut counts = [0; 6];
+        for step in 0..300 {
+            let what = draw.pick(&[0, 0, 1, 1, 1, 1, 2, 2, 3, 4, 5]);
+            let n = usize::from(draw.chance(500));
+            let (process, me) = (&all[n], ["a", "b"][n]);
+            // Mostly the last ones, now and then one that is long over.
+            let back = usize::try_from(draw.next() % 3 * (draw.next() % 4)).unwrap();
+            let known = proofs.len().checked_sub(1 + back).map(|at| proofs[at]);
+            let happened = match (what, known) {
+                (0, _) => {
+                    let claimed = model.claim(0, me, lease_ms);
+                    let stored = process.rows.load("tenant");
+                    assert_eq!(stored.is_ok(), claimed.is_some(), "{step}: {stored:?}");
+                    let now = process.leases.now();
+                    let own = process.leases.holdings().proof("tenant", now);
+                    let proof = |run: &Claimant| Proof { epoch: run.epoch, commits: run.commits };
+                    assert_eq!(own, claimed.as_ref().map(proof), "{step}");
+                    proofs.extend(own.map(|own| (n, own)));
+                    claimed.is_some()
+                }
+                (1, Some((n, proof))) => {
+                    let Proof { epoch, commits } = proof;
+                    let run = Claimant { holder: ["a", "b"][n].into(), epoch, commits };
+                    let (key, value) = (format!("k{}", step % 7), step.to_string());
+                    let changes = [(key.clone(), Some(value.clone()))].into();
+                    let stored = model.commit(&run, &Commit { changes });
+                    assert_eq!(all[n].commit(proof, &key, &value), stored, "{step}: {run:?}");
+                    proofs.extend(stored.then_some((n, Proof { commits: commits + 1, epoch })));
+                    stored
+                }
+                (2, _) => {
+                    let asked = process.leases.holdings().to_renew();
+                    let kept = asked.iter().any(|(_, epoch)| model.renew(0, me, *epoch, lease_ms));
+                    process.renew();
+                    assert_eq!(process.leases.holdings().has("tenant"), kept, "{step}");
+                    kept
+                }
+                (3, Some((n, proof))) => {
+                    model.release(["a", "b"][n], proof.epoch);
+                    all[n].release(proof.epoch);
+                    true
+                }
+                (4, _) => {
+                    model.expire();
+                    server.sql(&name, "UPDATE m365_audit_lease SET until = '-infinity'");
+                    true
+                }
+                (5, Some(_)) => {
+                    // What a replica has; from then on until the next one, or it takes over.
+                    if model.promote(0) {
+                        server.sql(
+                            &name,
+                            "DELETE FROM m365_audit_state; DELETE FROM m365_audit_lease; \
+                             INSERT INTO m365_audit_state TABLE had_state; \
+                             INSERT INTO m365_audit_lease TABLE had_lease; \
+                             DROP TABLE had_state; DROP TABLE had_lease",
+                        );
+                    } else {
+                        model.copy(0);
+                        server.sql(
+                            &name,
+                            "CREATE TABLE had_state AS TABLE m365_audit_state; \
+                             CREATE TABLE had_lease AS TABLE m365_audit_lease",
+                        );
+                    }
+                    true
+                }
+                _ => false,
+            };
+            counts[what] += usize::from(happened);
+            assert_eq!(process.stored(), model.stored, "{step}");
+        }
+        assert!(counts.iter().all(|count| 2 < *count), "{counts:?}");
     }
 }

@@ -13,7 +13,8 @@ const APPLICATION: &str = "m365-audit";
 ///
 /// Text is compared byte by byte, whatever the language of the database: a range of keys is a
 /// prefix, and locks are taken in one order everywhere.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE m365_audit_schema (
         application text NOT NULL,
         version bigint NOT NULL
@@ -40,10 +41,13 @@ const STEPS: &[&str] = &["
         shares text,
         room boolean NOT NULL,
         tenants_max bigint
-    );"];
+    );",
+    // What a commit follows on: see `Proof`.
+    "ALTER TABLE m365_audit_lease ADD COLUMN commits bigint NOT NULL DEFAULT 0",
+];
 
 /// The version that is written and read here.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Whose tables there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,8 +180,9 @@ mod tests {
         let Some(server) = postgres::shared() else { return };
         let url = server.url(&server.database());
         // What a later version does once, and could not do twice.
-        let later = [STEPS[0], "CREATE TABLE later (x bigint); INSERT INTO later VALUES (1)"];
-        for steps in [STEPS, &later] {
+        let later = "CREATE TABLE later (x bigint); INSERT INTO later VALUES (1)";
+        let later = [STEPS, &[later]].concat();
+        for steps in [&STEPS[..1], STEPS, &later] {
             let prepared = || {
                 let runtime = super::super::link::runtime().unwrap();
                 runtime.block_on(async {
@@ -193,7 +198,7 @@ mod tests {
             });
         }
         let database = url.rsplit('/').next().unwrap();
-        assert_eq!(server.sql(database, "SELECT version FROM m365_audit_schema"), "2");
+        assert_eq!(server.sql(database, "SELECT version FROM m365_audit_schema"), "3");
         assert_eq!(server.sql(database, "SELECT count(*) FROM later"), "1");
     }
 }
