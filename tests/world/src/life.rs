@@ -21,6 +21,9 @@ pub enum End {
     Paused,
     /// The process died: a new machine has to go on, after [`World::crash`].
     Crashed,
+    /// A commit was handed out ([`World::handed_out`]). The machine may go on when it is stored; if
+    /// it is not, a new one has to.
+    Committing,
     /// The host takes no more: a new machine has to go on, after [`World::restart`].
     Refused,
 }
@@ -170,6 +173,11 @@ impl Io for Life<'_> {
 
     fn commit(&mut self, commit: Commit) -> Result<(), Refused> {
         if self.performs("commits") {
+            if self.world.hands_out {
+                self.world.handed_out = Some(commit);
+                self.over(Ok(End::Committing));
+                return Ok(());
+            }
             self.look(Passing::Commit(&commit));
             commit.apply(&mut self.world.stored);
         }

@@ -74,6 +74,12 @@ impl Taker {
         self.batches
     }
 
+    /// What another process's host has taken is had there as well, and from now on counted there.
+    pub(crate) const fn swap_taken(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.taken, &mut other.taken);
+        std::mem::swap(&mut self.records, &mut other.records);
+    }
+
     pub(crate) fn give(&mut self, batch: Batch) {
         self.batches += 1;
         self.given.insert(batch.id, batch);

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use m365_audit_core::{Batch, BatchId, Input, Now, Presented, Request, RequestId, Stored, Utc};
+use m365_audit_core::{
+    Batch, BatchId, Commit, Input, Now, Presented, Request, RequestId, Stored, Utc,
+};
 
 use crate::agenda::Agenda;
 use crate::draw::Draw;
@@ -64,6 +66,10 @@ pub struct World {
     pub outputs_max: u64,
     /// How the host treats batches.
     pub habits: Habits,
+    /// Whether commits are handed out, for somebody else to store.
+    pub hands_out: bool,
+    /// The commit that was handed out last.
+    pub handed_out: Option<Commit>,
     setting: Setting,
     draw: Draw,
     /// Apart from the other choices, which must not depend on how often somebody signs in.
@@ -91,6 +97,8 @@ impl World {
             faulty: false,
             outputs_max: OUTPUTS_MAX,
             habits: setting.habits,
+            hands_out: false,
+            handed_out: None,
             draw: Draw::new(!setting.seed),
             entropy: Draw::new(setting.seed.rotate_left(32)),
             network: Network::default(),
@@ -165,6 +173,17 @@ impl World {
     /// Time passes in which nobody lives.
     pub const fn sleep(&mut self, ms: i64) {
         self.now_ms += ms;
+    }
+
+    /// The machine is suspended, and no clock of its own goes on; only the wall clock is set.
+    pub const fn suspend(&mut self, ms: i64) {
+        self.now_ms += ms;
+        self.born_ms += ms;
+    }
+
+    /// What was taken goes over to another process's world, and back: both have one host.
+    pub const fn swap_taken(&mut self, other: &mut Self) {
+        self.taker.swap_taken(&mut other.taker);
     }
 
     /// The process dies. What the host was given, it may have taken all the same.

@@ -62,13 +62,14 @@ fn main() -> ExitCode {
     let (worlds, sum) = totals;
     println!(
         "{worlds} worlds in {:.1} s: {} records owed, {} arrived, {} requests, {} faults, \
-         {} crashes, {} batches returned, {:.0} virtual days",
+         {} crashes, {} runs of two members, {} batches returned, {:.0} virtual days",
         began.elapsed().as_secs_f64(),
         sum.owed,
         sum.records,
         sum.requests,
         sum.faults,
         sum.crashes,
+        sum.runs_shared,
         sum.returned,
         Duration::from_secs(sum.seconds).as_secs_f64() / 86_400.0
     );
@@ -113,6 +114,7 @@ const fn add(a: Stats, b: Stats) -> Stats {
         records: a.records + b.records,
         requests: a.requests + b.requests,
         crashes: a.crashes + b.crashes,
+        runs_shared: a.runs_shared + b.runs_shared,
         returned: a.returned + b.returned,
         seconds: a.seconds + b.seconds,
         faults: a.faults + b.faults,

@@ -170,10 +170,9 @@ struct Lost {
 pub(super) const ON_TIME_MS: i64 = 900;
 
 impl Checkpoints {
-    /// Notes what a commit claims.
-    pub(super) fn note(&mut self, commit: &Commit, taker: &Taker) {
+    /// Notes what a commit claims that was made when the host had so many records.
+    pub(super) fn note(&mut self, commit: &Commit, had: u64) {
         let number = self.had.len();
-        let had = taker.records();
         self.had.push(had);
         for (key, value) in &commit.changes {
             let mut parts = key.split('/');

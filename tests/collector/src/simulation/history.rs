@@ -17,7 +17,7 @@ use super::published::{Published, Record};
 const HOUR_MS: i64 = 3_600_000;
 
 /// What commits have said of records delivered so far, as a sum over all rows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     /// Bytes of keys and values of all commits, and those of them that are history.
     pub(super) bytes: u64,
@@ -39,8 +39,9 @@ impl Tally {
         Self { rows, sum, before: sum, ..Self::default() }
     }
 
-    /// Notes a commit. Answers what does not hold: it counts what the host does not have.
-    pub(super) fn note(&mut self, commit: &Commit, taker: &Taker) -> Result<(), String> {
+    /// Notes a commit that was made when the host had so many records. Answers what does not hold:
+    /// it counts what the host does not have.
+    pub(super) fn note(&mut self, commit: &Commit, had: u64) -> Result<(), String> {
         for (key, value) in &commit.changes {
             let value = value.as_deref().unwrap_or_default();
             let bytes = (key.len() + value.len()) as u64;
@@ -56,7 +57,7 @@ impl Tally {
             self.sum += records;
             self.sum -= self.rows.insert(key.clone(), records).unwrap_or_default();
         }
-        let had = self.before + taker.records();
+        let had = self.before + had;
         if had < self.sum {
             return Err(format!("the history counts {} records, the host has {had}", self.sum));
         }

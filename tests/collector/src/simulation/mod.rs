@@ -11,6 +11,7 @@ mod history;
 mod published;
 mod run;
 mod scenario;
+mod together;
 mod truth;
 mod wanted;
 mod watch;

@@ -13,6 +13,7 @@ use super::check::{Debt, SKEW_MS, invented, unwanted};
 use super::history::Account;
 use super::published::Published;
 use super::scenario::Scenario;
+use super::together::{Sharing, Together};
 use super::truth::Truth;
 use super::watch::Notes;
 
@@ -60,6 +61,8 @@ pub struct Stats {
     pub requests: u64,
     /// Crashes.
     pub crashes: u64,
+    /// Runs of two members on one database.
+    pub runs_shared: u64,
     /// Batches that the host lost.
     pub returned: u64,
     /// Virtual seconds.
@@ -244,7 +247,7 @@ impl Ring {
             match self.world.live(collector, &mut self.microsoft, &mut watch, until_ms)? {
                 End::Finished => return Ok(true),
                 End::Crashed => self.crash(collector)?,
-                End::Paused | End::Refused => {}
+                End::Paused | End::Committing | End::Refused => {}
             }
         }
         Ok(false)
@@ -262,9 +265,15 @@ impl Ring {
     fn live(&mut self) -> Result<(), String> {
         let hours = i64::try_from(self.scenario.faulty_hours).unwrap_or(1);
         let heal_ms = START_MS + hours * HOUR_MS;
-        let mut collector = self.start()?;
-        self.world.faulty = true;
-        self.go_on(&mut collector, heal_ms)?;
+        let mut collector = match self.scenario.sharing {
+            Some(sharing) => self.live_together(sharing, heal_ms)?,
+            None => {
+                let mut collector = self.start()?;
+                self.world.faulty = true;
+                self.go_on(&mut collector, heal_ms)?;
+                collector
+            }
+        };
         self.world.faulty = false;
         self.microsoft.heal();
         if self.scenario.silent_hours > 0 {
@@ -307,6 +316,25 @@ impl Ring {
             self.ask_again(&mut collector)?;
         }
         self.finish(collector)
+    }
+
+    /// Faulty times with two members on one database. Answers who goes on alone, from what they
+    /// have stored.
+    fn live_together(&mut self, sharing: Sharing, heal_ms: i64) -> Result<Collector, String> {
+        let second = World::new(self.scenario.second_setting(sharing));
+        let first = std::mem::replace(&mut self.world, World::new(self.scenario.setting()));
+        let (worlds, stored) = ([first, second], self.scenario.stored.clone());
+        let (microsoft, notes) = (&mut self.microsoft, &mut self.notes);
+        let mut both = Together::new(&self.config, microsoft, notes, sharing, worlds, stored);
+        let lived = both.live(heal_ms);
+        self.stats.runs_shared = both.runs;
+        // Each run follows on another process.
+        self.stats.crashes += both.runs + 1;
+        let stored;
+        (self.world, stored) = both.end();
+        self.world.stored = stored;
+        lived?;
+        self.start()
     }
 
     /// Somebody wants some hours once more, of a collector that is at work.

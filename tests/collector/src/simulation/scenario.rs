@@ -4,6 +4,7 @@ use m365_audit_core::{ContentRef, RawOptions, Stored};
 use m365_audit_world::{Chunks, Draw, Habits, START_MS, Setting};
 use m365_sim::{FaultPlan, SimConfig, Span};
 
+use super::together::Sharing;
 use super::wanted::Wanted;
 
 /// One drawn world.
@@ -20,6 +21,8 @@ pub struct Scenario {
     /// Hours for which nobody collects when the faults have ended: 0, or about as long as Microsoft
     /// keeps content, or longer.
     pub(super) silent_hours: u64,
+    /// Whether two members collect on one database while there are faults, and what that is like.
+    pub(super) sharing: Option<Sharing>,
     /// How often a crash follows an output, per million.
     pub(super) crash_per_million: u64,
     /// How often the host loses a batch and all after it, per thousand batches.
@@ -134,11 +137,12 @@ impl Scenario {
             hints: Vec::new(),
             portal_token,
             logged: false,
-            // The last that is drawn, so that all else is as it was before there was silence.
+            // The last that are drawn, so that all else is as it was before.
             silent_hours: match large {
                 false if draw.chance(120) => draw.pick(&[160, 172, 200, 240]),
                 _ => 0,
             },
+            sharing: draw.chance(150).then(|| Sharing::draw(&mut draw)),
         }
     }
 
@@ -162,6 +166,7 @@ impl Scenario {
             options: options.into(),
             faulty_hours: 0,
             silent_hours: 0,
+            sharing: None,
             crash_per_million: 0,
             return_per_mille: 0,
             delivery_ms_max: 10,
@@ -242,6 +247,12 @@ impl Scenario {
             jump_per_mille: self.jump_per_mille,
             ..Setting::calm(START_MS, self.seed)
         }
+    }
+
+    /// What it is like around the second of two members.
+    pub(super) fn second_setting(&self, sharing: Sharing) -> Setting {
+        let seed = self.seed.rotate_left(17) ^ 1;
+        Setting { seed, skew_ms: self.skew_ms + sharing.skew_ms, ..self.setting() }
     }
 
     /// Activities, in a third of the worlds. Answers whether the portal's own token is used.

@@ -1,6 +1,6 @@
 //! What must hold at every step of a run: limits, secrets, and what commits claim.
 
-use m365_audit_core::{Batch, Commit, Event, Feed, Level, RawOptions, Request, Stored};
+use m365_audit_core::{Batch, Commit, Config, Event, Feed, Level, RawOptions, Request, Stored};
 use m365_audit_world::{Passing, START_MS, World};
 
 use super::beliefs::Beliefs;
@@ -99,12 +99,19 @@ impl Notes {
         Ok(())
     }
 
+    /// Whether it is noted where the collection of all that is configured begins.
+    pub(super) fn has_begun(&self, config: &Config) -> bool {
+        let activities = config.feeds().contains(&Feed::CloudAppActivities);
+        (config.content_types().is_empty() || self.begin_ms != i64::MIN)
+            && (!activities || self.activities_begin_ms != i64::MIN)
+    }
+
     /// Notes what passes, and checks it.
     pub(super) fn look(&mut self, world: &World, passing: Passing<'_>) -> Result<(), String> {
         match passing {
             Passing::Request(request) => self.sent(world, request),
             Passing::Batch(batch) => self.given(world, batch),
-            Passing::Commit(commit) => self.stored(world, commit),
+            Passing::Commit(commit) => self.stored(world.now_ms(), world.taker().records(), commit),
             Passing::Event(event) => self.told(world, event),
             Passing::Wait(metrics) => {
                 let pending = metrics.lanes.iter().map(|lane| lane.blobs_pending).max();
@@ -140,13 +147,14 @@ impl Notes {
         Ok(())
     }
 
-    fn stored(&mut self, world: &World, commit: &Commit) -> Result<(), String> {
-        self.checkpoints.note(commit, world.taker());
+    /// A commit is stored that was made at this time, when the host had so many records.
+    pub(super) fn stored(&mut self, now_ms: i64, had: u64, commit: &Commit) -> Result<(), String> {
+        self.checkpoints.note(commit, had);
         self.beliefs.note_commit(commit);
-        self.tally.note(commit, world.taker())?;
+        self.tally.note(commit, had)?;
         for (key, value) in &commit.changes {
             if let (true, Some(lane)) = (key.starts_with("lane/"), value) {
-                self.note_begin(world.now_ms(), key, lane)?;
+                self.note_begin(now_ms, key, lane)?;
             }
         }
         Ok(())

@@ -39,7 +39,7 @@ pub(crate) fn collect(world: &World) -> Collected {
             End::Finished => break assert_eq!(collector.outcome(), Outcome::Complete),
             End::Refused => refused = true,
             End::Paused => panic!("the others would wait for more than {WAITS_MS_MAX} ms"),
-            End::Crashed => panic!("nothing goes wrong with the process here"),
+            End::Crashed | End::Committing => panic!("nothing goes wrong with the process here"),
         }
         around.restart();
     }
