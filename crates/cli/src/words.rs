@@ -31,17 +31,6 @@ pub(crate) fn span(time: Duration) -> String {
     }
 }
 
-/// As people say it in a sentence: `32 s`, `3 min`, `2 h`, `3 days`.
-pub(crate) fn spoken(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        ..100 => format!("{seconds} s"),
-        100..6_000 => format!("{} min", (seconds + 30) / 60),
-        6_000..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
-        _ => format!("{} days", (seconds + 43_200) / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,13 +42,6 @@ mod tests {
         let one = ["0 entries", "1 entry", "2 entries", "999 entries"];
         assert_eq!(all[..4], one);
         assert_eq!(all[4..], ["1,000 entries", "1,234,567 entries"]);
-    }
-
-    #[test]
-    fn a_time_is_said_in_one_unit() {
-        let all = [0, 32, 99, 180, 5_999, 6_000, 86_400, 259_200].map(Duration::from_secs);
-        let said = ["0 s", "32 s", "99 s", "3 min", "100 min", "2 h", "24 h", "3 days"];
-        assert_eq!(all.map(spoken), said);
     }
 
     #[test]

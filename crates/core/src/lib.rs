@@ -33,7 +33,7 @@ mod source;
 pub use audit::hint::{NOTIFIED_MAX, Notified};
 pub use base::origin::{Endpoint, Origin, OriginError};
 pub use base::secret::{Secret, Wipe};
-pub use base::text::one_line;
+pub use base::text::{one_line, spoken};
 pub use base::time::{Now, Utc};
 pub use collector::summary::{Hole, LaneSummary, Why, summarize};
 pub use collector::whereabouts::{KnownContents, Whereabouts};
@@ -57,6 +57,7 @@ pub use contract::metrics::{
     LaneMetrics, METRICS, Metric, MetricKind, MetricScope, Metrics, RECORDS_MALFORMED, Sample,
     Subject,
 };
+pub use contract::outage::Outages;
 pub use contract::replay::{REPLAY, Replay, Replayer};
 pub use contract::request::{
     Headers, Method, Operation, Request, RequestId, TransportError, TransportErrorKind,

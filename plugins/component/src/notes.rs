@@ -22,6 +22,11 @@ pub(crate) fn taken(taken: &NameTaken) -> Note {
     Note { level: NoteLevel::Warn, code: "member-taken".into(), message: taken.to_string() }
 }
 
+/// What does not get through, since when, and when it is tried next; or that it does again.
+pub(crate) fn outage(line: String) -> Note {
+    Note { level: NoteLevel::Info, code: "Outage".into(), message: line }
+}
+
 /// Every number.
 pub(crate) fn metrics(metrics: &Metrics) -> Vec<Metric> {
     let label = |(name, value): (&str, &str)| Label { name: name.into(), value: value.into() };

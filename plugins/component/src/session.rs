@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use m365_audit_core::{
     Batch as Records, BatchId, Collector, Commit, Envelope, Event, Input, Io, LineLimits,
-    LineWriter, Metrics, Now, Outcome, Presented, Request, RequestId, Taken, Waits, run,
+    LineWriter, Metrics, Now, Outages, Outcome, Presented, Request, RequestId, Taken, Waits, run,
 };
 
 use crate::bindings::exports::m365_audit::source::source::{
@@ -26,6 +26,9 @@ const LINGER: Duration = Duration::from_millis(100);
 
 /// What is told to a host that need not call again on the collector's account.
 const PAUSE_MAX: Duration = Duration::from_secs(3_600);
+
+/// The longest pause while the service does not answer, so that somebody is told once a minute.
+const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Most notes of one call; more of them come with the next.
 const NOTES_MAX: usize = 1_000;
@@ -70,6 +73,8 @@ pub(crate) struct Session<W> {
     gathered: Gathered,
     /// Why signing in does not work, while it does not.
     refused: Option<String>,
+    /// What does not get through.
+    outages: Outages,
     finished: Option<FinalOutcome>,
 }
 
@@ -102,6 +107,7 @@ impl<W: Wire> Session<W> {
             parked: None,
             gathered: Gathered::default(),
             refused: None,
+            outages: Outages::default(),
             finished: None,
         }
     }
@@ -109,6 +115,7 @@ impl<W: Wire> Session<W> {
     /// Goes on until one of `limits` is near or there is nothing to do.
     pub(crate) fn poll(&mut self, limits: &Limits) -> Result<Batch, Failure> {
         let end = self.collect(limits);
+        let end = self.tell_of_outage(end);
         match self.obstacle(end) {
             Some(failure) => Err(failure),
             None => Ok(self.hand_over(end)),
@@ -128,6 +135,7 @@ impl<W: Wire> Session<W> {
             parked: &mut self.parked,
             gathered: &mut self.gathered,
             refused: &mut self.refused,
+            outages: &mut self.outages,
         };
         match call.write_pending() {
             Ok(None) => {}
@@ -147,6 +155,18 @@ impl<W: Wire> Session<W> {
                 });
                 End::Pause(PAUSE_MAX)
             }
+        }
+    }
+
+    /// Says once a minute what does not get through.
+    fn tell_of_outage(&mut self, end: End) -> End {
+        let now = self.wire.now().monotonic;
+        self.gathered.notes.extend(self.outages.due(now).map(notes::outage));
+        match end {
+            End::Pause(pause) if !self.outages.is_empty() => {
+                End::Pause(pause.min(OUTAGE_PAUSE_MAX))
+            }
+            End::Pause(_) | End::More => end,
         }
     }
 
@@ -202,6 +222,7 @@ struct Call<'a, W> {
     parked: &'a mut Option<(RequestId, Request, Duration)>,
     gathered: &'a mut Gathered,
     refused: &'a mut Option<String>,
+    outages: &'a mut Outages,
 }
 
 impl<W> Call<'_, W> {
@@ -271,6 +292,7 @@ impl<W: Wire> Io for Call<'_, W> {
         } else if let Event::TokenAcquired { .. } = event {
             *self.refused = None;
         }
+        self.outages.observe("", &event, self.wire.now().monotonic);
         self.gathered.notes.push(notes::note(&event));
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Simulated {
     /// Where the host lets nothing go, and whether that was found out.
     pub(crate) denies: Option<&'static str>,
     denied: bool,
+    /// Whether nothing gets through at the moment.
+    pub(crate) cut: bool,
 }
 
 impl Simulated {
@@ -30,6 +32,7 @@ impl Simulated {
             sent: Vec::new(),
             denies: None,
             denied: false,
+            cut: false,
         }
     }
 }
@@ -45,10 +48,11 @@ impl Wire for Simulated {
 
     fn send(&mut self, id: RequestId, request: Request, timeout: Duration) {
         self.sent.push(request.operation);
-        if self.denies.is_some() {
-            self.denied = true;
+        if self.denies.is_some() || self.cut {
+            self.denied = self.denies.is_some();
             let kind = TransportErrorKind::Connect;
-            let error = TransportError { kind, message: "denied".into() };
+            let message = if self.denied { "denied" } else { "network is unreachable" };
+            let error = TransportError { kind, message: message.into() };
             return self.world.tell(0, Input::End { id, result: Err(error) });
         }
         self.world.send(&mut self.microsoft, id, &request, timeout);

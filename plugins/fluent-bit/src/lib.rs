@@ -9,6 +9,7 @@ mod input;
 mod many;
 mod metrics;
 mod options;
+mod outages;
 mod postbox;
 mod sink;
 mod webhook;

@@ -8,6 +8,7 @@ use m365_audit_core::Level;
 
 use crate::metrics::{HostMetrics, Subject};
 use crate::options::Tags;
+use crate::outages::SharedOutages;
 use crate::postbox::Postbox;
 use crate::sink::{HostSink, host_level};
 
@@ -17,6 +18,7 @@ pub(crate) struct Host {
     logger: Logger,
     tags: Tags,
     postbox: Postbox,
+    outages: SharedOutages,
     /// Where batches go, once the pipeline is up.
     outbox: Option<Outbox>,
     /// By the tenant's id: of those that were there at Init, or of all if they are not told apart.
@@ -46,6 +48,7 @@ impl Host {
             logger: setup.logger(),
             tags,
             postbox: Postbox::default(),
+            outages: SharedOutages::new(),
             outbox: None,
             metrics: ids.zip(metrics).collect(),
             ids: BTreeMap::new(),
@@ -78,7 +81,7 @@ impl Host {
             }
             (None, None) => {
                 self.logger.warn(format_args!(
-                    "[{}] new since the start: its metrics are shown after a reload of Fluent Bit",
+                    "{}: new since the start: its metrics are shown after a reload of Fluent Bit",
                     tenant.name
                 ));
                 HostMetrics::unseen(&config.feeds())
@@ -96,7 +99,7 @@ impl FleetHost for Host {
         let envelope = tenant.settings.config.envelope().clone();
         let tags = self.tags.of_tenant(&tenant.name);
         let sink = HostSink::new(self.logger.clone(), metrics, tags, envelope);
-        let mut sink = sink.share(self.postbox.clone(), slot, &tenant.name);
+        let mut sink = sink.share(self.postbox.clone(), slot, &tenant.name, self.outages.clone());
         if let Some(outbox) = &self.outbox {
             sink.connect(outbox.clone());
         }
@@ -112,7 +115,7 @@ impl FleetHost for Host {
         match tenant {
             None => self.logger.log(host_level(level), message),
             Some(tenant) => {
-                self.logger.log(host_level(level), format_args!("[{tenant}] {message}"));
+                self.logger.log(host_level(level), format_args!("{tenant}: {message}"));
             }
         }
     }

@@ -6,11 +6,12 @@ use fluent_bit_plugin::msgpack::BODY_DEPTH_MAX;
 use fluent_bit_plugin::{Batch as HostBatch, Level as HostLevel, Logger, Outbox};
 use m365_audit_client::{Sink, WebhookMetrics};
 use m365_audit_core::json::{Field, Timestamp, parse_timestamp};
-use m365_audit_core::{Batch, Envelope, Level, Metrics, Record};
+use m365_audit_core::{Batch, Envelope, Event, Level, Metrics, Record};
 use m365_audit_msgpack::{Beside, Encoded, Encoder, Metadata};
 
 use crate::metrics::HostMetrics;
 use crate::options::Tags;
+use crate::outages::SharedOutages;
 use crate::postbox::{Postbox, Slot};
 use crate::webhook::WebhookCounters;
 
@@ -31,6 +32,7 @@ pub(crate) struct HostSink {
     shared: Option<(Postbox, Slot, Box<str>)>,
     /// What the webhook has had, if there is one.
     webhook: Option<WebhookCounters>,
+    outages: SharedOutages,
 }
 
 impl HostSink {
@@ -41,7 +43,8 @@ impl HostSink {
         envelope: Envelope,
     ) -> Self {
         let encoder = Encoder::with_envelope(DEPTH_MAX, envelope);
-        Self { logger, metrics, tags, encoder, outbox: None, shared: None, webhook: None }
+        let outages = SharedOutages::new();
+        Self { logger, metrics, tags, encoder, outbox: None, shared: None, webhook: None, outages }
     }
 
     /// Shows what the webhook has had.
@@ -51,9 +54,21 @@ impl HostSink {
     }
 
     /// Its batches travel among those of others, and its lines say that they are of `tenant`.
-    pub(crate) fn share(mut self, postbox: Postbox, slot: Slot, tenant: &str) -> Self {
+    pub(crate) fn share(
+        mut self,
+        postbox: Postbox,
+        slot: Slot,
+        tenant: &str,
+        outages: SharedOutages,
+    ) -> Self {
         self.shared = Some((postbox, slot, tenant.into()));
+        self.outages = outages;
         self
+    }
+
+    /// Whose lines these are, among several.
+    fn tenant(&self) -> &str {
+        self.shared.as_ref().map_or("", |(.., tenant)| tenant)
     }
 
     /// The pipeline is up.
@@ -64,8 +79,9 @@ impl HostSink {
 
 impl Drop for HostSink {
     fn drop(&mut self) {
-        if let Some((postbox, slot, _)) = &self.shared {
+        if let Some((postbox, slot, tenant)) = &self.shared {
             postbox.leave(*slot);
+            self.outages.forget(tenant);
         }
     }
 }
@@ -109,18 +125,28 @@ impl Sink for HostSink {
 
     fn reset(&mut self) {
         self.metrics.restart();
+        self.outages.forget(self.tenant());
     }
 
     fn log(&mut self, level: Level, message: &str) {
         let level = host_level(level);
         match &self.shared {
             None => self.logger.log(level, message),
-            Some((.., tenant)) => self.logger.log(level, format_args!("[{tenant}] {message}")),
+            Some((.., tenant)) => self.logger.log(level, format_args!("{tenant}: {message}")),
         }
+    }
+
+    fn observe(&mut self, event: &Event) {
+        self.outages.observe(self.tenant(), event);
+        self.log(event.level(), &event.to_string());
     }
 
     fn metrics(&mut self, metrics: &Metrics) {
         self.metrics.show(metrics);
+        if let Some(line) = self.outages.due() {
+            // Names whom it is about.
+            self.logger.log(HostLevel::Info, line);
+        }
     }
 
     fn webhook(&mut self, metrics: &WebhookMetrics) {

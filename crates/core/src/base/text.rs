@@ -1,4 +1,6 @@
-//! Text from outside on its way to people.
+//! Text from outside on its way to people, and times as they say them.
+
+use std::time::Duration;
 
 /// An unbroken run of letters and digits longer than this may be a token, and is not shown.
 const WORD_CHARS_MAX: usize = 30;
@@ -16,6 +18,18 @@ pub fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// A time as people say it in a sentence: `32 s`, `15 min`, `3 h`, `4 days`.
+#[must_use]
+pub fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs().max(1);
+    match seconds {
+        ..100 => format!("{seconds} s"),
+        100..6_000 => format!("{} min", (seconds + 30) / 60),
+        6_000..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} days", (seconds + 43_200) / 86_400),
+    }
 }
 
 /// One line of bearable length, without what could be a token or could turn the text around.
@@ -90,6 +104,13 @@ pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_said_in_one_unit() {
+        let all = [0, 32, 99, 180, 5_999, 6_000, 86_400, 259_200].map(Duration::from_secs);
+        let said = ["1 s", "32 s", "99 s", "3 min", "100 min", "2 h", "24 h", "3 days"];
+        assert_eq!(all.map(spoken), said);
+    }
 
     #[test]
     fn nothing_in_a_line_changes_how_it_reads() {

@@ -16,6 +16,7 @@ pub(crate) mod level;
 pub(crate) mod loss;
 pub(crate) mod metrics;
 mod number;
+pub(crate) mod outage;
 pub(crate) mod replay;
 pub(crate) mod request;
 pub(crate) mod state;

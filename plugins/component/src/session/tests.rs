@@ -211,3 +211,40 @@ fn an_address_that_the_host_denies_is_a_mistake_of_the_configuration() {
     assert!(failure.message.contains("https://elsewhere.example"), "{}", failure.message);
     assert!(failure.message.contains("remedy: "), "{}", failure.message);
 }
+
+#[test]
+fn an_outage_is_told_once_a_minute_with_the_next_try_and_its_end() {
+    let mut session = session_for_ever(Simulated::new(world()), &[]);
+    let mut told = Vec::new();
+    let mut poll_for = |session: &mut Session<Simulated>, seconds: u64| {
+        let end = session.wire.now().monotonic + Duration::from_secs(seconds);
+        told.clear();
+        while session.wire.now().monotonic < end {
+            let batch = session.poll(&AMPLE).unwrap();
+            let at = session.wire.now().monotonic;
+            let outages = batch.notes.iter().filter(|note| note.code == "Outage");
+            told.extend(outages.map(|note| (at, note.message.clone())));
+            if session.wire.cut {
+                assert!(batch.wait_ms <= 60_000, "nobody is told for {} ms", batch.wait_ms);
+            }
+            if !batch.more {
+                session.wire.world.sleep(batch.wait_ms.into());
+            }
+        }
+        told.clone()
+    };
+    assert_eq!(poll_for(&mut session, 600), []);
+    session.wire.cut = true;
+    let lines = poll_for(&mut session, 900);
+    assert!((8..=15).contains(&lines.len()), "{lines:?}");
+    assert!(lines.windows(2).all(|pair| Duration::from_secs(60) <= pair[1].0 - pair[0].0));
+    let (_, last) = lines.last().unwrap();
+    let lasts = last.strip_prefix("no answer from the Management Activity API for ");
+    let minutes: u32 = lasts.unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((12..=15).contains(&minutes) && last.contains("network is unreachable"), "{last}");
+    assert!(last.contains("next try in ") || last.contains("trying now"), "{last}");
+    session.wire.cut = false;
+    let lines = poll_for(&mut session, 1_200);
+    let (_, last) = lines.last().unwrap();
+    assert!(last.starts_with("connected again after "), "{lines:?}");
+}

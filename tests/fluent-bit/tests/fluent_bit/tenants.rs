@@ -156,3 +156,37 @@ fn sections_tell_their_numbers_apart_by_what_they_say() {
     assert!(shown("m365_audit.1", "tenant_info").is_empty());
     assert!(!fluent_bit.log().contains("could not append metrics"));
 }
+
+/// As `run` says it; and each line says whose it is in the same way.
+#[test]
+fn an_outage_is_told_with_how_long_it_lasts_and_the_next_try() {
+    let Some(executable) = fluent_bit::find() else { return };
+    let server = serve(history(80));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tenants.toml");
+    let tenant = tenant(&server, 0);
+    let tables = ["contoso", "fabrikam"].map(|name| {
+        let id = if name == "contoso" { tenant.id } else { tenant.apps[0].client_id };
+        format!("[{name}]\ntenant_id = \"{id}\"\nclient_id = \"{id}\"\nclient_secret = \"s\"\n")
+    });
+    fs::write(&file, tables.concat()).unwrap();
+    // Nobody listens there any more.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let section = ["tenant_id", "client_id", "client_secret"]
+        .iter()
+        .fold(Section::new(&server, &tenant), |section, name| section.unset(name))
+        .set("tenants_file", file.to_str().unwrap())
+        .set("login_url", &format!("http://{gone}"));
+    let fluent_bit = FluentBit::start(&executable, &config(&[section], NOWHERE));
+    until("the outage is told", || fluent_bit.log().contains("not signed in for "));
+    let log = fluent_bit.log();
+    let line = log.lines().find(|line| line.contains("not signed in for ")).unwrap();
+    let told = line.split_once("m365_audit.0] ").unwrap().1;
+    let whose = ["2 tenants, contoso longest: ", "2 tenants, fabrikam longest: ", "contoso: "];
+    assert!(whose.iter().any(|whose| told.starts_with(whose)), "{line}");
+    assert!(told.contains(" s, next try in ") || told.contains(" s, trying now"), "{line}");
+    assert!(line.contains("[ info]"), "{line}");
+    assert!(!log.contains("[contoso]"), "{log}");
+    let whose = log.lines().filter(|line| line.contains("m365_audit.0] contoso: "));
+    assert!(0 < whose.count(), "{log}");
+}

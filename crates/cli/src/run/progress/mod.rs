@@ -115,7 +115,7 @@ impl Progress {
         };
         let start = Instant::now();
         let rates = Rates::default();
-        let (waiting, once) = (Waiting::default(), false);
+        let (waiting, once) = (Waiting::new(start), false);
         Self { display, shown_at: None, rates, webhook: None, oversized: 0, waiting, once, start }
     }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::base::text::spoken;
 use crate::base::time::Utc;
-use crate::contract::event_text::words::spoken;
 use crate::contract::feed::Feed;
 use crate::contract::request::{CANNOT_CONNECT, Operation, REACH_REMEDY};
 

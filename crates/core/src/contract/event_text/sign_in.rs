@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::base::text::spoken;
 use crate::base::time::Utc;
-use crate::contract::event_text::words::spoken;
 use crate::contract::request::REACH_REMEDY;
 
 pub(super) fn token_acquired(f: &mut fmt::Formatter<'_>, lifetime: Duration) -> fmt::Result {
@@ -17,6 +17,8 @@ pub(super) fn token_refused(
     message: &str,
     remedy: &str,
 ) -> fmt::Result {
+    // What Entra ID says ends with a full stop, and the sentence goes on.
+    let message = message.trim_end_matches('.');
     write!(f, "sign-in refused: {code}: {message}; remedy: {remedy}")
 }
 
