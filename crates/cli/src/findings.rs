@@ -4,7 +4,8 @@ use m365_audit_core::call::CallError;
 use m365_audit_core::one_line;
 use serde_json::{Value, json};
 
-use crate::calls::table::{paragraph, table};
+use crate::calls::table::{paragraph_beside, table};
+use crate::names::heading;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,16 +49,23 @@ pub(crate) struct Report {
     /// What kind of thing it is: a tenant, a section, a file.
     pub(crate) kind: &'static str,
     pub(crate) name: String,
+    /// What it is called in a row.
+    pub(crate) title: String,
     pub(crate) findings: Vec<Finding>,
 }
 
 impl Report {
-    pub(crate) const fn new(tenant: String) -> Self {
+    pub(crate) fn new(tenant: String) -> Self {
         Self::of("tenant", tenant)
     }
 
-    pub(crate) const fn of(kind: &'static str, name: String) -> Self {
-        Self { kind, name, findings: Vec::new() }
+    pub(crate) fn of(kind: &'static str, name: String) -> Self {
+        Self { kind, title: name.clone(), name, findings: Vec::new() }
+    }
+
+    /// About a tenant, in headings and in rows.
+    pub(crate) fn about(name: Option<&str>, id: &str) -> Self {
+        Self { title: name.unwrap_or(id).to_owned(), ..Self::new(heading(name, id)) }
     }
 
     pub(crate) fn ok(&mut self, check: &'static str, detail: impl Into<String>) {
@@ -173,7 +181,7 @@ impl Report {
                 words.push_str(" -> ");
                 words.push_str(&finding.remedy);
             }
-            let words = paragraph(&one_line(&words));
+            let words = paragraph_beside(INDENT.len(), &one_line(&words));
             let words = words.trim_end().replace('\n', &format!("\n{INDENT}"));
             text.push_str(&format!(
                 "  {:11}  {:12} {words}\n",
@@ -212,7 +220,7 @@ pub(crate) fn short(reports: &[Report]) -> String {
             let arrow = if finding.remedy.is_empty() { "" } else { " -> " };
             format!("{}: {}{arrow}{}", finding.check, finding.detail, finding.remedy)
         });
-        vec![report.status().word().to_owned(), report.name.clone(), words]
+        vec![report.status().word().to_owned(), report.title.clone(), words]
     };
     let rows: Vec<_> = reports.iter().map(row).collect();
     let count = |status| reports.iter().filter(|report| report.status() == status).count();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::calls::table::table;
 use crate::calls::{self, print};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
-use crate::sources;
+use crate::names::Names;
 use crate::words::span;
 
 const AFTER_HELP: &str = "\
@@ -52,12 +52,12 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<u8, (u8, String)> {
     };
     let failed = |error: m365_audit_client::StoreError| (INCOMPLETE, error.to_string());
     let all = members(server).map_err(failed)?;
-    let names = sources::names_of_tenants(raw);
+    let names = Names::of(raw);
     let mut rows = Vec::new();
     for held in &all.tenants {
         let stored = inspect_tenant(&options, &held.tenant).map_err(failed)?;
         let behind = behind(&stored, all.now);
-        rows.push(Row { held, name: names.get(&held.tenant), behind });
+        rows.push(Row { held, name: names.name(&held.tenant), behind });
     }
     print(&if matches.get_flag("json") { as_json(&all, &rows) } else { as_text(&all, &rows) });
     let is_whole = rows.iter().all(|row| row.held.holder.is_some());
@@ -67,7 +67,7 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<u8, (u8, String)> {
 /// One tenant.
 struct Row<'a> {
     held: &'a HeldTenant,
-    name: Option<&'a String>,
+    name: Option<&'a str>,
     behind: Option<Duration>,
 }
 
@@ -99,7 +99,7 @@ fn as_text(all: &Members, rows: &[Row<'_>]) -> String {
         let holder = row.held.holder.as_deref();
         let since = holder.map(|_| span(passed(all.now, row.held.since)));
         vec![
-            row.name.unwrap_or(&row.held.tenant).clone(),
+            row.name.unwrap_or(&row.held.tenant).to_owned(),
             holder.unwrap_or("nobody").to_owned(),
             since.unwrap_or_else(|| "-".into()),
             row.behind.map_or_else(|| "-".into(), span),

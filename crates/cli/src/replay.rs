@@ -13,6 +13,8 @@ use crate::calls::table::{paragraph, table};
 use crate::calls::{self, moment, print, say};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::now;
+use crate::names::Names;
+use crate::words::counted;
 use crate::{sources, state};
 
 const AFTER_HELP: &str = "\
@@ -95,7 +97,7 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<(), (u8, String)> {
             "there is nothing to deliver once more from {since} to {until}; nothing was requested"
         )));
     }
-    print(&told(&tenant, &parts));
+    print(&told(&Names::of(raw).heading(&tenant), &parts));
     if !matches.get_flag("yes") && !agreed()? {
         return Err((INCOMPLETE, "nothing was requested".to_owned()));
     }
@@ -184,9 +186,10 @@ fn told(tenant: &str, parts: &[Part]) -> String {
     let blobs: u64 = parts.iter().map(|part| part.blobs).sum();
     let records: u64 = parts.iter().map(|part| part.records).sum();
     format!(
-        "tenant {tenant}\n{}{blobs} blobs and {records} records, about: what Microsoft has added \
-         since comes as well\n",
-        table(&["FEED", "FROM", "TO", "HOURS", "BLOBS", "RECORDS"], &rows)
+        "tenant {tenant}\n{}about {} and {}; what Microsoft has added since comes as well\n",
+        table(&["FEED", "FROM", "TO", "HOURS", "BLOBS", "RECORDS"], &rows),
+        counted(blobs, "blob", "blobs"),
+        counted(records, "record", "records"),
     )
 }
 

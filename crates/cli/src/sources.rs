@@ -2,20 +2,19 @@
 //! where it can be mended.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
 use m365_audit_client::{
-    Settings, Tenant, TenantMistake, Tenants, TenantsFile, complete_from_environment, drop_unused,
-    in_order,
+    Settings, TenantMistake, Tenants, TenantsFile, complete_from_environment, drop_unused, in_order,
 };
 use m365_audit_core::options::{self, OptionSpec, Scope};
 use m365_audit_core::{ConfigError, CredentialKind, RawOptions};
 
 use crate::arguments::{self, flag, variable};
 use crate::config_file::ConfigFile;
+use crate::names::Names;
 
 /// What there is to collect.
 #[derive(Debug)]
@@ -63,25 +62,14 @@ pub(crate) fn gathered(matches: &ArgMatches) -> Result<RawOptions, String> {
     if gathered.errors.is_empty() { Ok(gathered.raw) } else { Err(gathered.report()) }
 }
 
-/// What tenants are called in the tenants file, by GUID, if there is one and it can be read.
-pub(crate) fn names_of_tenants(raw: &RawOptions) -> BTreeMap<String, String> {
-    let tenants = TenantsFile::of(raw).and_then(|file| file.read().ok());
-    let tenants = tenants.into_iter().flat_map(|tenants| tenants.tenants);
-    let name =
-        |tenant: Tenant| (tenant.settings.config.tenant_id().to_owned(), tenant.name.to_string());
-    tenants.map(name).collect()
-}
-
 /// Those of `stored` that `tenant_id` means, by GUID or by name; all without it.
 ///
 /// # Errors
 /// None of them is meant.
 pub(crate) fn meant_of(mut stored: Vec<String>, raw: &RawOptions) -> Result<Vec<String>, String> {
     let Some(wanted) = raw.get("tenant_id").map(|wanted| wanted.trim()) else { return Ok(stored) };
-    let names = names_of_tenants(raw);
-    stored.retain(|id| {
-        id.eq_ignore_ascii_case(wanted) || names.get(id).is_some_and(|name| name == wanted)
-    });
+    let names = Names::of(raw);
+    stored.retain(|id| id.eq_ignore_ascii_case(wanted) || names.name(id) == Some(wanted));
     if stored.is_empty() {
         Err(format!("nothing is stored of tenant {wanted}"))
     } else {

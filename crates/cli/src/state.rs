@@ -6,14 +6,13 @@ mod file;
 mod text;
 mod transfer;
 
-use std::io::{self, Write};
-
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use m365_audit_core::{Stored, losses, summarize};
 
 pub(crate) use self::acknowledge::user;
-use self::file::{place, read};
+use self::file::{Held, place};
 use self::text::Tenant;
+use crate::calls;
 use crate::exit::{COMPLETE, INCOMPLETE};
 
 pub(crate) fn command() -> Command {
@@ -34,32 +33,26 @@ pub(crate) fn command() -> Command {
 
 /// Prints, and answers the exit code.
 pub(crate) fn main(matches: &ArgMatches) -> u8 {
-    let result = match matches.subcommand() {
-        Some(("show", matches)) => show(matches),
-        Some(("acknowledge", matches)) => return acknowledge::main(matches),
-        Some(("copy", matches)) => return transfer::main(matches),
-        Some(("backup", matches)) => return copy::back_up(matches),
-        Some(("restore", matches)) => return copy::bring_back(matches),
+    match matches.subcommand() {
+        Some(("show", matches)) => calls::look(matches, |raw| {
+            let (text, problems) = show(Held::read(raw)?, matches.get_flag("json"));
+            calls::print(&text);
+            calls::say(&problems);
+            Ok(if problems.is_empty() { COMPLETE } else { INCOMPLETE })
+        }),
+        Some(("acknowledge", matches)) => acknowledge::main(matches),
+        Some(("copy", matches)) => transfer::main(matches),
+        Some(("backup", matches)) => copy::back_up(matches),
+        Some(("restore", matches)) => copy::bring_back(matches),
         _ => unreachable!("clap insists on a command and knows no other"),
-    };
-    match result {
-        Ok((text, problems)) => {
-            // A reader that has seen enough is no failure.
-            drop(io::stdout().write_all(text.as_bytes()));
-            drop(io::stderr().write_all(problems.as_bytes()));
-            if problems.is_empty() { COMPLETE } else { INCOMPLETE }
-        }
-        Err(error) => {
-            drop(writeln!(io::stderr(), "{error:#}"));
-            INCOMPLETE
-        }
     }
 }
 
 /// What is stored, and what is wrong with it. One tenant's damage hides no other tenant.
-fn show(matches: &ArgMatches) -> anyhow::Result<(String, String)> {
-    let (options, tenants) = read(matches)?;
+fn show(held: Held, json: bool) -> (String, String) {
+    let Held { options, tenants, names } = held;
     let tenant = |(id, stored): (String, Stored)| Tenant {
+        name: names.name(&id).map(str::to_owned),
         id,
         keys: stored.len(),
         bytes: stored.values().map(String::len).sum(),
@@ -69,11 +62,8 @@ fn show(matches: &ArgMatches) -> anyhow::Result<(String, String)> {
     let tenants: Vec<Tenant> = tenants.into_iter().map(tenant).collect();
     let problems = tenants.iter().filter_map(|tenant| {
         let error = tenant.lanes.as_ref().err()?;
-        Some(format!("{}: tenant {}: {error}\n", options.path.display(), tenant.id))
+        Some(format!("{}: tenant {}: {error}\n", options.path.display(), tenant.heading()))
     });
     let problems = problems.collect();
-    Ok((
-        if matches.get_flag("json") { text::as_json(&tenants) } else { text::as_text(&tenants) },
-        problems,
-    ))
+    (if json { text::as_json(&tenants) } else { text::as_text(&tenants) }, problems)
 }

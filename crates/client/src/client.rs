@@ -57,7 +57,9 @@ impl<S: Sink> Client<S> {
     pub fn open(settings: Settings, sink: impl FnOnce(Handle) -> S) -> Result<Self, OpenError> {
         let http = Clients::new(&settings.native)?;
         let shown = Status::start(&settings.native.status)?;
-        let slot = shown.as_ref().map(|status| status.enter("", settings.config.tenant_id()));
+        let (config, shown_at) = (&settings.config, shown.as_ref());
+        let name = config.envelope().tenant_name.as_deref().unwrap_or_default();
+        let slot = shown_at.map(|status| status.enter(name, config.tenant_id()));
         let mut client = Self::open_on(settings, http, Runtime::new()?, slot, sink)?;
         let (settings, sink) = (&client.settings, &mut client.sink);
         warn(&settings.native, |level, text| sink.log(level, text));

@@ -15,6 +15,7 @@ use m365_audit_core::{Batch, ContentType, Level, RawOptions};
 
 use crate::exit::{INCOMPLETE, MISCONFIGURED};
 use crate::log::{Format, Log};
+use crate::names::heading;
 use crate::{arguments, sources};
 
 /// Options that decide how the API is reached: what `--help` of these commands shows.
@@ -172,7 +173,8 @@ impl Session {
         let config = self.calls.config();
         let app =
             if config.client_id().is_empty() { "of this identity" } else { config.client_id() };
-        format!("application {app} in tenant {}", config.tenant_id())
+        let name = config.envelope().tenant_name.as_deref();
+        format!("application {app} in tenant {}", heading(name, config.tenant_id()))
     }
 }
 

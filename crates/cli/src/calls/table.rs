@@ -1,5 +1,7 @@
 //! Columns for people: aligned, in one pass, without frames.
 
+use std::io::IsTerminal;
+
 use m365_audit_core::one_line;
 
 /// Rows of text under a head. The last column is as wide as it likes.
@@ -30,14 +32,33 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// `words`, flowed to a bearable width.
+/// A bearable width of lines.
+const COLUMNS: usize = 88;
+
+/// Narrower lines are hard to read, and rather wrap.
+const COLUMNS_MIN: usize = 30;
+
+/// `words`, flowed to a bearable width that fits the terminal, if there is one.
 pub(crate) fn paragraph(words: &str) -> String {
-    const COLUMNS: usize = 88;
+    paragraph_beside(0, words)
+}
+
+/// The same to the right of so many columns that are taken.
+pub(crate) fn paragraph_beside(taken: usize, words: &str) -> String {
+    let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    flowed(room(terminal.map(|(width, _)| usize::from(width.0)), taken), words)
+}
+
+fn room(terminal: Option<usize>, taken: usize) -> usize {
+    terminal.map_or(COLUMNS, |columns| columns.saturating_sub(taken).clamp(COLUMNS_MIN, COLUMNS))
+}
+
+fn flowed(columns: usize, words: &str) -> String {
     let mut text = String::new();
     let mut column = 0;
     for word in words.split_whitespace() {
         let length = word.chars().count();
-        if 0 < column && COLUMNS < column + 1 + length {
+        if 0 < column && columns < column + 1 + length {
             text.push('\n');
             column = 0;
         } else if 0 < column {
@@ -63,7 +84,12 @@ mod tests {
 
     #[test]
     fn a_paragraph_flows() {
-        let text = paragraph(&"word ".repeat(40));
-        assert!(text.lines().all(|line| line.len() <= 88) && text.lines().count() == 3);
+        for (terminal, taken, width) in [(None, 28, 88), (Some(80), 28, 52), (Some(40), 28, 30)] {
+            let columns = room(terminal, taken);
+            assert_eq!(columns, width);
+            let text = flowed(columns, &"word ".repeat(40));
+            assert!(text.lines().all(|line| line.len() <= width), "{text}");
+            assert_eq!(text.split_whitespace().count(), 40);
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::doctor::look::HOURS;
 use crate::doctor::{activities, coverage, output, start};
 use crate::findings::Report;
 use crate::log::{Log, now};
+use crate::words::grouped;
 
 /// A clock this wrong is worth mending; one beyond the other bound spoils sign-in by certificate,
 /// since assertions are valid for minutes.
@@ -30,7 +31,8 @@ const BASELINE: u32 = 2_000;
 
 /// Looks at one tenant; with `start` what is missing of its subscriptions is started.
 pub(super) fn examine(settings: &Settings, log: &Log, start: Option<&MultiProgress>) -> Report {
-    let mut report = Report::new(settings.config.tenant_id().to_owned());
+    let config = &settings.config;
+    let mut report = Report::about(config.envelope().tenant_name.as_deref(), config.tenant_id());
     match Session::of(settings, log.clone()) {
         Ok(mut session) => {
             let management = !settings.config.content_types().is_empty();
@@ -374,7 +376,8 @@ fn budget(session: &Session, report: &mut Report) {
     let metrics = session.calls.metrics();
     let (limit, publisher) = (config.requests_per_minute(), config.publisher_id());
     let whose = if publisher == config.tenant_id() { "the tenant's own" } else { publisher };
-    let detail = format!("{limit} requests a minute, PublisherIdentifier is {whose}");
+    let allowed = grouped(limit.into());
+    let detail = format!("{allowed} requests a minute, PublisherIdentifier is {whose}");
     if 0 < metrics.throttled {
         report.warn(
             "budget",

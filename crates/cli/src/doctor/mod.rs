@@ -22,6 +22,7 @@ use crate::calls::{self, Session, print, say};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::findings::{Report, Status, short};
 use crate::log::Log;
+use crate::names::heading;
 use crate::sections::{self, Judged, Surroundings};
 use crate::sources::{Plan, plan};
 
@@ -118,7 +119,9 @@ fn examine_all(
     let mut reports = Vec::new();
     for tenant in &tenants.tenants {
         let mut report = examine(&tenant.settings, &log.of(&tenant.name));
-        report.name = format!("{} ({})", tenant.name, report.name);
+        let id = tenant.settings.config.tenant_id();
+        report.name = heading(Some(&tenant.name), id);
+        report.title = tenant.name.to_string();
         reports.push(report);
     }
     for TenantMistake { table, error, .. } in &tenants.mistakes {

@@ -196,6 +196,8 @@ impl Prepared {
         to_be_seen: bool,
     ) -> Result<Self, Ending> {
         let component = load(matches).map_err(Ending::misconfigured)?;
+        let name = settings.config.envelope().tenant_name.as_deref();
+        let log = log.of_only(name.unwrap_or(settings.config.tenant_id()));
         let status = Arc::new(OnceLock::<Slot>::new());
         let logger = logger(&log, &status);
         let clients = clients(&settings)?;
@@ -318,7 +320,9 @@ fn show(settings: &Settings, status: &OnceLock<Slot>, log: &Log) -> Result<Optio
     let shown = Status::start(&options).map_err(Ending::failed)?;
     tell_of_status(shown.as_ref(), |level, line| log.write(level, line));
     if let Some(shown) = &shown {
-        status.get_or_init(|| shown.enter_component("", settings.config.tenant_id()));
+        let config = &settings.config;
+        let name = config.envelope().tenant_name.as_deref().unwrap_or_default();
+        status.get_or_init(|| shown.enter_component(name, config.tenant_id()));
     }
     Ok(shown)
 }

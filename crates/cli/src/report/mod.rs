@@ -9,7 +9,7 @@ mod statement;
 mod strip;
 mod text;
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
@@ -22,7 +22,9 @@ use self::strip::Look;
 use crate::calls::{self, moment};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::now;
+use crate::names::Names;
 use crate::sources;
+use crate::terminal::has_colours;
 
 /// How far back is looked unless somebody says otherwise.
 const SINCE: Duration = Duration::from_secs(30 * 86_400);
@@ -100,7 +102,7 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<bool, (u8, String)> {
         return refuse(&format!("--until ({until}) is not after --since ({since})"));
     }
     let failed = |error: m365_audit_client::StoreError| (INCOMPLETE, error.to_string());
-    let names = sources::names_of_tenants(raw);
+    let names = Names::of(raw);
     let tenants = sources::meant_of(tenants_in(&options).map_err(failed)?, raw)
         .map_err(|words| (MISCONFIGURED, format!("{}: {words}", options.path.display())))?;
     let mut statement = Statement {
@@ -126,7 +128,7 @@ fn run(matches: &ArgMatches, raw: &RawOptions) -> Result<bool, (u8, String)> {
         let mut tenant = Tenant::read(&id, &stored, span, &mut |history, row, standing| {
             told.hour(&id, history, row, standing);
         });
-        tenant.name = names.get(&id).cloned();
+        tenant.name = names.name(&id).map(str::to_owned);
         told.tenant(&tenant, statement.tenants.is_empty());
         statement.tenants.push(tenant);
     }
@@ -183,9 +185,6 @@ impl<W: Write> Told<'_, W> {
 
 /// Colours and width of the terminal, if it is one.
 fn look() -> Look {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let colour = io::stdout().is_terminal() && !is_set("NO_COLOR") && !dumb;
     let columns = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-    Look { columns: columns.unwrap_or(COLUMNS), colour }
+    Look { columns: columns.unwrap_or(COLUMNS), colour: has_colours() }
 }

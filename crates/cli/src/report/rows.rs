@@ -153,7 +153,7 @@ pub(super) fn tenant_json(tenant: &Tenant, hours: &[(Feed, Vec<Value>)]) -> Valu
     });
     json!({
         "tenant_id": tenant.id,
-        "name": tenant.name,
+        "tenant_name": tenant.name,
         "complete": tenant.is_whole(),
         "error": tenant.error,
         "totals": totals_json(&tenant.totals()),

@@ -5,7 +5,8 @@ use m365_audit_core::HourStanding;
 use super::sentence::{self, Sentence, minute};
 use super::statement::{STANDINGS, Statement, Tenant, Totals, gravity, letter};
 use super::strip::Look;
-use crate::calls::table::{paragraph, table};
+use crate::calls::table::{paragraph_beside, table};
+use crate::names::heading;
 use crate::words::{counted, grouped};
 
 pub(super) fn write(statement: &Statement, look: Look) -> String {
@@ -19,7 +20,7 @@ pub(super) fn write(statement: &Statement, look: Look) -> String {
     }
     text.push_str("\nWhat this does not say\n");
     for sentence in sentence::not_covered(statement) {
-        let words = paragraph(&sentence);
+        let words = paragraph_beside(4, &sentence);
         text.push_str(&format!("  - {}\n", words.trim_end().replace('\n', "\n    ")));
     }
     let last = if statement.is_whole() {
@@ -49,8 +50,8 @@ fn head(statement: &Statement) -> String {
 }
 
 fn of_tenant(tenant: &Tenant, look: Look) -> String {
-    let name = tenant.name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
-    let mut text = format!("tenant {name}{}: {}\n", tenant.id, sentence::verdict(tenant));
+    let heading = heading(tenant.name.as_deref(), &tenant.id);
+    let mut text = format!("tenant {heading}: {}\n", sentence::verdict(tenant));
     if let Some(error) = &tenant.error {
         text.push_str(&format!("  {error}\n"));
     }
@@ -135,7 +136,7 @@ fn totals(tenant: &Tenant) -> String {
 
 /// Words that flow, below what they are about.
 fn indented(words: &str) -> String {
-    format!("      {}\n", paragraph(words).trim_end().replace('\n', "\n      "))
+    format!("      {}\n", paragraph_beside(6, words).trim_end().replace('\n', "\n      "))
 }
 
 fn exceptions(tenant: &Tenant, look: Look) -> String {

@@ -2,15 +2,15 @@
 //! is at work: under keys that it does not write.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 
 use anyhow::{Context, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use m365_audit_client::amend;
 use m365_audit_core::{Acknowledgement, Commit, Feed, KnownLoss, Stored, acknowledge, losses};
 
-use super::file::{place, read};
+use super::file::{Held, place};
 use super::text::loss_text;
+use crate::calls;
 use crate::exit::{COMPLETE, INCOMPLETE};
 use crate::log::now;
 
@@ -59,16 +59,13 @@ pub(super) fn command() -> Command {
 
 /// Acknowledges, and answers the exit code.
 pub(super) fn main(matches: &ArgMatches) -> u8 {
-    match run(matches) {
-        Ok((text, left)) => {
-            drop(io::stdout().write_all(text.as_bytes()));
-            if left == 0 { COMPLETE } else { INCOMPLETE }
-        }
-        Err(error) => {
-            drop(writeln!(io::stderr(), "{error:#}"));
-            INCOMPLETE
-        }
-    }
+    calls::look(matches, |raw| {
+        let held = Held::read(raw)?;
+        let (text, left) =
+            run(matches, held).map_err(|error| (INCOMPLETE, format!("{error:#}")))?;
+        calls::print(&text);
+        Ok(if left == 0 { COMPLETE } else { INCOMPLETE })
+    })
 }
 
 /// Which losses are meant.
@@ -114,9 +111,9 @@ fn open(stored: &Stored) -> anyhow::Result<Vec<KnownLoss>> {
 }
 
 /// Answers what to print, and how many losses are left.
-fn run(matches: &ArgMatches) -> anyhow::Result<(String, usize)> {
+fn run(matches: &ArgMatches, held: Held) -> anyhow::Result<(String, usize)> {
     let meant = Meant::parse(matches)?;
-    let (options, tenants) = read(matches)?;
+    let Held { options, tenants, names } = held;
     ensure!(
         meant.numbers.is_empty() || tenants.len() < 2,
         "{} holds {} tenants, each with numbers of its own; remedy: name one with --tenant-id",
@@ -156,7 +153,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<(String, usize)> {
         } else {
             amend(&options, tenant, change)?;
         }
-        text.push_str(&format!("tenant {tenant}\n"));
+        text.push_str(&format!("tenant {}\n", names.heading(tenant)));
         text.extend(lines);
     }
     text.push_str(&match left {

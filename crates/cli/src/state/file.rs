@@ -1,28 +1,32 @@
-//! Which file a command of the state is about, and what it holds.
+//! Which state a command is about, what it holds, and what the tenants in it are called.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches};
 use m365_audit_client::{DbOptions, inspect};
-use m365_audit_core::Stored;
+use m365_audit_core::{RawOptions, Stored};
 
-use crate::arguments;
+use crate::exit::{INCOMPLETE, MISCONFIGURED};
+use crate::names::Names;
+use crate::{arguments, calls, sources};
+
+/// Options that say where a state is, and whose.
+const SHOWN: [&str; 7] =
+    ["config", "tenant_id", "tenant_name", "tenants_file", "db", "db_password_file", "ca_file"];
 
 /// Which file.
 pub(super) fn db(help: &'static str) -> Arg {
     arguments::db(help).required(true)
 }
 
-/// Which file, and which tenants in it.
-pub(super) fn place() -> [Arg; 2] {
-    [
-        db("SQLite file or PostgreSQL that holds the state; it may be in use"),
-        Arg::new("tenant_id")
-            .long("tenant-id")
-            .value_name("GUID")
-            .help("Only this tenant [default: all in the file]"),
-    ]
+/// Which state, and which tenants in it.
+pub(super) fn place() -> impl Iterator<Item = Arg> {
+    let args = calls::args(&SHOWN).into_iter().filter(|arg| SHOWN.contains(&arg.get_id().as_str()));
+    args.map(calls::with_tenant).map(|arg| match arg.get_id().as_str() {
+        "tenant_id" => arg.help("Only this tenant, by its GUID or its name [default: all]"),
+        _ => arg,
+    })
 }
 
 /// What an argument names.
@@ -34,14 +38,29 @@ pub(super) fn named(matches: &ArgMatches, name: &str) -> anyhow::Result<DbOption
     }
 }
 
-/// The file, and what it holds of the tenants that are meant.
-pub(super) fn read(matches: &ArgMatches) -> anyhow::Result<(DbOptions, BTreeMap<String, Stored>)> {
-    let options = named(matches, "db")?;
-    let mut tenants = inspect(&options)?;
-    if let Some(tenant) = matches.get_one::<String>("tenant_id") {
-        let tenant = tenant.to_ascii_lowercase();
-        tenants.retain(|name, _| *name == tenant);
-        anyhow::ensure!(!tenants.is_empty(), "{}: no tenant {tenant}", options.path.display());
+/// A state.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) options: DbOptions,
+    /// What it holds of the tenants that are meant.
+    pub(super) tenants: BTreeMap<String, Stored>,
+    pub(super) names: Names,
+}
+
+impl Held {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The exit code, and why.
+    pub(super) fn read(raw: &RawOptions) -> Result<Self, (u8, String)> {
+        let wrong = |words: String| (MISCONFIGURED, words);
+        let options = DbOptions::of_raw(raw).map_err(|error| wrong(error.to_string()))?;
+        let options =
+            options.ok_or_else(|| wrong("no db: name it by --db or --config".to_owned()))?;
+        let mut tenants = inspect(&options).map_err(|error| (INCOMPLETE, error.to_string()))?;
+        let meant = sources::meant_of(tenants.keys().cloned().collect(), raw)
+            .map_err(|words| (INCOMPLETE, format!("{}: {words}", options.path.display())))?;
+        tenants.retain(|id, _| meant.contains(id));
+        Ok(Self { options, tenants, names: Names::of(raw) })
     }
-    Ok((options, tenants))
 }

@@ -3,11 +3,14 @@
 use m365_audit_core::{Feed, Hole, KnownLoss, LaneSummary, LossKind, StateError, Utc, Why};
 use serde_json::{Value, json};
 
+use crate::names::heading;
 use crate::words::counted;
 
 /// What one tenant has stored.
 pub(super) struct Tenant {
     pub(super) id: String,
+    /// What the configuration calls it.
+    pub(super) name: Option<String>,
     pub(super) keys: usize,
     pub(super) bytes: usize,
     /// What was lost, acknowledged or not.
@@ -16,10 +19,18 @@ pub(super) struct Tenant {
     pub(super) lanes: Result<Vec<LaneSummary>, StateError>,
 }
 
+impl Tenant {
+    /// Whom it is about.
+    pub(super) fn heading(&self) -> String {
+        heading(self.name.as_deref(), &self.id)
+    }
+}
+
 pub(super) fn as_text(tenants: &[Tenant]) -> String {
     let mut text = String::new();
-    for Tenant { id, keys, bytes, losses, lanes } in tenants {
-        text.push_str(&format!("tenant {id}: {keys} keys, {bytes} bytes\n"));
+    for tenant in tenants {
+        let (Tenant { keys, bytes, losses, lanes, .. }, heading) = (tenant, tenant.heading());
+        text.push_str(&format!("tenant {heading}: {keys} keys, {bytes} bytes\n"));
         match lanes {
             Ok(lanes) => lanes.iter().for_each(|lane| text.push_str(&lane_text(lane))),
             Err(_) => text.push_str("  cannot be read\n"),
@@ -139,8 +150,9 @@ pub(super) fn loss_text(known: &KnownLoss) -> String {
 }
 
 pub(super) fn as_json(tenants: &[Tenant]) -> String {
-    let all = tenants.iter().map(|Tenant { id, keys, bytes, losses, lanes }| {
-        let mut tenant = json!({"tenant_id": id, "keys": keys, "bytes": bytes});
+    let all = tenants.iter().map(|Tenant { id, name, keys, bytes, losses, lanes }| {
+        let mut tenant =
+            json!({"tenant_id": id, "tenant_name": name, "keys": keys, "bytes": bytes});
         tenant["losses"] = losses.iter().map(loss_json).collect::<Vec<_>>().into();
         tenant["losses_unacknowledged"] =
             losses.iter().filter(|known| known.acknowledged.is_none()).count().into();

@@ -9,6 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line as TextLine, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, StatefulWidget, Table, TableState, Widget};
 
+use crate::terminal::has_colours;
 use crate::top::model::{Answer, Badness, Tenant};
 use crate::words;
 
@@ -294,12 +295,9 @@ fn style(badness: Badness) -> Style {
     }
 }
 
-/// In colour, unless somebody wants none: <https://no-color.org>.
+/// In colour, unless somebody wants none.
 fn colored(color: Color) -> Style {
-    match std::env::var_os("NO_COLOR") {
-        Some(text) if !text.is_empty() => Style::new(),
-        Some(_) | None => Style::new().fg(color),
-    }
+    if has_colours() { Style::new().fg(color) } else { Style::new() }
 }
 
 /// A time in seconds, as the status says it; less than none is none.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use m365_audit_client::{DbOptions, LastWeek, StatusLook, inspect, is_server, shown};
 use m365_audit_core::{LaneSummary, Stored, Utc, Why, losses, summarize};
 
+use crate::names::Names;
 use crate::top::model::{Answer, Feed, Tenant};
 
 /// Where to look.
@@ -14,18 +15,18 @@ pub(super) enum Source {
     /// At a collector.
     Collector(Box<StatusLook>),
     /// Into a state.
-    State(PathBuf),
+    State(PathBuf, Names),
 }
 
 impl Source {
     /// # Errors
     /// What is wrong with the address or the path.
-    pub(super) fn new(address: &str, db: Option<&PathBuf>) -> Result<Self, String> {
+    pub(super) fn new(address: &str, db: Option<&PathBuf>, names: Names) -> Result<Self, String> {
         match db {
             Some(path) if !path.to_str().is_some_and(is_server) && !path.is_file() => {
                 Err(format!("{}: no such file", path.display()))
             }
-            Some(path) => Ok(Self::State(path.clone())),
+            Some(path) => Ok(Self::State(path.clone(), names)),
             None => StatusLook::new(address).map(|look| Self::Collector(Box::new(look))),
         }
     }
@@ -37,7 +38,7 @@ impl Source {
     pub(super) fn look(&self, of: Option<&str>) -> Result<Answer, String> {
         match self {
             Self::Collector(look) => ask(look, of),
-            Self::State(path) => read(path, of),
+            Self::State(path, names) => read(path, names, of),
         }
     }
 }
@@ -56,13 +57,13 @@ fn ask(look: &StatusLook, of: Option<&str>) -> Result<Answer, String> {
     Ok(answer)
 }
 
-fn read(path: &Path, of: Option<&str>) -> Result<Answer, String> {
+fn read(path: &Path, names: &Names, of: Option<&str>) -> Result<Answer, String> {
     let stored =
         DbOptions::at(path).and_then(|db| inspect(&db)).map_err(|error| error.to_string())?;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Utc::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     let tenants: Vec<Tenant> =
-        stored.iter().map(|(id, stored)| of_state(id, stored, now)).collect();
+        stored.iter().map(|(id, stored)| of_state(id, names, stored, now)).collect();
     Ok(Answer {
         version: env!("CARGO_PKG_VERSION").into(),
         packaging: format!("state {}", shown(&path.to_string_lossy())),
@@ -72,8 +73,8 @@ fn read(path: &Path, of: Option<&str>) -> Result<Answer, String> {
     })
 }
 
-fn of_state(id: &str, stored: &Stored, now: Utc) -> Tenant {
-    let tenant = Tenant { name: id.into(), tenant_id: id.into(), ..Tenant::default() };
+fn of_state(id: &str, names: &Names, stored: &Stored, now: Utc) -> Tenant {
+    let tenant = Tenant { name: names.title(id).into(), tenant_id: id.into(), ..Tenant::default() };
     let (lanes, losses) = match (summarize(stored), losses(stored)) {
         (Ok(lanes), Ok(losses)) => (lanes, losses),
         (Err(error), _) | (_, Err(error)) => {

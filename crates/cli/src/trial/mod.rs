@@ -112,7 +112,7 @@ fn collect(hours: u16, log: &Log, progress: Progress) -> Result<bool> {
     let server = Server::start(world(hours, false), &Listen::default())
         .context("the simulated service cannot start")?;
     say(&format!(
-        "A made-up tenant with {hours} h of audit events, served by a simulated Microsoft at {}.\n\
+        "A made-up tenant with {hours} h of audit events, served by a simulated Microsoft at\n{}. \
          Collecting from it as `m365-audit run` does:\n\n",
         server.http_url()
     ));

@@ -47,7 +47,8 @@ impl Sink for TrialSink {
         if let Some(record) = batch.records.first()
             && self.shown.insert(feed.clone())
         {
-            self.log.suspend(|| say(&example(&feed, &record.raw)));
+            let columns = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+            self.log.suspend(|| say(&example(&feed, &record.raw, columns)));
         }
         self.taken.push(batch.id);
         Ok(())
@@ -75,8 +76,8 @@ impl Sink for TrialSink {
     }
 }
 
-/// An event in a line.
-fn example(feed: &str, record: &[u8]) -> String {
+/// An event in a line of so many columns, if that is known.
+fn example(feed: &str, record: &[u8], columns: Option<usize>) -> String {
     let record: Value = serde_json::from_slice(record).unwrap_or_default();
     let field = |(name, width)| {
         let text = record[name].as_str().unwrap_or("-");
@@ -84,5 +85,26 @@ fn example(feed: &str, record: &[u8]) -> String {
     };
     let [time, operation, user] =
         [("CreationTime", 19), ("Operation", 24), ("UserId", 40)].map(field);
-    format!("  {feed:26} {time:19}  {operation:24}  {user}\n")
+    let line = format!("  {feed:26} {time:19}  {operation:24}  {user}");
+    let line: String = line.chars().take(columns.unwrap_or(usize::MAX)).collect();
+    format!("{}\n", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_of_a_terminal() {
+        let record = format!(
+            r#"{{"CreationTime":"2026-12-01T02:49:45","Operation":"Add user.","UserId":"{}"}}"#,
+            "u".repeat(60)
+        );
+        for columns in [60, 80, 120] {
+            let line = example("Audit.AzureActiveDirectory", record.as_bytes(), Some(columns));
+            assert!(line.trim_end().chars().count() <= columns, "{line}");
+            assert!(line.contains("2026-12-01T02:49:45"), "{line}");
+        }
+        assert!(example("DLP.All", record.as_bytes(), None).contains(&"u".repeat(40)));
+    }
 }

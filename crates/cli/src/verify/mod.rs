@@ -35,6 +35,7 @@ use crate::arguments;
 use crate::calls::{self, Session, code_of, moment, print};
 use crate::exit::{COMPLETE, INCOMPLETE, MISCONFIGURED};
 use crate::log::Log;
+use crate::names::heading_of;
 
 /// Ids that are named of those that Microsoft does not have.
 const UNKNOWN_SHOWN: usize = 20;
@@ -183,6 +184,7 @@ fn all(
     let unknown_ids = unknown_ids(&paths, &field, &comparison.arrived);
     let findings = Findings {
         tenant: settings.config.tenant_id(),
+        heading: heading_of(&settings),
         range,
         accounts: &accounts,
         ids: comparison.arrived.len(),

@@ -14,6 +14,8 @@ const LINES_MAX: usize = 50;
 /// Everything that there is to say.
 pub(super) struct Findings<'a> {
     pub(super) tenant: &'a str,
+    /// Whom it is about, for people.
+    pub(super) heading: String,
     pub(super) range: Range,
     pub(super) accounts: &'a [(String, Account)],
     /// How many different ids arrived.
@@ -39,7 +41,7 @@ impl Findings<'_> {
 
     pub(super) fn as_text(&self) -> String {
         let Range { since, until } = self.range;
-        let mut text = format!("tenant {}, content created {since} to {until}\n", self.tenant);
+        let mut text = format!("tenant {}, content created {since} to {until}\n", self.heading);
         self.input(&mut text);
         text.push('\n');
         text.push_str(&totals(self.tally));

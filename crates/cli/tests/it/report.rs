@@ -22,7 +22,9 @@ fn world() -> World {
 
 /// What the program says of a db.
 fn report(db: &Path, words: &[&str]) -> Output {
-    let output = program("report").arg("--db").arg(db).args(words).output().unwrap();
+    let mut command = program("report");
+    command.env_remove("CLICOLOR_FORCE").arg("--db").arg(db).args(words);
+    let output = command.output().unwrap();
     assert!(output.status.code().is_some_and(|code| code < 3), "{}", text(&output.stderr));
     output
 }
@@ -164,6 +166,8 @@ fn what_is_lost_is_told_in_every_form_and_fails_the_report() {
     assert_code(&output, 1);
     let told = text(&output.stdout);
     assert!(!told.contains('\x1b'), "no colours where there is no terminal");
+    let forced = program("report").env("CLICOLOR_FORCE", "1").arg("--db").arg(&db).output();
+    assert!(text(&forced.unwrap().stdout).contains("\x1b["), "somebody wants them all the same");
     for words in [
         "something is lost",
         "Audit.Exchange ",
@@ -172,14 +176,17 @@ fn what_is_lost_is_told_in_every_form_and_fails_the_report() {
         "acknowledged by <b>anna",
         "1 blob cannot be read for the time being",
         "3 blobs listed and not delivered",
-        "sLLs",
-        "oIIo",
         "listed 965 = delivered 959 + quarantined 1 + lost 2 + waiting 3",
         "What Microsoft never published",
         "not everything is settled or open",
     ] {
         assert!(flat(told).contains(words), "{words}: {told}");
     }
+    // A day is a line, whatever the hour is in which this is tested.
+    let strip = told.lines().filter(|line| line.starts_with("  20"));
+    let hours: String = strip.filter_map(|line| line.get(12..)).collect();
+    let count = |letter| hours.matches(letter).count();
+    assert_eq!((count('L'), count('I')), (2, 2), "{told}");
     let json = report(&db, &["--format", "json", "--config", "/dev/null"]);
     assert_code(&json, 1);
     let value: Value = serde_json::from_slice(&json.stdout).unwrap();

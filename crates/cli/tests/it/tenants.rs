@@ -76,6 +76,58 @@ fn once_collects_all_tenants_into_one_file() {
     assert!(server.microsoft().report().is_legal());
 }
 
+/// By the name that the configuration gives it, and in headings its GUID behind it.
+#[test]
+fn a_tenant_is_called_the_same_everywhere() {
+    let server = server(2);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tenants.toml");
+    fs::write(&file, format!("{}{}", table(&server, 0), table(&server, 1))).unwrap();
+    let output = command(&server, dir.path()).arg("--once").output().unwrap();
+    assert_code(&output, 0);
+    let log = text(&output.stderr);
+    assert!(log.lines().any(|line| line.contains(" INFO  t1: signed in")), "{log}");
+    let (base, db) = (server.http_url(), dir.path().join("state.db"));
+    let ids = [0, 1].map(|n| id(&server, n));
+    let look = |words: &[&str], file: Option<&Path>| {
+        let mut command = program(words[0]);
+        command.args(&words[1..]).arg("--db").arg(&db);
+        command.env("M365_AUDIT_LOGIN_URL", &base).env("M365_AUDIT_API_URL", &base);
+        command.args(file.map(|_| "--tenants-file")).args(file);
+        let output = command.output().unwrap();
+        format!("{}{}", text(&output.stdout), text(&output.stderr))
+    };
+    let span = ["--since", "1h", "--until", "now"];
+    let replay = ["replay", "--tenant", "t1", "--yes", span[0], span[1], span[2], span[3]];
+    for words in [
+        &["report"][..],
+        &["state", "show"],
+        &["state", "show", "--tenant-id", "t1"],
+        &["state", "acknowledge"],
+        &replay,
+        &["doctor"],
+    ] {
+        let told = look(words, Some(&file));
+        assert!(told.contains(&format!("tenant t1 ({})", ids[1])), "{words:?}: {told}");
+    }
+    // Without a name it is the GUID.
+    for words in [&["report"][..], &["state", "show"], &["state", "acknowledge"]] {
+        let told = look(words, None);
+        assert!(told.contains(&format!("tenant {}", ids[1])), "{words:?}: {told}");
+    }
+    // In rows the name alone.
+    for words in [&["top", "--once"][..], &["consent"], &["doctor", "--summary"]] {
+        let told = look(words, Some(&file));
+        let row = told.lines().find(|line| line.contains("t1")).unwrap_or_default();
+        assert!(!row.contains(&ids[1]) || words[0] == "consent", "{words:?}: {told}");
+        assert!(!row.is_empty(), "{words:?}: {told}");
+    }
+    let shown: serde_json::Value =
+        serde_json::from_str(&look(&["state", "show", "--json"], Some(&file))).unwrap();
+    let names = shown.as_array().unwrap().iter().map(|tenant| tenant["tenant_name"].as_str());
+    assert_eq!(names.collect::<HashSet<_>>(), [Some("t0"), Some("t1")].into());
+}
+
 #[test]
 fn a_mistake_in_one_table_is_told_and_the_others_run() {
     let server = server(2);

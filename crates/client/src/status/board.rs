@@ -21,7 +21,7 @@ const SHOWN_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Subject {
     /// The section of the process; empty: there is but one.
     pub(super) instance: Box<str>,
-    /// The tenant's table; empty: there is no file of tenants.
+    /// What the configuration calls the tenant; empty: it has no name.
     pub(super) tenant: Box<str>,
     pub(super) tenant_id: Box<str>,
     /// Whether its numbers are its own.

@@ -106,7 +106,7 @@ impl Status {
     }
 
     /// A place for a collector, from its first moment to that of dropping its last clone. `tenant`
-    /// is the name of its table; empty: there is no file of tenants.
+    /// is what the configuration calls it; empty: it has no name.
     #[must_use]
     pub fn enter(&self, tenant: &str, tenant_id: &str) -> Slot {
         let (instance, detail) = (self.instance.clone(), self.detail);

@@ -225,8 +225,8 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Text,
         None,
         Scope::Core,
-        "What the tenant is called: stands beside tenant_id in the metadata of each record. \
-         Default: the name of its table, if there is a tenants_file.",
+        "What the tenant is called, in logs and reports, and beside tenant_id in the metadata of each \
+         record. Default: the name of its table, if there is a tenants_file.",
     ),
     option(
         "tenants_file",

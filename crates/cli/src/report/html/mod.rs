@@ -151,9 +151,10 @@ fn tenants(page: &mut Page, statement: &Statement) {
 fn of_tenant(page: &mut Page, tenant: &Tenant, number: usize) {
     page.raw("<section><h2>Tenant ");
     if let Some(name) = &tenant.name {
-        page.text(name).raw(" ");
+        page.text(name).raw(" (");
     }
-    page.element("span class=\"id\"", &tenant.id).raw("</h2>");
+    page.element("span class=\"id\"", &tenant.id);
+    page.raw(if tenant.name.is_some() { ")</h2>" } else { "</h2>" });
     let class = class(tenant.worst());
     page.element(&format!("p class=\"{class}\""), &capital(sentence::verdict(tenant)));
     if let Some(error) = &tenant.error {

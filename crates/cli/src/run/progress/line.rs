@@ -16,7 +16,7 @@ fn requests(metrics: &Metrics, rates: &Rates) -> String {
     match metrics.requests_per_minute {
         // All tenants have gone, and their budgets with them.
         0 => format!("{sent} requests/min"),
-        allowed => format!("{sent} requests/min of {} allowed", HumanCount(allowed.into())),
+        allowed => format!("{sent} of {} requests/min", HumanCount(allowed.into())),
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         rates.sample(start, &two_feeds(0, 0));
         rates.sample(start + Duration::from_millis(900), &two_feeds(50, 5_000));
         rates.sample(start + Duration::from_secs(10), &two_feeds(300, 50_000));
-        expect!["50,000 events (5,000/s), 1,234 of 1,300 blobs, 12 windows, backlog 2d 3h, lag 1m 5s, 300 requests/min of 2,000 allowed, 1 of 2 feeds denied"].assert_eq(&summary(&two_feeds(300, 50_000), &rates, &[]));
+        expect!["50,000 events (5,000/s), 1,234 of 1,300 blobs, 12 windows, backlog 2d 3h, lag 1m 5s, 300 of 2,000 requests/min, 1 of 2 feeds denied"].assert_eq(&summary(&two_feeds(300, 50_000), &rates, &[]));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::run::progress::rates::Rates;
 pub(crate) use crate::run::progress::terminal::bars;
 pub(crate) use crate::run::progress::view::View;
 use crate::run::progress::waiting::Waiting;
+use crate::terminal::is_dumb;
 use crate::words::span;
 
 /// How often rows are drawn.
@@ -104,7 +105,7 @@ impl Moved {
 impl Progress {
     /// `mode` is one of the words of `--progress`.
     pub(crate) fn new(mode: &str, bars: MultiProgress) -> Self {
-        let terminal = std::io::stderr().is_terminal() && !terminal::is_dumb();
+        let terminal = std::io::stderr().is_terminal() && !is_dumb();
         let display = match mode {
             "never" => Display::Nothing,
             _ if terminal => {

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use console::Term;
 use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
 
+use crate::terminal::is_dumb;
+
 /// How often rows are drawn at the most.
 const HZ: u8 = 10;
 
@@ -20,11 +22,6 @@ pub(crate) fn bars() -> MultiProgress {
     }
     let own = Box::new(OwnLines::new(term));
     MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(own, HZ))
-}
-
-/// Whether the terminal cannot move its cursor.
-pub(super) fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty())
 }
 
 /// Ends a row where indicatif fills it.

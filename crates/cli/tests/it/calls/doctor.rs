@@ -47,7 +47,7 @@ fn a_tenant_that_is_set_up_is_well() {
             ("listing", "ok", "Audit.Exchange can be listed"),
             ("auditing", "ok", "on"),
             ("clock", "ok", ""),
-            ("budget", "ok", "2000"),
+            ("budget", "ok", "2,000"),
             ("db", "ok", "can be created"),
         ],
     );
@@ -170,7 +170,7 @@ fn a_wrong_clock_a_small_quota_and_an_unusable_db_are_found() {
         1,
         &[
             ("clock", "fail", "behind Microsoft's"),
-            ("budget", "warn", "5000"),
+            ("budget", "warn", "5,000"),
             ("db", "fail", "not a SQLite file"),
         ],
     );
