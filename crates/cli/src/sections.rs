@@ -42,14 +42,21 @@ const OF_FLUENT_BIT: [&str; 16] = [
 const OF_FLUENT_BIT_PREFIXES: [&str; 5] = ["storage.", "net.", "tls", "thread.", "rate_"];
 
 /// Outputs that send records without what stands beside them.
-const WITHOUT_METADATA: [&str; 10] = [
+const WITHOUT_METADATA: [&str; 17] = [
     "azure",
     "azure_logs_ingestion",
+    "bigquery",
+    "chronicle",
+    "cloudwatch_logs",
+    "datadog",
     "es",
     "file",
     "gelf",
     "kafka",
+    "kinesis_firehose",
+    "kinesis_streams",
     "loki",
+    "nats",
     "opensearch",
     "splunk",
     "syslog",

@@ -217,3 +217,14 @@ fn a_match_of_fluent_bit_has_stars() {
         assert_eq!(matches(pattern, tag), fits, "{pattern} {tag}");
     }
 }
+
+/// Who reads the table and who runs the check learn the same.
+#[test]
+fn the_outputs_that_drop_metadata_are_those_of_the_plugins_readme() {
+    let readme = include_str!("../../../../plugins/fluent-bit/README.md");
+    let row = readme.lines().find(|line| line.ends_with("not at all: use `metadata record` |"));
+    let names = row.unwrap().split('`').skip(1).step_by(2).filter(|name| !name.contains(' '));
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    assert_eq!(names, WITHOUT_METADATA);
+}

@@ -1,4 +1,5 @@
-//! What OPERATING.md tells somebody to type at night does what it says.
+//! What OPERATING.md tells somebody to type at night does what it says, and so does what README.md
+//! tells a newcomer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,16 @@ use m365_sim::SimConfig;
 use crate::support::{World, assert_code, lines, program, text, world};
 
 const MANUAL: &str = include_str!("../../../../OPERATING.md");
+const FIRST_PAGE: &str = include_str!("../../../../README.md");
 
-/// The commands under "On call", one a line.
-fn commands() -> Vec<&'static str> {
-    let section = MANUAL.split("\n## On call\n").nth(1).unwrap();
+/// What a section has in blocks of this kind, line by line.
+fn lines_of(page: &'static str, heading: &str, kind: &str) -> Vec<&'static str> {
+    let head = format!("\n## {heading}\n");
+    let section = page.split(&head).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let blocks = section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
-    blocks.flat_map(str::lines).collect()
+    let begin = format!("```{kind}\n");
+    let blocks = section.split(&begin).skip(1);
+    blocks.map(|block| block.split("```").next().unwrap()).flat_map(str::lines).collect()
 }
 
 /// A folder with what the commands name: a configuration, a state, and what has arrived.
@@ -63,7 +67,7 @@ fn every_command_on_call_works_as_it_is_written() {
     };
     let (id, time) = lines(&arrived).find_map(known).unwrap();
     let variables = [("ID", &*id), ("TIME", &*time)];
-    let commands = commands();
+    let commands = lines_of(MANUAL, "On call", "sh");
     assert!(15 < commands.len(), "{commands:?}");
     for line in &commands {
         let output = shell(line, dir.path(), &variables);
@@ -99,4 +103,41 @@ fn every_command_on_call_works_as_it_is_written() {
         &[],
     );
     assert_code(&output, 1);
+}
+
+#[test]
+fn the_command_line_of_the_first_page_works_as_it_is_written() {
+    let world = World::new(SimConfig { oddness: 0.0, subscribed: true, ..world() });
+    let dir = tempfile::tempdir().unwrap();
+    let (tenant, client, secret) = world.credentials();
+    let url = world.http_url();
+    let variables = [
+        ("M365_AUDIT_CLIENT_SECRET", &*secret),
+        ("M365_AUDIT_LOGIN_URL", &url),
+        ("M365_AUDIT_API_URL", &url),
+    ];
+    let [export, doctor, run] = lines_of(FIRST_PAGE, "Command line", "sh")[..] else {
+        panic!("three lines")
+    };
+    assert_eq!(export, "export M365_AUDIT_CLIENT_SECRET=...");
+    // It goes on until it is stopped.
+    for line in [doctor.to_owned(), format!("{run} --once")] {
+        let line = line.replacen("GUID", &tenant, 1).replacen("GUID", &client, 1);
+        let output = shell(&line, dir.path(), &variables);
+        assert_code(&output, 0);
+    }
+    let members = |line: &[u8]| -> Option<Vec<String>> {
+        let record: serde_json::Value = serde_json::from_slice(line).ok()?;
+        Some(record.as_object()?.keys().cloned().collect())
+    };
+    let [shown] = lines_of(FIRST_PAGE, "Command line", "json")[..] else { panic!("one line") };
+    let shown = members(shown.as_bytes()).unwrap();
+    let arrived = fs::read(dir.path().join("audit.ndjson")).unwrap();
+    let is_alike = |line: &[u8]| {
+        members(line).is_some_and(|members| shown.iter().all(|name| members.contains(name)))
+    };
+    assert!(lines(&arrived).any(is_alike), "no record has {shown:?}");
+    let tried = lines_of(FIRST_PAGE, "Try it", "sh");
+    assert!(tried[0].starts_with("m365-audit try "), "{tried:?}");
+    assert_code(&shell(tried[0], dir.path(), &[]), 0);
 }
