@@ -18,7 +18,7 @@ use crate::log::Log;
 use crate::run::progress::rates::Rates;
 pub(crate) use crate::run::progress::terminal::bars;
 pub(crate) use crate::run::progress::view::View;
-use crate::run::progress::waiting::Waiting;
+use crate::run::progress::waiting::{Denials, Waiting};
 use crate::terminal::is_dumb;
 use crate::words::span;
 
@@ -174,7 +174,8 @@ impl Progress {
                 let columns = console::Term::stderr().size_checked();
                 let width = columns.map_or(WIDTH_DEFAULT, |(_, columns)| columns.into());
                 let below = outage.into_iter().chain(awaited).collect::<Vec<_>>();
-                shown.draw(view, &self.rates, &beside, &below, width);
+                let known = (&self.rates, self.waiting.denials());
+                shown.draw(view, known, &beside, &below, width);
             }
             Display::Lines(lines) => {
                 let (always, moved) = (lines.always, Moved::of(view.all));
@@ -237,7 +238,7 @@ impl Rows {
     fn draw(
         &mut self,
         view: &View<'_>,
-        rates: &Rates,
+        (rates, denials): (&Rates, &Denials),
         beside: &[String],
         below: &[String],
         width: usize,
@@ -254,7 +255,7 @@ impl Rows {
             }
             self.width = width;
         }
-        let mut rows = rows::rows(view, rates, beside, width);
+        let mut rows = rows::rows(view, (rates, denials), beside, width);
         let cut = |text: &String| text.chars().take(width.saturating_sub(1)).collect();
         rows.extend(below.iter().map(cut));
         while rows.len() < self.shown.len() {

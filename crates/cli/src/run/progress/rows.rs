@@ -8,6 +8,7 @@ use m365_audit_core::{LaneMetrics, Metrics};
 use crate::run::progress::line::DATA_LOST;
 use crate::run::progress::rates::Rates;
 use crate::run::progress::view::{Doing, View, percent, worst};
+use crate::run::progress::waiting::Denials;
 use crate::words::span;
 
 /// So many tenants have rows of their own: those that are worst off.
@@ -54,6 +55,12 @@ impl Row {
         }
     }
 
+    /// Adds words, as many as there is room for.
+    fn push_words(&mut self, words: &str) {
+        let room = self.left.saturating_sub(GAP.len());
+        self.push(words.chars().take(room).collect(), None);
+    }
+
     /// With colours, if stderr shows any (`NO_COLOR`, `CLICOLOR` and dumb terminals are obeyed).
     fn paint(self) -> String {
         let mut text = String::new();
@@ -75,7 +82,12 @@ impl Row {
 }
 
 /// All rows. `beside` are figures of other parts, for the last row.
-pub(super) fn rows(view: &View<'_>, rates: &Rates, beside: &[String], width: usize) -> Vec<String> {
+pub(super) fn rows(
+    view: &View<'_>,
+    (rates, denials): (&Rates, &Denials),
+    beside: &[String],
+    width: usize,
+) -> Vec<String> {
     let View { all, tenants } = *view;
     let worst = worst_of(tenants);
     let names = all.lanes.iter().map(|lane| name_of(lane, width));
@@ -87,7 +99,8 @@ pub(super) fn rows(view: &View<'_>, rates: &Rates, beside: &[String], width: usi
         .map(|(at, lane)| {
             let mut row = Row::new(name_of(lane, width), name_width, width);
             if tenants.is_empty() {
-                feed(&mut row, lane, at, rates);
+                let denial = denials.get(&lane.feed).map_or("see the log", String::as_str);
+                feed(&mut row, lane, at, rates, denial);
             } else {
                 feed_of_many(&mut row, lane, at, rates, tenants);
             }
@@ -123,11 +136,11 @@ fn doing(row: &mut Row, doing: Doing) {
     row.push(format!("{:<9}", doing.word()), color(doing));
 }
 
-fn feed(row: &mut Row, lane: &LaneMetrics, at: usize, rates: &Rates) {
+fn feed(row: &mut Row, lane: &LaneMetrics, at: usize, rates: &Rates, denial: &str) {
     let state = Doing::of(lane);
     doing(row, state);
     if state == Doing::Denied {
-        return row.push("see the log".into(), None);
+        return row.push_words(denial);
     }
     counted(row, lane, at, rates);
     if state == Doing::Listing {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use expect_test::{Expect, expect};
 use indicatif::{ProgressDrawTarget, TermLike};
-use m365_audit_core::{ContentType, Feed, LaneMetrics};
+use m365_audit_core::{ContentType, Feed, FeedEvent, LaneMetrics};
 
 use super::*;
 
@@ -168,7 +168,7 @@ fn one_tenant() -> Metrics {
 fn shows(columns: u16, view: &View<'_>, expected: &Expect) {
     let screen = Screen::new(columns);
     let mut rows = rows_on(&screen);
-    rows.draw(view, &rates(), &["3 notifications".into()], &[], columns.into());
+    rows.draw(view, (&rates(), &Denials::new()), &["3 notifications".into()], &[], columns.into());
     let text = screen.text();
     assert!(text.lines().all(|line| line.chars().count() < columns.into()), "{text}");
     // To a terminal that fits lines to a new width, each is one.
@@ -228,6 +228,30 @@ fn rows_fit_into_120_columns() {
 }
 
 #[test]
+fn who_is_denied_is_told_why_and_what_to_do_as_far_as_there_is_room() {
+    let feed = Feed::Audit(ContentType::AuditSharePoint);
+    let mut waiting = Waiting::new(Instant::now());
+    let denied = FeedEvent::FeedDeniedError {
+        code: "AF10001".into(),
+        message: "The permission set () sent in the request did not include it.".into(),
+        remedy: "grant the app the application permission ActivityFeed.Read",
+    };
+    waiting.observe("", &Event::Feed(feed, denied), Instant::now());
+    let row = |waiting: &Waiting, columns: usize| {
+        let (metrics, rates) = (two_feeds(0, 0), Rates::default());
+        let view = View { all: &metrics, tenants: &[] };
+        let rows = rows::rows(&view, (&rates, waiting.denials()), &[], columns);
+        console::strip_ansi_codes(&rows[1]).into_owned()
+    };
+    expect!["SharePoint  DENIED     AF10001: grant the app the applicati"]
+        .assert_eq(&row(&waiting, 60));
+    let whole = "DENIED     AF10001: grant the app the application permission ActivityFeed.Read";
+    assert!(row(&waiting, 120).ends_with(whole), "{}", row(&waiting, 120));
+    waiting.observe("", &Event::Feed(feed, FeedEvent::FeedRestored), Instant::now());
+    assert!(row(&waiting, 120).ends_with("see the log"));
+}
+
+#[test]
 fn of_many_tenants_the_worst_have_rows() {
     let mut fine = two_feeds(0, 100);
     fine.lanes.truncate(1);
@@ -261,12 +285,12 @@ fn a_terminal_of_another_width_is_painted_anew_and_left_clean() {
     let view = View { all: &metrics, tenants: &[] };
     let (screen, rates) = (Screen::new(120), rates());
     let mut rows = rows_on(&screen);
-    rows.draw(&view, &rates, &[], &[], 120);
+    rows.draw(&view, (&rates, &Denials::new()), &[], &[], 120);
     screen.resize(60);
-    rows.draw(&view, &rates, &[], &[], 60);
+    rows.draw(&view, (&rates, &Denials::new()), &[], &[], 60);
     let fresh = Screen::new(60);
     let mut others = rows_on(&fresh);
-    others.draw(&view, &rates, &[], &[], 60);
+    others.draw(&view, (&rates, &Denials::new()), &[], &[], 60);
     assert_eq!(screen.text(), fresh.text());
     rows.clear();
     assert_eq!(screen.text(), "");
@@ -292,7 +316,7 @@ fn lines_are_written_soon_then_once_a_minute_while_something_moves() {
 fn said(metrics: &Metrics) -> (String, Vec<String>) {
     let rates = Rates::default();
     let view = View { all: metrics, tenants: &[] };
-    (line::summary(metrics, &rates, &[]), rows::rows(&view, &rates, &[], 160))
+    (line::summary(metrics, &rates, &[]), rows::rows(&view, (&rates, &Denials::new()), &[], 160))
 }
 
 #[test]
@@ -335,7 +359,7 @@ fn what_is_wrong_stands_below_and_is_cut() {
     let below =
         "not signed in for 3 min, next try in 32 s: cannot resolve login.example".to_owned();
     let mut rows = rows_on(&screen);
-    rows.draw(&view, &rates(), &[], &[below], 60);
+    rows.draw(&view, (&rates(), &Denials::new()), &[], &[below], 60);
     let text = screen.text();
     let last = text.lines().last().unwrap();
     assert_eq!(last, "not signed in for 3 min, next try in 32 s: cannot resolve l");

@@ -27,12 +27,17 @@ struct Blob {
 pub(super) struct Waiting {
     blobs: BTreeMap<(Box<str>, Box<str>), Blob>,
     outages: Outages,
+    /// Why feeds are denied, and what to do.
+    denials: Denials,
     epoch: Instant,
 }
 
+/// Why feeds are denied, and what to do.
+pub(super) type Denials = BTreeMap<Feed, String>;
+
 impl Waiting {
     pub(super) fn new(epoch: Instant) -> Self {
-        Self { blobs: BTreeMap::new(), outages: Outages::default(), epoch }
+        Self { blobs: BTreeMap::new(), outages: Outages::default(), denials: Denials::new(), epoch }
     }
 
     /// Takes in what happened to a tenant.
@@ -57,6 +62,10 @@ impl Waiting {
                 | FeedEvent::BlobEmpty { content_id, .. }
                 | FeedEvent::ContentLostError { content_id, .. },
             ) => self.read(tenant, content_id),
+            Event::Feed(feed, FeedEvent::FeedDeniedError { code, remedy, .. }) => {
+                self.denials.insert(*feed, format!("{code}: {remedy}"));
+            }
+            Event::Feed(feed, FeedEvent::FeedRestored) => drop(self.denials.remove(feed)),
             _ => self.outages.observe(tenant, event, now.duration_since(self.epoch)),
         }
     }
@@ -72,11 +81,17 @@ impl Waiting {
     pub(super) fn forget(&mut self, tenant: &str) {
         self.blobs.retain(|(of, _), _| **of != *tenant);
         self.outages.forget(tenant);
+        self.denials.clear();
     }
 
     /// What is wrong, since when, and when it is tried next.
     pub(super) fn outage(&self, now: Instant) -> Option<String> {
         self.outages.line(now.duration_since(self.epoch))
+    }
+
+    /// Why feeds are denied, where there is one tenant.
+    pub(super) const fn denials(&self) -> &Denials {
+        &self.denials
     }
 
     /// Which blobs a run that has an end waits for.
