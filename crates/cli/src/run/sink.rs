@@ -139,6 +139,8 @@ impl Sink for NdjsonSink {
 
     fn flush(&mut self, delivered: &mut Vec<BatchId>) -> anyhow::Result<()> {
         if self.unsettled.is_empty() {
+            // One of thousands that have nothing to do keeps no room for more.
+            self.lines = Vec::new();
             let mut output = lock(&self.output);
             let looked = output.look();
             let missing = self.memory.missing(&output);

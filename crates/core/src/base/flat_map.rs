@@ -39,11 +39,21 @@ impl<K: Ord, V> FlatMap<K, V> {
         self.place(key).is_ok()
     }
 
+    /// Doubling its room as a list does would leave half of it unused, in each of the many maps
+    /// that thousands of tenants have.
+    fn put(&mut self, at: usize, entry: (K, V)) {
+        const ROOM_MIN: usize = 4;
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(ROOM_MIN.max(self.entries.len() / 8));
+        }
+        self.entries.insert(at, entry);
+    }
+
     /// Puts a value in, in the place of the one of its key.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         match self.place(&key) {
             Ok(at) => self.entries[at].1 = value,
-            Err(at) => self.entries.insert(at, (key, value)),
+            Err(at) => self.put(at, (key, value)),
         }
     }
 
@@ -52,7 +62,7 @@ impl<K: Ord, V> FlatMap<K, V> {
         let at = match self.place(&key) {
             Ok(at) => at,
             Err(at) => {
-                self.entries.insert(at, (key, make()));
+                self.put(at, (key, make()));
                 at
             }
         };
@@ -103,8 +113,12 @@ impl<K: Ord, V> FlatMap<K, V> {
         self.entries
     }
 
+    /// Takes out what is not to be kept, and gives back the room of it if that was most.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.entries.retain_mut(|(key, value)| keep(key, value));
+        if self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to_fit();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -123,6 +137,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn it_has_little_room_that_it_does_not_use() {
+        let mut flat = FlatMap::default();
+        for key in 0..1_000 {
+            flat.insert(key, key);
+            let (used, room) = (flat.len(), flat.entries.capacity());
+            assert!(room <= used + used / 8 + 4, "{room} for {used}");
+        }
+        flat.retain(|key, _| *key < 10);
+        assert!(flat.entries.capacity() < 100);
+        flat.retain(|_, _| false);
+        assert_eq!(flat.entries.capacity(), 0);
+    }
 
     proptest! {
         /// Whatever is done to it: it says what a tree says.
