@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -159,6 +159,41 @@ impl Postgres {
     pub fn restart(&mut self) {
         self.stop();
         self.rise().expect("it was there before");
+    }
+
+    /// A replica that follows this one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn replica(&self) -> Result<Self, String> {
+        let dir = folder()?;
+        let mut copy = as_user(&self.programs.join("pg_basebackup"))?;
+        copy.env("PGPASSWORD", PASSWORD)
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"])
+            .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"])
+            .arg(dir.path().join("data"));
+        finished(&mut copy)?;
+        let programs = self.programs.clone();
+        let mut replica = Self { programs, dir, port: 0, is_shared: false, process: None };
+        replica.rise()?;
+        Ok(replica)
+    }
+
+    /// A replica hears nothing more of the one that it follows.
+    pub fn deafen(&self) {
+        self.sql("postgres", "ALTER SYSTEM SET primary_conninfo = ''");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let hears = "SELECT count(*) FROM pg_stat_wal_receiver";
+        let until = Instant::now() + PATIENCE;
+        while self.sql("postgres", hears) != "0" {
+            assert!(Instant::now() < until, "it goes on to hear");
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// A replica takes over.
+    pub fn promote(&self) {
+        self.sql("postgres", "SELECT pg_promote()");
     }
 
     /// Where it listens.
@@ -387,8 +422,10 @@ pub struct Proxy {
     gate: Arc<Gate>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gate {
+    /// Where new connections lead to.
+    server: AtomicU16,
     shut: Mutex<bool>,
     changed: Condvar,
 }
@@ -409,12 +446,17 @@ impl Proxy {
     pub fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the system gives a port");
         let port = listener.local_addr().expect("it has one").port();
-        let gate = Arc::<Gate>::default();
+        let server = AtomicU16::new(server);
+        let gate = Arc::new(Gate { server, shut: Mutex::default(), changed: Condvar::default() });
         let shared = Arc::clone(&gate);
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 shared.wait();
-                let Ok(far) = TcpStream::connect(("127.0.0.1", server)) else { continue };
+                let Ok(far) =
+                    TcpStream::connect(("127.0.0.1", shared.server.load(Ordering::Relaxed)))
+                else {
+                    continue;
+                };
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let ends = from.try_clone().and_then(|from| Ok((from, to.try_clone()?)));
                     let Ok((from, to)) = ends else { continue };
@@ -424,6 +466,11 @@ impl Proxy {
             }
         });
         Self { port, gate }
+    }
+
+    /// Leads new connections to another port.
+    pub fn lead_to(&self, server: u16) {
+        self.gate.server.store(server, Ordering::Relaxed);
     }
 
     /// Lets nothing through any more, nor drops it; or all that has waited, and what follows.

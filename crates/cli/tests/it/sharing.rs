@@ -19,7 +19,16 @@ use crate::support::{
 use crate::tenants::table;
 
 /// Rounds, unless `M365_AUDIT_ROUNDS` says it.
-const ROUNDS: u64 = 4;
+const ROUNDS: u64 = KINDS;
+
+/// What may happen in a round: see [`Party::round`].
+const KINDS: u64 = 5;
+
+/// Sets a process's clock wrong, where Debian puts it (`apt-get install libfaketime`).
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/// Commits that a replica lacks when it takes over.
+const FORGOTTEN: u64 = 10;
 const MEMBERS: usize = 3;
 const TENANTS: u64 = 4;
 const LEASE: Duration = Duration::from_secs(2);
@@ -202,7 +211,13 @@ impl Party {
         self.starts += 1;
         let url = postgres::url(proxy.port(), &self.name);
         let log = self.dir.path().join(format!("log-{}", self.starts));
-        Running::start(command(&self.server, self.dir.path(), &url, LEASE, n), log)
+        let mut command = command(&self.server, self.dir.path(), &url, LEASE, n);
+        if n == 1 && Path::new(FAKETIME).exists() {
+            // Its wall clock is an hour ahead; the other one tells the truth.
+            command.env("LD_PRELOAD", FAKETIME).env("FAKETIME", "+1h");
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        Running::start(command, log)
     }
 
     #[track_caller]
@@ -217,6 +232,26 @@ impl Party {
         format!("{missing} of {} are missing: {logs}", owed.len())
     }
 
+    fn noted(db: &Postgres, name: &str) -> u64 {
+        db.sql(name, "SELECT count(*) FROM noted").parse().unwrap()
+    }
+
+    /// A replica takes over that lacks the last commits.
+    fn promote(&mut self) {
+        let replica = self.db.replica().unwrap();
+        replica.deafen();
+        let known = Self::noted(&replica, &self.name);
+        let until = Instant::now() + PATIENCE;
+        while Self::noted(&self.db, &self.name) < known + FORGOTTEN {
+            assert!(Instant::now() < until, "nobody commits");
+            look_again();
+        }
+        self.db.stop();
+        replica.promote();
+        self.members.iter().for_each(|member| member.proxy.lead_to(replica.port()));
+        self.db = replica;
+    }
+
     /// Does something to the member that has most to do; answers how long the others took to take
     /// over what it had.
     fn round(&mut self, what: u64) -> Option<Duration> {
@@ -228,8 +263,12 @@ impl Party {
             0 => self.members[n].running.signal("-KILL"),
             1 => self.members[n].running.signal("-STOP"),
             2 => self.members[n].proxy.stall(true),
-            _ => {
-                self.db.restart();
+            database => {
+                if database == 3 {
+                    self.db.restart();
+                } else {
+                    self.promote();
+                }
                 self.wait_all_held_without(0);
                 return None;
             }
@@ -268,7 +307,7 @@ fn whatever_happens_to_one_of_three_members_nothing_is_lost_and_no_two_write_for
     let mut took = Vec::new();
     for round in 0..rounds() {
         // Each kind once, then as they come.
-        let what = if round < 4 { round } else { dice.below(4) };
+        let what = if round < KINDS { round } else { dice.below(KINDS) };
         took.extend(party.round(what));
     }
     let owed = owed(&party.server);
