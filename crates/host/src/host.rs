@@ -287,11 +287,12 @@ impl<S: Sink + Send> Turn<'_, S> {
                     Ok(guest) => guest,
                     Err(error) => return Ok(Err(restart(error))),
                 };
-                let short = self.sink.resume(&self.store.load()?).map_err(RunError::Sink)?;
+                let stored = self.store.loaded().await?;
+                let short = self.sink.resume(&stored).map_err(RunError::Sink)?;
                 if let Some(short) = short {
-                    self.remember(&short)?;
+                    self.remember(&short).await?;
                 }
-                let resume = state::resume(self.store)?;
+                let resume = state::resume(self.store).await?;
                 (self.guest.insert(guest), resume)
             }
         };
@@ -343,10 +344,10 @@ impl<S: Sink + Send> Turn<'_, S> {
         if !batch.changes.is_empty() {
             let mut commit = state::commit(batch.changes);
             self.sink.stamp(&mut commit);
-            self.store.commit(commit)?;
+            self.store.committed(commit).await?;
         }
         if let Some(short) = short {
-            self.remember(&short)?;
+            self.remember(&short).await?;
             // A fresh one finds it in the state.
             self.guest = None;
             return Ok(match batch.finished {
@@ -362,12 +363,12 @@ impl<S: Sink + Send> Turn<'_, S> {
     }
 
     /// Says that the output lacks what counts as delivered, and puts it into the state.
-    fn remember(&mut self, short: &OutputShort) -> Result<(), RunError> {
+    async fn remember(&mut self, short: &OutputShort) -> Result<(), RunError> {
         let event = short.clone().event();
         self.logger.log(event.level(), &event.to_string());
-        if let Some(mut commit) = state::remember_short(self.store, short)? {
+        if let Some(mut commit) = state::remember_short(self.store, short).await? {
             self.sink.stamp(&mut commit);
-            self.store.commit(commit)?;
+            self.store.committed(commit).await?;
         }
         Ok(())
     }

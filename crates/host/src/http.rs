@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use m365_audit_client::{Proxy, classify, explain, is_this_machine};
 use m365_audit_core::{Level, TransportError, TransportErrorKind};
 use m365_audit_sinks::Logger;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
 
@@ -28,12 +29,26 @@ const SILENCE_MAX: Duration = Duration::from_secs(600);
 /// The ways to the network. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Clients {
-    /// The usual one: through the proxy, if there is one.
-    pub usual: reqwest::Client,
-    /// Never through a proxy: to a machine's identity, and to this machine itself.
-    pub direct: reqwest::Client,
-    /// The proxy of the usual one, unless the environment names it.
-    pub proxy: Option<Proxy>,
+    usual: reqwest::Client,
+    direct: reqwest::Client,
+    proxy: Option<Proxy>,
+    /// One for each request that may be under way, of all guests. Given in the order in which they
+    /// are asked for.
+    places: Arc<Semaphore>,
+}
+
+impl Clients {
+    /// `usual` goes through `proxy`, unless the environment names one; `direct` never does: to a
+    /// machine's identity, and to this machine itself. At most so many requests are under way.
+    #[must_use]
+    pub fn new(
+        usual: reqwest::Client,
+        direct: reqwest::Client,
+        proxy: Option<Proxy>,
+        in_flight_max: usize,
+    ) -> Self {
+        Self { usual, direct, proxy, places: Arc::new(Semaphore::new(in_flight_max)) }
+    }
 }
 
 /// The network of one guest.
@@ -71,10 +86,14 @@ impl WasiHttpHooks for GuestHttp {
         let direct = self.allowed.is_direct(&url) || is_this_machine(&url);
         let client = if direct { clients.direct.clone() } else { clients.usual.clone() };
         let proxy = clients.proxy.clone();
+        let places = Arc::clone(&clients.places);
         let logger = self.logger.clone();
         let options = options.unwrap_or_default();
         Box::new(async move {
+            // Held until the answer is read, or nobody wants it. Nobody closes them.
+            let place = places.acquire_owned().await.ok();
             let response = exchange(&client, proxy.as_ref(), request, options, &logger).await?;
+            let response = response.map(|body| Placed { body, _place: place }.boxed_unsync());
             // The client reads by itself: there is no connection to drive.
             Ok((response, Box::new(async { Ok(()) }) as Io))
         })
@@ -145,6 +164,32 @@ impl Body for Exclusive {
     }
 }
 
+/// A body whose request has a place among those under way.
+struct Placed {
+    body: WasiBody,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Body for Placed {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A body that fails when nothing comes for a while after it was asked.
 struct Patient<B> {
     body: B,
@@ -179,5 +224,66 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Patient<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use http_body_util::Empty;
+    use m365_audit_core::Origin;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn a_request_has_its_place_until_its_answer_is_read_or_not_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let service = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    head.push(byte[0]);
+                }
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+                stream.write_all(answer).unwrap();
+            }
+        });
+        let tls = m365_audit_client::tls_config(&[], true, b"").unwrap();
+        let client = reqwest::Client::builder().tls_backend_preconfigured(tls);
+        let client = client.no_proxy().build().unwrap();
+        let clients = Clients::new(client.clone(), client, None, 1);
+        let free = || clients.places.available_permits();
+        let origin = Origin::parse(&base).unwrap();
+        let allowed = Arc::new(AllowList::new([origin].iter()));
+        let mut guest = GuestHttp::new(Some(clients.clone()), allowed, Logger::new(|_, _| {}));
+        let mut ask = |path: &str| {
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            let request = Request::get(format!("{base}{path}")).body(body).unwrap();
+            Box::into_pin(guest.send_request(request, None, Box::new(async { Ok(()) })))
+        };
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let (first, _) = ask("/1").await.unwrap();
+            assert_eq!(free(), 0);
+            let mut second = ask("/2");
+            // Asked once, it waits for the place, which the first one has until it is read.
+            std::future::poll_fn(|context| {
+                assert!(second.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            assert_eq!(&first.into_body().collect().await.unwrap().to_bytes()[..], b"ok");
+            let (second, _) = second.await.unwrap();
+            assert_eq!(free(), 0);
+            drop(second);
+            assert_eq!(free(), 1);
+        });
+        service.join().unwrap();
     }
 }

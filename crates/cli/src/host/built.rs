@@ -153,7 +153,8 @@ fn end(log: &Log, ending: Ending) -> u8 {
 fn clients(settings: &Settings) -> Result<Clients, Ending> {
     let clients = http_client(&settings.native).and_then(|usual| {
         let proxy = settings.native.proxy.clone();
-        Ok(Clients { usual, direct: direct_client(&settings.native)?, proxy })
+        let direct = direct_client(&settings.native)?;
+        Ok(Clients::new(usual, direct, proxy, settings.native.in_flight_total))
     });
     clients.map_err(|error| Ending::failed(format!("the HTTP client: {error}")))
 }

@@ -100,7 +100,10 @@ impl Store {
     }
 
     /// As [`Store::load`], without holding up anybody.
-    pub(crate) async fn loaded(&self) -> Result<Stored, StoreError> {
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn loaded(&self) -> Result<Stored, StoreError> {
         match &self.0 {
             Place::Memory(stored) => Ok(stored.clone()),
             Place::File(member) => member.file.writer.load(&member.tenant).await,
@@ -109,7 +112,10 @@ impl Store {
     }
 
     /// As [`Store::commit`], without holding up anybody.
-    pub(crate) async fn committed(&mut self, commit: Commit) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub async fn committed(&mut self, commit: Commit) -> Result<(), StoreError> {
         match &mut self.0 {
             Place::Memory(stored) => {
                 commit.apply(stored);

@@ -29,11 +29,8 @@ pub(crate) fn collect(component: &std::path::Path, world: &World) -> Collected {
     let mut fails_at = world.fails_at;
     loop {
         let native = &settings.native;
-        let clients = Clients {
-            usual: http_client(native).unwrap(),
-            direct: direct_client(native).unwrap(),
-            proxy: None,
-        };
+        let (usual, direct) = (http_client(native).unwrap(), direct_client(native).unwrap());
+        let clients = Clients::new(usual, direct, None, native.in_flight_total);
         let sandbox = Sandbox {
             clients: Some(clients),
             allowed: AllowList::new(settings.config.origins()).into(),
