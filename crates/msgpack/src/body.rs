@@ -4,6 +4,8 @@
 
 use m365_audit_core::json::{Number, Text, Visit};
 
+use crate::room::Room;
+
 /// msgpack's `true`; `false` is one less.
 pub(super) const TRUE: u8 = 0xc3;
 const FALSE: u8 = 0xc2;
@@ -28,7 +30,7 @@ const ARRAY: Headers = Headers { fix: 0x90, count_16: 0xdc, count_32: 0xdd };
 
 /// The body of one event, in the making.
 pub(super) struct Body {
-    out: Vec<u8>,
+    out: Room,
     /// Where the body begins.
     root: usize,
     /// Members that are added to it when it has ended.
@@ -37,18 +39,18 @@ pub(super) struct Body {
 
 impl Body {
     /// A body behind what `out` holds. The buffer is lent by value: the walk reaches it directly.
-    pub(super) fn new(out: Vec<u8>) -> Self {
+    pub(super) fn new(out: Room) -> Self {
         Self::with_extra(out, 0)
     }
 
     /// The same, of which the header also counts `extra` members that follow.
-    pub(super) fn with_extra(out: Vec<u8>, extra: usize) -> Self {
+    pub(super) fn with_extra(out: Room, extra: usize) -> Self {
         let root = out.len();
         Self { out, root, extra }
     }
 
     /// Gives the buffer back.
-    pub(super) fn into_inner(self) -> Vec<u8> {
+    pub(super) fn into_inner(self) -> Room {
         self.out
     }
 
@@ -68,7 +70,7 @@ impl Body {
     #[inline(always)]
     fn end(&mut self, headers: &Headers, at: usize, count: usize) {
         if at != self.root && count <= FIX_COUNT_MAX {
-            self.out[at] = headers.fix | low_byte(count as u64);
+            self.out.as_mut_slice()[at] = headers.fix | low_byte(count as u64);
         } else {
             self.end_wide(headers, at, count);
         }
@@ -82,14 +84,18 @@ impl Body {
         let end = self.out.len();
         if length > reserved {
             self.out.extend_from_slice(&[0; 4][..length - reserved]);
-            self.out.copy_within(at + reserved..end, at + length);
+            self.out.as_mut_slice().copy_within(at + reserved..end, at + length);
         }
-        self.out[at..at + length].copy_from_slice(&bytes[..length]);
+        self.out.as_mut_slice()[at..at + length].copy_from_slice(&bytes[..length]);
     }
 }
 
 impl Visit for Body {
     type Mark = usize;
+
+    fn begin(&mut self) {
+        self.out.truncate(self.root);
+    }
 
     #[inline(always)]
     fn begin_object(&mut self) -> usize {
@@ -143,41 +149,32 @@ impl Visit for Body {
     }
 }
 
-/// Writes a string of the record. The short ones go by blocks: the block is copied whole, quote
-/// included, the quote becomes the header and what is too much is cut off again.
+/// Writes a string of the record. All but the long ones go by blocks: the block is copied whole,
+/// quote included, and the quote becomes the last byte of the header. There is nothing to predict
+/// in it but that the text is not long.
 #[inline(always)]
-fn put_text(out: &mut Vec<u8>, text: Text<'_>) {
-    if let Some(block) = text.block::<32>() {
-        put_block(out, block, text.len(), FIXSTR | low_byte(text.len() as u64));
+fn put_text(out: &mut Room, text: Text<'_>) {
+    if let (Some(block), Some(place)) = (text.block::<64>(), out.ahead::<65>()) {
+        let length = text.len();
+        let wide = length > 31;
+        place[0] = STR_8;
+        let header = if wide { 0 } else { FIXSTR } | low_byte(length as u64);
+        let behind = &mut place[usize::from(wide)..][..64];
+        behind.copy_from_slice(block);
+        behind[0] = header;
+        out.advance(usize::from(wide) + 1 + length);
     } else {
-        put_longer_text(out, text);
+        put_long_text(out, text.as_bytes());
     }
 }
 
 #[inline(never)]
-fn put_longer_text(out: &mut Vec<u8>, text: Text<'_>) {
-    if text.len() > 31
-        && let Some(block) = text.block::<64>()
-    {
-        out.push(STR_8);
-        put_block(out, block, text.len(), low_byte(text.len() as u64));
-    } else {
-        put_str(out, text.as_bytes());
-    }
-}
-
-/// Writes what a block holds of a text that is `length` bytes long, `first` in place of the quote:
-/// in the output and not in a copy, which the processor would have to wait for.
-#[inline(always)]
-fn put_block<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], length: usize, first: u8) {
-    let at = out.len();
-    out.extend_from_slice(block);
-    out[at] = first;
-    out.truncate(at + 1 + length);
+fn put_long_text(out: &mut Room, text: &[u8]) {
+    put_str(out, text);
 }
 
 /// Writes UTF-8 as str.
-pub(super) fn put_str(out: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn put_str(out: &mut Room, text: &[u8]) {
     match text.len() {
         length @ 0..32 => out.push(FIXSTR | low_byte(length as u64)),
         length => put_length(out, [STR_8, 0xda, 0xdb], length),
@@ -186,13 +183,13 @@ pub(super) fn put_str(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Writes bytes as bin.
-pub(super) fn put_bin(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put_bin(out: &mut Room, bytes: &[u8]) {
     put_length(out, [0xc4, 0xc5, 0xc6], bytes.len());
     out.extend_from_slice(bytes);
 }
 
 /// Writes the header of a map.
-pub(super) fn put_map(out: &mut Vec<u8>, members: usize) {
+pub(super) fn put_map(out: &mut Room, members: usize) {
     if members <= FIX_COUNT_MAX {
         out.push(MAP.fix | low_byte(members as u64));
     } else {
@@ -216,7 +213,7 @@ fn wide_header(headers: &Headers, count: usize) -> ([u8; 5], usize) {
 }
 
 /// Writes the shortest of three headers with a length of 8, 16 or 32 bits.
-fn put_length(out: &mut Vec<u8>, tags: [u8; 3], length: usize) {
+fn put_length(out: &mut Room, tags: [u8; 3], length: usize) {
     if let Ok(length) = u8::try_from(length) {
         put_tagged(out, tags[0], length.to_be_bytes());
     } else if let Ok(length) = u16::try_from(length) {
@@ -231,7 +228,7 @@ fn length_32(length: usize) -> u32 {
     u32::try_from(length).expect("a record is shorter than 4 GiB")
 }
 
-fn put_unsigned(out: &mut Vec<u8>, value: u64) {
+fn put_unsigned(out: &mut Room, value: u64) {
     if let Ok(value) = u8::try_from(value) {
         put_tagged(out, 0xcc, value.to_be_bytes());
     } else if let Ok(value) = u16::try_from(value) {
@@ -243,7 +240,7 @@ fn put_unsigned(out: &mut Vec<u8>, value: u64) {
     }
 }
 
-fn put_negative(out: &mut Vec<u8>, value: i64) {
+fn put_negative(out: &mut Room, value: i64) {
     if let Ok(value) = i8::try_from(value) {
         let [byte] = value.to_be_bytes();
         if value < -32 {
@@ -260,7 +257,7 @@ fn put_negative(out: &mut Vec<u8>, value: i64) {
 }
 
 #[inline(always)]
-pub(super) fn put_tagged<const N: usize>(out: &mut Vec<u8>, tag: u8, bytes: [u8; N]) {
+pub(super) fn put_tagged<const N: usize>(out: &mut Room, tag: u8, bytes: [u8; N]) {
     out.push(tag);
     out.extend_from_slice(&bytes);
 }

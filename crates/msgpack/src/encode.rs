@@ -15,10 +15,11 @@
 
 use std::borrow::Cow;
 
-use m365_audit_core::json::{Timestamp, Walker};
+use m365_audit_core::json::{Item, Split, SplitError, Splitter, Timestamp, Walker};
 use m365_audit_core::{Enrichment, Envelope, MetadataPlace, NameTaken, free_name};
 
 use crate::body::{self, Body, put_bin, put_map, put_str, put_tagged};
+use crate::room::Room;
 
 /// `[[ext 0 of 8 bytes …`: array of two, array of two, fixext 8, type 0. The event time's eight
 /// bytes follow.
@@ -67,13 +68,14 @@ pub enum Encoded {
 #[derive(Debug)]
 pub struct Encoder {
     walker: Walker,
+    depth_max: usize,
     /// Where the event time's bytes are in an event.
     time_at: usize,
     /// An event up to its body, with the metadata of the batch.
-    head: Vec<u8>,
+    head: Room,
     /// The same for a record that is malformed.
-    head_malformed: Vec<u8>,
-    events: Vec<u8>,
+    head_malformed: Room,
+    events: Room,
     /// What stands around records, if they do not leave as they are.
     shape: Option<Shape>,
     /// What the tenant is called.
@@ -86,7 +88,7 @@ struct Shape {
     envelope: Envelope,
     content_type: Box<str>,
     /// The members of the metadata that all records of the batch share, if they stand in the body.
-    facts: Vec<u8>,
+    facts: Room,
     /// What was not told yet, and whether one was told.
     taken: (Option<NameTaken>, bool),
 }
@@ -97,7 +99,7 @@ impl Beside {
         self.enrichment.map_or(0, |enrichment| enrichment.len()) + usize::from(self.redacted)
     }
 
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut Room) {
         let enrichment = self.enrichment.unwrap_or_default();
         for (name, text) in enrichment.texts() {
             put_str(out, name.as_bytes());
@@ -127,7 +129,7 @@ impl Shape {
     }
 
     /// Up to the record.
-    fn put_before(&self, out: &mut Vec<u8>) {
+    fn put_before(&self, out: &mut Room) {
         if let Some(key) = &self.envelope.record_key {
             put_map(out, 1 + self.outer());
             put_str(out, key.as_bytes());
@@ -135,9 +137,9 @@ impl Shape {
     }
 
     /// What stands behind the members of `object`, which is what the record is.
-    fn put_behind(&mut self, out: &mut Vec<u8>, object: &[u8], beside: &Beside, whole: bool) {
+    fn put_behind(&mut self, out: &mut Room, object: &[u8], beside: &Beside, whole: bool) {
         let Self { envelope, content_type, facts, taken } = self;
-        let mut name = |out: &mut Vec<u8>, asked: &str, inside: bool| {
+        let mut name = |out: &mut Room, asked: &str, inside: bool| {
             let given = if inside { free_name(object, asked) } else { Cow::Borrowed(asked) };
             if !taken.1 && given != asked {
                 let (asked, given) = (asked.into(), given.clone().into());
@@ -160,7 +162,7 @@ impl Shape {
                 out,
                 facts_len(envelope.tenant_name.as_deref()) + usize::from(!whole) + beside.len(),
             );
-            out.extend_from_slice(facts);
+            out.extend_from_slice(facts.as_slice());
             if !whole {
                 put_str(out, b"malformed");
                 out.push(body::TRUE);
@@ -175,15 +177,15 @@ impl Encoder {
     /// events have no metadata until some is set.
     #[must_use]
     pub fn new(depth_max: usize) -> Self {
-        let mut head = PLAIN_HEAD.to_vec();
-        head.extend_from_slice(&[0; 8]);
-        let head_malformed = head.clone();
+        let plain = [&PLAIN_HEAD[..], &[0; 8]].concat();
+        let (head, head_malformed) = (Room::holding(&plain), Room::holding(&plain));
         Self {
             walker: Walker::new(depth_max),
+            depth_max,
             time_at: PLAIN_HEAD.len(),
             head,
             head_malformed,
-            events: Vec::new(),
+            events: Room::default(),
             shape: None,
             tenant_name: None,
         }
@@ -199,11 +201,12 @@ impl Encoder {
         let mut encoder = Self::new(depth_max.saturating_sub(nested));
         encoder.tenant_name.clone_from(&envelope.tenant_name);
         if !envelope.leaves_alone() || envelope.metadata == Some(MetadataPlace::Off) {
-            let (content_type, facts) = (Box::default(), Vec::new());
+            let (content_type, facts) = (Box::default(), Room::default());
             if envelope.metadata != Some(MetadataPlace::Event) {
                 encoder.time_at = EVENT_HEAD.len();
-                encoder.head = [&EVENT_HEAD[..], &[0; 8], &[EMPTY_MAP]].concat();
-                encoder.head_malformed.clone_from(&encoder.head);
+                let bare = [&EVENT_HEAD[..], &[0; 8], &[EMPTY_MAP]].concat();
+                encoder.head = Room::holding(&bare);
+                encoder.head_malformed = Room::holding(&bare);
             }
             encoder.shape = Some(Shape { envelope, content_type, facts, taken: (None, false) });
         }
@@ -223,7 +226,7 @@ impl Encoder {
         let name = self.tenant_name.as_deref();
         if let Some(shape) = &mut self.shape {
             shape.content_type = metadata.content_type.into();
-            shape.facts.clear();
+            shape.facts.truncate(0);
             put_facts(&mut shape.facts, metadata, name);
             if shape.envelope.metadata != Some(MetadataPlace::Event) {
                 return;
@@ -239,25 +242,59 @@ impl Encoder {
         self.push_with(record, time, &Beside::default())
     }
 
+    /// Takes the next element of a body and appends its event, at the time that `time` tells, in
+    /// one look at its bytes. An element that is too large has no event.
+    ///
+    /// # Errors
+    /// As [`Splitter::poll`].
+    pub fn push_next(
+        &mut self,
+        splitter: &mut Splitter,
+        time: impl FnOnce(&Split) -> Timestamp,
+    ) -> Result<Option<(Item, Encoded)>, SplitError> {
+        let start = self.events.len();
+        self.events.extend_from_slice(self.head.as_slice());
+        let mut body = Body::new(std::mem::take(&mut self.events));
+        let polled = splitter.poll_with(self.depth_max, &mut body);
+        self.events = body.into_inner();
+        let (told, time) = match &polled {
+            Ok(Some(Item::Record(split))) => {
+                (split.told && self.shape.is_none(), Some(time(split)))
+            }
+            Ok(Some(Item::Oversized { .. }) | None) | Err(_) => (false, None),
+        };
+        if let (true, Some(time)) = (told, time) {
+            self.events.as_mut_slice()[start + self.time_at..][..8]
+                .copy_from_slice(&event_time(time));
+            return Ok(polled?.map(|item| (item, Encoded::Members)));
+        }
+        self.events.truncate(start);
+        let Some(item) = polled? else { return Ok(None) };
+        let encoded = match (&item, time) {
+            (Item::Record(split), Some(time)) => self.push(&split.raw, time),
+            (Item::Record(_) | Item::Oversized { .. }, _) => Encoded::Malformed,
+        };
+        Ok(Some((item, encoded)))
+    }
+
     /// The same, with more to say in the metadata. Without metadata it is not said.
     pub fn push_with(&mut self, record: &[u8], time: Timestamp, beside: &Beside) -> Encoded {
         let start = self.events.len();
         if self.shape.is_some() {
             return self.push_shaped(start, record, time, beside);
         }
-        self.events.reserve(self.head_malformed.len() + record.len());
-        self.events.extend_from_slice(&self.head);
+        self.events.extend_from_slice(self.head.as_slice());
         self.put_beside(start, beside);
         let mut body = Body::new(std::mem::take(&mut self.events));
         let whole = record.first() == Some(&b'{') && self.walker.walk(record, &mut body).is_ok();
         self.events = body.into_inner();
         if !whole {
             self.events.truncate(start);
-            self.events.extend_from_slice(&self.head_malformed);
+            self.events.extend_from_slice(self.head_malformed.as_slice());
             self.put_beside(start, beside);
             put_raw(&mut self.events, record, self.time_at == PLAIN_HEAD.len(), 0);
         }
-        self.events[start + self.time_at..][..8].copy_from_slice(&event_time(time));
+        self.events.as_mut_slice()[start + self.time_at..][..8].copy_from_slice(&event_time(time));
         if whole { Encoded::Members } else { Encoded::Malformed }
     }
 
@@ -276,7 +313,7 @@ impl Encoder {
         let nested = shape.envelope.record_key.is_some();
         let extra = if nested { inner } else { inner + outer };
         let metadata = shape.envelope.metadata;
-        self.events.extend_from_slice(&self.head);
+        self.events.extend_from_slice(self.head.as_slice());
         if metadata == Some(MetadataPlace::Event) {
             self.put_beside(start, beside);
         }
@@ -287,7 +324,7 @@ impl Encoder {
         let mut object = record;
         if !whole {
             self.events.truncate(start);
-            self.events.extend_from_slice(&self.head_malformed);
+            self.events.extend_from_slice(self.head_malformed.as_slice());
             if metadata == Some(MetadataPlace::Event) {
                 self.put_beside(start, beside);
             }
@@ -297,7 +334,7 @@ impl Encoder {
             object = if marked { RAW_MARKED } else { RAW };
         }
         shape.put_behind(&mut self.events, object, beside, whole);
-        self.events[start + self.time_at..][..8].copy_from_slice(&event_time(time));
+        self.events.as_mut_slice()[start + self.time_at..][..8].copy_from_slice(&event_time(time));
         self.shape = Some(shape);
         if whole { Encoded::Members } else { Encoded::Malformed }
     }
@@ -309,29 +346,29 @@ impl Encoder {
             return;
         }
         // All members together are fewer than a short header counts.
-        self.events[start + self.time_at + 8] += body::low_byte(members as u64);
+        self.events.as_mut_slice()[start + self.time_at + 8] += body::low_byte(members as u64);
         beside.put(&mut self.events);
     }
 
     /// The events so far, one behind the other.
     #[must_use]
     pub fn events(&self) -> &[u8] {
-        &self.events
+        self.events.as_slice()
     }
 
     /// Forgets the events, keeps their room.
     pub fn clear(&mut self) {
-        self.events.clear();
+        self.events.truncate(0);
     }
 }
 
 fn write_head(
-    head: &mut Vec<u8>,
+    head: &mut Room,
     metadata: &Metadata<'_>,
     tenant_name: Option<&str>,
     malformed: bool,
 ) {
-    head.clear();
+    head.truncate(0);
     head.extend_from_slice(&EVENT_HEAD);
     head.extend_from_slice(&[0; 8]);
     put_map(head, facts_len(tenant_name) + usize::from(malformed));
@@ -348,7 +385,7 @@ const fn facts_len(tenant_name: Option<&str>) -> usize {
 }
 
 /// The members of metadata that all records of a batch share.
-fn put_facts(out: &mut Vec<u8>, metadata: &Metadata<'_>, tenant_name: Option<&str>) {
+fn put_facts(out: &mut Room, metadata: &Metadata<'_>, tenant_name: Option<&str>) {
     let members = [
         ("content_type", metadata.content_type),
         ("content_id", metadata.content_id),
@@ -368,7 +405,7 @@ const RAW_MARKED: &[u8] = br#"{"malformed":0,"raw":0}"#;
 
 /// `{"raw": record}`, or `{"malformed": true, "raw": record}` where no metadata says so; so many
 /// members follow.
-fn put_raw(out: &mut Vec<u8>, record: &[u8], marked: bool, extra: usize) {
+fn put_raw(out: &mut Room, record: &[u8], marked: bool, extra: usize) {
     put_map(out, 1 + usize::from(marked) + extra);
     if marked {
         put_str(out, b"malformed");

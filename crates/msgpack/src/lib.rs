@@ -7,5 +7,6 @@
 
 mod body;
 mod encode;
+mod room;
 
 pub use encode::{Beside, Encoded, Encoder, Metadata};

@@ -1,7 +1,8 @@
 //! A record to msgpack and back, and to a line of NDJSON, against serde_json and rmpv.
 
 use arbitrary::Unstructured;
-use m365_audit_core::json::{Timestamp, line_into};
+use bytes::Bytes;
+use m365_audit_core::json::{Item, Splitter, Timestamp, line_into};
 use m365_audit_msgpack::{Encoded, Encoder};
 use rmpv::Value;
 
@@ -43,6 +44,7 @@ pub(crate) fn check(data: &[u8]) {
         panic!("{event}");
     };
     assert_eq!(time[..], [0, 0, 0, 7, 0, 0, 0, 9]);
+    one_look(&record, encoded, &events[first.len()..]);
     let read = serde_json::from_slice::<Json>(&record);
     match (&read, encoded) {
         (Ok(read @ Json::Object(_)), Encoded::Members) => {
@@ -67,6 +69,35 @@ pub(crate) fn check(data: &[u8]) {
         }
     }
     line(&record, read.is_ok_and(|read| read.depth() < SERDE_DEPTH_MAX));
+}
+
+/// As the element of a list, a record that a splitter finds has the same event in one look.
+fn one_look(record: &[u8], encoded: Encoded, event: &[u8]) {
+    let body = [b"[{},", record, b",{\"behind\":1}]"].concat();
+    for cut in [0, body.len() / 2] {
+        let mut splitter = Splitter::new(usize::MAX);
+        let mut encoder = Encoder::new(DEPTH_MAX);
+        let mut items = Vec::new();
+        for piece in [&body[..cut], &body[cut..]] {
+            splitter.push(Bytes::copy_from_slice(piece));
+            loop {
+                let start = encoder.events().len();
+                match encoder.push_next(&mut splitter, |_| TIME) {
+                    Ok(Some((item, found))) => {
+                        items.push((item, found, encoder.events()[start..].to_vec()));
+                    }
+                    Ok(None) => break,
+                    // The record has broken the list.
+                    Err(_) => return,
+                }
+            }
+        }
+        if let Some((Item::Record(split), found, events)) = items.get(1)
+            && split.raw == record
+        {
+            assert_eq!((*found, &events[..]), (encoded, event));
+        }
+    }
 }
 
 const TIME: Timestamp = Timestamp { seconds: 7, nanoseconds: 9 };

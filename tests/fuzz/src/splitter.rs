@@ -2,7 +2,9 @@
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
-use m365_audit_core::json::{Field, Finish, Item, RecordKind, Split, SplitError, Splitter};
+use m365_audit_core::json::{
+    DEPTH_MAX, Field, Finish, Item, NullVisitor, RecordKind, Split, SplitError, Splitter, walk,
+};
 use serde_json::value::RawValue;
 
 use crate::json::{self, Json};
@@ -30,6 +32,8 @@ pub(crate) fn check(data: &[u8]) {
     let whole = split(limit, &[&body]);
     let cut = split(limit, &json::pieces(&cuts, &body));
     assert_eq!(whole, cut, "cuts matter: {:?}", String::from_utf8_lossy(&body));
+    let told = told(limit, &json::pieces(&cuts, &body));
+    assert_eq!(told, whole, "a visitor matters: {:?}", String::from_utf8_lossy(&body));
     let (items, finish) = whole;
     if let Ok(finish) = finish {
         assert_eq!(finish.records, items.len() as u64);
@@ -87,12 +91,33 @@ fn made(u: &mut Unstructured<'_>) -> Vec<u8> {
 }
 
 fn split(limit: usize, pieces: &[&[u8]]) -> (Vec<Item>, Result<Finish, SplitError>) {
+    drain(limit, pieces, Splitter::poll)
+}
+
+/// The same in one look, of which a visitor is told.
+fn told(limit: usize, pieces: &[&[u8]]) -> (Vec<Item>, Result<Finish, SplitError>) {
+    drain(limit, pieces, |splitter| {
+        let mut item = splitter.poll_with(DEPTH_MAX, &mut NullVisitor)?;
+        if let Some(Item::Record(split)) = &mut item {
+            let is_json = walk(&split.raw, DEPTH_MAX, &mut NullVisitor).is_ok();
+            assert_eq!(split.told, is_json && split.kind == RecordKind::Object);
+            split.told = false;
+        }
+        Ok(item)
+    })
+}
+
+fn drain(
+    limit: usize,
+    pieces: &[&[u8]],
+    poll: impl Fn(&mut Splitter) -> Result<Option<Item>, SplitError>,
+) -> (Vec<Item>, Result<Finish, SplitError>) {
     let mut splitter = Splitter::new(limit).lifting_more(true);
     let mut items = Vec::new();
     for piece in pieces {
         splitter.push(Bytes::copy_from_slice(piece));
         loop {
-            match splitter.poll() {
+            match poll(&mut splitter) {
                 Ok(Some(item)) => items.push(item),
                 Ok(None) => break,
                 Err(error) => return (items, Err(error)),

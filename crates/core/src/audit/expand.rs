@@ -6,8 +6,8 @@ use bytes::Bytes;
 use crate::audit::record;
 use crate::base::key::Key;
 use crate::contract::batch::Record;
-use crate::json::digest::{DigestKey, Digester};
-use crate::json::{Item, SplitError, Splitter};
+use crate::json::digest::{Digest, DigestKey, Digester};
+use crate::json::{DEPTH_MAX, Item, RecordKind, SplitError, Splitter};
 use crate::source::revision::Revision;
 
 /// How far into a blob something reaches: so many records, and a digest of them, so that a blob
@@ -100,13 +100,23 @@ impl Expander {
 
     /// The next full batch, or `None` when more bytes are needed.
     pub(crate) fn step(&mut self) -> Result<Option<Expanded>, ExpandError> {
-        while let Some(item) = self.splitter.poll().map_err(ExpandError::Body)? {
-            self.take(item)?;
+        while let Some((item, digest)) = self.next()? {
+            self.take(item, digest)?;
             if self.ready.bytes >= self.batch_bytes as u64 {
                 return Ok(Some(self.take_ready()));
             }
         }
         Ok(None)
+    }
+
+    /// The next element, in one look: with what it says, if it is an object and JSON.
+    fn next(&mut self) -> Result<Option<(Item, Option<Digest>)>, ExpandError> {
+        let mut adder = self.digester.adder();
+        let item = self.splitter.poll_with(DEPTH_MAX, &mut adder).map_err(ExpandError::Body)?;
+        Ok(item.map(|item| {
+            let told = matches!(&item, Item::Record(split) if split.told);
+            (item, told.then(|| adder.digest()))
+        }))
     }
 
     /// The body has ended: the rest, which may be empty, and what the body was. After an error of
@@ -141,12 +151,16 @@ impl Expander {
         ready
     }
 
-    fn take(&mut self, item: Item) -> Result<(), ExpandError> {
+    fn take(&mut self, item: Item, digest: Option<Digest>) -> Result<(), ExpandError> {
         let resuming = self.at.records < self.resume.records;
         self.at.records += 1;
         match item {
             Item::Record(split) => {
-                let (digest, is_json) = self.digester.digest(&split.raw);
+                let (digest, is_json) = match (digest, split.kind) {
+                    (Some(digest), _) => (digest, true),
+                    (None, RecordKind::Object) => (self.digester.of_bytes(&split.raw), false),
+                    (None, RecordKind::NotObject) => self.digester.digest(&split.raw),
+                };
                 self.at.digest = self.at.digest.chain(digest.0);
                 if !resuming {
                     let key = record::key_of(&split.raw, &split.fields, &mut self.scratch);

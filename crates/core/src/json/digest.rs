@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use siphasher::sip::SipHasher13;
 
 use crate::json::number::Number;
-use crate::json::walk::{DEPTH_MAX, Text, Visit, Walker};
+use crate::json::visit::{Text, Visit};
+use crate::json::walk::{DEPTH_MAX, Walker};
 
 /// What a record says, in 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +64,7 @@ pub(crate) struct Digester {
 
 /// One walk. The member that is being read stands in `bytes` from `start` on: its key or place, and
 /// then its value.
-struct Adder<'a> {
+pub(crate) struct Adder<'a> {
     hasher: SipHasher13,
     bytes: &'a mut Vec<u8>,
     start: usize,
@@ -74,7 +75,7 @@ struct Adder<'a> {
 }
 
 /// What is left of the container around another one.
-struct Outer {
+pub(crate) struct Outer {
     start: usize,
     sum: u64,
     place: Option<u64>,
@@ -90,14 +91,43 @@ impl Digester {
 
     /// The digest of `record`, and whether that is JSON. What is none is taken as its bytes.
     pub(crate) fn digest(&mut self, record: &[u8]) -> (Digest, bool) {
-        let hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
-        self.bytes.clear();
-        let bytes = &mut self.bytes;
-        let mut adder = Adder { hasher, bytes, start: 0, sum: 0, place: None };
+        let hasher = self.hasher();
+        let mut adder = Adder::new(hasher, &mut self.bytes);
         let is_json = self.walker.walk(record, &mut adder).is_ok();
-        let digest = if is_json { adder.sum } else { hasher.hash(record) };
-        // Zero is taken.
-        (Digest(digest.max(1)), is_json)
+        (if is_json { adder.digest() } else { Digest::of(hasher.hash(record)) }, is_json)
+    }
+
+    /// The digest of something that is known to be no JSON.
+    pub(crate) fn of_bytes(&self, record: &[u8]) -> Digest {
+        Digest::of(self.hasher().hash(record))
+    }
+
+    /// A visitor that makes the digest of what it is told.
+    pub(crate) fn adder(&mut self) -> Adder<'_> {
+        Adder::new(self.hasher(), &mut self.bytes)
+    }
+
+    fn hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.key.0, self.key.1)
+    }
+}
+
+impl Digest {
+    /// Zero is taken.
+    fn of(digest: u64) -> Self {
+        Self(digest.max(1))
+    }
+}
+
+impl<'a> Adder<'a> {
+    fn new(hasher: SipHasher13, bytes: &'a mut Vec<u8>) -> Self {
+        bytes.clear();
+        Self { hasher, bytes, start: 0, sum: 0, place: None }
+    }
+
+    /// The digest of the text that it was told whole.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of(self.sum)
     }
 }
 
@@ -136,6 +166,11 @@ impl Adder<'_> {
 impl Visit for Adder<'_> {
     type Mark = Outer;
     const READS_NUMBERS: bool = false;
+
+    fn begin(&mut self) {
+        self.bytes.clear();
+        (self.start, self.sum, self.place) = (0, 0, None);
+    }
 
     fn begin_object(&mut self) -> Outer {
         self.begin(None)

@@ -1,11 +1,12 @@
 //! Lifts the top-level fields that core works with, as ranges into the record's bytes.
 //!
-//! Rides on the bracket scan, which knows where strings begin directly inside the record's braces:
-//! only those are looked at, and of them only the ones as long as a wanted key. It is lenient, the
-//! record may be no valid JSON. Must not parse values; whoever wants a number or a date parses the
-//! token.
+//! Rides on whatever finds the end of the record. The bracket scan knows where strings begin
+//! directly inside the record's braces: only those are looked at, and of them only the ones as long
+//! as a wanted key; it is lenient, the record may be no valid JSON. A walk tells every member. Both
+//! find the same in what is JSON. Must not parse values; whoever wants a number or a date parses
+//! the token.
 //!
-//! The scan is compiled twice, with and without the fields for enrichment, and these lie in a box:
+//! Either is compiled twice, with and without the fields for enrichment, and these lie in a box:
 //! whoever has `enrich` off runs the code that was there before.
 
 use super::nest::{Nest, Strings};
@@ -46,35 +47,75 @@ pub enum Field {
 }
 
 impl Field {
-    /// The field whose key `text` begins with, the closing quote included, and the key's length.
-    /// Keys are compared as bytes: one spelt with escapes is not found.
+    /// All, those that are lifted on demand last.
+    const ALL: [(Self, &'static [u8]); LIFTED_FIELDS + MORE_FIELDS] = [
+        (Self::Id, b"Id\""),
+        (Self::CreationTime, b"CreationTime\""),
+        (Self::RecordType, b"RecordType\""),
+        (Self::Operation, b"Operation\""),
+        (Self::Workload, b"Workload\""),
+        (Self::UserId, b"UserId\""),
+        (Self::UserType, b"UserType\""),
+        (Self::ClientIp, b"ClientIP\""),
+        (Self::ClientIpAddress, b"ClientIPAddress\""),
+        (Self::ActorIpAddress, b"ActorIpAddress\""),
+    ];
+
+    /// The field whose key `text` begins with, the closing quote included, if that is `length`
+    /// letters long. Keys are compared as bytes: one spelt with escapes is not found.
     #[inline(always)]
-    fn of_key<const MORE: bool>(text: &[u8]) -> Option<(Self, usize)> {
-        let (field, key) = match text.first()? {
-            b'I' => (Self::Id, b"Id\"".as_slice()),
-            b'C' => (Self::CreationTime, b"CreationTime\"".as_slice()),
-            b'R' => (Self::RecordType, b"RecordType\"".as_slice()),
-            b'O' => (Self::Operation, b"Operation\"".as_slice()),
-            b'W' => (Self::Workload, b"Workload\"".as_slice()),
-            b'U' => (Self::UserId, b"UserId\"".as_slice()),
-            b'A' if MORE => (Self::ActorIpAddress, b"ActorIpAddress\"".as_slice()),
-            _ => return None,
+    fn of_key<const MORE: bool>(text: &[u8], length: usize) -> Option<Self> {
+        let near = match text.first_chunk() {
+            Some(near) => *near,
+            None => padded(text),
         };
-        if text.starts_with(key) {
-            return Some((field, key.len() - 1));
-        }
-        if MORE { Self::of_other_key(text) } else { None }
+        let table = if MORE { &Slot::TABLE_MORE } else { &Slot::TABLE };
+        let slot = &table[Slot::of(near[0], length)];
+        (u128::from_le_bytes(near) & slot.mask == slot.key).then_some(slot.field)
+    }
+}
+
+/// A key to compare with: all of it in one step, its closing quote included.
+#[derive(Clone, Copy)]
+struct Slot {
+    key: u128,
+    mask: u128,
+    field: Field,
+}
+
+impl Slot {
+    const SLOTS: usize = 32;
+    const TABLE: [Self; Self::SLOTS] = Self::table(LIFTED_FIELDS);
+    const TABLE_MORE: [Self; Self::SLOTS] = Self::table(LIFTED_FIELDS + MORE_FIELDS);
+
+    /// Where a key of `length` letters stands that begins with `first`. No two are in one place.
+    #[inline(always)]
+    const fn of(first: u8, length: usize) -> usize {
+        (first as usize).wrapping_add(length.wrapping_mul(10)) % Self::SLOTS
     }
 
-    /// The same for keys that begin with the letter of another.
-    fn of_other_key(text: &[u8]) -> Option<(Self, usize)> {
-        const KEYS: [(Field, &[u8]); 3] = [
-            (Field::UserType, b"UserType\""),
-            (Field::ClientIp, b"ClientIP\""),
-            (Field::ClientIpAddress, b"ClientIPAddress\""),
-        ];
-        let (field, key) = KEYS.iter().find(|(_, key)| text.starts_with(key))?;
-        Some((*field, key.len() - 1))
+    const fn table(fields: usize) -> [Self; Self::SLOTS] {
+        // A key that is not, because no bits of a text are left to be one.
+        let empty = Self { key: 1, mask: 0, field: Field::Id };
+        let mut table = [empty; Self::SLOTS];
+        let mut at = 0;
+        while at < fields {
+            let (field, key) = Field::ALL[at];
+            let mut bytes = [0; 16];
+            let mut mask = [0; 16];
+            let mut letter = 0;
+            while letter < key.len() {
+                bytes[letter] = key[letter];
+                mask[letter] = 0xff;
+                letter += 1;
+            }
+            let slot = &mut table[Self::of(key[0], key.len() - 1)];
+            assert!(slot.mask == 0, "two keys in one place");
+            *slot =
+                Self { key: u128::from_le_bytes(bytes), mask: u128::from_le_bytes(mask), field };
+            at += 1;
+        }
+        table
     }
 }
 
@@ -95,6 +136,9 @@ fn candidates<const MORE: bool>(strings: Strings) -> u64 {
     }
     begin & (near | u64::MAX << (STEP - REACH))
 }
+
+/// The longest wanted key, its closing quote included.
+const KEY_BYTES_MAX: usize = "ClientIPAddress\"".len();
 
 /// What kind of token a lifted field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,10 +178,7 @@ impl Lifted {
         let mut fields = Self::default();
         if record.first() == Some(&b'{') {
             // Where the object ends is known; what it lacks is not found.
-            let _ = match more {
-                true => lift::<true>(record, &mut fields),
-                false => lift::<false>(record, &mut fields),
-            };
+            let _ = lift_with(record, more, &mut fields);
         }
         fields
     }
@@ -219,9 +260,19 @@ pub fn lift_first(bytes: &[u8]) -> Option<(Lifted, usize)> {
     Some((fields, length))
 }
 
+/// [`lift()`], with or without the fields that are lifted on demand.
+#[inline(always)]
+pub(super) fn lift_with(bytes: &[u8], more: bool, fields: &mut Lifted) -> Result<usize, Nest> {
+    match more {
+        true => lift::<true>(bytes, fields),
+        false => lift::<false>(bytes, fields),
+    }
+}
+
 /// Lifts the fields of the object that `bytes` begins with. `Ok` with its length if it ends there,
 /// or else `Err` with the state of the scan; the fields then are not to be used.
-pub(super) fn lift<const MORE: bool>(bytes: &[u8], fields: &mut Lifted) -> Result<usize, Nest> {
+fn lift<const MORE: bool>(bytes: &[u8], fields: &mut Lifted) -> Result<usize, Nest> {
+    *fields = Lifted::default();
     let mut nest = Nest::OUTSIDE;
     let mut missing = LIFTED_FIELDS;
     if MORE {
@@ -235,6 +286,94 @@ pub(super) fn lift<const MORE: bool>(bytes: &[u8], fields: &mut Lifted) -> Resul
         }
     });
     length.ok_or(nest)
+}
+
+/// Takes note of members as a walk meets them.
+pub(super) trait Lift {
+    /// What it made of a key.
+    type Found: Copy;
+
+    /// A key: `text` begins with its `length` letters, unless it has escapes.
+    fn key(&mut self, text: &[u8], length: usize) -> Self::Found;
+    /// The value of the last key is a string without escapes: its text is here.
+    fn plain(&mut self, found: Self::Found, start: usize, end: usize);
+    /// The value of the last key, whatever it is, lies here.
+    fn value(&mut self, found: Self::Found, raw: &[u8], start: usize, end: usize);
+}
+
+/// Looks away.
+pub(super) struct NoLift;
+
+impl Lift for NoLift {
+    type Found = ();
+
+    #[inline(always)]
+    fn key(&mut self, _: &[u8], _: usize) {}
+    #[inline(always)]
+    fn plain(&mut self, (): (), _: usize, _: usize) {}
+    #[inline(always)]
+    fn value(&mut self, (): (), _: &[u8], _: usize, _: usize) {}
+}
+
+/// Lifts the fields of the object that a walk is in; all of them, or without those that are lifted
+/// on demand. The object begins at `base` of what is walked.
+pub(super) struct LiftFields<'a, const MORE: bool> {
+    fields: &'a mut Lifted,
+    base: usize,
+}
+
+impl<'a, const MORE: bool> LiftFields<'a, MORE> {
+    pub(super) fn new(fields: &'a mut Lifted, base: usize) -> Self {
+        let more = MORE.then(Box::default);
+        *fields = Lifted { more, ..Lifted::default() };
+        Self { fields, base }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, field: Field, start: usize, end: usize, kind: TokenKind) {
+        let place = |at: usize| u32::try_from(at - self.base);
+        // Ranges are 32 bits, as in `value`.
+        if let (Ok(start), Ok(end)) = (place(start), place(end)) {
+            self.fields.set((field, Token { start, end, kind }));
+        }
+    }
+
+    #[inline(never)]
+    fn set_value(&mut self, field: Field, raw: &[u8], start: usize, end: usize) {
+        let token = raw.get(start..end).unwrap_or_default();
+        match token {
+            [b'"', text @ .., b'"'] => {
+                let escaped = text.contains(&b'\\');
+                let kind = if escaped { TokenKind::Escaped } else { TokenKind::String };
+                self.set(field, start + 1, end - 1, kind);
+            }
+            [b'-' | b'0'..=b'9', ..] => self.set(field, start, end, TokenKind::Number),
+            _ => self.set(field, start, end, TokenKind::Other),
+        }
+    }
+}
+
+impl<const MORE: bool> Lift for LiftFields<'_, MORE> {
+    type Found = Option<Field>;
+
+    #[inline(always)]
+    fn key(&mut self, text: &[u8], length: usize) -> Option<Field> {
+        Field::of_key::<MORE>(text, length)
+    }
+
+    #[inline(always)]
+    fn plain(&mut self, found: Option<Field>, start: usize, end: usize) {
+        if let Some(field) = found {
+            self.set(field, start, end, TokenKind::String);
+        }
+    }
+
+    #[inline(always)]
+    fn value(&mut self, found: Option<Field>, raw: &[u8], start: usize, end: usize) {
+        if let Some(field) = found {
+            self.set_value(field, raw, start, end);
+        }
+    }
 }
 
 /// Looks at the strings whose opening quotes `candidates` are, counted from `block` on; how many
@@ -260,7 +399,10 @@ fn lift_some<const MORE: bool>(
 /// The wanted member whose key's text begins at `at`, if that is what is there.
 #[inline(always)]
 fn member<const MORE: bool>(bytes: &[u8], at: usize) -> Option<(Field, Token)> {
-    let (field, length) = Field::of_key::<MORE>(bytes.get(at..)?)?;
+    let text = bytes.get(at..)?;
+    let near = text.get(..KEY_BYTES_MAX).unwrap_or(text);
+    let length = near.iter().position(|byte| *byte == b'"')?;
+    let field = Field::of_key::<MORE>(text, length)?;
     let colon = blanks_end(bytes, at + length + 1)?;
     if bytes[colon] != b':' {
         return None;
@@ -340,10 +482,10 @@ pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// The last bytes of a buffer as a block; zeros are neither quote nor backslash.
+/// The last bytes of a buffer as a block; zeros are neither quote nor backslash, nor in a key.
 #[cold]
-fn padded(rest: &[u8]) -> [u8; STEP] {
-    let mut block = [0; STEP];
+fn padded<const N: usize>(rest: &[u8]) -> [u8; N] {
+    let mut block = [0; N];
     block[..rest.len()].copy_from_slice(rest);
     block
 }

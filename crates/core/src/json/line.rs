@@ -1,7 +1,8 @@
 //! Copies a record to a line of NDJSON. Must not change anything but the line breaks and tabs
 //! between tokens.
 
-use super::walk::{NullVisitor, WalkError, Walker};
+use super::visit::NullVisitor;
+use super::walk::{WalkError, Walker};
 
 /// Appends `raw` to `out` as one line, without the newline behind it. Line feeds, carriage returns
 /// and tabs become spaces: in valid JSON they stand between tokens only.

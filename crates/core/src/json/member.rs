@@ -1,7 +1,8 @@
 //! Whether an object has a member of some name.
 
 use super::number::Number;
-use super::walk::{DEPTH_MAX, Text, Visit, walk};
+use super::visit::{Text, Visit};
+use super::walk::{DEPTH_MAX, walk};
 
 /// Whether `object`, a JSON text, is an object with a member called `name`, however that is
 /// written. Cheap where it is not.

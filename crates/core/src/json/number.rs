@@ -17,6 +17,27 @@ pub enum Number<'a> {
 /// Decimal digits that always fit `u64`.
 const SAFE_DIGITS: usize = 19;
 
+/// The whole number of a few digits that begins with the digit at `start`, and where it ends.
+/// `None` if it is another, or none.
+#[inline(always)]
+pub(super) fn plain(raw: &[u8], start: usize) -> Option<(u64, usize)> {
+    let mut value = 0;
+    let mut at = start;
+    while let Some(digit) = digit(raw, at) {
+        value = value * 10 + u64::from(digit);
+        at += 1;
+        if SAFE_DIGITS <= at - start {
+            return None;
+        }
+    }
+    let leads_with_zero = at - start > 1 && raw.get(start) == Some(&b'0');
+    match raw.get(at) {
+        Some(b'.' | b'e' | b'E') | None => None,
+        Some(_) if leads_with_zero => None,
+        Some(_) => Some((value, at)),
+    }
+}
+
 /// The number that begins at `start`, and where it ends; `None` if the grammar knows no such. A
 /// fraction that nobody reads stays a literal: who only validates need not have it converted.
 #[inline]

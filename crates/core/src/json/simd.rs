@@ -20,7 +20,7 @@ pub(super) struct Brackets {
     pub close: u64,
 }
 
-/// Bytes at which a string may not just be copied on: `"`, `\`, controls and non-ASCII.
+/// Bytes at which a string may not just be copied on: `"`, `\` and controls.
 #[inline(always)]
 pub(super) fn string_stops(block: &[u8; STEP]) -> u64 {
     lanes::string_stops(block)
@@ -60,7 +60,7 @@ use swar as lanes;
 ))]
 mod vector {
     use super::{Brackets, STEP};
-    use wide::{i8x16, u8x16};
+    use wide::u8x16;
 
     #[inline(always)]
     fn eq(lanes: u8x16, byte: u8) -> u8x16 {
@@ -78,10 +78,10 @@ mod vector {
     #[inline(always)]
     pub(super) fn string_stops(block: &[u8; STEP]) -> u64 {
         mask(block, |lanes| {
-            // Signed, so that non-ASCII bytes count as below the space, too.
-            let signed: i8x16 = lanes.cast_signed();
-            let below = signed.simd_lt(i8x16::splat(b' '.cast_signed())).cast_unsigned();
-            eq(lanes, b'"') | eq(lanes, b'\\') | below
+            // With that bit turned, the quote stands directly behind the controls.
+            const TURN: u8 = b'"' ^ b' ';
+            let turned = lanes ^ u8x16::splat(TURN);
+            turned.min(u8x16::splat(b' ')).simd_eq(turned) | eq(turned, b'\\' ^ TURN)
         })
     }
 
@@ -148,7 +148,7 @@ mod swar {
 
     #[inline(always)]
     pub(super) fn string_stops(block: &[u8; STEP]) -> u64 {
-        mask(block, |word| eq(word, b'"') | eq(word, b'\\') | control(word) | word & HIGHS)
+        mask(block, |word| eq(word, b'"') | eq(word, b'\\') | control(word))
     }
 
     #[inline(always)]
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn check(block: [u8; STEP]) {
-        let stops = mask(&block, |byte| !(0x20..0x80).contains(&byte) || b"\"\\".contains(&byte));
+        let stops = mask(&block, |byte| byte < 0x20 || b"\"\\".contains(&byte));
         let quotes = mask(&block, |byte| b"\"\\".contains(&byte));
         let brackets = Brackets {
             quote: mask(&block, |byte| byte == b'"'),

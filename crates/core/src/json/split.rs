@@ -4,61 +4,18 @@
 //! that is all the back-pressure there is. Must not judge what an element says, and must not hold
 //! more than one chunk and one element.
 
-use super::lift::{self, Field, Lifted};
+use super::chunk::ChunkWalk;
+use super::element::{Item, RecordKind, Split};
+use super::lift::{self, Lifted};
 use super::nest::Nest;
+use super::visit::{NullVisitor, Visit};
 use bytes::{Bytes, BytesMut};
-use std::borrow::Cow;
 
 /// How much of a body that is no array is kept for the error.
 pub const NOT_ARRAY_BYTES_MAX: usize = 512;
 
 /// The UTF-8 byte order mark, which some of Microsoft's services put in front.
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
-
-/// Whether an element can be a record at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordKind {
-    /// It begins with `{`.
-    Object,
-    /// A number, string, array, literal, or a word that is none of them.
-    NotObject,
-}
-
-/// One element of the array, untouched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// The bytes of the element, without anything around it. A slice of the chunk it arrived in,
-    /// which stays in memory as long as this lives; a copy if it arrived in several.
-    pub raw: Bytes,
-    /// The top-level fields that core needs; none unless `kind` is an object.
-    pub fields: Lifted,
-    /// Whether it is an object.
-    pub kind: RecordKind,
-}
-
-impl Split {
-    /// [`Lifted::text`] of this record.
-    pub fn text(&self, field: Field) -> Option<Cow<'_, str>> {
-        self.fields.text(&self.raw, field)
-    }
-
-    /// [`Lifted::integer`] of this record.
-    pub fn integer(&self, field: Field) -> Option<i64> {
-        self.fields.integer(&self.raw, field)
-    }
-}
-
-/// What [`Splitter::poll`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
-    /// An element.
-    Record(Split),
-    /// An element longer than `record_bytes_max`: its bytes are gone, the count is left.
-    Oversized {
-        /// Its length.
-        bytes: u64,
-    },
-}
 
 /// The account of a body that was a whole array, or `null`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +61,8 @@ pub enum SplitError {
 /// until that answers `None`, and at the end of the body ask [`finish`](Self::finish).
 ///
 /// Memory is bounded by one chunk and twice `record_bytes_max`: a record that arrives in pieces is
-/// put together in a buffer that grows by doubling.
+/// put together in a buffer that grows by doubling. A visitor costs an eighth of that more, and
+/// room for the longest text that has escapes in it.
 #[derive(Debug)]
 pub struct Splitter {
     record_bytes_max: usize,
@@ -119,6 +77,8 @@ pub struct Splitter {
     partial: BytesMut,
     records: u64,
     oversized: u64,
+    /// For visitors, once there is one.
+    walk: Option<Box<ChunkWalk>>,
     /// Whether the array is a part of something, so that what follows it is none of our business.
     embedded: bool,
 }
@@ -164,6 +124,7 @@ impl Splitter {
             partial: BytesMut::new(),
             records: 0,
             oversized: 0,
+            walk: None,
             embedded: false,
         }
     }
@@ -206,6 +167,9 @@ impl Splitter {
         self.before += self.chunk.len() as u64;
         self.chunk = chunk;
         self.at = 0;
+        if let Some(walk) = &mut self.walk {
+            walk.forget();
+        }
     }
 
     /// The next element, or `None` if the chunk holds no more of them.
@@ -213,11 +177,33 @@ impl Splitter {
     /// # Errors
     /// What is wrong with the array; from then on the same error, always.
     pub fn poll(&mut self) -> Result<Option<Item>, SplitError> {
+        self.poll_for(None::<&mut NullVisitor>)
+    }
+
+    /// The same, and tells `visitor` what is in an object that nests at most `depth_max` deep, in
+    /// the one look that also finds its end and its fields. What it was told counts if the answer
+    /// says so: [`Split::told`].
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    pub fn poll_with<V: Visit>(
+        &mut self,
+        depth_max: usize,
+        visitor: &mut V,
+    ) -> Result<Option<Item>, SplitError> {
+        self.walk.get_or_insert_default().follow(depth_max);
+        self.poll_for(Some(visitor))
+    }
+
+    fn poll_for<V: Visit>(
+        &mut self,
+        mut visitor: Option<&mut V>,
+    ) -> Result<Option<Item>, SplitError> {
         while !self.is_drained() {
             if self.embedded && matches!(self.place, Place::Behind) {
                 return Ok(None);
             }
-            if let Some(item) = self.step()? {
+            if let Some(item) = self.step(visitor.as_deref_mut())? {
                 return Ok(Some(item));
             }
         }
@@ -263,7 +249,7 @@ impl Splitter {
     }
 
     /// Does one thing at the current byte, of which there is one.
-    fn step(&mut self) -> Result<Option<Item>, SplitError> {
+    fn step<V: Visit>(&mut self, visitor: Option<&mut V>) -> Result<Option<Item>, SplitError> {
         let byte = self.chunk[self.at];
         match &mut self.place {
             Place::Element { may_close } => {
@@ -271,7 +257,7 @@ impl Splitter {
                 match byte {
                     _ if lift::is_blank(byte) => self.at += 1,
                     b']' if may_close => self.go(Place::Behind),
-                    b'{' => return Ok(self.object()),
+                    b'{' => return Ok(self.object(visitor)),
                     _ => return self.other_element(byte),
                 }
             }
@@ -283,7 +269,7 @@ impl Splitter {
             },
             Place::Inside { scan, bytes } => {
                 let (scan, bytes) = (*scan, *bytes);
-                return Ok(self.resume(scan, bytes));
+                return Ok(self.resume(scan, bytes, visitor));
             }
             Place::Behind if lift::is_blank(byte) => self.at += 1,
             Place::Behind => return self.unexpected(byte),
@@ -346,16 +332,16 @@ impl Splitter {
 
     /// The object that begins here.
     #[inline(always)]
-    fn object(&mut self) -> Option<Item> {
+    fn object<V: Visit>(&mut self, visitor: Option<&mut V>) -> Option<Item> {
         let mut fields = Lifted::default();
+        if let (Some(visitor), Some(walk)) = (visitor, &mut self.walk)
+            && let Some(length) = walk.object(&self.chunk, self.at, self.more, visitor, &mut fields)
+        {
+            return Some(self.whole(length, fields, RecordKind::Object, true));
+        }
         let bytes = &self.chunk[self.at..];
-        let lifted = if self.more {
-            lift::lift::<true>(bytes, &mut fields)
-        } else {
-            lift::lift::<false>(bytes, &mut fields)
-        };
-        match lifted {
-            Ok(length) => Some(self.whole(length, fields, RecordKind::Object)),
+        match lift::lift_with(bytes, self.more, &mut fields) {
+            Ok(length) => Some(self.whole(length, fields, RecordKind::Object, false)),
             Err(nest) => {
                 self.begin(Scan::Object(nest));
                 None
@@ -374,7 +360,8 @@ impl Splitter {
         };
         match scan.advance(&bytes[from..]) {
             Some(length) => {
-                Ok(Some(self.whole(from + length, Lifted::default(), RecordKind::NotObject)))
+                let fields = Lifted::default();
+                Ok(Some(self.whole(from + length, fields, RecordKind::NotObject, false)))
             }
             None => {
                 self.begin(scan);
@@ -384,7 +371,7 @@ impl Splitter {
     }
 
     /// An element that lies in this chunk.
-    fn whole(&mut self, length: usize, fields: Lifted, kind: RecordKind) -> Item {
+    fn whole(&mut self, length: usize, fields: Lifted, kind: RecordKind, told: bool) -> Item {
         let start = self.at;
         self.at += length;
         self.place = Place::Separator;
@@ -394,7 +381,7 @@ impl Splitter {
             return Item::Oversized { bytes: length as u64 };
         }
         let raw = self.chunk.slice(start..self.at);
-        Item::Record(Split { raw, fields, kind })
+        Item::Record(Split { raw, fields, kind, told })
     }
 
     /// An element goes on in the next chunk.
@@ -415,7 +402,12 @@ impl Splitter {
     }
 
     /// The chunk begins inside an element.
-    fn resume(&mut self, mut scan: Scan, before: u64) -> Option<Item> {
+    fn resume<V: Visit>(
+        &mut self,
+        mut scan: Scan,
+        before: u64,
+        visitor: Option<&mut V>,
+    ) -> Option<Item> {
         let end = scan.advance(&self.chunk[self.at..]);
         let length = end.unwrap_or(self.chunk.len() - self.at);
         self.keep(length, before);
@@ -431,13 +423,29 @@ impl Splitter {
             return Some(Item::Oversized { bytes });
         }
         let raw = std::mem::take(&mut self.partial).freeze();
-        let (fields, kind) = match scan {
-            Scan::Object(_) => (Lifted::of(&raw, self.more), RecordKind::Object),
+        match scan {
+            Scan::Object(_) => Some(Item::Record(self.put_together(raw, visitor))),
             Scan::Array(_) | Scan::Text { .. } | Scan::Literal => {
-                (Lifted::default(), RecordKind::NotObject)
+                let (fields, kind) = (Lifted::default(), RecordKind::NotObject);
+                Some(Item::Record(Split { raw, fields, kind, told: false }))
             }
-        };
-        Some(Item::Record(Split { raw, fields, kind }))
+        }
+    }
+
+    /// An object that has come in pieces.
+    fn put_together<V: Visit>(&mut self, raw: Bytes, visitor: Option<&mut V>) -> Split {
+        let (more, kind) = (self.more, RecordKind::Object);
+        let mut fields = Lifted::default();
+        let mut told = false;
+        if let (Some(visitor), Some(walk)) = (visitor, &mut self.walk) {
+            walk.forget();
+            told = walk.object(&raw, 0, more, visitor, &mut fields).is_some();
+            walk.forget();
+        }
+        if !told {
+            fields = Lifted::of(&raw, more);
+        }
+        Split { raw, fields, kind, told }
     }
 }
 

@@ -2,50 +2,83 @@
 
 use super::simd::{self, STEP};
 
+/// Blocks that are marked in one go: far enough ahead that the walk seldom waits for vectors, and
+/// so few that what is marked is still near when the walk comes to it.
+const BLOCKS: usize = 64;
+
+/// Bytes that the bits of one block take.
+const MASK: usize = STEP / 8;
+
 /// Where in a text the bytes are at which a string cannot just run on: one bit a byte.
 ///
-/// Made in one go before the walk, so that each byte is classified once and the walk never waits
-/// for vectors.
+/// Made ahead of the walk, some blocks at a time, so that each byte is classified once.
 #[derive(Debug, Default)]
 pub(super) struct Stops {
-    /// One more word than the text has, for [`next`](Self::next) to look ahead.
-    words: Vec<u64>,
+    /// At the end of the text some more than it has, for [`next`](Self::next) to look ahead.
+    bits: Vec<u8>,
 }
 
 impl Stops {
-    /// Begins anew with `raw`. The end of it is a stop, too.
-    pub(super) fn mark(&mut self, raw: &[u8]) {
-        let (blocks, rest) = raw.as_chunks::<STEP>();
-        self.words.clear();
-        self.words.extend(blocks.iter().map(simd::string_stops));
-        self.words.extend_from_slice(&[last_stops(rest), u64::MAX]);
+    /// Begins anew, with another text.
+    pub(super) fn forget(&mut self) {
+        self.bits.clear();
     }
 
-    /// The first stop from `at` on.
+    /// The first stop of `text` from `at` on. The end of it is a stop, too.
     #[inline(always)]
-    pub(super) fn next(&self, at: usize) -> usize {
-        let shift = at % STEP;
-        if let Some([low, high]) = self.words.get(at / STEP..).and_then(<[u64]>::first_chunk) {
-            // Twice, because a shift by 64 is none.
-            let window = low >> shift | high << 1 << (STEP - 1 - shift);
-            if window != 0 {
-                return at + window.trailing_zeros() as usize;
-            }
+    pub(super) fn next(&mut self, text: &[u8], at: usize) -> usize {
+        match self.near(at) {
+            Some(distance) => at + distance,
+            None => self.next_far(text, at),
         }
-        self.next_far(at)
     }
 
-    /// [`next`](Self::next) for stops beyond the window.
+    /// How far behind `at` the first stop is, if it is near and marked.
+    #[inline(always)]
+    pub(super) fn near(&self, at: usize) -> Option<usize> {
+        let byte = at / 8;
+        let window = self.bits.get(byte..byte + 8)?.first_chunk()?;
+        // One load from wherever it is: of the 64 bits there, most are ahead.
+        let window = u64::from_le_bytes(*window) >> (at % 8);
+        (window != 0).then(|| window.trailing_zeros() as usize)
+    }
+
+    /// [`next`](Self::next) for stops beyond the window, or beyond what is marked.
     #[inline(never)]
-    fn next_far(&self, at: usize) -> usize {
-        let mut word = at / STEP + 1;
-        while let Some(bits) = self.words.get(word) {
-            if *bits != 0 {
-                return word * STEP + bits.trailing_zeros() as usize;
+    fn next_far(&mut self, text: &[u8], at: usize) -> usize {
+        let mut index = at / STEP;
+        let mut ahead = u64::MAX << (at % STEP);
+        loop {
+            while self.bits.len() < (index + 1) * MASK {
+                if !self.mark_more(text) {
+                    return at.max(text.len());
+                }
             }
-            word += 1;
+            let stops = self.bits[index * MASK..]
+                .first_chunk()
+                .map_or(0, |mask| u64::from_le_bytes(*mask) & ahead);
+            if stops != 0 {
+                return index * STEP + stops.trailing_zeros() as usize;
+            }
+            (index, ahead) = (index + 1, u64::MAX);
         }
-        at
+    }
+
+    /// Marks what comes next; whether there was anything.
+    fn mark_more(&mut self, text: &[u8]) -> bool {
+        let (blocks, rest) = text.as_chunks::<STEP>();
+        let Some(ahead) = blocks.get(self.bits.len() / MASK..) else { return false };
+        let ahead = ahead.get(..BLOCKS).unwrap_or(ahead);
+        let mut masks = [0; BLOCKS * MASK];
+        for (mask, block) in masks.as_chunks_mut::<MASK>().0.iter_mut().zip(ahead) {
+            *mask = simd::string_stops(block).to_le_bytes();
+        }
+        self.bits.extend_from_slice(&masks[..ahead.len() * MASK]);
+        if self.bits.len() / MASK == blocks.len() {
+            self.bits.extend_from_slice(&last_stops(rest).to_le_bytes());
+            self.bits.extend_from_slice(&[u8::MAX; MASK]);
+        }
+        true
     }
 }
 

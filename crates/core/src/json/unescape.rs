@@ -3,6 +3,8 @@
 //! Must not lose anything: a surrogate escape without its partner has no UTF-8 form, so its six
 //! characters stay as they are written.
 
+use super::stops::Stops;
+
 /// What the escapes of one letter stand for; zero for letters that make none.
 const PLAIN: [u8; 256] = {
     let mut plain = [0; 256];
@@ -43,45 +45,162 @@ fn escape(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
             out.push(plain);
             Some(2)
         }
-        None => unicode(text, out),
+        None => {
+            let (meaning, written, length) = unicode(text)?;
+            out.extend_from_slice(&meaning[..written]);
+            Some(length)
+        }
     }
+}
+
+/// Runs of letters up to this length are copied in one step of constant size.
+const SHORT: usize = 32;
+
+/// Room that is there behind whatever is written, for a step of constant size and for what an
+/// escape stands for.
+const SLACK: usize = 2 * SHORT;
+
+/// Writes the meaning of the text whose opening quote is at `start` of `raw` and whose first
+/// backslash is at `at` into `room`, from its beginning on and behind that quote. How much that is,
+/// and the first byte of `raw` that is no more of it: the closing quote, unless something is wrong.
+/// `Err` with the place of what is no escape.
+pub(super) fn unescape_text(
+    raw: &[u8],
+    start: usize,
+    mut at: usize,
+    stops: &mut Stops,
+    room: &mut Vec<u8>,
+) -> Result<(usize, usize), usize> {
+    let mut to = put_run(raw, start, at, room, 0);
+    loop {
+        // The usual escape is of one letter, and plain text of few follows.
+        if let Some(block) = raw.get(at..).and_then(<[u8]>::first_chunk::<{ SHORT + 3 }>)
+            && let Some(place) =
+                room.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<{ SHORT + 1 }>)
+            && let Some(length) = stops.near(at + 2)
+            && length <= SHORT
+            && let letter @ 1.. = PLAIN[usize::from(block[1])]
+        {
+            place[0] = letter;
+            place[1..].copy_from_slice(&block[2..SHORT + 2]);
+            to += 1 + length;
+            at += 2 + length;
+            if block[2 + length] != b'\\' {
+                return Ok((to, at));
+            }
+            continue;
+        }
+        (to, at) = odd_escape(raw, at, stops, room, to)?;
+        if raw.get(at) != Some(&b'\\') {
+            return Ok((to, at));
+        }
+    }
+}
+
+/// The escape at `at`, whatever it is like, and the plain text behind it: where both end, in `room`
+/// and in `raw`.
+#[inline(never)]
+fn odd_escape(
+    raw: &[u8],
+    mut at: usize,
+    stops: &mut Stops,
+    room: &mut Vec<u8>,
+    mut to: usize,
+) -> Result<(usize, usize), usize> {
+    if room.len() < to + SLACK {
+        grow(room, to);
+    }
+    let letter = raw.get(at + 1).copied().unwrap_or(0);
+    if let Some(plain) = plain(letter) {
+        room[to] = plain;
+        to += 1;
+        at += 2;
+    } else {
+        let (meaning, written, length) = raw.get(at..).and_then(unicode).ok_or(at)?;
+        room[to..][..meaning.len()].copy_from_slice(&meaning);
+        to += written;
+        at += length;
+    }
+    let end = stops.next(raw, at).min(raw.len());
+    Ok((put_run(raw, at, end, room, to), end))
+}
+
+/// Copies `raw` from `from` up to `end` to the place `to` of `room`, with slack behind it; where it
+/// ends there.
+#[inline(always)]
+fn put_run(raw: &[u8], from: usize, end: usize, room: &mut Vec<u8>, to: usize) -> usize {
+    let length = end - from;
+    let behind = to + length;
+    if room.len() < behind + SLACK {
+        grow(room, behind);
+    }
+    let block = raw.get(from..).and_then(<[u8]>::first_chunk::<SHORT>);
+    if let (Some(block), 0..=SHORT) = (block, length) {
+        room[to..][..SHORT].copy_from_slice(block);
+    } else {
+        room[to..behind].copy_from_slice(&raw[from..end]);
+    }
+    behind
+}
+
+#[cold]
+#[inline(never)]
+fn grow(room: &mut Vec<u8>, behind: usize) {
+    room.resize(2 * behind + 8 * SLACK, 0);
 }
 
 /// What a backslash and `letter` stand for, unless more letters belong to the escape.
 #[inline(always)]
-pub(super) fn plain(letter: u8) -> Option<u8> {
+fn plain(letter: u8) -> Option<u8> {
     // A table has no branches to predict but the rare one.
     let plain = PLAIN[usize::from(letter)];
     (plain != 0).then_some(plain)
 }
 
-/// `\uXXXX`, or the pair of them that stands for one character beyond the first plane.
-pub(super) fn unicode(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+/// `\uXXXX`, or the pair of them that stands for one character beyond the first plane: what it
+/// means, how long that is, and how long it is itself.
+fn unicode(text: &[u8]) -> Option<([u8; ESCAPE], usize, usize)> {
     let first = unit(text)?;
     let (code, length) = match first {
-        0xd800..0xdc00 => match text.get(6..).and_then(unit) {
+        0xd800..0xdc00 => match text.get(ESCAPE..).and_then(unit) {
             Some(second @ 0xdc00..0xe000) => {
-                (0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00), 12)
+                (0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00), 2 * ESCAPE)
             }
-            Some(_) | None => (first, 6),
+            Some(_) | None => (first, ESCAPE),
         },
-        _ => (first, 6),
+        _ => (first, ESCAPE),
     };
-    match char::from_u32(code) {
-        Some(letter) => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
-        None => out.extend_from_slice(&text[..length]),
-    }
-    Some(length)
+    let mut meaning = *text.first_chunk::<ESCAPE>()?;
+    let written = match char::from_u32(code) {
+        Some(letter) => letter.encode_utf8(&mut meaning).len(),
+        None => ESCAPE,
+    };
+    Some((meaning, written, length))
 }
+
+/// Bytes of `\uXXXX`.
+const ESCAPE: usize = 6;
 
 /// The code unit of a `\uXXXX` that `text` begins with.
 pub(crate) fn unit(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
-    digits.iter().try_fold(0, |code, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
-        Some(code << 4 | digit)
-    })
+    let digit = |at: usize| HEX[usize::from(digits[at])];
+    let code = digit(0) << 12 | digit(1) << 8 | digit(2) << 4 | digit(3);
+    // What is no digit leaves bits above those of four.
+    (code <= 0xffff).then_some(code)
 }
+
+/// What hexadecimal digits are worth.
+const HEX: [u32; 256] = {
+    let mut hex = [0x1_0000; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        hex[b"0123456789abcdef"[digit as usize] as usize] = digit;
+        hex[b"0123456789ABCDEF"[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    hex
+};
 
 #[cfg(test)]
 mod tests {

@@ -4,102 +4,14 @@
 //! is compiled into the walk and makes one pass. Must not allocate, except room for text that has
 //! escapes in it, and must not recurse deeper than it is told.
 
-use super::lift::is_blank;
+use super::lift::{Lift, NoLift, is_blank};
 use super::number::{self, Number};
 use super::stops::Stops;
 use super::unescape;
+use super::visit::{Text, Visit};
 
 /// A depth that every host survives: the walk's recursion takes a few hundred bytes a level.
 pub const DEPTH_MAX: usize = 512;
-
-/// What is told about a JSON text, in the order in which it stands there.
-pub trait Visit {
-    /// What the visitor wants back when a container ends.
-    type Mark;
-    /// Whether it looks at numbers. If not, fractions are told as literals.
-    const READS_NUMBERS: bool = true;
-
-    /// `{`
-    fn begin_object(&mut self) -> Self::Mark;
-    /// A key of the object that was begun last and not ended. Duplicates come as they are.
-    fn key(&mut self, text: Text<'_>);
-    /// `}` behind so many members.
-    fn end_object(&mut self, mark: Self::Mark, members: usize);
-    /// `[`
-    fn begin_array(&mut self) -> Self::Mark;
-    /// `]` behind so many elements.
-    fn end_array(&mut self, mark: Self::Mark, elements: usize);
-    /// A string.
-    fn string(&mut self, text: Text<'_>);
-    /// A number.
-    fn number(&mut self, number: Number<'_>);
-    /// `true` or `false`.
-    fn bool(&mut self, value: bool);
-    /// `null`
-    fn null(&mut self);
-}
-
-/// A visitor that looks away: what is left of the walk is validation.
-#[derive(Clone, Copy, Debug)]
-pub struct NullVisitor;
-
-impl Visit for NullVisitor {
-    type Mark = ();
-    const READS_NUMBERS: bool = false;
-
-    fn begin_object(&mut self) {}
-    fn key(&mut self, _: Text<'_>) {}
-    fn end_object(&mut self, (): (), _: usize) {}
-    fn begin_array(&mut self) {}
-    fn end_array(&mut self, (): (), _: usize) {}
-    fn string(&mut self, _: Text<'_>) {}
-    fn number(&mut self, _: Number<'_>) {}
-    fn bool(&mut self, _: bool) {}
-    fn null(&mut self) {}
-}
-
-/// Text of a string or key: unescaped, always valid UTF-8. A surrogate escape without its partner
-/// keeps its six literal characters.
-#[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
-    /// The text, a quote before it, and whatever stands behind it in the buffer.
-    quoted: &'a [u8],
-    length: usize,
-}
-
-impl<'a> Text<'a> {
-    /// The text's bytes.
-    #[inline(always)]
-    pub fn as_bytes(self) -> &'a [u8] {
-        &self.quoted[1..][..self.length]
-    }
-
-    /// The text.
-    ///
-    /// # Panics
-    /// Never: the walker validated it.
-    pub fn as_str(self) -> &'a str {
-        std::str::from_utf8(self.as_bytes()).expect("the walker validated the text")
-    }
-
-    /// Its length in bytes.
-    #[inline(always)]
-    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
-    pub fn len(self) -> usize {
-        self.length
-    }
-
-    /// A quote, the text, and bytes behind it that mean nothing, `N` in all: who writes a byte
-    /// before a short text can copy both in one step of constant size, which is several times
-    /// faster. `None` if the text is longer, or too near the end of the buffer.
-    #[inline(always)]
-    pub fn block<const N: usize>(self) -> Option<&'a [u8; N]> {
-        if self.length >= N {
-            return None;
-        }
-        self.quoted.first_chunk()
-    }
-}
 
 /// What is wrong with a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,12 +63,16 @@ impl Walker {
     /// # Errors
     /// At the first thing that is not JSON. The visitor has seen what comes before.
     pub fn walk(&mut self, raw: &[u8], visitor: &mut impl Visit) -> Result<(), WalkError> {
-        self.stops.mark(raw);
-        let (stops, scratch) = (&self.stops, &mut self.scratch);
-        let mut walk = Walk { raw, stops, scratch, fault: WalkFault::Truncated, at: 0 };
-        match walk.document(self.depth_max, visitor) {
-            Ok(()) => Ok(()),
-            Err(Stopped) => Err(WalkError { fault: walk.fault, offset: walk.at }),
+        self.stops.forget();
+        visitor.begin();
+        let mut walk = Walk::new(raw, &mut self.stops, &mut self.scratch);
+        let walked = walk.document(self.depth_max, visitor);
+        let (fault, offset) = (walk.fault, walk.at);
+        let read = if walked.is_ok() { raw } else { raw.get(..offset).unwrap_or(raw) };
+        match (utf8_end(read), walked) {
+            (end, _) if end < read.len() => Err(WalkError { fault: WalkFault::Utf8, offset: end }),
+            (_, Ok(())) => Ok(()),
+            (_, Err(Stopped)) => Err(WalkError { fault, offset }),
         }
     }
 }
@@ -169,10 +85,46 @@ pub fn walk(raw: &[u8], depth_max: usize, visitor: &mut impl Visit) -> Result<()
     Walker::new(depth_max).walk(raw, visitor)
 }
 
+/// Up to where `bytes` are UTF-8.
+pub(super) fn utf8_end(bytes: &[u8]) -> usize {
+    match simdutf8::compat::from_utf8(bytes) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    }
+}
+
+/// What a walk looks at in one step: the quote, a short text, and four bytes behind it.
+const BLOCK: usize = SHORT + 5;
+/// Texts below this length are short.
+const SHORT: usize = 63;
+
+/// A plain text of a block.
+#[derive(Clone, Copy)]
+struct Short<'a> {
+    block: &'a [u8; BLOCK],
+    length: usize,
+    /// Four bytes from the first stop on, as a little-endian number.
+    behind: u32,
+}
+
+impl<'a> Short<'a> {
+    #[inline(always)]
+    fn text(self) -> Text<'a> {
+        Text::behind(self.block, self.length)
+    }
+}
+
+/// `"`, as [`Short::behind`] has it.
+const QUOTE: u32 = b'"' as u32;
+/// `":`
+const KEY_END: u32 = u32::from_le_bytes(*b"\":\0\0");
+/// `","`
+const STRING_END: u32 = u32::from_le_bytes(*b"\",\"\0");
+
 /// One walk. Positions travel as arguments and results, to stay in registers.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     raw: &'a [u8],
-    stops: &'a Stops,
+    stops: &'a mut Stops,
     scratch: &'a mut Vec<u8>,
     /// Why and where the walk stopped, once it did.
     fault: WalkFault,
@@ -180,9 +132,15 @@ struct Walk<'a> {
 }
 
 /// The walk stopped, `fault` and `at` say why: an error of no size keeps results in registers.
-struct Stopped;
+pub(super) struct Stopped;
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// A walk over `raw`, of which `stops` are. It takes any bytes for letters: whether they are
+    /// UTF-8 is asked of all of them together.
+    pub(super) fn new(raw: &'a [u8], stops: &'a mut Stops, scratch: &'a mut Vec<u8>) -> Self {
+        Self { raw, stops, scratch, fault: WalkFault::Truncated, at: 0 }
+    }
+
     fn document<V: Visit>(&mut self, depth: usize, visitor: &mut V) -> Result<(), Stopped> {
         let at = self.blanks_end(0);
         let at = self.value(at, depth, visitor)?;
@@ -227,20 +185,15 @@ impl Walk<'_> {
         visitor: &mut V,
     ) -> Result<usize, Stopped> {
         match self.byte(at) {
-            b'"' => {
-                let end = self.stops.next(at + 1);
-                let (text, at) = self.text(at, end)?;
-                visitor.string(text);
-                Ok(at)
-            }
-            b'-' | b'0'..=b'9' => match number::number(self.raw, at, V::READS_NUMBERS) {
-                Some((number, at)) => {
-                    visitor.number(number);
-                    Ok(at)
+            b'"' => match self.short(at).filter(|text| text.behind & 0xff == QUOTE) {
+                Some(text) => {
+                    visitor.string(text.text());
+                    Ok(at + text.length + 2)
                 }
-                None => self.stop(WalkFault::Number, at),
+                None => self.string(at, visitor),
             },
-            b'{' => self.object(at, depth, visitor),
+            b'0'..=b'9' => self.number(at, visitor),
+            b'{' => self.object(at, depth, visitor, &mut NoLift),
             b'[' => self.array(at, depth, visitor),
             b't' => {
                 let at = self.word(at, b"true")?;
@@ -257,7 +210,32 @@ impl Walk<'_> {
                 visitor.null();
                 Ok(at)
             }
+            b'-' => self.odd_number(at, visitor),
             _ => self.stop(WalkFault::Unexpected, at),
+        }
+    }
+
+    /// The number that begins with the digit at `at`.
+    #[inline(always)]
+    fn number<V: Visit>(&mut self, at: usize, visitor: &mut V) -> Result<usize, Stopped> {
+        match number::plain(self.raw, at) {
+            Some((value, behind)) => {
+                visitor.number(Number::Unsigned(value));
+                Ok(behind)
+            }
+            None => self.odd_number(at, visitor),
+        }
+    }
+
+    /// A number that is more than a few digits.
+    #[inline(never)]
+    fn odd_number<V: Visit>(&mut self, at: usize, visitor: &mut V) -> Result<usize, Stopped> {
+        match number::number(self.raw, at, V::READS_NUMBERS) {
+            Some((number, at)) => {
+                visitor.number(number);
+                Ok(at)
+            }
+            None => self.stop(WalkFault::Number, at),
         }
     }
 
@@ -269,11 +247,13 @@ impl Walk<'_> {
         }
     }
 
-    fn object<V: Visit>(
+    /// The object that begins at `at`; where the byte behind it is.
+    pub(super) fn object<V: Visit, L: Lift>(
         &mut self,
         at: usize,
         depth: usize,
         visitor: &mut V,
+        lift: &mut L,
     ) -> Result<usize, Stopped> {
         if depth == 0 {
             return self.stop(WalkFault::Depth, at);
@@ -290,29 +270,28 @@ impl Walk<'_> {
                 return self.stop(WalkFault::Unexpected, at);
             }
             members += 1;
-            let end = self.stops.next(at + 1);
-            if self.has(end, b"\":\"") {
-                // The usual member has a plain key, a string for a value, and no blanks.
-                visitor.key(self.plain_text(at, end));
-                at = end + 2;
-                let end = self.stops.next(at + 1);
-                if self.has(end, b"\",\"") {
-                    visitor.string(self.plain_text(at, end));
-                    at = end + 2;
-                    continue;
+            if let Some(key) = self.short(at).filter(|key| key.behind & 0xffff == KEY_END) {
+                // The usual member has a short key, no blanks, and a short string for a value.
+                visitor.key(key.text());
+                let found = lift.key(&key.block[1..], key.length);
+                at += key.length + 3;
+                if key.behind >> 16 & 0xff == QUOTE
+                    && let Some(value) = self.short(at).filter(|text| text.behind & 0xff == QUOTE)
+                {
+                    visitor.string(value.text());
+                    lift.plain(found, at + 1, at + 1 + value.length);
+                    at += value.length + 2;
+                    if value.behind & 0xff_ffff == STRING_END {
+                        at += 1;
+                        continue;
+                    }
+                } else {
+                    let start = self.blanks_end(at);
+                    at = self.value(start, depth - 1, visitor)?;
+                    lift.value(found, self.raw, start, at);
                 }
-                let (text, behind) = self.text(at, end)?;
-                visitor.string(text);
-                at = behind;
             } else {
-                let (key, behind) = self.text(at, end)?;
-                visitor.key(key);
-                at = self.blanks_end(behind);
-                if self.byte(at) != b':' {
-                    return self.stop(WalkFault::Unexpected, at);
-                }
-                at = self.blanks_end(at + 1);
-                at = self.value(at, depth - 1, visitor)?;
+                at = self.odd_member(at, depth - 1, visitor, lift)?;
             }
             at = self.blanks_end(at);
             match self.byte(at) {
@@ -355,119 +334,97 @@ impl Walk<'_> {
         Ok(at + 1)
     }
 
-    /// Whether the three bytes at `at`, and one behind them, are there and are these.
+    /// The text whose opening quote is at `at`, if it is plain, short and far from the end.
     #[inline(always)]
-    fn has(&self, at: usize, bytes: &[u8; 3]) -> bool {
-        let [a, b, c] = *bytes;
-        let found = self.raw.get(at..).and_then(<[u8]>::first_chunk);
-        // One comparison of a word instead of two of its parts.
-        found.is_some_and(|found| {
-            u32::from_be_bytes(*found) >> 8 == u32::from_be_bytes([0, a, b, c])
-        })
+    fn short(&self, at: usize) -> Option<Short<'a>> {
+        let block: &[u8; BLOCK] = self.raw.get(at..)?.first_chunk()?;
+        let length = self.stops.near(at + 1)?;
+        if block[0] != b'"' || SHORT <= length {
+            return None;
+        }
+        let behind = u32::from_le_bytes(*block[length + 1..].first_chunk()?);
+        Some(Short { block, length, behind })
+    }
+
+    /// The member that begins at `at`, whatever it is like; where the byte behind it is.
+    #[inline(never)]
+    fn odd_member<V: Visit, L: Lift>(
+        &mut self,
+        at: usize,
+        depth: usize,
+        visitor: &mut V,
+        lift: &mut L,
+    ) -> Result<usize, Stopped> {
+        if self.byte(at) != b'"' {
+            return self.stop(WalkFault::Unexpected, at);
+        }
+        let end = self.stops.next(self.raw, at + 1);
+        let found = lift.key(self.raw.get(at + 1..).unwrap_or_default(), end - at - 1);
+        let start = self.key(at, end, visitor)?;
+        let at = self.value(start, depth, visitor)?;
+        lift.value(found, self.raw, start, at);
+        Ok(at)
     }
 
     /// The text between two quotes, which has no escapes.
     #[inline(always)]
-    fn plain_text(&self, start: usize, end: usize) -> Text<'_> {
+    fn plain_text(&self, start: usize, end: usize) -> Text<'a> {
         let quoted = self.raw.get(start..).unwrap_or_default();
-        Text { quoted, length: end - start - 1 }
+        Text::behind(quoted, end - start - 1)
     }
 
-    /// The text whose opening quote is at `start` and whose first stop is at `end`, and where the
-    /// byte behind its closing quote is.
-    #[inline(always)]
-    fn text(&mut self, start: usize, end: usize) -> Result<(Text<'_>, usize), Stopped> {
-        if self.byte(end) == b'"' {
-            return Ok((self.plain_text(start, end), end + 1));
-        }
-        self.unusual_text(start, end)
-    }
-
-    /// Text that is not ASCII, has escapes, or is wrong; the first such byte is at `at`.
+    /// The string whose opening quote is at `start`, whatever it is like; where the byte behind its
+    /// closing quote is.
     #[inline(never)]
-    fn unusual_text(&mut self, start: usize, at: usize) -> Result<(Text<'_>, usize), Stopped> {
-        let end = self.run_end(at);
-        match self.byte(end) {
-            b'"' => self.utf8(at, end)?,
-            b'\\' => return self.escaped_text(start, end, at < end),
-            _ => return self.stop(WalkFault::Control, end),
+    fn string<V: Visit>(&mut self, start: usize, visitor: &mut V) -> Result<usize, Stopped> {
+        let end = self.stops.next(self.raw, start + 1);
+        if self.byte(end) == b'"' {
+            visitor.string(self.plain_text(start, end));
+            return Ok(end + 1);
         }
-        Ok((self.plain_text(start, end), end + 1))
+        let (text, behind) = self.unusual_text(start, end)?;
+        visitor.string(text);
+        Ok(behind)
     }
 
-    /// The first byte from the stop `at` on that is no letter of a string.
-    #[inline(always)]
-    fn run_end(&self, mut at: usize) -> usize {
-        while !self.byte(at).is_ascii() {
-            at += 1;
-            if self.byte(at).is_ascii() {
-                at = self.stops.next(at);
-            }
-        }
-        at
-    }
-
-    fn utf8(&mut self, start: usize, end: usize) -> Result<(), Stopped> {
-        match std::str::from_utf8(&self.raw[start..end]) {
-            Ok(_) => Ok(()),
-            Err(error) => self.stop(WalkFault::Utf8, start + error.valid_up_to()),
-        }
-    }
-
-    /// Text whose opening quote is at `start` and whose first backslash is at `at`; `wide` if there
-    /// are letters before it that are not ASCII.
-    fn escaped_text(
+    /// The same for a key, whose first stop is at `end`, and for what stands between it and its
+    /// value; where that begins.
+    #[inline(never)]
+    fn key<V: Visit>(
         &mut self,
         start: usize,
-        mut at: usize,
-        mut wide: bool,
-    ) -> Result<(Text<'_>, usize), Stopped> {
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&self.raw[start..at]);
-        while self.byte(at) == b'\\' {
-            let mut from = at + 1;
-            let plain = unescape::plain(self.byte(from));
-            if plain.is_none() {
-                match unescape::unicode(&self.raw[at..], self.scratch) {
-                    Some(length) => from = at + length,
-                    None => return self.stop(WalkFault::Escape, at),
-                }
-            }
-            let stop = self.stops.next(from + usize::from(plain.is_some()));
-            let end = self.run_end(stop);
-            wide |= stop < end;
-            self.append(from, end, plain);
-            at = end;
+        end: usize,
+        visitor: &mut V,
+    ) -> Result<usize, Stopped> {
+        let behind = if self.byte(end) == b'"' {
+            visitor.key(self.plain_text(start, end));
+            end + 1
+        } else {
+            let (text, behind) = self.unusual_text(start, end)?;
+            visitor.key(text);
+            behind
+        };
+        let colon = self.blanks_end(behind);
+        if self.byte(colon) != b':' {
+            return self.stop(WalkFault::Unexpected, colon);
         }
-        if self.byte(at) != b'"' {
-            return self.stop(WalkFault::Control, at);
-        }
-        // Escapes are ASCII, and what they stand for is whole letters: the raw text is UTF-8
-        // exactly if the unescaped one is.
-        if wide {
-            self.utf8(start, at)?;
-        }
-        Ok((Text { quoted: self.scratch, length: self.scratch.len() - 1 }, at + 1))
+        Ok(self.blanks_end(colon + 1))
     }
 
-    /// Appends raw text to the unescaped one, with `first` as its first byte. Such runs are short.
-    #[inline(always)]
-    fn append(&mut self, start: usize, end: usize, first: Option<u8>) {
-        const SHORT: usize = 32;
-        let rest = self.raw.get(start..).unwrap_or_default();
-        let length = end - start;
-        if let (Some(block), Some(first), 1..=SHORT) = (rest.first_chunk::<SHORT>(), first, length)
-        {
-            let from = self.scratch.len();
-            self.scratch.extend_from_slice(block);
-            self.scratch[from] = first;
-            self.scratch.truncate(from + length);
-            return;
+    /// Text that has escapes, or is wrong; the first such byte is at `at`.
+    #[inline(never)]
+    fn unusual_text(&mut self, start: usize, at: usize) -> Result<(Text<'_>, usize), Stopped> {
+        if self.byte(at) != b'\\' {
+            return self.stop(WalkFault::Control, at);
         }
-        let from = self.scratch.len();
-        self.scratch.extend_from_slice(&self.raw[start..end]);
-        if let (Some(first), Some(byte)) = (first, self.scratch.get_mut(from)) {
-            *byte = first;
+        let found = unescape::unescape_text(self.raw, start, at, self.stops, self.scratch);
+        let (length, end) = match found {
+            Ok(found) => found,
+            Err(at) => return self.stop(WalkFault::Escape, at),
+        };
+        if self.byte(end) != b'"' {
+            return self.stop(WalkFault::Control, end);
         }
+        Ok((Text::behind(self.scratch, length - 1), end + 1))
     }
 }

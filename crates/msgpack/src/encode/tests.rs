@@ -171,7 +171,7 @@ fn check_bytes(json: &str, value: &Value) {
 #[test]
 fn strings_of_every_length_take_the_shortest_header() {
     for length in (0..300).chain([65_535, 65_536, 70_000]) {
-        for tail in ["", "                                                                "] {
+        for tail in ["".into(), " ".repeat(80)] {
             let text = "x".repeat(length);
             check_bytes(&format!("\"{text}\"{tail}"), &text.as_str().into());
             let text = text.replacen('x', "\n", 1);
@@ -239,6 +239,51 @@ fn the_event_time_stays_within_what_fluent_bit_can_say() {
     assert_eq!(at(1), [0, 0, 0, 1, 0, 0, 0, 1]);
     // The year 9999. Two seconds more would make it a group's mark, and no record.
     assert_eq!(at(253_402_300_799), [255, 255, 255, 253, 0, 0, 0, 1]);
+}
+
+/// The events of the records of `body`, which comes in pieces of `step` bytes, in one look.
+fn one_look(body: &[u8], step: usize, mut encoder: Encoder) -> Vec<u8> {
+    encoder.set_metadata(&METADATA);
+    let mut splitter = Splitter::new(100_000);
+    for piece in body.chunks(step) {
+        splitter.push(piece.to_vec().into());
+        while let Some((item, encoded)) = encoder.push_next(&mut splitter, |_| TIME).unwrap() {
+            let Item::Record(split) = item else { continue };
+            let object = split.raw.starts_with(b"{") && !split.raw.contains(&0xff);
+            assert_eq!(encoded == Encoded::Members, object, "{}", split.raw.escape_ascii());
+        }
+    }
+    splitter.finish().unwrap();
+    encoder.events().to_vec()
+}
+
+#[test]
+fn events_are_the_same_in_one_look_and_in_two() {
+    let long = format!(r#"{{"a":"{}","b":["\n\u00e4ä"],"Id":"x"}}"#, "y".repeat(300));
+    let huge = format!(r#"{{"a":"{}"}}"#, "y".repeat(100_000));
+    let records: [&[u8]; 7] = [
+        b"{}",
+        long.as_bytes(),
+        b"[1]",
+        b"{\"a\":\"\xff\"}",
+        b"null",
+        b"{\"a\":{}}",
+        long.as_bytes(),
+    ];
+    let body = [b"[", &records.join(&b","[..])[..], b",", huge.as_bytes(), b"]"].concat();
+    let envelope = || Envelope { record_key: Some("r".into()), ..Envelope::bare() };
+    let encoders: [&dyn Fn() -> Encoder; 2] =
+        [&|| Encoder::new(DEPTH_MAX), &|| Encoder::with_envelope(DEPTH_MAX, envelope())];
+    for encoder in encoders {
+        let mut expected = encoder();
+        expected.set_metadata(&METADATA);
+        for record in records {
+            expected.push(record, TIME);
+        }
+        for step in [1, 7, 64, 500, body.len()] {
+            assert!(one_look(&body, step, encoder()) == expected.events(), "by {step}");
+        }
+    }
 }
 
 #[test]

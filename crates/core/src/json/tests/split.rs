@@ -2,24 +2,53 @@
 
 use super::super::*;
 use super::corpus;
+use super::walk::Journal;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-/// Everything a splitter says about a body that arrives in `chunks`.
+/// Everything a splitter says about a body that arrives in `chunks`; the same with a visitor as
+/// without, which is told what a walk over each record tells.
 fn run<'a>(
     record_bytes_max: usize,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Item>, Result<Finish, SplitError>) {
-    let mut splitter = Splitter::new(record_bytes_max);
+    let chunks: Vec<_> = chunks.into_iter().collect();
+    let alone = drain(record_bytes_max, &chunks, Splitter::poll);
+    let mut journal = Journal::default();
+    let mut visited = drain(record_bytes_max, &chunks, |splitter| {
+        let item = splitter.poll_with(DEPTH_MAX, &mut journal)?;
+        if let Some(Item::Record(split)) = &item {
+            let mut again = Journal::default();
+            let is_json = walk(&split.raw, DEPTH_MAX, &mut again).is_ok();
+            assert_eq!(split.told, is_json && split.kind == RecordKind::Object);
+            assert!(!split.told || journal.told() == again.told(), "{journal:?} {again:?}");
+        }
+        Ok(item)
+    });
+    for item in &mut visited.0 {
+        if let Item::Record(split) = item {
+            split.told = false;
+        }
+    }
+    assert_eq!(visited, alone);
+    alone
+}
+
+fn drain(
+    record_bytes_max: usize,
+    chunks: &[&[u8]],
+    mut poll: impl FnMut(&mut Splitter) -> Result<Option<Item>, SplitError>,
+) -> (Vec<Item>, Result<Finish, SplitError>) {
+    let mut splitter = Splitter::new(record_bytes_max).lifting_more(record_bytes_max % 2 == 1);
     let mut items = Vec::new();
     for chunk in chunks {
         splitter.push(Bytes::copy_from_slice(chunk));
         loop {
-            match splitter.poll() {
+            match poll(&mut splitter) {
                 Ok(Some(item)) => items.push(item),
                 Ok(None) => break,
                 Err(error) => {
-                    assert_eq!(splitter.poll(), Err(error.clone()), "an error stays");
+                    assert_eq!(poll(&mut splitter), Err(error.clone()), "an error stays");
                     assert_eq!(splitter.finish(), Err(error.clone()), "an error stays");
                     return (items, Err(error));
                 }
@@ -352,6 +381,24 @@ proptest! {
         let (items, _) = run(100_000, pieces(body.as_bytes(), &cuts));
         let [Item::Record(split)] = items.as_slice() else { panic!("one record") };
         prop_assert_eq!(lifted(split), fields);
+    }
+
+    #[test]
+    fn long_records_in_large_pieces_yield_the_same(
+        (body, _) in corpus::array(),
+        times in 1..30_usize,
+        damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        cuts in prop::collection::vec(0..3_000_usize, 0..4),
+        limit in 50_000..50_002_usize,
+    ) {
+        let inner = body.trim_start_matches('\u{feff}').trim();
+        let body = format!("[{{\"Id\":\"0\",\"a\":{}}},{inner}]", vec![inner; times].join(",\"Id\":"));
+        let mut body = body.into_bytes();
+        if let Some((at, byte)) = damage {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        prop_assert_eq!(run(limit, pieces(&body, &cuts)), run(limit, [body.as_slice()]));
     }
 
     #[test]

@@ -8,16 +8,26 @@ use std::fmt;
 
 /// Writes down what is told, in a form that tells everything apart.
 #[derive(Debug, Default)]
-struct Journal(String);
+pub(super) struct Journal(String);
+
+impl Journal {
+    pub(super) fn told(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Visit for Journal {
     type Mark = ();
+
+    fn begin(&mut self) {
+        self.0.clear();
+    }
 
     fn begin_object(&mut self) {
         self.0.push('{');
     }
     fn key(&mut self, text: Text<'_>) {
-        self.0.push_str(&format!("{:?}:", text.as_str()));
+        self.0.push_str(&format!("{:?}:", str_of(text)));
     }
     fn end_object(&mut self, (): (), members: usize) {
         self.0.push_str(&format!("}}{members} "));
@@ -29,11 +39,11 @@ impl Visit for Journal {
         self.0.push_str(&format!("]{elements} "));
     }
     fn string(&mut self, text: Text<'_>) {
-        let quoted = format!("\"{}", text.as_str());
+        let quoted = [b"\"", text.as_bytes()].concat();
         let block = text.block::<32>();
-        assert!(block.is_none_or(|block| block.starts_with(quoted.as_bytes())));
+        assert!(block.is_none_or(|block| block.starts_with(&quoted)));
         assert_eq!(text.len(), text.as_bytes().len());
-        self.0.push_str(&format!("{:?} ", text.as_str()));
+        self.0.push_str(&format!("{:?} ", str_of(text)));
     }
     fn number(&mut self, number: Number<'_>) {
         self.0.push_str(&match number {
@@ -49,6 +59,11 @@ impl Visit for Journal {
     fn null(&mut self) {
         self.0.push_str("null ");
     }
+}
+
+/// The text, however the walk ends.
+fn str_of(text: Text<'_>) -> String {
+    String::from_utf8_lossy(text.as_bytes()).into_owned()
 }
 
 #[track_caller]
@@ -85,6 +100,11 @@ fn strings_of_every_length_end_where_they_end() {
             let meant = text.replace(r"\\", r"\").replace(r"\u00e4", "ä");
             let raw = format!("[\"{text}\",\"{text}\"]");
             check(&raw, &format!("[{meant:?} {meant:?} ]2 "));
+            check(&with_much_behind(&raw), &format!("[{meant:?} {meant:?} ]2 "));
+            let raw = format!("{{\"{text}\":\"{text}\",\"{text}\":1,\"{text}\": \"{text}\"}}");
+            let told = format!("{{{meant:?}:{meant:?} {meant:?}:1 {meant:?}:{meant:?} }}3 ");
+            check(&raw, &told);
+            check(&with_much_behind(&raw), &told);
         }
     }
 }
@@ -177,6 +197,14 @@ impl<'de> Visitor<'de> for Listener {
 const BEYOND_64_BITS: [&str; 3] =
     ["18446744073709551616", "-9223372036854775809", "123456789012345678901234567890"];
 
+/// More blanks than the walk looks at in one step.
+const BEHIND: usize = 96;
+
+/// The same text, in which no string stands near the end.
+fn with_much_behind(text: &str) -> String {
+    format!("{text}{}", " ".repeat(BEHIND))
+}
+
 /// Whether serde_json takes `raw`, strings that it skips included.
 fn serde_takes(raw: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(raw).is_ok() && std::str::from_utf8(raw).is_ok()
@@ -197,9 +225,11 @@ proptest! {
         if BEYOND_64_BITS.iter().any(|number| text.contains(number)) {
             return Ok(());
         }
-        let mut journal = Journal::default();
-        walk(text.as_bytes(), 16, &mut journal).unwrap();
-        prop_assert_eq!(journal.0, expected);
+        for text in [text.clone(), with_much_behind(&text)] {
+            let mut journal = Journal::default();
+            walk(text.as_bytes(), 16, &mut journal).unwrap();
+            prop_assert_eq!(&journal.0, &expected);
+        }
     }
 
     #[test]
@@ -216,7 +246,10 @@ proptest! {
         if let Some(cut) = cut {
             text.truncate(cut.index(text.len()));
         }
-        prop_assert_eq!(walk(&text, 16, &mut NullVisitor).is_ok(), serde_takes(&text));
+        let taken = serde_takes(&text);
+        prop_assert_eq!(walk(&text, 16, &mut NullVisitor).is_ok(), taken);
+        text.extend_from_slice(&[b' '; BEHIND]);
+        prop_assert_eq!(walk(&text, 16, &mut NullVisitor).is_ok(), taken);
     }
 
     #[test]
