@@ -8,6 +8,8 @@ mod cpu;
 mod expand;
 mod latency;
 mod memory;
+#[cfg(feature = "bench")]
+mod ndjson;
 mod pipeline;
 mod tenants;
 mod wasm;
@@ -35,8 +37,9 @@ const BENCHES: [Bench; 8] = [
     ("wasm", wasm::run),
 ];
 
-/// The one that needs other crates.
+/// Those that need other crates.
 const EXPAND: &str = "expand";
+const NDJSON: &str = "ndjson";
 
 /// How a measurement ended.
 #[derive(Debug)]
@@ -96,7 +99,7 @@ impl fmt::Display for Sample {
 /// # Errors
 /// A target is missed, or something cannot be measured.
 pub(crate) fn run(name: Option<&str>) -> Result<()> {
-    let known = || BENCHES.iter().map(|(known, _)| *known).chain([EXPAND]);
+    let known = || BENCHES.iter().map(|(known, _)| *known).chain([EXPAND, NDJSON]);
     if let Some(name) = name
         && !known().any(|known| known == name)
     {
@@ -104,8 +107,11 @@ pub(crate) fn run(name: Option<&str>) -> Result<()> {
     }
     let wanted = |known: &str| name.is_none_or(|name| name == known);
     let mut missed = Vec::new();
-    if wanted(EXPAND) && run_expand().is_err() {
-        missed.push(EXPAND);
+    for name in [EXPAND, NDJSON].into_iter().filter(|name| wanted(name)) {
+        if let Err(error) = run_with_others(name) {
+            say(&format!("{name}: {error:#}"));
+            missed.push(name);
+        }
     }
     let mut rows = Vec::new();
     for (name, bench) in BENCHES.into_iter().filter(|(name, _)| wanted(name)) {
@@ -138,11 +144,18 @@ fn row(name: &str, line: &Line) -> String {
 }
 
 #[cfg(feature = "bench")]
-fn run_expand() -> Result<()> {
-    say(&format!("=== {EXPAND}"));
-    let report = expand::run()?;
-    print(&report.to_string());
-    if !report.holds() {
+fn run_with_others(name: &str) -> Result<()> {
+    say(&format!("=== {name}"));
+    let holds = if name == NDJSON {
+        let report = ndjson::run()?;
+        print(&report.to_string());
+        report.holds()
+    } else {
+        let report = expand::run()?;
+        print(&report.to_string());
+        report.holds()
+    };
+    if !holds {
         bail!("too slow");
     }
     Ok(())
@@ -150,8 +163,8 @@ fn run_expand() -> Result<()> {
 
 /// Runs itself again, with what others wait for in vain.
 #[cfg(not(feature = "bench"))]
-fn run_expand() -> Result<()> {
+fn run_with_others(name: &str) -> Result<()> {
     let arguments =
-        ["run", "--release", "--package", "xtask", "--features", "bench", "--", "bench", EXPAND];
+        ["run", "--release", "--package", "xtask", "--features", "bench", "--", "bench", name];
     crate::shell::run(&mut crate::shell::cargo(&arguments))
 }

@@ -7,11 +7,22 @@ use std::fmt::Write;
 
 /// A JSON array of records, at least `bytes` long.
 pub(super) fn blob(bytes: usize) -> Vec<u8> {
+    written(bytes, false)
+}
+
+/// The same, but each record has one to three of the oddities of which the simulator's records have
+/// some: all but those that rivals refuse, which are halves of pairs, depth and numbers beyond 64
+/// bits.
+pub(super) fn odd_blob(bytes: usize) -> Vec<u8> {
+    written(bytes, true)
+}
+
+fn written(bytes: usize, odd: bool) -> Vec<u8> {
     let mut record = Record { text: String::with_capacity(bytes + (64 << 10)), draw: Draw(7) };
     let mut open = '[';
     while record.text.len() < bytes {
         record.text.push(open);
-        record.write();
+        record.write(odd);
         open = ',';
     }
     record.text.push(']');
@@ -78,6 +89,24 @@ const AGENTS: &[&str] = &[
     "OneDriveMpc-Transform_Thumbnail/1.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15",
 ];
+const ODDITIES: &[&str] = &[
+    r#","ActorYammerUserId":9007199254740993,"VersionId":18446744073709551615"#,
+    ",\"OperationProperties\":\"[{\\\"Name\\\":\\\"SystemArtifactType\\\",\\r\\n\
+     \\\"Value\\\":\\\"[\\\\\\\"None\\\\\\\"]\\\"}]\"",
+    r#","Scope":"0","Scope":1"#,
+    r#","Parameters":"-Identity \"All\" -Confirm:$false","SharedBy":[null,"1",1]"#,
+    r#","OriginatingServer":"AM6PR01MB4535 (15.20.225.32)\n""#,
+    r#","ExtraProperties":{},"Labels":[],"":"","Devices":[{},[],{"":{}}]"#,
+    r#","Item":{"Id":"RgAAAACk","CreationTime":"2001-01-01T00:00:00","Item":{"Id":"nested"}}"#,
+    r#","Remarks":"\"Id\":\"x\" ends with a backslash \\""#,
+    r#","id":"lower case is another field","creationTime":null,"LEVEL":1,"level":"1""#,
+    r#","Confidence":1E+2,"Ratio":-0.0,"Share":0.30000000000000004441"#,
+    " , \"SourceRelativeUrl\" : \"\\u0000\\u001f\\b\\f\\t\\\\\\\" \u{2028}\u{7f}\u{feff} \
+     \\u00e9\\uABCD\"\r\n",
+    ",\"Topic\":\"Выписка по счёту за третий квартал 2026 года, приложение № 4\"",
+    ",\"Place\":\"営業部 共有ドキュメント 2026年度 四半期報告書 最終版\"",
+    r#","SourceUrl":"https:\/\/contoso.sharepoint.com\/sites\/a\/Shared Documents\/b.docx""#,
+];
 const TYPES: &[&str] = &["U.S. Social Security Number (SSN)", "Credit Card Number", "IBAN"];
 
 /// One blob's text, growing by records.
@@ -87,7 +116,7 @@ struct Record {
 }
 
 impl Record {
-    fn write(&mut self) {
+    fn write(&mut self, odd: bool) {
         match self.draw.below(100) {
             0..25 => self.file_operation(),
             25..45 => self.sign_in(),
@@ -97,6 +126,12 @@ impl Record {
             80..88 => self.dlp_match(),
             88..94 => self.alert(),
             _ => self.group_change(),
+        }
+        if odd {
+            for _ in 0..1 + self.draw.below(3) {
+                let oddity = self.draw.of(ODDITIES);
+                self.text.push_str(oddity);
+            }
         }
         self.text.push('}');
     }
