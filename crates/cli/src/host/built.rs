@@ -198,7 +198,7 @@ impl Prepared {
     ) -> Result<Self, Ending> {
         let component = load(matches).map_err(Ending::misconfigured)?;
         let name = settings.config.envelope().tenant_name.as_deref();
-        let log = log.of_only(name.unwrap_or(settings.config.tenant_id()));
+        let log = log.of_only(name.unwrap_or_else(|| settings.config.tenant_id()));
         let status = Arc::new(OnceLock::<Slot>::new());
         let logger = logger(&log, &status);
         let clients = clients(&settings)?;

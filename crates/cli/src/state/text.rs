@@ -45,13 +45,12 @@ pub(super) fn as_text(tenants: &[Tenant]) -> String {
 
 fn lane_text(lane: &LaneSummary) -> String {
     let mut text = format!(
-        "  {}\n    begins {}\n    {} contents and {} records remembered, {} blobs in progress, \
-         {} in quarantine\n",
+        "  {}\n    begins {}\n    {} and {} remembered, {} in progress, {} in quarantine\n",
         lane.feed,
         lane.begin,
-        lane.contents,
-        lane.records,
-        lane.blobs_in_progress,
+        counted(lane.contents as u64, "content", "contents"),
+        counted(lane.records as u64, "record", "records"),
+        counted(lane.blobs_in_progress as u64, "blob", "blobs"),
         lane.quarantine.len()
     );
     let delivered = lane.delivered.iter();

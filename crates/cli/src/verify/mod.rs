@@ -184,7 +184,7 @@ fn all(
     let unknown_ids = unknown_ids(&paths, &field, &comparison.arrived);
     let findings = Findings {
         tenant: settings.config.tenant_id(),
-        heading: heading_of(&settings),
+        heading: heading_of(settings),
         range,
         accounts: &accounts,
         ids: comparison.arrived.len(),

@@ -112,9 +112,10 @@ impl Outages {
             (tenant, 1) => format!("{tenant}: "),
             (tenant, count) => format!("{count} tenants, {tenant} longest: "),
         };
-        let what = match what {
-            Operation::Token => "not signed in".to_owned(),
-            other => format!("no answer from {}", other.service()),
+        let what = if *what == Operation::Token {
+            "not signed in".to_owned()
+        } else {
+            format!("no answer from {}", what.service())
         };
         let next = match worst.next.saturating_sub(now) {
             Duration::ZERO => "trying now".to_owned(),
