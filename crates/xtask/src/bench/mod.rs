@@ -140,7 +140,7 @@ pub(crate) fn run(name: Option<&str>) -> Result<()> {
 fn row(name: &str, line: &Line) -> String {
     let Line { what, target, measured, unit, holds } = line;
     let verdict = if *holds { "holds" } else { "MISSED" };
-    format!("{name:16}{what:44}{target:>14}  {verdict:7} {measured} {unit}")
+    format!("{name:16}{what:48}{target:>14}  {verdict:7} {measured} {unit}")
 }
 
 #[cfg(feature = "bench")]

@@ -1,5 +1,6 @@
-//! What many tenants in one process cost, against one; and what a tenant that is answered 429 and
-//! 500 all the time does to the others.
+//! What many tenants in one process cost, against one, over TLS and with the usual limit of open
+//! files, on SQLite and on a PostgreSQL; and what a tenant that is answered 429 and 500 all the
+//! time does to the others.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -10,7 +11,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -21,11 +22,24 @@ use crate::shell::{self, Process, say};
 use crate::simulator::Simulator;
 
 /// Tenants of the crowds.
-const CROWDS: [usize; 2] = [50, 1_000];
-/// Memory of one tenant more, at the most.
-const MIB_PER_TENANT_MAX: f64 = 0.25;
-/// Threads, however many tenants there are, beside one for each core.
-const THREADS_MAX: usize = 14;
+const CROWDS: [usize; 3] = [50, 1_000, 2_000];
+/// Memory of one tenant more, at the most, and of all.
+const KIB_PER_TENANT_MAX: f64 = 100.0;
+const MIB_MAX: f64 = 256.0;
+/// Threads, however many tenants there are.
+const THREADS_MAX: f64 = 16.0;
+/// Of a core, when nothing comes.
+const IDLE_CORE_MAX: f64 = 0.2;
+/// How much later records come than those of one tenant, in percent.
+const LAG_GROWTH_MAX: f64 = 10.0;
+/// How often each tenant is listed here; for how long nothing comes; and how much is published how
+/// far apart to see how late it comes, so that it is spread over more than one listing.
+const INTERVAL: &str = "30";
+const IDLE: Duration = Duration::from_secs(30);
+const PUBLISHED: usize = 40;
+const PUBLISHED_EVERY: Duration = Duration::from_millis(1_600);
+/// Names a PostgreSQL to measure on as well.
+const DATABASE: &str = "M365_AUDIT_BENCH_DB";
 /// How far a noisy tenant may change the lag of the others.
 const LAG_CHANGE_MAX: f64 = 10.0;
 /// Quiet tenants beside the noisy one, and how often each publishes in a pass.
@@ -42,7 +56,11 @@ const MIB: f64 = 1_048_576.0;
 pub(super) fn run() -> Result<Verdict> {
     let built = Artifacts::released(&["m365-sim", "m365-audit"])?;
     let (sim, program) = (built.path("m365-sim")?, built.path("m365-audit")?);
-    let mut lines = crowd(sim, program)?;
+    let mut lines = crowd(sim, program, None)?;
+    match std::env::var(DATABASE) {
+        Ok(db) => lines.extend(crowd(sim, program, Some(&db))?),
+        Err(_) => say(&format!("PostgreSQL: SKIPPED, because {DATABASE} does not say its URL")),
+    }
     lines.push(noise(sim, program)?);
     Ok(Verdict::Measured(lines))
 }
@@ -62,11 +80,17 @@ struct Collector {
 }
 
 impl Collector {
-    fn start(program: &Path, simulator: &Simulator, tenants: &[Value]) -> Result<Self> {
+    /// Its state is in `db`, or in a file of its own.
+    fn start(
+        program: &Path,
+        simulator: &Simulator,
+        db: Option<&str>,
+        interval: &str,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let path = |name: &str| folder.path().join(name);
         let mut text = String::new();
-        for (n, tenant) in tenants.iter().enumerate() {
+        for (n, tenant) in simulator.tenants().iter().enumerate() {
             let word = |name: &str| tenant[name].as_str().unwrap_or_default();
             text.push_str(&format!(
                 "[t{n}]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n",
@@ -76,16 +100,20 @@ impl Collector {
             ));
         }
         fs::write(path("tenants.toml"), text).context("the tenants file")?;
-        let url = simulator.ready("http");
-        let mut command = shell::command(program);
-        command.arg("run").args(["--metadata", "--progress", "never", "--log-level", "error"]);
+        let url = simulator.ready("https");
+        // As a session has it, or a service without a word about it.
+        let mut command = shell::command("sh");
+        command.args(["-c", "ulimit -Sn 1024 && exec \"$0\" \"$@\""]).arg(program);
+        command.arg("run").args(["--metadata", "--progress", "never", "--log-level", "info"]);
+        let file = path("state.db");
         for (flag, value) in [
             ("--tenants-file", path("tenants.toml").as_os_str()),
-            ("--db", path("state.db").as_os_str()),
+            ("--db", db.map_or(file.as_os_str(), str::as_ref)),
             ("--output", path("audit.ndjson").as_os_str()),
             ("--login-url", url.as_ref()),
             ("--api-url", url.as_ref()),
-            ("--interval-sec", "1".as_ref()),
+            ("--ca-file", simulator.ready("ca_file").as_ref()),
+            ("--interval-sec", interval.as_ref()),
         ] {
             command.arg(flag).arg(value);
         }
@@ -134,17 +162,67 @@ impl Collector {
         Ok(())
     }
 
-    /// The lines on stderr: errors alone.
+    /// How late records come that are published for these tenants in turn, on average, in seconds.
+    fn lag(&mut self, simulator: &Simulator) -> Result<f64> {
+        let tenants = simulator.tenants();
+        let (mut waiting, mut lags) = (HashMap::new(), Vec::new());
+        let begun = Instant::now();
+        let mut published = 0;
+        while published < PUBLISHED || !waiting.is_empty() {
+            ensure!(begun.elapsed() < PATIENCE, "published content never came");
+            let due = PUBLISHED_EVERY * u32::try_from(published).unwrap_or(u32::MAX);
+            if published < PUBLISHED && due <= begun.elapsed() {
+                let tenant = &tenants[published * tenants.len() / PUBLISHED];
+                let id = tenant["tenant_id"].as_str().unwrap_or_default();
+                let answer = simulator.publish_for(id, "Audit.General")?;
+                let content = answer["content_id"].as_str().unwrap_or_default().to_owned();
+                waiting.insert(content, Instant::now());
+                published += 1;
+            }
+            for line in self.look()? {
+                let line: Value = serde_json::from_slice(&line).context("a line")?;
+                let content = line["content_id"].as_str().unwrap_or_default();
+                lags.extend(waiting.remove(content).map(|at| at.elapsed().as_secs_f64()));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        Ok(lags.iter().sum::<f64>() / lags.len() as f64)
+    }
+
+    /// The lines on stderr.
     fn told(&self) -> Result<String> {
         fs::read_to_string(&self.log).context("the log")
+    }
+
+    /// Those of them that are errors.
+    fn errors(&self) -> Result<usize> {
+        Ok(self.told()?.lines().filter(|line| line.contains(" ERROR ")).count())
+    }
+
+    /// Ends it. Answers how many commits it had in one transaction, on average.
+    fn commits_per_sync(&mut self) -> Result<f64> {
+        // Who is stopped in the middle of something says that by its exit code.
+        if let Err(error) = self.process.stop(PATIENCE) {
+            say(&format!("{error:#}"));
+        }
+        let told = self.told()?;
+        let line = told.lines().rev().find_map(|line| line.split_once("state: "));
+        let Some((_, line)) = line else { return Ok(f64::NAN) };
+        let numbers = line.split(' ').filter_map(|word| word.parse::<f64>().ok());
+        let numbers: Vec<f64> = numbers.collect();
+        let [commits, transactions] = numbers[..] else { bail!("{line}") };
+        Ok(commits / transactions)
     }
 }
 
 fn world(sim: &Path, tenants: usize, noisy: usize, quiet_history: bool) -> Result<Simulator> {
-    // As much for a thousand as for fifty.
-    let days = if tenants <= CROWDS[0] { "0.5" } else { "0.05" };
+    // About as much for thousands as for fifty.
+    let days = if tenants <= CROWDS[0] { "0.5" } else { "0.03" };
     let (days, blobs) = if quiet_history { ("0.05", "0..1") } else { (days, "1") };
+    // Whatever is in a database already is of others.
+    let seed = u64::from(std::process::id()) * 10_000 + tenants as u64;
     let options = [
+        ("--seed", seed.to_string()),
         ("--tenants", tenants.to_string()),
         ("--noisy-tenants", noisy.to_string()),
         ("--days", days.into()),
@@ -159,9 +237,21 @@ fn world(sim: &Path, tenants: usize, noisy: usize, quiet_history: bool) -> Resul
     Simulator::start(sim, &options)
 }
 
-/// What one tenant takes, and what many do.
-fn crowd(sim: &Path, program: &Path) -> Result<Vec<Line>> {
-    let measure = |count: usize| -> Result<[f64; 5]> {
+/// What was measured of so many tenants.
+struct Crowd {
+    peak_mib: f64,
+    /// When nothing came.
+    mib: f64,
+    core: f64,
+    threads: f64,
+    lag: f64,
+    /// Errors, and records that came twice.
+    faults: f64,
+    commits_per_sync: f64,
+}
+
+impl Crowd {
+    fn measure(sim: &Path, program: &Path, count: usize, db: Option<&str>) -> Result<Self> {
         let simulator = world(sim, count, 0, false)?;
         let mut records = 0;
         simulator.owed(|line| {
@@ -169,52 +259,69 @@ fn crowd(sim: &Path, program: &Path) -> Result<Vec<Line>> {
             records += usize::from(line["content_type"] != "DLP.All");
             Ok(())
         })?;
-        let mut collector = Collector::start(program, &simulator, simulator.tenants())?;
+        let begun = Instant::now();
+        let mut collector = Collector::start(program, &simulator, db, INTERVAL)?;
         collector.wait_for(records)?;
+        let arrived = begun.elapsed();
         let id = collector.process.id();
-        let peak = proc::peak(id).context("memory is read from /proc")? as f64 / MIB;
-        let cpu = proc::cpu(id).context("CPU time is read from /proc")?.as_secs_f64();
-        let requests = simulator.report()?["requests"].as_f64().unwrap_or_default();
+        let cpu = || proc::cpu(id).context("CPU time is read from /proc");
+        let spent = cpu()?;
+        // Also what begins last is at rest by then.
+        thread::sleep(IDLE);
+        let before = cpu()?;
+        thread::sleep(IDLE);
+        let core = (cpu()? - before).as_secs_f64() / IDLE.as_secs_f64();
+        let mib = proc::resident(id).context("memory is read from /proc")? as f64 / MIB;
         let threads = fs::read_dir(format!("/proc/{id}/task")).context("its threads")?.count();
-        let (errors, twice) = (collector.told()?.lines().count(), collector.twice);
+        let lag = collector.lag(&simulator)?;
+        let peak_mib = proc::peak(id).context("memory is read from /proc")? as f64 / MIB;
+        let faults = (collector.errors()? + collector.twice) as f64;
+        let commits_per_sync = collector.commits_per_sync()?;
+        let threads = threads as f64;
         say(&format!(
-            "{count} tenants: {records} records, {requests} requests, {cpu:.2} CPU s, peak \
-             {peak:.1} MiB, {threads} threads, {errors} errors, {twice} records twice"
+            "{count} tenants on {}: {records} records after {arrived:.0?}, {:.2} CPU s; then \
+             {core:.3} cores, {mib:.1} MiB (peak {peak_mib:.1}), {threads} threads, lag \
+             {lag:.2} s, {faults} errors and records twice, {commits_per_sync:.1} commits in a \
+             transaction",
+            db.map_or("SQLite", |_| "PostgreSQL"),
+            spent.as_secs_f64(),
         ));
-        Ok([peak, requests, cpu, threads as f64, (errors + twice) as f64])
-    };
-    let one = measure(1)?;
-    let line = |what, target: String, value: f64, unit, holds| Line {
-        what,
-        target,
-        measured: Sample::new(vec![value]),
-        unit,
-        holds,
-    };
-    let mut lines = vec![line("peak memory, 1 tenant", String::new(), one[0], "MiB", true)];
-    let threads_max = THREADS_MAX + thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self { peak_mib, mib, core, threads, lag, faults, commits_per_sync })
+    }
+
+    /// Held against one tenant.
+    fn lines(&self, one: &Self, count: usize, store: &str) -> Vec<Line> {
+        let is_largest = CROWDS.last() == Some(&count);
+        let line = |what: &str, most: Option<f64>, value: f64, unit| Line {
+            // A few words, for as long as the program runs.
+            what: format!("{what}, {count} tenants, {store}").leak(),
+            target: most.map(|most| format!("<= {most}")).unwrap_or_default(),
+            measured: Sample::new(vec![value]),
+            unit,
+            holds: most.is_none_or(|most| value <= most),
+        };
+        let of_largest = |most: f64| is_largest.then_some(most);
+        let per_tenant = (self.mib - one.mib) * 1_024.0 / (count - 1) as f64;
+        let growth = (self.lag / one.lag - 1.0) * 100.0;
+        vec![
+            line("peak memory", of_largest(MIB_MAX), self.peak_mib, "MiB"),
+            line("one tenant more", of_largest(KIB_PER_TENANT_MAX), per_tenant, "KiB"),
+            line("threads", Some(THREADS_MAX), self.threads, ""),
+            line("idle", of_largest(IDLE_CORE_MAX), self.core, "cores"),
+            line("lag, to 1", of_largest(LAG_GROWTH_MAX), growth, "%"),
+            line("errors, twice", Some(0.0), self.faults, ""),
+            line("commits a sync", None, self.commits_per_sync, ""),
+        ]
+    }
+}
+
+/// What one tenant takes, and what many do.
+fn crowd(sim: &Path, program: &Path, db: Option<&str>) -> Result<Vec<Line>> {
+    let one = Crowd::measure(sim, program, 1, db)?;
+    let store = db.map_or("SQLite", |_| "PostgreSQL");
+    let mut lines = Vec::new();
     for count in CROWDS {
-        let many = measure(count)?;
-        let per_tenant = (many[0] - one[0]) / (count - 1) as f64;
-        // A few words, for as long as the program runs.
-        let of = |what: &str| -> &'static str { format!("{what}, {count} tenants").leak() };
-        let most = |max: usize| format!("<= {max}");
-        let fits = per_tenant <= MIB_PER_TENANT_MAX;
-        let few = many[3] <= threads_max as f64;
-        lines.extend([
-            line(of("peak memory"), String::new(), many[0], "MiB", true),
-            line(
-                of("memory of one tenant more"),
-                format!("<= {MIB_PER_TENANT_MAX}"),
-                per_tenant,
-                "MiB",
-                fits,
-            ),
-            line(of("threads"), most(threads_max), many[3], "", few),
-            line(of("errors, and records twice"), most(0), many[4], "", many[4] == 0.0),
-            line(of("requests, to 1"), String::new(), many[1] / one[1], "x", true),
-            line(of("CPU time, to 1"), String::new(), many[2] / one[2], "x", true),
-        ]);
+        lines.extend(Crowd::measure(sim, program, count, db)?.lines(&one, count, store));
     }
     Ok(lines)
 }
@@ -242,7 +349,7 @@ fn noise(sim: &Path, program: &Path) -> Result<Line> {
 /// How long the quiet tenants' records take from publication to output, beside so many noisy ones.
 fn lags(sim: &Path, program: &Path, noisy: usize) -> Result<Vec<f64>> {
     let simulator = world(sim, QUIET + noisy, noisy, true)?;
-    let mut collector = Collector::start(program, &simulator, simulator.tenants())?;
+    let mut collector = Collector::start(program, &simulator, None, "1")?;
     let quiet = &simulator.tenants()[..QUIET];
     // What was there before, and the first sign-in, are nobody's lag.
     let mut lags = Vec::new();
