@@ -172,6 +172,8 @@ fn what_may_name_a_field_and_cannot_be_read_is_replaced_whole() {
         "{\"Sub\\u006aect\" : {\"x\":\"secret\"},}",
         "{\"Subject\":[\"secret\"],\"x\":\"\\",
         "\"Subject\" : \"secret\"",
+        // A string with a brace in it can be a key as well.
+        "\"{ \\\"a\\\":1, \\\"Subject\": \"secret\"",
     ] {
         assert_eq!(shown(text), format!("{{\"Data\":{}}}", mark(text)), "{text}");
     }
@@ -184,6 +186,9 @@ fn what_may_name_a_field_and_cannot_be_read_is_replaced_whole() {
         "{\"Subject\":null}",
         "\\u005cu005cu005c",
         "{{{{[[[[\"\"\"",
+        // What was read whole raises no doubt, its brackets escaped or not.
+        "\"\\u007b\\\"Item\\\":{\\\"Subject\\\":null}}\"\"",
+        "\"{\\\"Item\\\":{\\\"Subject\\\":null}}\"\"",
     ] {
         let record = format!("{{\"Data\":{}}}", serde_json::to_string(text).unwrap());
         assert_eq!(shown(text), record);

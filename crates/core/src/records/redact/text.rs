@@ -82,8 +82,7 @@ impl Redactor {
                 at += 1;
                 continue;
             };
-            // A mere string may be the key to what comes behind it.
-            let is_mere = !piece.iter().any(|byte| is_open(*byte));
+            let is_mere = is_key(piece, &text[at + piece.len()..]) || !holds_more(piece);
             if !is_mere && self.is_doubtful(&text[progress.read..at]) {
                 return Revised::Doubtful;
             }
@@ -167,9 +166,20 @@ impl Redactor {
     }
 }
 
-/// Whether JSON may begin here that holds other JSON.
-const fn is_open(byte: u8) -> bool {
-    matches!(byte, b'{' | b'[')
+/// Whether a piece of JSON may be the key to what is behind it.
+fn is_key(piece: &[u8], behind: &[u8]) -> bool {
+    piece[0] == b'"' && behind.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
+}
+
+/// Whether a piece of JSON may hold other JSON. A string that does not is read as the words around
+/// it are.
+fn holds_more(piece: &[u8]) -> bool {
+    let is_open = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, b'{' | b'['));
+    let mut inner = Vec::new();
+    is_open(piece)
+        || (piece[0] == b'"'
+            && unescape(&piece[1..piece.len() - 1], &mut inner).is_ok()
+            && is_open(&inner))
 }
 
 /// What may stand between a key's name and its colon.
