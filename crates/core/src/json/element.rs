@@ -1,6 +1,7 @@
 //! What is cut out of an array: its elements, as plain data.
 
 use super::lift::{Field, Lifted};
+use super::line;
 use super::walk::WalkError;
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -42,9 +43,9 @@ impl Split {
     /// See there.
     pub fn line_into(&self, depth_max: usize, out: &mut Vec<u8>) -> Result<(), WalkError> {
         if !self.told {
-            return super::line_into(&self.raw, depth_max, out);
+            return line::line_into(&self.raw, depth_max, out);
         }
-        super::line_of(&self.raw, out);
+        line::line_of(&self.raw, out);
         Ok(())
     }
 

@@ -238,8 +238,8 @@ impl Desk {
         }
     }
 
-    /// Whether a request may be sent whose answer holds records. Such an answer waits while the host
-    /// takes nothing, for hours if it must: so one place is never one of theirs. All but fresh
+    /// Whether a request may be sent whose answer holds records. Such an answer waits while the
+    /// host takes nothing, for hours if it must: so one place is never one of theirs. All but fresh
     /// content leaves a quarter of the places free, so that fresh content need not queue.
     pub(crate) fn has_place(&self, urgency: Urgency) -> bool {
         let free = match urgency {

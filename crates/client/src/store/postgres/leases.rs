@@ -1,5 +1,6 @@
-//! The leases of this process in the database. An epoch is the fence: it counts up with every run of
-//! a tenant, wherever it is, and a commit of an earlier one is not stored, however late it arrives.
+//! The leases of this process in the database. An epoch is the fence: it counts up with every run
+//! of a tenant, wherever it is, and a commit of an earlier one is not stored, however late it
+//! arrives.
 //! What follows from the answers, [`Holdings`] decides.
 
 use std::collections::HashMap;
