@@ -95,11 +95,12 @@ struct TestSink {
     unconfirmed_bytes_max: u64,
     resets: usize,
     log: Vec<(Level, String)>,
-    emitted: Sender<BatchId>,
+    /// Of each batch its name and its bytes.
+    emitted: Sender<(BatchId, u64)>,
 }
 
 impl TestSink {
-    fn new(manner: Manner) -> (Self, Receiver<BatchId>) {
+    fn new(manner: Manner) -> (Self, Receiver<(BatchId, u64)>) {
         let (emitted, seen) = mpsc::channel();
         let sink = Self {
             manner,
@@ -125,7 +126,8 @@ impl Sink for TestSink {
         self.records.extend(batch.records.iter().map(|record| record.raw.to_vec()));
         self.batches.push(batch.id);
         self.unconfirmed.push(batch.id);
-        let _ = self.emitted.send(batch.id);
+        let bytes = batch.records.iter().map(|record| record.raw.len() as u64).sum();
+        let _ = self.emitted.send((batch.id, bytes));
         Ok(())
     }
 
@@ -273,22 +275,35 @@ fn unconfirmed_batches_are_bounded_and_shutdown_gives_them_up_after_the_grace() 
     let server = start(world());
     let dir = tempfile::tempdir().unwrap();
     let mut raw = raw(&server, &server.http_url(), Some(&dir.path().join("state.db")));
-    raw.insert("buffer_bytes".into(), "200K".into());
-    raw.insert("batch_bytes".into(), "50K".into());
+    const BUFFER_BYTES: u64 = 200_000;
+    const BATCH_BYTES: u64 = 50_000;
+    const READING: u64 = 2;
+    // What a socket gives at once.
+    const CHUNK_BYTES: u64 = 64 * 1024;
+    raw.insert("buffer_bytes".into(), BUFFER_BYTES.to_string());
+    raw.insert("batch_bytes".into(), BATCH_BYTES.to_string());
+    // One place is for listings.
+    raw.insert("max_in_flight".into(), (READING + 1).to_string());
     let (sink, seen) = TestSink::new(Manner::Keep);
     let mut client = Client::open(Settings::parse(&raw).unwrap(), |_| sink).unwrap();
     let handle = client.handle();
     let stopper = thread::spawn(move || {
-        seen.recv().unwrap();
+        let mut given = 0;
+        while given < BUFFER_BYTES {
+            given += seen.recv().unwrap().1;
+        }
         handle.shutdown(Duration::from_millis(300));
     });
     let result = client.run();
     stopper.join().unwrap();
     assert!(matches!(result, Err(RunError::Stopped)), "{result:?}");
     let most = client.sink().unconfirmed_bytes_max;
-    // A batch is handed over by the record that fills it.
+    // Who reads was let go on while there was room, and a record fills a batch.
     let largest = client.sink().records.iter().map(Vec::len).max().unwrap() as u64;
-    assert!(0 < most && most <= 200_000 + 50_000 + largest, "{most}, with a record of {largest}");
+    let bound = BUFFER_BYTES + READING * (CHUNK_BYTES + BATCH_BYTES + largest);
+    assert!(BUFFER_BYTES <= most && most <= bound, "{most}, with a record of {largest}");
+    let owed_bytes: usize = server.microsoft().owed().map(|record| record.bytes.len()).sum();
+    assert!(2 * bound < owed_bytes as u64, "{owed_bytes} in all");
     drop(client);
     raw.remove("buffer_bytes");
     let mut client = open(once(&raw), Manner::Flush);
@@ -304,11 +319,11 @@ fn another_thread_confirms_and_ends_the_run() {
     let mut client = Client::open(settings, |_| sink).unwrap();
     let handle: Handle = client.handle();
     let host = thread::spawn(move || {
-        for id in seen.iter().take(20) {
+        for (id, _) in seen.iter().take(20) {
             handle.delivered(id);
         }
         handle.shutdown(GRACE);
-        for id in seen {
+        for (id, _) in seen {
             handle.delivered(id);
         }
     });
