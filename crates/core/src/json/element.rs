@@ -55,7 +55,7 @@ impl Split {
     }
 }
 
-/// What [`Splitter::poll`] found.
+/// What [`Splitter::poll`](super::Splitter::poll) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// An element.
