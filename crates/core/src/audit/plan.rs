@@ -36,45 +36,43 @@ pub(crate) const RETENTION: Retention = Retention {
 /// What will so soon be old enough that some of it may be gone goes before all other backlog.
 pub(crate) const EXPIRING_SPAN: Duration = Duration::from_secs(2 * 3_600);
 
+/// A window of the backlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub window: Interval,
+    pub urgency: Urgency,
+    /// In how long something of the backlog will be unable to wait.
+    pub waits: Duration,
+}
+
 /// The next window of the backlog, of at most `span`: first what is about to expire, then the
 /// newest gap. Where it touches what is listed, a little of that is listed again: content may have
 /// come late to the last listing before a stop, however long ago that was.
+///
+/// Not the oldest that can be listed is the measure of what is about to expire, but the oldest that
+/// is certain to be still there: a gap that reaches further back counts as lost.
 pub(crate) fn backlog(
     listed: &IntervalSet,
     begin: Utc,
     oldest: Utc,
     now: Utc,
     span: Duration,
-) -> Option<(Interval, Urgency)> {
+) -> Option<Gap> {
     let floor = begin.max(oldest);
     let gaps = retention::old_gaps(listed, floor, now);
     let (first, last) = (gaps.first()?, gaps.last()?);
     let overlapping = |gap: &Interval| (gap.start - OVERLAP).max(floor);
-    let expiring = expiring(oldest);
+    let expiring = oldest + RETENTION.early + EXPIRING_SPAN / 2;
     if first.start < expiring {
         let start = overlapping(first);
         let end = first.end.min(expiring + EXPIRING_SPAN / 2).min(start + span);
-        return Some((Interval::new(start, end)?, Urgency::Soon));
+        let window = Interval::new(start, end)?;
+        return Some(Gap { window, urgency: Urgency::Soon, waits: Duration::ZERO });
     }
     let start = overlapping(last).max(last.end - span);
-    Some((Interval::new(start, last.end)?, Urgency::Backlog))
-}
-
-/// What is older cannot wait any more. Not the oldest that can be listed is the measure, but the
-/// oldest that is certain to be still there: a gap that reaches further back counts as lost.
-fn expiring(oldest: Utc) -> Utc {
-    oldest + RETENTION.early + EXPIRING_SPAN / 2
-}
-
-/// In how long a gap will be unable to wait, of those that can now.
-pub(crate) fn urgent_in(
-    listed: &IntervalSet,
-    begin: Utc,
-    oldest: Utc,
-    now: Utc,
-) -> Option<Duration> {
-    let first = *retention::old_gaps(listed, begin.max(oldest), now).first()?;
-    Some(first.start.since(expiring(oldest)) + Duration::from_millis(1))
+    let window = Interval::new(start, last.end)?;
+    let waits = first.start.since(expiring) + Duration::from_millis(1);
+    Some(Gap { window, urgency: Urgency::Backlog, waits })
 }
 
 /// Names what is listed again, to find content that came late: [`RECENT`], or a stretch of
@@ -157,8 +155,10 @@ mod tests {
     fn the_newest_gap_comes_first_unless_another_is_about_to_expire() {
         let begin = Utc::from_millis(0);
         let listed: IntervalSet = [hours(700, 900), hours(950, 1_000)].into_iter().collect();
-        let backlog =
-            |listed| backlog(listed, begin, RETENTION.oldest(now()), now(), WINDOW_SPAN_MAX);
+        let backlog = |listed| {
+            let gap = backlog(listed, begin, RETENTION.oldest(now()), now(), WINDOW_SPAN_MAX);
+            gap.map(|gap| (gap.window, gap.urgency))
+        };
         assert_eq!(backlog(&listed), Some((hours(927, 950), Urgency::Backlog)));
         let nothing = IntervalSet::default();
         let (window, urgency) = backlog(&nothing).unwrap();
@@ -221,18 +221,19 @@ mod tests {
                 Interval::new(oldest, certain + gap).unwrap(),
                 Interval::new(oldest + minutes(600), hour(990)).unwrap(),
             ];
-            backlog(&listed.into_iter().collect(), hour(0), oldest, now(), WINDOW_SPAN_MAX).unwrap()
+            let listed = listed.into_iter().collect();
+            let gap = backlog(&listed, hour(0), oldest, now(), WINDOW_SPAN_MAX).unwrap();
+            (gap.window, gap.urgency, gap.waits)
         };
         let millisecond = Duration::from_millis(1);
-        let (window, urgency) = first(minutes(60) - millisecond);
+        let (window, urgency, _) = first(minutes(60) - millisecond);
         assert_eq!(urgency, Urgency::Soon);
         assert_eq!(window.start, certain + minutes(50) - millisecond);
         assert_eq!(window.end, certain + minutes(120));
-        let (window, urgency) = first(minutes(60));
+        let (window, urgency, _) = first(minutes(60));
         assert_eq!((window.end, urgency), (hour(999), Urgency::Backlog));
-        let listed = [Interval::new(oldest, certain + minutes(75)).unwrap()].into_iter().collect();
-        let urgent_in = urgent_in(&listed, hour(0), oldest, now());
-        assert_eq!(urgent_in, Some(minutes(15) + millisecond));
+        let (_, _, waits) = first(minutes(75));
+        assert_eq!(waits, minutes(15) + millisecond);
     }
 
     #[test]
@@ -271,7 +272,7 @@ mod tests {
             let mut windows = 0;
             let span = Duration::from_secs(60) * span_m;
             let oldest = RETENTION.oldest(now);
-            while let Some((window, _)) = backlog(&listed, begin, oldest, now, span) {
+            while let Some(Gap { window, .. }) = backlog(&listed, begin, oldest, now, span) {
                 prop_assert!(legal(window, now), "{window:?}");
                 prop_assert!(window.end.since(window.start) <= span, "{window:?}");
                 let gaps = listed.gaps(window);

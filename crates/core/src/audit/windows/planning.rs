@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Windows;
-use crate::audit::plan;
+use crate::audit::plan::{self, Gap};
 use crate::audit::run::Run;
-use crate::base::interval::{Interval, IntervalSet};
+use crate::base::interval::IntervalSet;
 use crate::base::time::Utc;
 use crate::source::coverage::Coverage;
 use crate::source::urgency::{Urgency, Wake};
@@ -49,15 +49,12 @@ impl Windows {
             return;
         }
         match self.next_gap(coverage, server_now) {
-            Some((window, Urgency::Soon)) => {
+            Some(Gap { window, urgency: Urgency::Soon, .. }) => {
                 self.begin(Run::new(window, Urgency::Soon));
                 return;
             }
             // It need not be listed before, if there is no place for it.
-            Some(_) => {
-                let urgent_in = self.urgent_in(coverage, server_now);
-                urgent_in.into_iter().for_each(|after| wake.at(now + after));
-            }
+            Some(gap) => wake.at(now + gap.waits),
             None => {}
         }
         if let Some(aside) = self.older.take_aside(wake, now, server_now) {
@@ -97,33 +94,22 @@ impl Windows {
         if !self.is_listing(Urgency::Backlog)
             && !self.is_listing(Urgency::Soon)
             && self.older.is_due(wake, now)
-            && let Some((window, urgency)) = self.next_gap(coverage, server_now)
+            && let Some(Gap { window, urgency, .. }) = self.next_gap(coverage, server_now)
         {
             self.begin(Run::new(window, urgency));
         }
     }
 
-    /// The next window of the backlog.
-    fn next_gap(&mut self, coverage: &Coverage, now: Utc) -> Option<(Interval, Urgency)> {
+    /// The next window of the backlog, besides what is covered, under way or set aside.
+    fn next_gap(&mut self, coverage: &Coverage, now: Utc) -> Option<Gap> {
         if !self.replan {
             return None;
         }
-        let (listed, oldest) = (self.planned(coverage), self.oldest(now));
+        let mut listed: IntervalSet = self.listed(coverage);
+        self.older.asides().iter().for_each(|aside| listed.insert(aside));
+        let oldest = self.oldest(now);
         let gap = plan::backlog(&listed, coverage.begin(), oldest, now, self.older.span());
         self.replan = gap.is_some();
         gap
-    }
-
-    /// In how long the backlog has something that cannot wait.
-    fn urgent_in(&self, coverage: &Coverage, now: Utc) -> Option<Duration> {
-        let (listed, oldest) = (self.planned(coverage), self.oldest(now));
-        plan::urgent_in(&listed, coverage.begin(), oldest, now)
-    }
-
-    /// What is covered, under way or set aside.
-    fn planned(&self, coverage: &Coverage) -> IntervalSet {
-        let mut listed = self.listed(coverage);
-        self.older.asides().iter().for_each(|aside| listed.insert(aside));
-        listed
     }
 }
