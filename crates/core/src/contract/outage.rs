@@ -127,11 +127,13 @@ impl Outages {
 
     /// The same if it is time for a line, at most one a minute, and once that it is over.
     pub fn due(&mut self, now: Duration) -> Option<String> {
+        let told_lately = self.told.is_some_and(|told| now.saturating_sub(told) < LINE_PERIOD);
+        // Looked at often, and there may be as many as there are tenants.
+        if told_lately && !self.is_empty() {
+            return None;
+        }
         match self.worst(now) {
             Some((since, line)) => {
-                if self.told.is_some_and(|told| now.saturating_sub(told) < LINE_PERIOD) {
-                    return None;
-                }
                 self.told = Some(now);
                 let begun = self.begun.get_or_insert(since);
                 *begun = since.min(*begun);
