@@ -346,7 +346,8 @@ impl<'a> Walk<'a> {
         Some(Short { block, length, behind })
     }
 
-    /// The member that begins at `at`, whatever it is like; where the byte behind it is.
+    /// The member whose key's opening quote is at `at`, whatever it is like; where the byte behind
+    /// it is.
     #[inline(never)]
     fn odd_member<V: Visit, L: Lift>(
         &mut self,
@@ -355,9 +356,6 @@ impl<'a> Walk<'a> {
         visitor: &mut V,
         lift: &mut L,
     ) -> Result<usize, Stopped> {
-        if self.byte(at) != b'"' {
-            return self.stop(WalkFault::Unexpected, at);
-        }
         let end = self.stops.next(self.raw, at + 1);
         let found = lift.key(self.raw.get(at + 1..).unwrap_or_default(), end - at - 1);
         let start = self.key(at, end, visitor)?;

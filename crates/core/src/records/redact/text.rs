@@ -78,11 +78,12 @@ impl Redactor {
             work = left;
             let piece = end.map(|end| &rest[..end]);
             let revised = piece.and_then(|piece| self.revise_piece(piece));
-            let (Some(piece), Some(revised)) = (piece, revised) else {
+            let (Some(piece), Some((revised, holds_more))) = (piece, revised) else {
                 at += 1;
                 continue;
             };
-            let is_mere = is_key(piece, &text[at + piece.len()..]) || !holds_more(piece);
+            // What holds no other JSON is read as the words around it are, and so is a key.
+            let is_mere = is_key(piece, &text[at + piece.len()..]) || !holds_more;
             if !is_mere && self.is_doubtful(&text[progress.read..at]) {
                 return Revised::Doubtful;
             }
@@ -110,24 +111,24 @@ impl Redactor {
         Revised::Replaced(progress.out)
     }
 
-    /// What becomes of a piece of text that looks like JSON; `None` if it is none, or a string in
-    /// which there can be none.
-    fn revise_piece(&mut self, piece: &[u8]) -> Option<Revised> {
+    /// What becomes of a piece of text that looks like JSON, and whether it may hold other JSON;
+    /// `None` if it is none, or a string in which there can be none.
+    fn revise_piece(&mut self, piece: &[u8]) -> Option<(Revised, bool)> {
         if piece[0] == b'"' && !piece.contains(&b'\\') {
             return None;
         }
         self.walker.walk(piece, &mut NullVisitor).ok()?;
         if piece[0] != b'"' {
-            return Some(edit(piece, self).map_or(Revised::Unchanged, Revised::Replaced));
+            return Some((edit(piece, self).map_or(Revised::Unchanged, Revised::Replaced), true));
         }
         let mut inner = Vec::new();
         unescape(&piece[1..piece.len() - 1], &mut inner).ok()?;
-        match self.revise_text(&inner) {
-            untouched @ (Revised::Unchanged | Revised::Doubtful) => Some(untouched),
-            replaced @ Revised::Replaced(_) => {
-                self.written(&inner, replaced).map(Revised::Replaced)
-            }
-        }
+        let holds_more = inner.iter().any(|byte| matches!(byte, b'{' | b'['));
+        let revised = match self.revise_text(&inner) {
+            untouched @ (Revised::Unchanged | Revised::Doubtful) => untouched,
+            replaced @ Revised::Replaced(_) => Revised::Replaced(self.written(&inner, replaced)?),
+        };
+        Some((revised, holds_more))
     }
 
     /// Whether `text`, which is no JSON, looks as if it named a field all the same: broken JSON, or
@@ -169,17 +170,6 @@ impl Redactor {
 /// Whether a piece of JSON may be the key to what is behind it.
 fn is_key(piece: &[u8], behind: &[u8]) -> bool {
     piece[0] == b'"' && behind.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
-}
-
-/// Whether a piece of JSON may hold other JSON. A string that does not is read as the words around
-/// it are.
-fn holds_more(piece: &[u8]) -> bool {
-    let is_open = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, b'{' | b'['));
-    let mut inner = Vec::new();
-    is_open(piece)
-        || (piece[0] == b'"'
-            && unescape(&piece[1..piece.len() - 1], &mut inner).is_ok()
-            && is_open(&inner))
 }
 
 /// What may stand between a key's name and its colon.

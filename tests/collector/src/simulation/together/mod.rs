@@ -1,8 +1,8 @@
 //! Two members that collect one tenant on one database, as two processes do on a PostgreSQL: one
 //! has the lease, the other stands by. What follows from answers of the database, the client's own
-//! [`Holdings`] decide. Members stand still, also at the worst
-//! moments, die, leave, and are cut off; the database answers late or not at all, is away, and goes
-//! on as a replica that lacks its last commits.
+//! [`Holdings`] decide. Members stand still, also at the worst moments, die, leave, and are cut
+//! off; the database answers late or not at all, is away, and goes on as a replica that lacks its
+//! last commits.
 
 mod member;
 mod mishaps;
